@@ -1,0 +1,60 @@
+"""What goes wrong, said to a person: what it was, where it was found, and what to do about it."""
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DivergenceError",
+    "DownloadError",
+    "ImageError",
+    "LenetError",
+    "ShapeError",
+]
+
+
+class LenetError(Exception):
+    """Base of every error this library raises on purpose.
+
+    Attributes
+    ----------
+    exit_code : int
+        Exit status of a command that ends with this error.
+    """
+
+    exit_code = 1
+
+
+class ConfigError(LenetError):
+    """An option, a configuration file or a constructor argument is wrong."""
+
+    exit_code = 2
+
+
+class DataError(LenetError):
+    """A data set or a data file is missing, damaged, or not what it claims to be."""
+
+    exit_code = 3
+
+
+class DownloadError(DataError):
+    """No mirror delivered a verified file; the message lists what each of them did."""
+
+
+class ImageError(DataError):
+    """A user's own image cannot be read or holds nothing to recognise."""
+
+
+class CheckpointError(LenetError):
+    """A checkpoint or weights file is damaged, incomplete, or belongs to another network."""
+
+    exit_code = 4
+
+
+class DivergenceError(LenetError):
+    """Training has failed: a value is not finite, or the error exploded."""
+
+    exit_code = 5
+
+
+class ShapeError(LenetError, ValueError):
+    """An array has a shape, dtype or value range that a layer, loss or network cannot take."""
