@@ -1,0 +1,64 @@
+"""How weights start: functions (shape, fan_in, fan_out, rng) -> float64 array.
+
+Every draw is made in float64 and rounded by the layer, so that a float32 and a float64 network
+of one seed start from the same numbers. Biases start at 0: the paper's rule speaks of weights only.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+__all__ = ["INITIALIZERS", "Initializer", "fan_in_uniform", "gaussian", "he", "paper", "xavier"]
+
+Initializer = Callable[[tuple[int, ...], int, int, np.random.Generator], np.ndarray]
+
+
+def paper(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, scale: float = 2.4
+) -> np.ndarray:
+    """Uniform in +-scale/F, F the fan-in: the words of the paper's appendix A.
+
+    With the paper's learning rates this start does not train: every curvature is about 0, so every
+    rate is eta/mu and the units saturate at once. See `fan_in_uniform`.
+    """
+    return rng.uniform(-scale / fan_in, scale / fan_in, shape)
+
+
+def fan_in_uniform(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, scale: float = 1.0
+) -> np.ndarray:
+    """Uniform in +-scale/sqrt(F): the start that gives the paper's results, and the default.
+
+    Departs from appendix A, whose +-2.4/F has no square root.
+    """
+    bound = scale / np.sqrt(fan_in)
+    return rng.uniform(-bound, bound, shape)
+
+
+def gaussian(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, std: float = 0.1
+) -> np.ndarray:
+    """Normal with mean 0 and standard deviation `std`, whatever the fan-in."""
+    return rng.normal(0.0, std, shape)
+
+
+def xavier(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
+    bound = np.sqrt(6.0 / (fan_in + fan_out))
+    return rng.uniform(-bound, bound, shape)
+
+
+def he(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
+    """Normal with standard deviation sqrt(2 / fan_in), for ReLU (He et al. 2015)."""
+    return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    "fan-in": fan_in_uniform,
+    "fan-in-2.4": partial(fan_in_uniform, scale=2.4),
+    "gaussian": gaussian,
+    "he": he,
+    "paper": paper,
+    "xavier": xavier,
+}

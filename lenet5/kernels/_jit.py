@@ -1,0 +1,54 @@
+"""Compile a loop with Numba, keep its readable NumPy twin beside it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+try:
+    import numba
+except ImportError:  # a Python or NumPy newer than any Numba: the twins alone carry the library
+    numba = None
+
+__all__ = ["TWINS", "kernel"]
+
+TWINS: dict[str, Callable[..., None]] = {}
+
+
+def cache_folder() -> Path:
+    """Return the folder of compiled kernels: `$LENET5_CACHE`, else the user's cache.
+
+    Never beside the source: an installation may be read-only, and files that pip did not put
+    there would outlive an uninstall.
+    """
+    return Path(os.environ.get("LENET5_CACHE") or platformdirs.user_cache_dir("lenet5")) / "kernels"
+
+
+def kernel(twin: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a Numba kernel of the decorated loop; `twin` is the same map written in NumPy.
+
+    The loop is compiled at its first call, without the interpreter lock. Floating-point sums may be
+    reordered so that they vectorise; NaN and infinity keep their meaning.
+    """
+
+    def choose(loop: Callable[..., None]) -> Callable[..., None]:
+        TWINS[loop.__name__] = twin
+        return twin if numba is None else jit(loop)
+
+    return choose
+
+
+def jit(loop: Callable[..., Any]) -> Any:
+    """Compile `loop` with Numba, cached on disk where a folder can be written."""
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+    saved = numba.config.CACHE_DIR
+    # Numba picks the folder when it decorates; set only for that moment, so other users of Numba keep theirs.
+    numba.config.CACHE_DIR = str(cache_folder())
+    try:
+        return numba.njit(cache=True, **options)(loop)
+    except (RuntimeError, OSError):  # no folder can be written: compile afresh in every process
+        return numba.njit(**options)(loop)
+    finally:
+        numba.config.CACHE_DIR = saved

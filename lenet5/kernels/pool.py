@@ -1,0 +1,114 @@
+"""Sums and maxima over windows, and the way back."""
+
+import numpy as np
+
+from ._jit import kernel
+
+__all__ = ["max_pool", "max_unpool", "window_spread", "window_sum"]
+
+
+def _windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:
+    """Return every window of x as a view (N, C, Ho, Wo, size, size)."""
+    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+
+
+def _window_sum_numpy(x: np.ndarray, size: int, stride: int, y: np.ndarray) -> None:
+    _windows(x, size, stride).sum(axis=(4, 5), out=y)
+
+
+@kernel(twin=_window_sum_numpy)
+def window_sum(x: np.ndarray, size: int, stride: int, y: np.ndarray) -> None:
+    """y[n, c, r, s] = sum of the window of x at (r*stride, s*stride).
+
+    Parameters
+    ----------
+    x : ndarray (N, C, H, W)
+    size, stride : int
+    y : ndarray (N, C, Ho, Wo), overwritten
+    """
+    n_images, channels, ho, wo = y.shape
+    for n in range(n_images):
+        for c in range(channels):
+            for r in range(ho):
+                for s in range(wo):
+                    total = x[n, c, r * stride, s * stride]
+                    for q in range(1, size * size):
+                        total += x[n, c, r * stride + q // size, s * stride + q % size]
+                    y[n, c, r, s] = total
+
+
+def _window_spread_numpy(y: np.ndarray, size: int, stride: int, x: np.ndarray) -> None:
+    ho, wo = y.shape[2:]
+    x[...] = 0
+    for i in range(size):
+        for j in range(size):
+            x[:, :, i : i + ho * stride : stride, j : j + wo * stride : stride] += y
+
+
+@kernel(twin=_window_spread_numpy)
+def window_spread(y: np.ndarray, size: int, stride: int, x: np.ndarray) -> None:
+    """Transpose of `window_sum`: add y[n, c, r, s] to every cell of its window; x is overwritten."""
+    n_images, channels, ho, wo = y.shape
+    x[...] = 0
+    for n in range(n_images):
+        for c in range(channels):
+            for r in range(ho):
+                for i in range(size):
+                    for s in range(wo):
+                        for j in range(size):
+                            x[n, c, r * stride + i, s * stride + j] += y[n, c, r, s]
+
+
+def _max_pool_numpy(x: np.ndarray, size: int, stride: int, y: np.ndarray, chosen: np.ndarray) -> None:
+    windows = _windows(x, size, stride)
+    flat = windows.reshape(*windows.shape[:4], size * size)
+    chosen[...] = flat.argmax(axis=4)
+    flat.max(axis=4, out=y)
+
+
+@kernel(twin=_max_pool_numpy)
+def max_pool(x: np.ndarray, size: int, stride: int, y: np.ndarray, chosen: np.ndarray) -> None:
+    """y[n, c, r, s] = maximum of the window of x at (r*stride, s*stride).
+
+    Parameters
+    ----------
+    x : ndarray (N, C, H, W)
+    size, stride : int
+    y : ndarray (N, C, Ho, Wo), overwritten
+    chosen : ndarray (N, C, Ho, Wo), int32, overwritten
+        Which cell of the window, row by row, held the maximum: the first of equals.
+    """
+    n_images, channels, ho, wo = y.shape
+    for n in range(n_images):
+        for c in range(channels):
+            for r in range(ho):
+                for s in range(wo):
+                    best = x[n, c, r * stride, s * stride]
+                    which = 0
+                    for q in range(1, size * size):
+                        v = x[n, c, r * stride + q // size, s * stride + q % size]
+                        # NaN wins, as in NumPy: a network that has failed must not look healthy.
+                        if v > best or (v != v and best == best):
+                            best = v
+                            which = q
+                    y[n, c, r, s] = best
+                    chosen[n, c, r, s] = which
+
+
+def _max_unpool_numpy(y: np.ndarray, size: int, stride: int, chosen: np.ndarray, x: np.ndarray) -> None:
+    n, c, r, s = np.ogrid[tuple(map(slice, y.shape))]
+    x[...] = 0
+    np.add.at(x, (n, c, r * stride + chosen // size, s * stride + chosen % size), y)
+
+
+@kernel(twin=_max_unpool_numpy)
+def max_unpool(y: np.ndarray, size: int, stride: int, chosen: np.ndarray, x: np.ndarray) -> None:
+    """Add y[n, c, r, s] to the cell that held its window's maximum; x (N, C, H, W) is overwritten."""
+    n_images, channels, ho, wo = y.shape
+    x[...] = 0
+    for n in range(n_images):
+        for c in range(channels):
+            for r in range(ho):
+                for s in range(wo):
+                    q = chosen[n, c, r, s]
+                    x[n, c, r * stride + q // size, s * stride + q % size] += y[n, c, r, s]

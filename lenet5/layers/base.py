@@ -1,0 +1,150 @@
+"""What a layer is.
+
+Index letters, here and in every layer: N batch, C/O channels in/out, H W rows/columns,
+K = C*kh*kw cells of a receptive field, P = Ho*Wo output positions, D features of a vector.
+Arrays come in threes with a prefix: x, dx = dE/dx, hx = the diagonal of d2E/dx2.
+"""
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..parameter import Parameter
+
+__all__ = ["Layer", "check_shape", "from_rows", "rows"]
+
+Shape = tuple[int, ...]
+
+
+class Layer:
+    """One differentiable map y = f(x; theta), and nothing else: no learning rate, no update.
+
+    What a layer returns is borrowed: it is overwritten by the layer's next call. Inputs are never
+    written to. `backward` and `bbprop` speak of the last `forward`; they overwrite `grad` and
+    `hess` with sums over the batch.
+
+    Attributes
+    ----------
+    name : str
+        The paper's name of the layer (C1, S2, ...) when it has one; unique within a network.
+    outputs_penalties : bool
+        Whether a smaller output means a likelier class, as for the RBF units (eq. 7).
+    gauss_newton : bool
+        Whether `bbprop` drops the layer's own second derivative; if not, it adds
+        sum_i dy_i d2y_i/dx2 for the dy of the last `backward`, and keeps the result non-negative.
+    """
+
+    outputs_penalties = False
+    gauss_newton = True
+
+    def __init__(self, *, name: str = "") -> None:
+        self.name = name
+        self.in_shape: Shape = ()
+        self.out_shape: Shape = ()
+        self.dtype = np.dtype(np.float32)
+        self._buffers: dict[str, np.ndarray] = {}
+
+    def build(self, in_shape: Shape, *, dtype: np.typing.DTypeLike = np.float32, rng: np.random.Generator) -> Shape:
+        """Allocate parameters for inputs of `in_shape` and return the shape of the outputs.
+
+        Parameters
+        ----------
+        in_shape : tuple of int
+            (C, H, W) or (D,): no batch axis, here and in the result.
+        dtype : float32 or float64
+            Of parameters, inputs and outputs.
+        rng : numpy.random.Generator
+            Draws the initial weights.
+
+        Raises
+        ------
+        ShapeError
+            If the layer cannot take such inputs.
+        """
+        self.in_shape, self.dtype = tuple(in_shape), np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ShapeError(f"{self} computes in float32 or float64; found dtype {self.dtype}.")
+        self._buffers.clear()
+        self.out_shape = self._build(self.in_shape, rng)
+        return self.out_shape
+
+    def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
+        return in_shape
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y = f(x) for a batch x (N, *in_shape)."""
+        raise NotImplementedError
+
+    def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """Set grad = J_p^T dy for every parameter; return dx = J_x^T dy, or None unless `to_input`."""
+        raise NotImplementedError
+
+    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """Set hess = (J_p*J_p)^T hy; return hx = (J_x*J_x)^T hy, or None unless `to_input`.
+
+        Eqs. 22 to 27: `backward` on squared operands. The second derivative of the squash is
+        dropped (Gauss-Newton), so nothing that is returned is negative when hy is not.
+        """
+        raise NotImplementedError
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the trainable parameters, in a fixed order with stable names."""
+        return ()
+
+    def sublayers(self) -> tuple["Layer", ...]:
+        """Return the layers that this one is a sequence of: itself, unless it is a network."""
+        return (self,)
+
+    def connections(self) -> int:
+        """Count connections as the paper does: one per input and per bias of every unit."""
+        return 0
+
+    def _check(self, x: np.ndarray) -> None:
+        if x.shape[1:] != self.in_shape or x.dtype != self.dtype:
+            check_shape(self, x)
+
+    def _buffer(self, key: str, shape: Shape, dtype: np.typing.DTypeLike | None = None) -> np.ndarray:
+        """Return an array of `shape` that is kept for the next call; it grows with the batch only."""
+        kept = self._buffers.get(key)
+        if kept is None or kept.shape[1:] != shape[1:] or kept.shape[0] < shape[0]:
+            kept = self._buffers[key] = np.empty(shape, dtype or self.dtype)
+        return kept if kept.shape[0] == shape[0] else kept[: shape[0]]
+
+    def _cached(self, key: str) -> np.ndarray:
+        """Return what the last `forward` or `backward` kept under `key`."""
+        value = self.__dict__.get(key)
+        if value is None:
+            needed = "backward" if key == "_dy" else "forward"
+            raise ShapeError(f"{self}: call {needed}() first; there is nothing to differentiate.")
+        return value
+
+    def __repr__(self) -> str:
+        label = f" {self.name}" if self.name else ""
+        return f"<{type(self).__name__}{label} {self.in_shape} -> {self.out_shape}>"
+
+
+def check_shape(layer: Layer, x: np.ndarray) -> None:
+    """Raise ShapeError unless x is a batch for `layer`; maps may be of any size."""
+    if not layer.in_shape:
+        raise ShapeError(f"{layer}: call build(in_shape, rng=...) before the first use.")
+    if x.dtype != layer.dtype:
+        raise ShapeError(f"{layer} was built for {layer.dtype}; found {x.dtype}. Convert with x.astype.")
+    # Section VII: replicated over a larger image, every layer sees larger maps, and vectors become maps.
+    known_rank = x.ndim in (len(layer.in_shape) + 1, 4)
+    if not known_rank or x.shape[1] != layer.in_shape[0] or 0 in x.shape[2:]:
+        raise ShapeError(f"{layer} takes (N, {', '.join(map(str, layer.in_shape))}); found {x.shape}.")
+
+
+def rows(x: np.ndarray) -> np.ndarray:
+    """(N, D) as it is; maps (N, D, H, W) as (N*H*W, D): one row per position."""
+    if x.ndim == 2:
+        return x
+    n, d, h, w = x.shape
+    return x.reshape(n, d) if h * w == 1 else x.transpose(0, 2, 3, 1).reshape(-1, d)
+
+
+def from_rows(y: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Undo `rows`: (N*H*W, O) as (N, O, H, W) when `like` is larger maps, else (N, O) as it is."""
+    if like.ndim == 2 or like.shape[2] * like.shape[3] == 1:
+        return y
+    n, _, h, w = like.shape
+    return np.ascontiguousarray(y.reshape(n, h, w, -1).transpose(0, 3, 1, 2))

@@ -1,0 +1,86 @@
+"""The output layer: Euclidean radial basis functions around fixed target codes (eq. 7)."""
+
+import numpy as np
+
+from .. import bitmaps
+from ..errors import ConfigError, ShapeError
+from .base import Layer, Shape, from_rows, rows
+
+__all__ = ["RBF"]
+
+
+class RBF(Layer):
+    """y_i = sum_j (x_j - w_ij)^2 (eq. 7, without 1/2): a penalty for each class.
+
+    The codes are fixed, as in the paper "at least initially": trained together with the network
+    under eq. 8 they collapse to one point. So the layer has no trainable parameters.
+
+    Parameters
+    ----------
+    codes : ndarray (classes, D) or str
+        Targets w, one row per class, or the characters whose 7x12 bitmaps are the targets;
+        default the ten digits.
+    name : str
+
+    Raises
+    ------
+    ConfigError
+        If `codes` is not a matrix, or names characters without a bitmap.
+    """
+
+    outputs_penalties = True
+    gauss_newton = False
+
+    def __init__(self, codes: np.ndarray | str = bitmaps.DIGITS, *, name: str = "") -> None:
+        super().__init__(name=name)
+        self.codes = bitmaps.codes(codes) if isinstance(codes, str) else np.array(codes, dtype=np.float64)
+        if self.codes.ndim != 2 or not np.isfinite(self.codes).all():
+            raise ConfigError(f"codes is a finite matrix (classes, D); found shape {self.codes.shape}.")
+
+    def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
+        if in_shape[0] != self.codes.shape[1] or in_shape[1:] not in ((), (1, 1)):
+            raise ShapeError(f"RBF {self.name}: its codes have {self.codes.shape[1]} cells; x has {in_shape}.")
+        self._w = self.codes.astype(self.dtype)
+        return (len(self.codes),)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return the penalties y (N, classes) for x (N, D), or maps of them for maps of x."""
+        self._check(x)
+        self._like, flat = x, rows(x)
+        self._difference = self._buffer("difference", (len(flat), *self._w.shape))
+        np.subtract(flat[:, None, :], self._w, out=self._difference)
+        y = self._buffer("y", self._difference.shape[:2])
+        np.einsum("nij,nij->ni", self._difference, self._difference, out=y)
+        self._dy = None
+        return from_rows(y, x)
+
+    def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """dx_j = sum_i dy_i 2 (x_j - w_ij); dy is kept for `bbprop`."""
+        difference = self._cached("_difference")
+        self._dy = self._buffer("dy", difference.shape[:2])
+        self._dy[...] = rows(dy)
+        if not to_input:
+            return None
+        dx = self._buffer("dx", (len(difference), 1, difference.shape[2]))
+        np.matmul(self._dy[:, None, :], difference, out=dx)
+        dx *= 2.0
+        return from_rows(dx[:, 0, :], self._like).reshape(self._like.shape)
+
+    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """hx_j = sum_i hy_i (2 (x_j - w_ij))^2 + 2 sum_i dy_i, kept non-negative.
+
+        y is quadratic in x, so its own second derivative, 2, meets the gradient dy of the last
+        `backward`. For eq. 8 that term alone is left: hx = 2/N.
+        """
+        dy, difference = self._cached("_dy"), self._cached("_difference")
+        if not to_input:
+            return None
+        hx = np.einsum("ni,nij,nij->nj", rows(hy), difference, difference)
+        hx *= 4.0
+        hx += 2.0 * dy.sum(axis=1, keepdims=True)
+        np.maximum(hx, 0.0, out=hx)
+        return from_rows(hx, self._like).reshape(self._like.shape)
+
+    def connections(self) -> int:
+        """Each class compares every cell of its code."""
+        return self.codes.size

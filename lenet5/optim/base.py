@@ -1,0 +1,75 @@
+"""What an optimiser is: it owns its state and steps the flat vector of parameters."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..errors import CheckpointError, ConfigError
+from ..parameter import Parameter, ParameterList
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer:
+    """Steps parameters in place, without allocation.
+
+    Parameters
+    ----------
+    params : ParameterList or iterable of Parameter
+        What to step, for example ``net.parameters()``.
+    lr : float
+        Learning rate eta, positive; may be set between steps, as a schedule does.
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of its range.
+    """
+
+    def __init__(self, params: Iterable[Parameter], *, lr: float) -> None:
+        self.params = params if isinstance(params, ParameterList) else ParameterList(params)
+        self.lr = lr
+        self._step = np.zeros_like(self.params.value)
+
+    @property
+    def lr(self) -> float:
+        """Learning rate."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = float(in_range("lr", value, 0.0, np.inf))
+
+    def step(self) -> None:
+        """Change every value by its `grad`."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of the arrays that a resumed run needs (not `lr`, which the schedule gives)."""
+        return {name: array.copy() for name, array in self._state().items()}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what `state_dict` returned.
+
+        Raises
+        ------
+        CheckpointError
+            If an array is missing, unknown or of another shape.
+        """
+        own = self._state()
+        if own.keys() != state.keys() or any(own[k].shape != np.shape(state[k]) for k in own):
+            expected = {k: v.shape for k, v in own.items()}
+            found = {k: np.shape(v) for k, v in state.items()}
+            raise CheckpointError(f"State of {type(self).__name__}: expected {expected}, found {found}.")
+        for name, array in own.items():
+            array[...] = state[name]
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+def in_range(name: str, value: float, least: float, below: float) -> float:
+    """Return `value` if least <= value < below, else raise ConfigError."""
+    if not least <= value < below:
+        raise ConfigError(f"{name} must be at least {least:g} and below {below:g}; found {value!r}.")
+    return value

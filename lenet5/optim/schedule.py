@@ -1,0 +1,55 @@
+"""Learning-rate schedules: pure functions of the pass, counted from 0."""
+
+import math
+from collections.abc import Callable
+
+from ..errors import ConfigError
+
+__all__ = ["PAPER_ETA", "Schedule", "constant", "cosine", "paper", "step", "warmup"]
+
+Schedule = Callable[[int], float]
+
+# Section III-B: eta of each pass; 1e-5 after the twelfth.
+PAPER_ETA = (5e-4,) * 2 + (2e-4,) * 3 + (1e-4,) * 3 + (5e-5,) * 4 + (1e-5,)
+
+
+def paper(lr: float = PAPER_ETA[0]) -> Schedule:
+    """5e-4 for 2 passes, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5; scaled so as to begin with `lr`."""
+    return lambda epoch: PAPER_ETA[min(epoch, len(PAPER_ETA) - 1)] * (lr / PAPER_ETA[0])
+
+
+def constant(lr: float) -> Schedule:
+    """Return the same rate in every pass."""
+    return lambda epoch: lr
+
+
+def step(lr: float, *, every: int, factor: float = 0.1) -> Schedule:
+    """Lr * factor^k from pass k*every on.
+
+    Raises
+    ------
+    ConfigError
+        If `every` is not positive.
+    """
+    if every < 1:
+        raise ConfigError(f"every (passes between two steps of the rate) is at least 1; found {every}.")
+    return lambda epoch: lr * factor ** (epoch // every)
+
+
+def cosine(lr: float, *, epochs: int, final: float = 0.0) -> Schedule:
+    """Half a cosine from `lr` in pass 0 to `final` in the last of `epochs` passes.
+
+    Raises
+    ------
+    ConfigError
+        If `epochs` is not positive.
+    """
+    if epochs < 1:
+        raise ConfigError(f"epochs of a cosine schedule is at least 1; found {epochs}.")
+    last = max(epochs - 1, 1)
+    return lambda epoch: final + (lr - final) * (1 + math.cos(math.pi * min(epoch, last) / last)) / 2
+
+
+def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
+    """Rise linearly to the rate of `schedule` over the first `epochs` passes."""
+    return lambda epoch: schedule(epoch) * min(1.0, (epoch + 1) / (epochs + 1))
