@@ -1,5 +1,6 @@
 """A network: layers in sequence over one flat vector of parameters."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -10,7 +11,8 @@ from .parameter import Parameter, ParameterList
 
 __all__ = ["Sequential"]
 
-Prepare = Callable[[np.ndarray], np.ndarray]
+# prepare(images, dtype=...) and prepare(images, out=...), as `datasets.transforms.prepare`
+Prepare = Callable[..., np.ndarray]
 
 # Images per step of `predict`: enough to amortise Python, few enough to stay in the cache.
 _CHUNK = 250
@@ -85,24 +87,32 @@ class Sequential(Layer):
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Set every `grad` for dE/dy; return dE/dx if `to_input`."""
-        return self._sweep("backward", dy, to_input)
+        for layer in reversed(self.layers[1:]):
+            dy = layer.backward(dy)  # type: ignore[assignment]
+        return self.layers[0].backward(dy, to_input=to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Set every `hess` for the diagonal of d2E/dy2; return that of d2E/dx2 if `to_input`.
 
         Call `backward` first: the RBF layer's curvature needs its gradient.
         """
-        return self._sweep("bbprop", hy, to_input)
-
-    def _sweep(self, method: str, v: np.ndarray | None, to_input: bool) -> np.ndarray | None:
-        first = self.layers[0]
-        for layer in reversed(self.layers):
-            v = (layer.bbprop if method == "bbprop" else layer.backward)(v, to_input=to_input or layer is not first)  # type: ignore[arg-type]
-        return v
+        for layer in reversed(self.layers[1:]):
+            hy = layer.bbprop(hy)  # type: ignore[assignment]
+        return self.layers[0].bbprop(hy, to_input=to_input)
 
     def sublayers(self) -> tuple[Layer, ...]:
         """Return the layers, in order."""
         return self.layers
+
+    def replica(self) -> "Sequential":
+        """Return a network with workspaces, `grad` and `hess` of its own over the same values.
+
+        For another thread. Step the original: the flat `theta` of a replica is not its own.
+        """
+        twin = copy.deepcopy(self)
+        for own, shared in zip(twin.parameters(), self.parameters(), strict=True):
+            own.value = shared.value
+        return twin
 
     def connections(self) -> int:
         """Sum over the layers."""
@@ -176,10 +186,10 @@ class Sequential(Layer):
     def _in_chunks(self, images: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         images = self._batch(images)
         if not len(images):
-            blank = self._prepared(np.zeros((1, *images.shape[1:]), images.dtype))
+            blank = self.prepared(np.zeros((1, *images.shape[1:]), images.dtype))
             return read(self.forward(blank))[:0]
         starts = range(0, len(images), _CHUNK)
-        return np.concatenate([read(self.forward(self._prepared(images[s : s + _CHUNK]))) for s in starts])
+        return np.concatenate([read(self.forward(self.prepared(images[s : s + _CHUNK]))) for s in starts])
 
     def feature_maps(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Return what every stage makes of an image, in order, from "input" to "output".
@@ -197,7 +207,7 @@ class Sequential(Layer):
         """
         images = np.asarray(image)
         batch = self._batch(images)
-        x = self._prepared(batch)
+        x = self.prepared(batch)
         maps = {"input": x.copy()}
         for layer in self.layers:
             x = layer.forward(x)
@@ -218,12 +228,24 @@ class Sequential(Layer):
             )
         return images
 
-    def _prepared(self, images: np.ndarray) -> np.ndarray:
-        if images.dtype == np.uint8:
-            if self.prepare is None:
-                raise ShapeError("This network has no preparation of its own; give it prepared floats.")
-            images = self.prepare(images)
-        return images.astype(self.dtype, copy=False)
+    def prepared(self, images: np.ndarray) -> np.ndarray:
+        """Return x for `forward`: uint8 images through `prepare`, floats in the network's dtype.
+
+        Borrowed until the next call where the images have the size that the network was built for.
+
+        Raises
+        ------
+        ShapeError
+            If there are uint8 images and no `prepare`.
+        """
+        if images.dtype != np.uint8:
+            return images.astype(self.dtype, copy=False)
+        if self.prepare is None:
+            raise ShapeError("This network has no preparation of its own; give it prepared floats.")
+        fits = all(side <= own for side, own in zip(images.shape[1:3], self.in_shape[1:3], strict=False))
+        if not fits:
+            return self.prepare(images, dtype=self.dtype)
+        return self.prepare(images, out=self._buffer("x", (len(images), *self.in_shape)))
 
     def __repr__(self) -> str:
         size = self.parameters().value.size

@@ -1,7 +1,8 @@
 """Trainable numbers: a value, its gradient and its curvature, all views of three flat vectors."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -87,6 +88,10 @@ class ParameterList(Sequence[Parameter]):
 
     def __iter__(self) -> Iterator[Parameter]:
         return iter(self._items)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ParameterList":
+        # Copied views would no longer lie in one vector: copy the parameters, then join them again.
+        return ParameterList(copy.deepcopy(self._items, memo))
 
     def slices(self) -> dict[str, slice]:
         """Where each parameter lies in the flat vectors: name -> slice."""

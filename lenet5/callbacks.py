@@ -1,0 +1,382 @@
+"""What happens around the updates: hooks that the training loop calls."""
+
+import csv
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import checkpoint
+from .datasets.base import Dataset
+from .errors import DivergenceError
+from .files import atomic_write
+from .optim import SDLM
+from .optim.schedule import Schedule
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+__all__ = [
+    "COLUMNS",
+    "Callback",
+    "Checkpoint",
+    "Clock",
+    "CurvaturePass",
+    "Evaluate",
+    "GuardDivergence",
+    "Progress",
+    "Rates",
+    "Report",
+    "ReportRates",
+    "SetRate",
+    "WriteHistory",
+]
+
+# The record of a pass, in this order in every output. Errors are fractions; seconds are wall time.
+COLUMNS = (
+    "pass", "eta", "loss", "train_error", "validation_error", "test_error",
+    "rate_min", "rate_median", "rate_max", "seconds",
+)  # fmt: skip
+
+
+class Callback:
+    """Hooks of the training loop; each does nothing unless a subclass says otherwise."""
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Called once, before the first pass."""
+
+    def on_pass_begin(self, trainer: "Trainer") -> None:
+        """Called before a pass, and again when a run is resumed within it (``trainer.position > 0``)."""
+
+    def on_batch_end(self, trainer: "Trainer") -> None:
+        """Called after every update."""
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Called after a pass; its record is ``trainer.history[-1]``."""
+
+    def on_train_end(self, trainer: "Trainer") -> None:
+        """Called once, after the last pass or a stop."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run needs, as JSON can hold it."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+
+
+class Clock(Callback):
+    """Record the seconds of each pass, those before an interruption included."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._start = time.monotonic()
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Record ``seconds``, and start again."""
+        trainer.history[-1]["seconds"] = self._elapsed()
+        self._before, self._start = 0.0, time.monotonic()
+
+    def _elapsed(self) -> float:
+        return round(self._before + time.monotonic() - self._start, 3)
+
+    def state(self) -> dict[str, Any]:
+        """Return the seconds of this pass."""
+        return {"seconds": self._elapsed()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Count on from them."""
+        self._before = float(state.get("seconds", 0.0))
+
+
+class SetRate(Callback):
+    """Set the optimiser's rate before each pass, and record it as ``eta``."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+
+    def on_pass_begin(self, trainer: "Trainer") -> None:
+        """Set it."""
+        trainer.optimizer.lr = self.schedule(trainer.epoch)
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Record it."""
+        trainer.history[-1]["eta"] = trainer.optimizer.lr
+
+
+class CurvaturePass(Callback):
+    """Estimate h of SDLM on random patterns before each pass (paper: 500), with the training labels."""
+
+    def __init__(self, patterns: int = 500) -> None:
+        self.patterns = patterns
+
+    def on_pass_begin(self, trainer: "Trainer") -> None:
+        """Draw the patterns; estimate, unless the estimate of this pass was restored."""
+        assert isinstance(trainer.optimizer, SDLM)
+        n = len(trainer.train)
+        sample = trainer.rng.choice(n, min(self.patterns, n), replace=False)
+        if trainer.position == 0:
+            trainer.shards.curvature(trainer.train.images[sample], trainer.train.labels[sample])
+            trainer.optimizer.observe()
+
+
+class Rates(Callback):
+    """Record the smallest, median and largest effective rate of each pass (one rate: all three)."""
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Record them."""
+        low, median, high = rate_range(trainer.optimizer)
+        trainer.history[-1] |= {"rate_min": low, "rate_median": median, "rate_max": high}
+
+
+def rate_range(optimizer: Any) -> tuple[float, float, float]:
+    """Return the smallest, median and largest rate of an optimiser."""
+    rates = optimizer.rates if isinstance(optimizer, SDLM) else np.array([optimizer.lr])
+    return float(rates.min()), float(np.median(rates)), float(rates.max())
+
+
+class Evaluate(Callback):
+    """Record the error on held-out images after each pass.
+
+    Parameters
+    ----------
+    **sets : Dataset or None
+        ``test=...`` is recorded as ``test_error``; None leaves it empty.
+    """
+
+    def __init__(self, **sets: Dataset | None) -> None:
+        self.sets = sets
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Measure and record."""
+        for name, data in self.sets.items():
+            error = None
+            if data is not None:
+                error = trainer.shards.evaluate(data.images, data.labels)[1] / len(data)
+            trainer.history[-1][f"{name}_error"] = error
+
+
+class GuardDivergence(Callback):
+    """Stop a run that has failed.
+
+    A value that is not finite ends it at once. So does a pass whose training error is more than
+    `rise` above the best one before. A network of saturated units gives no NaN, only a loss that
+    stays above that of the untrained network while half the patterns are wrong; that ends it, too.
+    """
+
+    def __init__(self, *, rise: float = 0.2, every: int = 1000) -> None:
+        self.rise, self.every = rise, every
+        self._untrained = math.inf
+        self._seen = self._errors = 0
+        self._loss = 0.0
+
+    def on_pass_begin(self, trainer: "Trainer") -> None:
+        """Measure the untrained network once; begin a new window."""
+        if trainer.epoch == trainer.position == 0:
+            images, labels = trainer.train.images[:500], trainer.train.labels[:500]
+            self._untrained = trainer.shards.evaluate(images, labels)[0] / len(labels)
+        self._mark(trainer)
+
+    def on_batch_end(self, trainer: "Trainer") -> None:
+        """Look at the last window of patterns."""
+        if not math.isfinite(trainer.loss_sum):
+            self._fail(trainer, "the loss is no longer a finite number")
+        seen = trainer.position - self._seen
+        if seen >= self.every:
+            error, loss = (trainer.errors - self._errors) / seen, (trainer.loss_sum - self._loss) / seen
+            if error > 0.5 and loss > 1.2 * self._untrained:
+                self._fail(
+                    trainer, f"the loss ({loss:.3g}) is above that of the untrained network, {self._untrained:.3g}"
+                )
+            self._mark(trainer)
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Look at the whole pass."""
+        errors = [record["train_error"] for record in trainer.history]
+        if not np.isfinite(trainer.net.theta).all():
+            self._fail(trainer, "a weight is no longer a finite number")
+        if errors[-1] > min(errors) + self.rise:
+            self._fail(trainer, f"the training error rose from {min(errors):.1%} to {errors[-1]:.1%}")
+
+    def _mark(self, trainer: "Trainer") -> None:
+        self._seen, self._errors, self._loss = trainer.position, trainer.errors, trainer.loss_sum
+
+    def _fail(self, trainer: "Trainer", why: str) -> None:
+        where = f"pass {trainer.epoch + 1 if trainer.position else trainer.epoch}, pattern {trainer.position:,}"
+        raise DivergenceError(
+            f"training diverged in {where}: {why}. Lower the learning rate "
+            f"(--optimizer.lr, now {trainer.optimizer.lr:g}); with sdlm keep --optimizer.rule maximum, raise "
+            "--optimizer.mu, and start from --model.init fan-in."
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return the loss of the untrained network."""
+        return {"untrained": self._untrained}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take it over."""
+        self._untrained = float(state.get("untrained", math.inf))
+
+
+class Checkpoint(Callback):
+    """Save everything a resumed run needs: at the start, after each pass, every so often, and at a stop.
+
+    Parameters
+    ----------
+    path : path-like
+    meta : dict
+        Goes into the note of every checkpoint.
+    minutes : float
+        Between checkpoints within a pass.
+    """
+
+    def __init__(self, path: Path, *, meta: dict[str, Any], minutes: float = 5.0) -> None:
+        self.path, self.meta, self.minutes = path, meta, minutes
+        self._due = math.inf
+
+    def save(self, trainer: "Trainer") -> None:
+        """Write one now."""
+        arrays, note = trainer.state()
+        checkpoint.save(self.path, arrays, self.meta | {"trainer": note})
+        self._due = time.monotonic() + 60 * self.minutes
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Save before the first update."""
+        self.save(trainer)
+
+    def on_batch_end(self, trainer: "Trainer") -> None:
+        """Save when it is time."""
+        if time.monotonic() > self._due:
+            self.save(trainer)
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Save."""
+        self.save(trainer)
+
+    def on_train_end(self, trainer: "Trainer") -> None:
+        """Save what a stop within a pass has left."""
+        if trainer.position:
+            self.save(trainer)
+
+
+class WriteHistory(Callback):
+    """Write ``history.json`` and ``history.csv`` after each pass, and again when a run is resumed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Make the files agree with the checkpoint: a kill may have left them behind or ahead of it."""
+        if trainer.history or (self.folder / "history.json").exists():
+            self.write(trainer.history)
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Write."""
+        self.write(trainer.history)
+
+    def write(self, history: list[dict[str, Any]]) -> None:
+        """Write both files."""
+        rows = [{column: record.get(column) for column in COLUMNS} for record in history]
+        with atomic_write(self.folder / "history.json", text=True) as file:
+            file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+        with atomic_write(self.folder / "history.csv", text=True) as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+class Progress(Callback):
+    """A progress bar per pass, in a terminal or a notebook.
+
+    Parameters
+    ----------
+    disable : bool, optional
+        Default: only where stderr is not a terminal.
+    """
+
+    def __init__(self, *, disable: bool | None = None) -> None:
+        self.disable = disable
+        self._bar: Any = None
+
+    def on_pass_begin(self, trainer: "Trainer") -> None:
+        """Open the bar."""
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(
+            total=len(trainer.train),
+            initial=trainer.position,
+            desc=f"pass {trainer.epoch + 1}/{trainer.epochs}",
+            unit=" patterns",
+            leave=False,
+            disable=self.disable,
+        )
+        self._shown = trainer.position
+
+    def on_batch_end(self, trainer: "Trainer") -> None:
+        """Advance it, a hundred patterns at a time."""
+        if trainer.position - self._shown >= 100:
+            self._bar.update(trainer.position - self._shown)
+            self._shown = trainer.position
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Close it."""
+        self._bar.close()
+
+    def on_train_end(self, trainer: "Trainer") -> None:
+        """Close it after a stop."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Report(Callback):
+    """Give one line per pass to a function, such as print.
+
+    Parameters
+    ----------
+    say : callable taking str
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Say it."""
+        r = trainer.history[-1]
+        parts = [f"pass {r['pass']:>2}/{trainer.epochs}", f"loss {r['loss']:.4f}", f"train {r['train_error']:.2%}"]
+        for name in ("validation", "test"):
+            if r.get(f"{name}_error") is not None:
+                parts.append(f"{name} {r[f'{name}_error']:.2%}")
+        parts.append(f"rates {r['rate_min']:.1e} / {r['rate_median']:.1e} / {r['rate_max']:.1e}")
+        self.say("  ".join([*parts, f"{r['seconds']:.1f} s"]))
+
+
+class ReportRates(Callback):
+    """Give the effective rates of each parameter to a function once, before the first update.
+
+    Parameters
+    ----------
+    say : callable taking str
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def on_pass_begin(self, trainer: "Trainer") -> None:
+        """Say them; the paper reports about 7e-5 to 0.016 for its first pass."""
+        if trainer.epoch or trainer.position or not isinstance(trainer.optimizer, SDLM):
+            return
+        rates = trainer.optimizer.rates
+        lines = ["effective rates before the first update (smallest / median / largest):"]
+        parts = trainer.net.parameters().slices() | {"all": slice(None)}
+        for name, part in parts.items():
+            r = rates[part]
+            lines.append(f"  {name:<15} {r.min():.1e} / {np.median(r):.1e} / {r.max():.1e}")
+        self.say("\n".join(lines))

@@ -1,0 +1,246 @@
+"""Download verified files: every mirror in turn, nothing believed before its size and SHA-256 agree.
+
+pooch keeps the files: it writes to a temporary name beside the final one, compares the hash, and only then
+renames; so an interrupted, wrong or doubled download never shows under the final name.
+"""
+
+import logging
+import queue
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from lenet5.errors import DownloadError
+
+__all__ = ["Fetcher", "MirrorError", "Remote"]
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 20.0
+ANSWER_SECONDS = 10.0  # name look-up, every address, TLS, redirects and headers together
+SLOWEST = 20_000  # bytes per second; a mirror slower than this, plus READ_SECONDS, is given up
+REDIRECTS = 5
+CHUNK = 2**16
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to download: its name on every mirror, its size in bytes and its SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class MirrorError(DownloadError):
+    """No mirror delivered a file.
+
+    Attributes
+    ----------
+    attempts : list of (str, str)
+        Each address tried, and what it did.
+    """
+
+    def __init__(self, message: str, attempts: Sequence[tuple[str, str]] = ()):
+        super().__init__(message)
+        self.attempts = list(attempts)
+
+
+class Fetcher:
+    """Fetches files from a list of mirrors; one that cannot be reached is not asked again for the next file.
+
+    Parameters
+    ----------
+    title : str
+        Name of the data set, for messages.
+    mirrors : sequence of str
+        Base addresses, tried in order. https, or http://127.0.0.1 (a test's own server).
+    progress : bool
+        Show a tqdm bar on a terminal.
+    """
+
+    def __init__(self, title: str, mirrors: Sequence[str], *, progress: bool = False):
+        self.title = title
+        self.mirrors = [mirror.rstrip("/") + "/" for mirror in mirrors]
+        self.progress = progress
+        self.unreachable: dict[str, str] = {}
+
+    def fetch(self, remote: Remote, folder: Path) -> str:
+        """Put `remote` into `folder`, verified; a right file already there is kept, a wrong one replaced.
+
+        Returns
+        -------
+        str
+            The address that delivered it (the first mirror's if it was there already).
+
+        Raises
+        ------
+        MirrorError
+            No mirror delivered it, or the folder cannot be written.
+        """
+        import pooch
+
+        attempts = []
+        for mirror in self.mirrors:
+            url = mirror + remote.name
+            if mirror in self.unreachable:
+                attempts.append((url, self.unreachable[mirror]))
+                continue
+            download = _Download(remote, self.progress)
+            logger = pooch.get_logger()
+            level = logger.level
+            logger.setLevel(logging.WARNING)  # it would announce every download on stderr
+            try:
+                pooch.retrieve(url, remote.sha256, fname=remote.name, path=folder, downloader=download)
+                return url
+            except _MirrorFailed as failure:
+                attempts.append((url, failure.reason))
+                if not failure.reached:
+                    self.unreachable[mirror] = failure.reason
+            except ValueError:  # pooch's verdict on the hash
+                reason = f"wrong SHA-256: expected {remote.sha256}, found {download.sha256}"
+                attempts.append((url, reason))
+            except OSError as error:
+                reason = error.strerror or str(error)
+                message = f"{self.title}: cannot write {remote.name} in {folder}: {reason}"
+                raise MirrorError(message, attempts) from error
+            finally:
+                logger.setLevel(level)
+        lines = [f"{self.title} could not be downloaded: no mirror delivered {remote.name}"]
+        lines += [f"  {url}\n    {reason}" for url, reason in attempts]
+        raise MirrorError("\n".join(lines), attempts)
+
+
+class _MirrorFailed(Exception):
+    def __init__(self, reason: str, *, reached: bool = True):
+        super().__init__(reason)
+        self.reason, self.reached = reason, reached
+
+
+class _Download:
+    """The pooch downloader: one file, bounded in size and in time. Afterwards `sha256` is what arrived."""
+
+    def __init__(self, remote: Remote, progress: bool):
+        self.remote, self.progress = remote, progress
+        self.sha256 = ""
+
+    def __call__(self, url: str, output_file: str, pooch: object) -> None:
+        import hashlib
+
+        from tqdm import tqdm
+
+        sha256, size, found = hashlib.sha256(), self.remote.size, 0
+        bar = tqdm(
+            total=size,
+            desc=self.remote.name,
+            unit="B",
+            unit_scale=True,
+            disable=not (self.progress and sys.stderr.isatty()),
+        )
+        with open(output_file, "wb") as file, bar:
+            for chunk in self.chunks(url):
+                found += len(chunk)
+                if found > size:
+                    raise _MirrorFailed(f"wrong size: expected {size} bytes, more arrive")
+                file.write(chunk)
+                sha256.update(chunk)
+                bar.update(len(chunk))
+        if found != size:
+            raise _MirrorFailed(f"wrong size: expected {size} bytes, found {found}")
+        self.sha256 = sha256.hexdigest()
+
+    def chunks(self, url: str) -> Iterator[bytes]:
+        """Yield the body as it arrives; every failure of the far side becomes a `_MirrorFailed`."""
+        import requests
+        import urllib3
+
+        # ValueError: an address, ours or one redirected to, that is none.
+        network = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+        size = self.remote.size
+        deadline = time.monotonic() + READ_SECONDS + size / SLOWEST
+        with requests.Session() as session:
+            try:
+                response = _within(ANSWER_SECONDS, lambda: _open(session, url))
+            except network as error:
+                raise _MirrorFailed(_reason(error), reached=False) from error
+            with response:
+                declared = response.headers.get("Content-Length", "")
+                if declared.isdigit() and int(declared) != size:
+                    raise _MirrorFailed(f"wrong size: expected {size} bytes, announces {declared}")
+                # read1 gives what has arrived, so that a trickle meets the deadline; urllib3 1 lacks it.
+                read: Callable[[int], bytes] = getattr(response.raw, "read1", response.raw.read)
+                while True:
+                    try:
+                        chunk = read(CHUNK)
+                    except network as error:
+                        raise _MirrorFailed(f"broke off: {_reason(error)}") from error
+                    if not chunk:
+                        return
+                    if time.monotonic() > deadline:
+                        raise _MirrorFailed(f"too slow: less than {SLOWEST // 1000} kB/s")
+                    yield chunk
+
+
+def _open(session: Any, url: str) -> Any:
+    """GET `url`, following redirects by hand so that none leaves https."""
+    if urlsplit(url).scheme != "https" and urlsplit(url).hostname != "127.0.0.1":
+        raise _MirrorFailed("not an https address")
+    for _ in range(1 + REDIRECTS):
+        response = session.get(
+            url,
+            stream=True,
+            allow_redirects=False,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            headers={"Accept-Encoding": "identity"},  # the hash is of the bytes as they are stored
+        )
+        if response.is_redirect:
+            url = urljoin(url, response.headers["Location"])
+            response.close()
+            if urlsplit(url).scheme != "https":
+                raise _MirrorFailed(f"redirects away from https, to {url[:100]}")
+            continue
+        if response.status_code != 200:
+            response.close()
+            raise _MirrorFailed(f"HTTP {response.status_code} {str(response.reason)[:60]}".rstrip())
+        return response
+    raise _MirrorFailed(f"more than {REDIRECTS} redirects")
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """Return `call()`, or give up after `seconds`: a name look-up obeys no socket time-out."""
+    outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put((call(), None))
+        except BaseException as error:  # noqa: B036 - handed over to the waiting thread
+            outcome.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
+
+
+def _reason(error: BaseException) -> str:
+    """Say a network error in a few words: those of the operating system, found at the root of the chain."""
+    import requests
+
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {CONNECT_SECONDS:g} s"
+    root: BaseException = error
+    while (deeper := root.__cause__ or root.__context__) is not None:
+        root = deeper
+    text = (getattr(root, "strerror", None) or str(root) or type(root).__name__).splitlines()[0][:120]
+    return f"host name not found: {text}" if isinstance(root, socket.gaierror) else text

@@ -1,0 +1,211 @@
+"""A picture of one handwritten digit, made as MNIST's are: 20x20 by its ink, 28x28 by its centre of mass."""
+
+import math
+import os
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lenet5.errors import ConfigError, ImageError
+
+__all__ = ["BOX", "SIDE", "centre", "normalise_digit", "resize"]
+
+SIDE, BOX = 28, 20  # MNIST: the digit at most BOX on a side, in a picture of SIDE
+MAX_PIXELS = 50_000_000
+WORKING_SIDE = 400  # larger pictures are first averaged down to about this
+FAINTEST = 8.0  # grey levels of 255; less contrast than this is a blank page
+
+Invert = bool | Literal["auto"]
+
+
+def normalise_digit(
+    image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto"
+) -> NDArray[np.uint8]:
+    """Turn any picture of one digit into an MNIST-like one.
+
+    Parameters
+    ----------
+    image : path-like or array-like
+        An image file, or an array of shape (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4): grey, or
+        RGB, each with or without alpha; uint8, bool, or float in 0..1 or 0..255. Ink may be dark on light,
+        light on dark, coloured, or drawn on transparency. Never changed.
+    invert : {"auto", True, False}
+        True for dark ink on light paper, False for light on dark, "auto" to look.
+
+    Returns
+    -------
+    ndarray of uint8, shape (28, 28)
+        Ink up to 255 on 0.
+
+    Raises
+    ------
+    ImageError
+        The picture cannot be read or has no such form, is too large, or shows nothing.
+    ConfigError
+        `invert` is none of the three.
+    """
+    if invert not in (True, False, "auto"):
+        raise ConfigError(f"invert: expected True, False or 'auto', found {invert!r}")
+    name = os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
+    pixels = _read(image, name) if isinstance(image, str | os.PathLike) else image
+    ink = _ink(_opaque(_levels(pixels, name), name), invert, name)
+    rows, columns = _extent(ink.max(axis=1)), _extent(ink.max(axis=0))
+    ink = ink[rows, columns]
+    ink /= ink.max()
+    longest = max(ink.shape)
+    if not BOX - 1 <= longest <= BOX:  # one less is the fit of a picture already made this way: keep it sharp
+        height, width = (max(1, round(side * BOX / longest)) for side in ink.shape)
+        ink = resize(ink, (height, width))
+        # Shrinking turns thin strokes grey; MNIST's are white for a quarter of their area, whatever the pen.
+        ink = np.minimum(ink / np.percentile(ink[ink > 0.1 * ink.max()], 75), 1)
+    return centre(np.rint(255 * ink))
+
+
+def centre(ink: NDArray[Any]) -> NDArray[np.uint8]:
+    """Place `ink` (H, W), at most 28x28 and not all zero, in 28x28 with its centre of mass in the middle."""
+    total = ink.sum(dtype=np.float64)
+    placed = np.zeros((SIDE, SIDE), np.uint8)
+    where = []
+    for axis, length in enumerate(ink.shape):
+        mass = ink.sum(axis=1 - axis, dtype=np.float64)
+        offset = round(SIDE / 2 - float(mass @ np.arange(length)) / total)
+        offset = min(max(offset, 0), SIDE - length)
+        where.append(slice(offset, offset + length))
+    placed[where[0], where[1]] = np.clip(ink, 0, 255)
+    return placed
+
+
+def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resample a float32 picture smoothly, by area where it shrinks, to `shape` (H, W); nothing below zero."""
+    from PIL import Image
+
+    resized = Image.fromarray(picture).resize(shape[::-1], Image.Resampling.BICUBIC)
+    return np.maximum(np.asarray(resized, np.float32), 0)
+
+
+def _read(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
+    """Decode an image file to uint8, or to float 0..1 where it has more than 8 bits."""
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("ignore")
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ImageError(_too_large(name, picture.height, picture.width))
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I"):
+                deep = np.asarray(upright).astype(np.float32)
+                return deep / max(65535.0, float(deep.max()))
+            if upright.mode == "F":
+                return np.asarray(upright)
+            if upright.has_transparency_data:
+                return np.asarray(upright.convert("RGBA"))
+            return np.asarray(upright.convert("L" if upright.mode in ("1", "L") else "RGB"))
+    except ImageError:
+        raise
+    except Exception as error:  # on damaged files Pillow raises OSError, SyntaxError, struct.error, ...
+        reason = getattr(error, "strerror", None) or error or type(error).__name__
+        raise ImageError(f"{name}: not a picture that can be read: {reason}") from error
+
+
+def _too_large(name: str, height: int, width: int) -> str:
+    return f"{name}: {width} x {height} pixels; the limit is {MAX_PIXELS:,} in all, so reduce it first"
+
+
+def _levels(image: object, name: str) -> NDArray[np.float32]:
+    """Return float32 levels 0..255 of shape (H, W, C), averaged down to the working size."""
+    try:
+        array = np.asarray(image)
+    except Exception as error:  # whatever a foreign object's conversion raises
+        raise ImageError(f"{name}: expected a picture or an array, found {type(image).__name__}") from error
+    if array.dtype.kind not in "bf" and array.dtype != np.uint8:
+        raise ImageError(f"{name}: expected uint8, bool or float pixels, found {array.dtype}")
+    array = array[:, :, None] if array.ndim == 2 else array
+    if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or array.size == 0:
+        raise ImageError(f"{name}: expected (H, W) or (H, W, 1 to 4) pixels, found shape {array.shape}")
+    height, width, channels = array.shape
+    if height * width > MAX_PIXELS:
+        raise ImageError(_too_large(name, height, width))
+    scale = 255.0 if array.dtype.kind == "b" else 1.0
+    if array.dtype.kind == "f":
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0 and high <= 255):  # also where either is NaN
+            raise ImageError(f"{name}: expected levels in 0..1 or 0..255, found {low:g} to {high:g}")
+        scale = 255.0 if high <= 1.001 else 1.0
+
+    factor = max(1, math.isqrt(height * width) // WORKING_SIDE)
+    if factor > 1:
+        padding = [(0, -length % factor) for length in (height, width)]
+        array = np.pad(array, [*padding, (0, 0)], mode="edge")
+        blocks = array.reshape(array.shape[0] // factor, factor, array.shape[1] // factor, factor, channels)
+        array = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return array.astype(np.float32) * np.float32(scale)
+
+
+def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Lay a picture with alpha on paper of a suitable colour; drop the alpha."""
+    channels = levels.shape[2]
+    if channels in (1, 3):
+        return levels
+    colour, alpha = levels[:, :, :-1], levels[:, :, -1:] / 255
+    if alpha.max() == 0:
+        raise ImageError(f"{name}: nothing drawn: every pixel is transparent")
+    solid = colour[alpha[:, :, 0] >= alpha.max() / 2]
+    paper = np.median(solid, axis=0)
+    if (np.abs(solid - paper).max(axis=1) > 64).mean() < 0.02:
+        # One colour on transparency: that is the ink, and the paper is its opposite.
+        paper = np.full_like(paper, 255 if paper.mean() < 128 else 0)
+    return colour * alpha + paper * (1 - alpha)
+
+
+def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.float32]:
+    """Return the ink, (H, W): how far each pixel is from the paper; zero for the paper and its texture."""
+    paper, noise = _paper(levels)
+    darker, lighter = (paper - levels).max(axis=2), (levels - paper).max(axis=2)
+    if invert == "auto":
+        invert = _energy(darker, noise) > _energy(lighter, noise)
+    ink = np.maximum(darker if invert else lighter, 0)
+    peak = float(ink.max())
+    if peak < max(FAINTEST, 1.5 * noise):
+        raise ImageError(f"{name}: nothing drawn: the picture shows no stroke that stands out from its paper")
+    ink[ink < min(noise, 0.4 * peak)] = 0
+    return _without_specks(ink)
+
+
+def _paper(levels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """Fit a plane to the edge of the picture: light falls unevenly on paper. Return it and 4 sigma of its noise."""
+    height, width, channels = levels.shape
+    rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    plane = np.stack([np.ones_like(rows), rows, columns], axis=2)
+    on_edge = np.ones((height, width), bool)
+    on_edge[1:-1, 1:-1] = False
+    edge, at = levels[on_edge], plane[on_edge]
+    # Strokes that touch the edge are outliers: 1.4826 median deviations are one sigma of a Gaussian.
+    away = np.abs(edge - np.median(edge, axis=0)).max(axis=1)
+    near = away <= 3 * 1.4826 * np.median(away)
+    fit = np.linalg.lstsq(at[near], edge[near], rcond=None)[0]
+    noise = 4 * 1.4826 * float(np.median(np.abs(edge[near] - at[near] @ fit)))
+    return plane @ fit, noise
+
+
+def _energy(ink: NDArray[np.float32], noise: float) -> float:
+    return float(np.square(ink[ink > noise], dtype=np.float64).sum())
+
+
+def _without_specks(ink: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Drop ink with little ink around it, which would spoil the extent of the digit."""
+    from PIL import Image, ImageFilter
+
+    radius = max(ink.shape) // 40
+    if radius == 0:
+        return ink
+    grey = Image.fromarray(np.rint(ink * (255 / ink.max())).astype(np.uint8))
+    around = np.asarray(grey.filter(ImageFilter.BoxBlur(radius)))
+    return np.where(around > 0.1 * around.max(), ink, 0)
+
+
+def _extent(profile: NDArray[np.float32]) -> slice:
+    inked = np.flatnonzero(profile)
+    return slice(int(inked[0]), int(inked[-1]) + 1)

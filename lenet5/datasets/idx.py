@@ -1,0 +1,186 @@
+"""IDX, the format of the MNIST files: read and write, raw or gzipped.
+
+Bytes 0 and 1 are zero; byte 2 is the element type (see `TYPES`), byte 3 the number of dimensions d; 4 d bytes
+hold the dimensions, big-endian unsigned 32-bit; then the elements, big-endian, last dimension fastest.
+"""
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lenet5.errors import ConfigError, DataError
+from lenet5.files import atomic_write
+
+__all__ = ["GZIP_MAGIC", "MAX_BYTES", "TYPES", "read_idx", "read_idx_content", "write_idx"]
+
+TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
+CODES = {name: code for code, name in TYPES.items()}
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_BYTES = 2**31
+CHUNK = 2**20
+NUMPY_MAX_DIMENSIONS = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
+
+Source = str | os.PathLike[str] | IO[bytes]
+
+
+def read_idx(source: Source, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
+    """Read an IDX file.
+
+    Parameters
+    ----------
+    source : path-like or binary file
+        Raw or gzipped; which of the two is seen from its first bytes, not from its name.
+    max_bytes : int
+        Largest array accepted. No more than the file declares is ever unzipped.
+
+    Returns
+    -------
+    ndarray
+        Of type uint8, int8, int16, int32, float32 or float64, native byte order, C-contiguous, writable.
+
+    Raises
+    ------
+    DataError
+        The file is missing or unreadable, or is not one well-formed IDX array; the message names the file,
+        the field, what was expected and what was found.
+    """
+    return read_idx_content(source, max_bytes=max_bytes)[0]
+
+
+def read_idx_content(source: Source, *, max_bytes: int = MAX_BYTES) -> tuple[NDArray[Any], bytearray]:
+    """Read an IDX file as `read_idx` does, and return its unzipped bytes, header included, with the array.
+
+    The array may share the memory of the bytes.
+    """
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else _stream_name(source)
+    try:
+        if isinstance(source, str | os.PathLike):
+            with open(source, "rb") as file:
+                return _read(file, name, max_bytes)
+        return _read(source, name, max_bytes)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{name}: gzip stream: expected a whole one, found: {error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a closed file, a null character in the path
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{name}: cannot be read: {reason}") from error
+
+
+def _stream_name(file: object) -> str:
+    return str(getattr(file, "name", "IDX stream"))
+
+
+def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
+    """Write `array` as an IDX file, whole or not at all; gzipped if the name ends in `.gz`.
+
+    The same array always gives the same bytes.
+
+    Parameters
+    ----------
+    path : path-like
+        Parent folders are made.
+    array : array-like
+        Of type uint8, int8, int16, int32, float32 or float64, in either byte order and any memory layout.
+
+    Raises
+    ------
+    DataError
+        IDX has no such element type, a dimension does not fit 32 bits, or the file cannot be written.
+    """
+    array = np.asarray(array)
+    code = CODES.get(array.dtype.str[1:])
+    if code is None:
+        nearest = _nearest(array.dtype)
+        raise DataError(
+            f"{os.fspath(path)}: IDX cannot hold {array.dtype}; convert with .astype(np.{nearest})"
+        )
+    if max(array.shape, default=0) >= 2**32:
+        raise DataError(f"{os.fspath(path)}: IDX dimensions end at 2**32 - 1, found shape {array.shape}")
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+    content = header + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
+    if Path(path).suffix == ".gz":
+        content = gzip.compress(content, mtime=0)  # no time stamp: the bytes are reproducible
+    try:
+        with atomic_write(path) as file:
+            file.write(content)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{os.fspath(path)}: cannot be written: {error}") from error
+
+
+def _nearest(dtype: np.dtype) -> str:
+    if dtype.kind == "b":
+        return "uint8"
+    return "int32" if dtype.kind in "iu" else "float32" if dtype == np.float16 else "float64"
+
+
+class _Rejoined:
+    """A file whose first bytes were already read, put back in front; `read` is all gzip needs."""
+
+    def __init__(self, head: bytes, file: IO[bytes]):
+        self.head, self.file = head, file
+
+    def read(self, size: int = -1) -> bytes:
+        if self.head:
+            head, self.head = (self.head, b"") if size < 0 else (self.head[:size], self.head[size:])
+            return head
+        return self.file.read(size)
+
+
+def _read(file: IO[bytes], name: str, max_bytes: int) -> tuple[NDArray[Any], bytearray]:
+    if not hasattr(file, "read"):
+        raise ConfigError(f"read_idx: expected a path or a binary file, found {type(file).__name__}")
+    magic = _take(file, 2)
+    stream: Any = _Rejoined(bytes(magic), file)
+    if magic == GZIP_MAGIC:
+        stream = gzip.GzipFile(fileobj=stream, mode="rb")
+
+    content = _take(stream, 4)
+    _expect(len(content) > 0, name, "length", "an IDX header", "an empty file")
+    _expect(content[:2] == bytes(len(content[:2])), name, "magic number", "00 00", content[:2].hex(" "))
+    _expect(len(content) == 4, name, "header", "at least 4 bytes", len(content))
+    code, ndim = content[2], content[3]
+    known = ", ".join(f"{code:02x}" for code in TYPES)
+    _expect(code in TYPES, name, "element type", f"one of {known}", f"{code:02x}")
+    limit = NUMPY_MAX_DIMENSIONS
+    _expect(ndim <= limit, name, "number of dimensions", f"at most {limit} (NumPy's limit)", ndim)
+    content += _take(stream, 4 * ndim)
+    start = 4 + 4 * ndim
+    _expect(len(content) == start, name, "header", f"{start} bytes for {ndim} dimensions", len(content))
+
+    shape = struct.unpack_from(f">{ndim}I", content, 4)
+    dtype = np.dtype(">" + TYPES[code])
+    size = math.prod(shape) * dtype.itemsize
+    _expect(size <= max_bytes, name, f"size of dimensions {shape}", f"at most {max_bytes} bytes", size)
+    content += _take(stream, size + 1)  # one more than declared: finds what trails, and gzip's own checksum
+    found = len(content) - start
+    _expect(found >= size, name, "data", f"{size} bytes for dimensions {shape}", found)
+    _expect(found <= size, name, "data", f"{size} bytes for dimensions {shape}", "more bytes after them")
+    try:
+        array: NDArray[Any] = np.ndarray(shape, dtype, buffer=content, offset=start)
+    except ValueError as error:  # a zero beside dimensions whose product NumPy cannot address
+        raise DataError(f"{name}: dimensions: expected what NumPy can address, found {shape}") from error
+    return array.astype(dtype.newbyteorder("="), copy=False), content
+
+
+def _take(file: IO[bytes], size: int) -> bytearray:
+    """Read `size` bytes, or up to the end; memory grows with what is there, not with what was asked for."""
+    taken = bytearray()
+    while len(taken) < size:
+        chunk = file.read(min(CHUNK, size - len(taken)))
+        if not isinstance(chunk, bytes):
+            raise ConfigError(f"read_idx: expected a binary file, but read() gave {type(chunk).__name__}")
+        if not chunk:
+            break
+        taken += chunk
+    return taken
+
+
+def _expect(truth: bool, name: str, what: str, expected: object, found: object) -> None:
+    if not truth:
+        raise DataError(f"{name}: {what}: expected {expected}, found {found}")

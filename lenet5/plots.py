@@ -1,0 +1,124 @@
+"""Pictures. Every function returns a Matplotlib Figure and shows nothing."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from . import bitmaps
+from .errors import ShapeError
+from .files import atomic_write
+from .network import Sequential
+
+__all__ = ["feature_maps", "learning_curves", "save"]
+
+PAPER_TEST_ERROR = 0.0095
+
+# Colours that differ in lightness as well (Okabe and Ito), and line styles for print.
+_TEST, _TRAIN, _VALIDATION, _PAPER = "#0072B2", "#D55E00", "#009E73", "#555555"
+
+
+def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: str) -> Figure:
+    """Draw error against passes, as the paper's Fig. 5.
+
+    Parameters
+    ----------
+    runs : mapping of str to history
+        Label of each run -> its records, as in ``history.json``.
+    data : str
+        Name of the data set, for the title.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Errors in per cent on a logarithmic axis; on MNIST with the paper's 0.95 % marked.
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    styles = {
+        "test_error": (_TEST, "-", "o", "test"),
+        "validation_error": (_VALIDATION, "-.", "^", "validation"),
+        "train_error": (_TRAIN, "--", "s", "training, on the fly"),
+    }
+    for number, history in enumerate(runs.values()):
+        passes = [r["pass"] for r in history]
+        for column, (colour, line, marker, label) in styles.items():
+            percent = [100 * r[column] if r.get(column) is not None else np.nan for r in history]
+            if not np.isnan(percent).all():
+                name = label if not number else None
+                axes.plot(passes, percent, line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=name)
+    if data == "mnist":
+        axes.axhline(100 * PAPER_TEST_ERROR, color=_PAPER, linestyle=":", label="paper, test: 0.95 %")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("passes through the training set")
+    axes.set_ylabel("error (%)")
+    axes.set_title(f"LeNet-5 on {data}: " + (next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs"))
+    axes.grid(which="both", alpha=0.25)
+    axes.legend()
+    return figure
+
+
+def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figure:
+    """Draw what every stage of the network makes of one image, from the input to the penalties.
+
+    Parameters
+    ----------
+    net : Sequential
+        With the stages of the paper's network.
+    image : ndarray
+        One image, as for ``net.predict``.
+    data : str
+        Name of the data set it comes from, for the title.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        F6 is drawn as the 7x12 bitmap that it imitates.
+
+    Raises
+    ------
+    ShapeError
+        If there is more than one image.
+    """
+    maps = net.feature_maps(image)
+    if maps["input"].ndim == 4:
+        if len(maps["input"]) != 1:
+            raise ShapeError(f"feature_maps draws one image; found {len(maps['input'])}.")
+        maps = {name: m[0] for name, m in maps.items()}
+    output = maps.pop("output").ravel()
+    figure = Figure(figsize=(10, 6.2), layout="constrained")
+    rows = figure.subfigures(len(maps) + 1, 1, height_ratios=[1.3, 1, 0.75, 1, 0.75, 0.5, 1.3, 1.3][: len(maps) + 1])
+    for row, (name, m) in zip(rows, maps.items(), strict=False):
+        images = [m.reshape(bitmaps.HEIGHT, bitmaps.WIDTH)] if m.size == 84 else _as_images(m)
+        grid = row.subplots(1, max(16, len(images)), squeeze=False)[0]
+        low, high = (-0.1, 1.175) if name == "input" else (-1.7159, 1.7159)
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, picture in zip(grid, images, strict=False):
+            axes.imshow(picture, cmap="gray_r", vmin=low, vmax=high, interpolation="nearest", aspect="equal")
+        row.suptitle(f"{name}  {'x'.join(map(str, m.shape))}", x=0.005, y=0.5, ha="left", va="center", fontsize=8)
+    axes = rows[-1].subplots()
+    best = int(output.argmin() if net.outputs_penalties else output.argmax())
+    axes.bar(range(len(output)), output, color=[_TRAIN if i == best else _TEST for i in range(len(output))])
+    axes.set_xticks(range(len(output)))
+    axes.set_ylabel("penalty" if net.outputs_penalties else "score", fontsize=8)
+    axes.tick_params(labelsize=8)
+    figure.suptitle(f"LeNet-5 sees a digit{f' of {data}' if data else ''}: answer {best}", fontsize=10)
+    return figure
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG, whole or not at all, with no date inside, so that the bytes repeat."""
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
+
+
+def _as_images(m: np.ndarray) -> list[np.ndarray]:
+    """Maps (C, H, W) one by one; a vector or 1x1 maps as one strip."""
+    return list(m) if m.ndim == 3 and m.shape[1] * m.shape[2] > 1 else [m.reshape(1, -1)]

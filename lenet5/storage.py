@@ -1,0 +1,81 @@
+"""Networks in files: save, load, and the weights that come with the package."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint
+from .errors import CheckpointError, ConfigError
+from .models import from_spec
+from .network import Sequential
+
+__all__ = ["PRETRAINED", "load", "pretrained", "read", "save"]
+
+# Trained by this project's own command; lenet5-mnist.json beside it is the record of that run.
+PRETRAINED = Path(__file__).parent / "weights" / "lenet5-mnist.npz"
+
+# Inside the folder of a run.
+CHECKPOINT = "checkpoint.npz"
+
+
+def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] | None = None) -> None:
+    """Write the parameters of a network, and what it takes to build it again, to one .npz file.
+
+    Parameters
+    ----------
+    path : path-like
+        Replaced only when the new file is complete.
+    net : Sequential
+    meta : dict, optional
+        Anything else that JSON can hold.
+    """
+    arrays = {f"parameter/{p.name}": p.value for p in net.parameters()}
+    checkpoint.save(path, arrays, dict(meta or {}) | {"model": net.spec, "dtype": net.dtype.name})
+
+
+def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequential:
+    """Read a network from a file of `save`, a checkpoint, or the folder of a training run.
+
+    Parameters
+    ----------
+    path : path-like
+    net : Sequential, optional
+        Read into this one, which is needed where the network was not built by `lenet5.models`.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or belongs to another network.
+    """
+    return read(path, net)[0]
+
+
+def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[Sequential, dict[str, Any]]:
+    """Return the network and the note that was saved with it; see `load`."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / CHECKPOINT
+    arrays, meta = checkpoint.load(path)
+    if net is None:
+        spec, dtype = meta.get("model"), meta.get("dtype", "float32")
+        if not isinstance(spec, dict) or dtype not in ("float32", "float64"):
+            raise CheckpointError(
+                f"{path}: its network was not built by lenet5.models; build it yourself and give it as load(path, net)."
+            )
+        try:
+            net = from_spec(spec, dtype=dtype)
+        except ConfigError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+    own = {f"parameter/{p.name}": p.value for p in net.parameters()}
+    found = {name: array for name, array in arrays.items() if name.startswith("parameter/")}
+    checkpoint.restore(own, found, path=path, what="network")
+    return net, meta
+
+
+def pretrained() -> Sequential:
+    """Return the paper's network as trained on MNIST by this project; needs no connection."""
+    return load(PRETRAINED)

@@ -1,0 +1,270 @@
+"""``python -m lenet5.train``: train a network; with no option, as the paper did."""
+
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import __version__, callbacks, checkpoint, config, datasets, losses, models, optim, storage
+from .cli import Parser, add_config_options, command, overrides
+from .config import TrainConfig
+from .datasets.base import Dataset
+from .errors import CheckpointError, ConfigError
+from .files import atomic_write
+from .network import Sequential
+from .trainer import Trainer
+
+__all__ = ["main"]
+
+_EPILOG = """Without options: the paper's network and training (section III): LeNet-5 with RBF outputs, eq. 9,
+one pattern per update, stochastic diagonal Levenberg-Marquardt with mu 0.02 and h from 500 patterns
+before each pass, eta 5e-4 falling to 1e-5 in 20 passes. Where this departs from the paper's words, the
+option says so. Exit codes: 0 done, 2 bad option, 3 no data, 4 bad checkpoint, 5 diverged, 130/143 stopped
+and saved."""
+
+# What may change when a run is resumed: nothing that touches its numbers up to then.
+_RESUMABLE = {"checkpoint_minutes", "data_dir", "epochs", "quiet", "threads"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    settings, resume = _settings(argv)
+    say: Callable[[str], None] = (lambda text: None) if settings.quiet else print
+    train, test, notice = _data(settings)
+    if notice:
+        print(notice, file=sys.stderr, flush=True)
+    settings = dataclasses.replace(settings, dataset=train.name)
+    folder = _folder(settings, resume)
+    settings = dataclasses.replace(settings, out=None)
+    if not resume:
+        _write_json(folder / "config.json", config.to_dict(settings))
+    say(f"training on {train.name}: {len(train):,} images, {len(test):,} to test on; run folder {folder}")
+
+    validation = None
+    if settings.validation_split:
+        train, validation = train.split(settings.validation_split, np.random.default_rng([settings.seed, 1]))
+    if settings.train_size is not None:
+        train = train.subset(slice(settings.train_size))
+    trainer = _trainer(settings, folder, train, test, validation, say)
+    if resume and (folder / storage.CHECKPOINT).exists():
+        arrays, meta = checkpoint.load(folder / storage.CHECKPOINT)
+        _same_data(meta, train, folder)
+        trainer.load_state(arrays, meta.get("trainer", {}))
+        say(f"resuming after {trainer.epoch} passes and {trainer.position:,} patterns")
+    with _stop_on_signals(trainer) as caught:
+        trainer.fit(train, epochs=settings.epochs)
+    if trainer.epoch < settings.epochs:
+        done = f"pass {trainer.epoch + 1}, pattern {trainer.position:,}"
+        print(f"stopped in {done}; saved. Continue with: python -m lenet5.train --resume {folder}", file=sys.stderr)
+        return 128 + caught[0]
+    _finish(trainer, folder, train)
+    last = trainer.history[-1]
+    say(
+        f"test error {last['test_error']:.2%} on {train.name} after {trainer.epoch} passes; see {folder / 'curves.png'}"
+    )
+    return 0
+
+
+def _settings(argv: Sequence[str] | None) -> tuple[TrainConfig, bool]:
+    """Return the resolved configuration, and whether it continues a run (whose folder is then `out`)."""
+    parser = Parser(prog="python -m lenet5.train", description="Train LeNet-5.", epilog=_EPILOG)
+    parser.add_argument(
+        "--config", default=None, metavar="FILE", help="TOML or JSON file of options; others override it"
+    )
+    parser.add_argument(
+        "--resume",
+        default=None,
+        metavar="DIR",
+        help="continue the run in DIR; it ends with the same bits as one straight run",
+    )
+    add_config_options(parser)
+    options = parser.parse(argv)
+    given = overrides(options)
+    if options["resume"] is None:
+        values = config.read(options["config"]) if options["config"] else {}
+        # Both are checked on their own, so that an error names the file or the command line.
+        config.from_dict(values, where=options["config"] or "")
+        return config.from_dict(_merged(values, given), where="command line").resolved(), False
+    fixed = sorted(set(given) - _RESUMABLE) + (["config"] if options["config"] else [])
+    if fixed:
+        raise ConfigError(
+            f"--resume continues a run as it was; not changed may be: {', '.join(fixed)}. "
+            f"Allowed beside it: {', '.join(sorted(_RESUMABLE))}."
+        )
+    folder = Path(options["resume"])
+    if not (folder / "config.json").exists():
+        raise CheckpointError(f"{folder}: no run to resume: there is no config.json. Start again without --resume.")
+    saved = config.read(folder / "config.json")
+    return config.from_dict(saved | given | {"out": str(folder)}, where=str(folder / "config.json")).resolved(), True
+
+
+def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with the sections and options of `given` on top."""
+    merged = dict(values)
+    for name, value in given.items():
+        below = merged.get(name)
+        if isinstance(value, dict):
+            below = {"name": below} if isinstance(below, str) else below or {}
+            value = below | value
+        merged.pop(name.replace("_", "-"), None)
+        merged[name] = value
+    return merged
+
+
+def _data(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None]:
+    options: dict[str, Any] = {"verify": settings.verify, "progress": not settings.quiet}
+    if settings.dataset == "auto":
+        return datasets.load_auto(settings.data_dir, **options)
+    return *datasets.load(settings.dataset, settings.data_dir, **options), None
+
+
+def _folder(settings: TrainConfig, resume: bool) -> Path:
+    if settings.out is None:
+        folder = Path("runs") / f"{settings.dataset}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    else:
+        folder = Path(settings.out)
+    if not resume and any((folder / name).exists() for name in ("config.json", storage.CHECKPOINT)):
+        raise ConfigError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _trainer(
+    settings: TrainConfig,
+    folder: Path,
+    train: Dataset,
+    test: Dataset,
+    validation: Dataset | None,
+    say: Callable[[str], None],
+) -> Trainer:
+    rng = np.random.default_rng(settings.seed)
+    net = models.from_spec(dataclasses.asdict(settings.model), seed=rng)
+    optimizer = _optimizer(settings, net)
+    meta = {
+        "model": net.spec,
+        "dtype": net.dtype.name,
+        "config": config.to_dict(settings),
+        "dataset": train.name,
+        "data_sha256": train.digest(),
+    }
+    hooks: list[callbacks.Callback] = [
+        callbacks.SetRate(_schedule(settings)),
+        callbacks.GuardDivergence(),
+        callbacks.Rates(),
+        callbacks.Evaluate(validation=validation, test=test),
+        callbacks.Clock(),
+        callbacks.Checkpoint(folder / storage.CHECKPOINT, meta=meta, minutes=settings.checkpoint_minutes),
+        callbacks.WriteHistory(folder),
+        callbacks.Report(say),
+        callbacks.Progress(disable=True if settings.quiet else None),
+    ]
+    if isinstance(optimizer, optim.SDLM):
+        hooks[2:2] = [callbacks.CurvaturePass(settings.optimizer.patterns), callbacks.ReportRates(say)]
+    threads = settings.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Trainer(
+        net, _loss(settings), optimizer, hooks, batch_size=settings.batch_size, threads=threads or 1, rng=rng
+    )
+
+
+def _loss(settings: TrainConfig) -> losses.Loss:
+    options = settings.loss
+    if options.name == "map":
+        return losses.MAP(options.j, scale=options.scale)
+    return {"mle": losses.MLE, "softmax": losses.SoftmaxCrossEntropy}[options.name](scale=options.scale)
+
+
+def _optimizer(settings: TrainConfig, net: Sequential) -> optim.Optimizer:
+    o = settings.optimizer
+    assert o.lr is not None
+    if o.name == "sdlm":
+        return optim.SDLM(net.parameters(), lr=o.lr, mu=o.mu, momentum=o.momentum, rule=o.rule)
+    return optim.SGD(net.parameters(), lr=o.lr, momentum=o.momentum, nesterov=o.nesterov, l2=o.l2, l1=o.l1)
+
+
+def _schedule(settings: TrainConfig) -> optim.schedule.Schedule:
+    s, lr = settings.schedule, settings.optimizer.lr
+    assert lr is not None and s.name is not None
+    made = {
+        "paper": lambda: optim.schedule.paper(lr),
+        "constant": lambda: optim.schedule.constant(lr),
+        "step": lambda: optim.schedule.step(lr, every=s.every, factor=s.factor),
+        "cosine": lambda: optim.schedule.cosine(lr, epochs=settings.epochs, final=s.final),
+    }[s.name]()
+    return optim.schedule.warmup(made, epochs=s.warmup) if s.warmup else made
+
+
+def _same_data(meta: dict[str, Any], train: Dataset, folder: Path) -> None:
+    if meta.get("data_sha256") != train.digest():
+        raise CheckpointError(f"{folder}: the run was trained on other images than the {train.name} found now.")
+
+
+@contextmanager
+def _stop_on_signals(trainer: Trainer) -> Iterator[list[int]]:
+    """Let Ctrl-C and SIGTERM end the training after the current update; a second one acts at once."""
+    caught: list[int] = []
+
+    def stop(signum: int, frame: object) -> None:
+        caught.append(signum)
+        trainer.stop = True
+        signal.signal(signum, previous[signum])
+
+    previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+def _finish(trainer: Trainer, folder: Path, train: Dataset) -> None:
+    """Write what remains of a completed run: its weights, its curves, its record."""
+    from . import plots
+
+    plots.save(plots.learning_curves({folder.name: trainer.history}, data=train.name), folder / "curves.png")
+    storage.save(folder / "weights.npz", trainer.net, meta={"dataset": train.name})
+    record = {
+        "dataset": train.name,
+        "provenance": dict(train.provenance),
+        "train_images": len(train),
+        "parameters": trainer.net.theta.size,
+        "last": trainer.history[-1],
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"lenet5": __version__, "numpy": np.__version__, "python": platform.python_version()},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "commit": _commit(),
+    }
+    _write_json(folder / "run.json", record)
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout this package runs from, if it does."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if (here.parent / ".git").exists() else None
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with atomic_write(path, text=True) as file:
+        json.dump(value, file, indent=1)
+        file.write("\n")
+
+
+run = command(main)
+
+if __name__ == "__main__":
+    sys.exit(run())
