@@ -11,10 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bitmaps, datasets, gradcheck, kernels, layers, losses, models, optim, plots
+    from . import bitmaps, datasets, errors, gradcheck, kernels, layers, losses, models, optim, plots
     from .callbacks import Callback
     from .datasets import Dataset, prepare_digit
-    from .errors import LenetError
+    from .errors import ConfigError, LenetError, ShapeError
     from .layers import (
         RBF,
         AvgPool2D,
@@ -47,6 +47,7 @@ __all__ = [
     "SGD",
     "AvgPool2D",
     "Callback",
+    "ConfigError",
     "Conv2D",
     "Dataset",
     "Dense",
@@ -58,6 +59,7 @@ __all__ = [
     "ReLU",
     "ScaledTanh",
     "Sequential",
+    "ShapeError",
     "Sigmoid",
     "SoftmaxCrossEntropy",
     "Subsampling",
@@ -66,6 +68,7 @@ __all__ = [
     "__version__",
     "bitmaps",
     "datasets",
+    "errors",
     "gradcheck",
     "kernels",
     "layers",
@@ -83,7 +86,7 @@ __all__ = [
 _HOME = {
     "callbacks": ("Callback",),
     "datasets": ("Dataset", "prepare_digit"),
-    "errors": ("LenetError",),
+    "errors": ("ConfigError", "LenetError", "ShapeError"),
     "layers": (
         "RBF", "AvgPool2D", "Conv2D", "Dense", "Flatten", "Layer", "MaxPool2D", "ReLU", "ScaledTanh", "Sigmoid",
         "Subsampling", "Tanh",

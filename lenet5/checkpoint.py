@@ -39,7 +39,7 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: M
     note = dict(meta) | {"format": FORMAT, "sha256": _digest(arrays)}
     text = np.frombuffer(json.dumps(note).encode(), dtype=np.uint8)
     with atomic_write(path) as file:
-        np.savez(file, **{_NOTE: text}, **arrays)
+        np.savez(file, **({_NOTE: text} | dict(arrays)))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

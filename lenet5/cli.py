@@ -1,5 +1,6 @@
 """What the commands share: options from the dataclasses, one line for an error, an exit code."""
 
+import argparse
 import functools
 import os
 import re
@@ -21,7 +22,12 @@ _SHORT = ("loss", "model", "optimizer", "schedule")
 class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are `ConfigError`, and that takes --data_dir for --data-dir."""
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # type: ignore[override]
+    def __init__(self, *, positional: str = "", **options: Any) -> None:
+        # The plain formatter: types and defaults are part of the help texts.
+        usage = f"%(prog)s [options] {positional}"
+        super().__init__(formatter_class=argparse.HelpFormatter, usage=usage, **options)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ConfigError with the message in one line."""
         text = re.sub(r"\s+", " ", message)
         match = re.match(r'Parser key "([\w.]+)":', text)
@@ -34,7 +40,8 @@ class Parser(jsonargparse.ArgumentParser):
                 raise ConfigError(f"--{match[1].replace('_', '-')} takes {config.describe(kind)}; found {value!r}.")
         unknown = re.match(r"(?:unrecognized arguments|Unrecognized arguments): (--?)?([^\s=]+)", text)
         if unknown:
-            known = [s.lstrip("-") for action in self._actions for s in action.option_strings if s.startswith("--")]
+            known = [s[2:] for action in self._actions for s in action.option_strings if s.startswith("--")]
+            known += _SHORT
             near = config.nearest(unknown[2], known).replace("'", "") if unknown[1] else ""
             raise ConfigError(f"{text}.{near.replace('Did you mean ', 'Did you mean --')} See --help.")
         raise ConfigError(f"{text.rstrip('.')}. See --help.")
@@ -67,7 +74,7 @@ def add_config_options(parser: Parser) -> None:
         if key == "quiet":
             groups[section].add_argument(name, action="store_const", const=True, default=None, help=text)
         else:
-            kind = f.type if f.default is None else f.type | None
+            kind = f.type | None  # type: ignore[operator]
             metavar = config.describe(f.type).removeprefix("one of ").replace("an ", "").replace("a ", "").upper()
             if ", " in metavar:
                 metavar = "{" + metavar.lower().replace(", ", ",") + "}"
@@ -88,7 +95,7 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def command(main: Callable[[Sequence[str] | None], int]) -> Callable[[Sequence[str] | None], int]:
+def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
     """Wrap a command's main(argv): an error is one message on stderr and an exit code, no traceback."""
 
     @functools.wraps(main)

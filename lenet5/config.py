@@ -40,7 +40,9 @@ class _Section:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 if least is not None and not value >= least or below is not None and not value < below:
                     limits = f"at least {least:g}" if below is None else f"at least {least:g} and below {below:g}"
-                    raise ConfigError(f"{f.name} must be {limits}; found {value!r}.")
+                    section = type(self).__name__.removesuffix("Config").lower()
+                    name = f.name if section == "train" else f"{section}.{f.name}"
+                    raise ConfigError(f"{name} must be {limits}; found {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -158,14 +160,11 @@ class TrainConfig(_Section):
         )
 
 
-def keys(cls: type = TrainConfig, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field]]:
+def keys() -> Iterator[tuple[str, dataclasses.Field]]:
     """Yield the dotted name and the field of every option, sections last."""
-    for f in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(f.type):
-            assert isinstance(f.type, type)
-            yield from keys(f.type, f"{prefix}{f.name}.")
-        else:
-            yield prefix + f.name, f
+    yield from ((f.name, f) for f in dataclasses.fields(TrainConfig) if f not in _sections())
+    for section in _sections():
+        yield from ((f"{section.name}.{f.name}", f) for f in dataclasses.fields(section.type))
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
@@ -184,15 +183,13 @@ def from_dict(values: Mapping[str, Any], *, where: str = "configuration") -> Tra
         If a key is unknown (the nearest known one is named) or a value is of the wrong kind.
     """
     known = dict(keys())
-    flat = _flattened(values, known, where)
-    for key, value in flat.items():
-        flat[key] = _typed(key, value, known[key].type, where)
-    sections = {
-        f.name: f.type(**{k.split(".")[1]: v for k, v in flat.items() if k.startswith(f"{f.name}.")})
-        for f in dataclasses.fields(TrainConfig)
-        if isinstance(f.type, type) and issubclass(f.type, _Section)
-    }
-    return TrainConfig(**{k: v for k, v in flat.items() if "." not in k}, **sections)
+    arguments: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {f.name: {} for f in _sections()}
+    for key, value in _flattened(values, known, where).items():
+        section, _, name = key.rpartition(".")
+        target = sections[section] if section else arguments
+        target[name] = _typed(key, value, known[key].type, where)
+    return TrainConfig(**arguments, **{f.name: f.type(**sections[f.name]) for f in _sections()})
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -225,6 +222,10 @@ def nearest(key: str, known: list[str]) -> str:
     tails = {k.rsplit(".", 1)[-1]: k for k in known} | {k: k for k in known}
     found = difflib.get_close_matches(key, tails, n=1, cutoff=0.5)
     return f" Did you mean {tails[found[0]]!r}?" if found else ""
+
+
+def _sections() -> list[Any]:
+    return [f for f in dataclasses.fields(TrainConfig) if dataclasses.is_dataclass(f.type)]
 
 
 def _flattened(values: Mapping[str, Any], known: Mapping[str, object], where: str) -> dict[str, Any]:

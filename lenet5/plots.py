@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from . import bitmaps
 from .errors import ShapeError
@@ -55,7 +56,7 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: st
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("passes through the training set")
     axes.set_ylabel("error (%)")
     axes.set_title(f"LeNet-5 on {data}: " + (next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs"))
@@ -93,7 +94,9 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
         maps = {name: m[0] for name, m in maps.items()}
     output = maps.pop("output").ravel()
     figure = Figure(figsize=(10, 6.2), layout="constrained")
-    rows = figure.subfigures(len(maps) + 1, 1, height_ratios=[1.3, 1, 0.75, 1, 0.75, 0.5, 1.3, 1.3][: len(maps) + 1])
+    rows: Any = figure.subfigures(
+        len(maps) + 1, 1, height_ratios=[1.3, 1, 0.75, 1, 0.75, 0.5, 1.3, 1.3][: len(maps) + 1]
+    )
     for row, (name, m) in zip(rows, maps.items(), strict=False):
         images = [m.reshape(bitmaps.HEIGHT, bitmaps.WIDTH)] if m.size == 84 else _as_images(m)
         grid = row.subplots(1, max(16, len(images)), squeeze=False)[0]

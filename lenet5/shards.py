@@ -5,6 +5,7 @@ over the same parameters, and the results are added in the order of the shards.
 """
 
 import copy
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -15,11 +16,16 @@ import numpy as np
 from .losses import Loss
 from .network import Sequential
 
-__all__ = ["SHARD", "Shards"]
+__all__ = ["SHARD", "Shards", "cores"]
 
 SHARD = 32
 
 T = TypeVar("T")
+
+
+def cores() -> int:
+    """Return the number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Shards:
@@ -108,7 +114,7 @@ class Shards:
             if self._pool is None:
                 yield from (work(net, loss, part) for (net, loss), part in jobs)
             else:
-                yield from self._pool.map(lambda job: work(*job[0], job[1]), jobs)
+                yield from self._pool.map(lambda job: work(job[0][0], job[0][1], job[1]), jobs)
 
 
 def _forward(net: Sequential, loss: Loss, images: np.ndarray, labels: np.ndarray) -> tuple[float, int, int]:

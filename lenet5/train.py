@@ -22,6 +22,7 @@ from .datasets.base import Dataset
 from .errors import CheckpointError, ConfigError
 from .files import atomic_write
 from .network import Sequential
+from .shards import cores
 from .trainer import Trainer
 
 __all__ = ["main"]
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     train, test, notice = _data(settings)
     if notice:
         print(notice, file=sys.stderr, flush=True)
-    settings = dataclasses.replace(settings, dataset=train.name)
+    settings = dataclasses.replace(settings, dataset=train.name)  # type: ignore[arg-type]  # auto is one of them now
     folder = _folder(settings, resume)
     settings = dataclasses.replace(settings, out=None)
     if not resume:
@@ -79,7 +80,7 @@ def _settings(argv: Sequence[str] | None) -> tuple[TrainConfig, bool]:
     """Return the resolved configuration, and whether it continues a run (whose folder is then `out`)."""
     parser = Parser(prog="python -m lenet5.train", description="Train LeNet-5.", epilog=_EPILOG)
     parser.add_argument(
-        "--config", default=None, metavar="FILE", help="TOML or JSON file of options; others override it"
+        "--config", type=str | None, default=None, metavar="FILE", help="TOML or JSON file of options; others override it"
     )
     parser.add_argument(
         "--resume",
@@ -170,10 +171,8 @@ def _trainer(
     ]
     if isinstance(optimizer, optim.SDLM):
         hooks[2:2] = [callbacks.CurvaturePass(settings.optimizer.patterns), callbacks.ReportRates(say)]
-    threads = settings.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Trainer(
-        net, _loss(settings), optimizer, hooks, batch_size=settings.batch_size, threads=threads or 1, rng=rng
-    )
+    threads = settings.threads or cores()
+    return Trainer(net, _loss(settings), optimizer, hooks, batch_size=settings.batch_size, threads=threads, rng=rng)
 
 
 def _loss(settings: TrainConfig) -> losses.Loss:
@@ -216,7 +215,7 @@ def _stop_on_signals(trainer: Trainer) -> Iterator[list[int]]:
     def stop(signum: int, frame: object) -> None:
         caught.append(signum)
         trainer.stop = True
-        signal.signal(signum, previous[signum])
+        signal.signal(signum, previous[signal.Signals(signum)])
 
     previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .callbacks import Callback
 from .datasets.base import Dataset
@@ -96,6 +97,8 @@ class Trainer:
             )
         self.train, self.epochs = train, epochs
         self.shards = Shards(self.net, self.loss, threads=self.threads)
+        # BLAS on threads of its own would change the bits, and slow down products this small.
+        limits = threadpool_limits(1, user_api="blas")
         try:
             self._call("on_train_begin")
             while self.epoch < epochs and not self.stop:
@@ -112,6 +115,7 @@ class Trainer:
                     self._end_pass(len(order))
             self._call("on_train_end")
         finally:
+            limits.restore_original_limits()
             self.shards.close()
         return self.history
 

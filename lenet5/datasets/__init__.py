@@ -1,11 +1,11 @@
 """Data sets: found on disk or downloaded, always verified; and preparation for the network."""
 
-from lenet5.datasets.base import Dataset
-from lenet5.datasets.handwriting import normalise_digit
-from lenet5.datasets.idx import read_idx, write_idx
-from lenet5.datasets.loading import NAMES, load, load_auto
-from lenet5.datasets.mnist import download_mnist, load_idx_pair
-from lenet5.datasets.transforms import BACKGROUND, FOREGROUND, prepare, prepare_digit
+from .base import Dataset
+from .handwriting import normalise_digit
+from .idx import read_idx, write_idx
+from .loading import NAMES, load, load_auto
+from .mnist import download_mnist, load_idx_pair
+from .transforms import BACKGROUND, FOREGROUND, prepare, prepare_digit
 
 __all__ = [
     "BACKGROUND",

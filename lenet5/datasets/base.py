@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenet5.errors import ConfigError, DataError, ShapeError
+from ..errors import ConfigError, DataError, ShapeError
 
 __all__ = ["Dataset"]
 

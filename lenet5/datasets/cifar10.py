@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from lenet5.datasets.base import Dataset
-from lenet5.datasets.fetch import Fetcher, MirrorError, Remote
-from lenet5.datasets.search import cache_folder, file_sha256, not_found, user_folders
-from lenet5.errors import DataError
+from ..errors import DataError
+from .base import Dataset
+from .fetch import Fetcher, MirrorError, Remote
+from .search import cache_folder, file_sha256, not_found, user_folders
 
 __all__ = ["load_cifar10"]
 

@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 
-from lenet5.datasets.base import Dataset
-from lenet5.datasets.handwriting import BOX, centre, resize
+from .base import Dataset
+from .handwriting import BOX, centre, resize
 
 __all__ = ["TRAIN_COUNT", "load_digits"]
 

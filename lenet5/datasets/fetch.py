@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from lenet5.errors import DownloadError
+from ..errors import DownloadError
 
 __all__ = ["Fetcher", "MirrorError", "Remote"]
 
@@ -240,7 +240,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {CONNECT_SECONDS:g} s"
     root: BaseException = error
-    while (deeper := root.__cause__ or root.__context__) is not None:
+    while deeper := root.__cause__ or (None if root.__suppress_context__ else root.__context__):
         root = deeper
     text = (getattr(root, "strerror", None) or str(root) or type(root).__name__).splitlines()[0][:120]
     return f"host name not found: {text}" if isinstance(root, socket.gaierror) else text

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenet5.errors import ConfigError, ImageError
+from ..errors import ConfigError, ImageError
 
 __all__ = ["BOX", "SIDE", "centre", "normalise_digit", "resize"]
 
@@ -170,7 +170,9 @@ def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.f
     peak = float(ink.max())
     if peak < max(FAINTEST, 1.5 * noise):
         raise ImageError(f"{name}: nothing drawn: the picture shows no stroke that stands out from its paper")
-    ink[ink < min(noise, 0.4 * peak)] = 0
+    # In a large picture faint grey is JPEG ringing or smear; in a small one it carries the shape.
+    faint = 0.1 * peak if max(ink.shape) > SIDE else 0.0
+    ink[ink < min(max(noise, faint), 0.4 * peak)] = 0
     return _without_specks(ink)
 
 

@@ -15,8 +15,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenet5.errors import ConfigError, DataError
-from lenet5.files import atomic_write
+from ..errors import ConfigError, DataError
+from ..files import atomic_write
 
 __all__ = ["GZIP_MAGIC", "MAX_BYTES", "TYPES", "read_idx", "read_idx_content", "write_idx"]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lenet5.datasets.fetch import Remote
+from .fetch import Remote
 
 __all__ = ["FASHION", "MNIST", "IdxFile", "IdxSet"]
 

@@ -3,13 +3,13 @@
 import difflib
 import os
 
-from lenet5.datasets.base import Dataset
-from lenet5.datasets.cifar10 import load_cifar10
-from lenet5.datasets.digits import TRAIN_COUNT, load_digits
-from lenet5.datasets.known import FASHION, MNIST
-from lenet5.datasets.mnist import load_idx_set
-from lenet5.datasets.search import NotFoundError
-from lenet5.errors import ConfigError, DownloadError
+from ..errors import ConfigError, DownloadError
+from .base import Dataset
+from .cifar10 import load_cifar10
+from .digits import TRAIN_COUNT, load_digits
+from .known import FASHION, MNIST
+from .mnist import load_idx_set
+from .search import NotFoundError
 
 __all__ = ["NAMES", "load", "load_auto"]
 

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from numpy.typing import NDArray
 
-from lenet5.datasets.base import Dataset
-from lenet5.datasets.fetch import Fetcher, MirrorError
-from lenet5.datasets.idx import GZIP_MAGIC, read_idx_content
-from lenet5.datasets.known import FASHION, MNIST, IdxFile, IdxSet
-from lenet5.datasets.search import cache_folder, file_sha256, not_found, user_folders
-from lenet5.errors import ConfigError, DataError
-from lenet5.files import atomic_write
+from ..errors import ConfigError, DataError
+from ..files import atomic_write
+from .base import Dataset
+from .fetch import Fetcher, MirrorError
+from .idx import GZIP_MAGIC, read_idx_content
+from .known import FASHION, MNIST, IdxFile, IdxSet
+from .search import cache_folder, file_sha256, not_found, user_folders
 
 __all__ = ["download_mnist", "load_idx_pair", "load_idx_set"]
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lenet5.errors import DataError
+from ..errors import DataError
 
 __all__ = ["NotFoundError", "cache_folder", "file_sha256", "not_found", "user_folders"]
 

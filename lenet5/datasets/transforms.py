@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from lenet5.datasets.handwriting import Invert, normalise_digit
-from lenet5.errors import ShapeError
+from ..errors import ShapeError
+from .handwriting import Invert, normalise_digit
 
 __all__ = ["BACKGROUND", "FOREGROUND", "prepare", "prepare_digit"]
 

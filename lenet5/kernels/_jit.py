@@ -10,7 +10,7 @@ import platformdirs
 try:
     import numba
 except ImportError:  # a Python or NumPy newer than any Numba: the twins alone carry the library
-    numba = None
+    numba = None  # type: ignore[assignment]
 
 __all__ = ["TWINS", "kernel"]
 
@@ -42,13 +42,14 @@ def kernel(twin: Callable[..., None]) -> Callable[[Callable[..., None]], Callabl
 
 def jit(loop: Callable[..., Any]) -> Any:
     """Compile `loop` with Numba, cached on disk where a folder can be written."""
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
-    saved = numba.config.CACHE_DIR
+    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+    settings: Any = numba.config
+    saved = settings.CACHE_DIR
     # Numba picks the folder when it decorates; set only for that moment, so other users of Numba keep theirs.
-    numba.config.CACHE_DIR = str(cache_folder())
+    settings.CACHE_DIR = str(cache_folder())
     try:
         return numba.njit(cache=True, **options)(loop)
     except (RuntimeError, OSError):  # no folder can be written: compile afresh in every process
         return numba.njit(**options)(loop)
     finally:
-        numba.config.CACHE_DIR = saved
+        settings.CACHE_DIR = saved

@@ -40,7 +40,7 @@ class Layer:
         self.name = name
         self.in_shape: Shape = ()
         self.out_shape: Shape = ()
-        self.dtype = np.dtype(np.float32)
+        self.dtype: np.dtype = np.dtype(np.float32)
         self._buffers: dict[str, np.ndarray] = {}
 
     def build(self, in_shape: Shape, *, dtype: np.typing.DTypeLike = np.float32, rng: np.random.Generator) -> Shape:

@@ -51,18 +51,18 @@ class RBF(Layer):
         np.subtract(flat[:, None, :], self._w, out=self._difference)
         y = self._buffer("y", self._difference.shape[:2])
         np.einsum("nij,nij->ni", self._difference, self._difference, out=y)
-        self._dy = None
+        self._dy: np.ndarray | None = None
         return from_rows(y, x)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dx_j = sum_i dy_i 2 (x_j - w_ij); dy is kept for `bbprop`."""
         difference = self._cached("_difference")
-        self._dy = self._buffer("dy", difference.shape[:2])
-        self._dy[...] = rows(dy)
+        self._dy = kept = self._buffer("dy", difference.shape[:2])
+        kept[...] = rows(dy)
         if not to_input:
             return None
         dx = self._buffer("dx", (len(difference), 1, difference.shape[2]))
-        np.matmul(self._dy[:, None, :], difference, out=dx)
+        np.matmul(kept[:, None, :], difference, out=dx)
         dx *= 2.0
         return from_rows(dx[:, 0, :], self._like).reshape(self._like.shape)
 

@@ -146,6 +146,7 @@ class AvgPool2D(Windowed):
         if not to_input:
             return None
         scaled = np.multiply(vy, factor, out=self._buffer("scaled", vy.shape))
-        vx = self._buffer("vx", self._cached("_x_shape"))
+        self._cached("_x_shape")
+        vx = self._buffer("vx", self._x_shape)
         kernels.window_spread(scaled, self.size, self.stride, vx)
         return vx

@@ -1,0 +1,36 @@
+"""``lenet5 COMMAND ...`` and ``python -m lenet5 COMMAND ...``: the commands by their short names."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from . import __version__
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "train": "train a network; with no option, as the paper did",
+    "evaluate": "error, confusion and mistakes of a network on a test set",
+    "predict": "which digit is in a picture",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that the first word names; return its exit code."""
+    name, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
+    if name in COMMANDS:
+        return importlib.import_module(f"lenet5.{name}").run(rest)
+    if name == "--version":
+        print(__version__)
+        return 0
+    lines = "\n".join(f"  {command:<10} {text}" for command, text in COMMANDS.items())
+    usage = f"usage: lenet5 COMMAND [options]; lenet5 COMMAND --help explains them\n\n{lines}"
+    if name in ("-h", "--help"):
+        print(usage)
+        return 0
+    print(f"lenet5: error: no command {name!r}.\n{usage}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

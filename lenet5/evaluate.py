@@ -1,0 +1,125 @@
+"""``python -m lenet5.evaluate``: error, confusion and mistakes of a network on a test set."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import datasets, storage
+from .cli import Parser, command
+from .datasets.base import Dataset
+from .errors import ConfigError
+from .network import Sequential
+
+__all__ = ["evaluate", "main"]
+
+_SHOWN = 50
+
+
+def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
+    """Return what a network makes of a data set, as JSON can hold it.
+
+    Parameters
+    ----------
+    net : Sequential
+    data : Dataset
+        Its labels must be classes of the network.
+
+    Returns
+    -------
+    dict
+        ``dataset``, ``images``, ``errors``, ``error`` (a fraction), ``confusion`` (rows: true class,
+        columns: answer) and ``mistakes`` (index, label, prediction and their probabilities).
+
+    Raises
+    ------
+    ConfigError
+        If the data has classes that the network does not know.
+    """
+    classes = net.out_shape[0]
+    if data.num_classes > classes:
+        raise ConfigError(f"the network tells {classes} classes apart; {data.name} has {data.num_classes}.")
+    probabilities = net.predict_proba(data.images)
+    # Of the outputs, not of the probabilities: those of two unlikely classes may both round to 0.
+    answers = net.predict(data.images)
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(confusion, (data.labels, answers), 1)
+    wrong = np.flatnonzero(answers != data.labels)
+    mistakes = [
+        {
+            "index": int(i),
+            "label": int(data.labels[i]),
+            "prediction": int(answers[i]),
+            "probability": round(float(probabilities[i, answers[i]]), 6),
+            "probability_of_label": round(float(probabilities[i, data.labels[i]]), 6),
+        }
+        for i in wrong
+    ]
+    return {
+        "dataset": data.name,
+        "images": len(data),
+        "errors": len(wrong),
+        "error": len(wrong) / len(data),
+        "confusion": confusion.tolist(),
+        "mistakes": mistakes,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = Parser(
+        prog="python -m lenet5.evaluate",
+        positional="[RUN_OR_FILE]",
+        description="Measure a network on the images of a test set.",
+    )
+    parser.add_argument("weights", metavar="RUN_OR_FILE", nargs="?", default=str(storage.PRETRAINED), help=_WEIGHTS)
+    parser.add_argument("--dataset", type=str | None, default=None, metavar="NAME", help=_DATASET)
+    parser.add_argument("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
+    parser.add_argument("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    options = parser.parse(argv)
+    net, meta = storage.read(options["weights"])
+    name = options["dataset"] or meta.get("dataset", "auto")
+    if name == "auto":
+        _, test, notice = datasets.load_auto(options["data_dir"], verify=options["verify"], progress=True)
+        if notice:
+            print(notice, file=sys.stderr)
+    else:
+        _, test = datasets.load(name, options["data_dir"], verify=options["verify"], progress=True)
+    result = {"weights": str(Path(options["weights"])), **evaluate(net, test)}
+    print(json.dumps(result, indent=1) if options["json"] else _text(result))
+    return 0
+
+
+_WEIGHTS = "folder of a run, or a .npz file; default the weights that come with the package"
+_DATASET = f"auto, {', '.join(datasets.NAMES)}; default the one it was trained on"
+
+
+def _text(result: dict[str, Any]) -> str:
+    classes = range(len(result["confusion"]))
+    lines = [
+        f"{result['weights']} on the test images of {result['dataset']}:",
+        f"error {result['error']:.2%}: {result['errors']} of {result['images']:,} images",
+        "",
+        "confusion (rows: true class, columns: answer)",
+        "     " + "".join(f"{c:>6}" for c in classes),
+        *(f"{c:>5}" + "".join(f"{n or '.':>6}" for n in result["confusion"][c]) for c in classes),
+        "",
+        "mistakes (index: true -> answer, with its probability)",
+        *(
+            f"  {m['index']:>6}: {m['label']} -> {m['prediction']}  {m['probability']:.2f}"
+            for m in result["mistakes"][:_SHOWN]
+        ),
+    ]
+    if result["errors"] > _SHOWN:
+        lines.append(f"  and {result['errors'] - _SHOWN} more: see --json")
+    return "\n".join(lines)
+
+
+run = command(main)
+
+if __name__ == "__main__":
+    sys.exit(run())
