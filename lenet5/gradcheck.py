@@ -72,6 +72,7 @@ def check(
     labels: np.ndarray | None = None,
     batch: int = 2,
     samples: int = 200,
+    step: float = STEP,
     seed: int = 0,
 ) -> Report:
     """Check the derivatives of a layer or a whole network.
@@ -91,6 +92,8 @@ def check(
         For `loss`; default random.
     samples : int
         At most so many numbers of each array are differenced, drawn at random.
+    step : float
+        Of the differences. Shorten it where kinks (ReLU, maxima) lie close to x; rounding then shows.
     seed : int
 
     Returns
@@ -121,7 +124,7 @@ def check(
     assert dx is not None
     arrays = {"x": (x, dx.copy())} | {p.name: (p.value, p.grad.copy()) for p in net.parameters()}
     gradient = {
-        name: _relative_error(*numerical_gradient(energy, array, found, rng, samples))
+        name: _relative_error(*numerical_gradient(energy, array, found, rng, samples, step))
         for name, (array, found) in arrays.items()
     }
     return Report(gradient, _curvature_errors(net, x, rng))
@@ -159,7 +162,12 @@ def check_loss(loss: Loss, y: np.ndarray, labels: np.ndarray) -> Report:
 
 
 def numerical_gradient(
-    energy: Callable[[], float], array: np.ndarray, found: np.ndarray, rng: np.random.Generator, samples: int
+    energy: Callable[[], float],
+    array: np.ndarray,
+    found: np.ndarray,
+    rng: np.random.Generator,
+    samples: int,
+    step: float = STEP,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Difference `energy()` by the cells of `array`, which is changed and put back.
 
@@ -170,7 +178,7 @@ def numerical_gradient(
     """
     cells = rng.permutation(array.size)[:samples]
     indices = [tuple(int(i) for i in np.unravel_index(cell, array.shape)) for cell in cells]
-    oracle = np.array([_difference(energy, array, index) for index in indices])
+    oracle = np.array([_difference(energy, array, index, step) for index in indices])
     return np.array([found[index] for index in indices]), oracle
 
 

@@ -80,7 +80,11 @@ def _settings(argv: Sequence[str] | None) -> tuple[TrainConfig, bool]:
     """Return the resolved configuration, and whether it continues a run (whose folder is then `out`)."""
     parser = Parser(prog="python -m lenet5.train", description="Train LeNet-5.", epilog=_EPILOG)
     parser.add_argument(
-        "--config", type=str | None, default=None, metavar="FILE", help="TOML or JSON file of options; others override it"
+        "--config",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="TOML or JSON file of options; others override it",
     )
     parser.add_argument(
         "--resume",

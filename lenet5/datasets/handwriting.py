@@ -20,9 +20,7 @@ FAINTEST = 8.0  # grey levels of 255; less contrast than this is a blank page
 Invert = bool | Literal["auto"]
 
 
-def normalise_digit(
-    image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto"
-) -> NDArray[np.uint8]:
+def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.uint8]:
     """Turn any picture of one digit into an MNIST-like one.
 
     Parameters

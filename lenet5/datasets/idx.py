@@ -97,9 +97,7 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     code = CODES.get(array.dtype.str[1:])
     if code is None:
         nearest = _nearest(array.dtype)
-        raise DataError(
-            f"{os.fspath(path)}: IDX cannot hold {array.dtype}; convert with .astype(np.{nearest})"
-        )
+        raise DataError(f"{os.fspath(path)}: IDX cannot hold {array.dtype}; convert with .astype(np.{nearest})")
     if max(array.shape, default=0) >= 2**32:
         raise DataError(f"{os.fspath(path)}: IDX dimensions end at 2**32 - 1, found shape {array.shape}")
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)

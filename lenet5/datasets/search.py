@@ -14,9 +14,7 @@ class NotFoundError(DataError):
     """A data set is nowhere on this machine, and was not to be downloaded."""
 
 
-def user_folders(
-    data_dir: str | os.PathLike[str] | None, default: str, inside: Sequence[str]
-) -> Iterator[Path]:
+def user_folders(data_dir: str | os.PathLike[str] | None, default: str, inside: Sequence[str]) -> Iterator[Path]:
     """Yield the user's folders in search order: `data_dir`, $LENET5_DATA, ./`default`.
 
     Parameters

@@ -82,9 +82,7 @@ def prepare(
     return out
 
 
-def prepare_digit(
-    image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto"
-) -> NDArray[np.float32]:
+def prepare_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.float32]:
     """Make any picture of one digit ready for the network; see `normalise_digit`.
 
     Parameters

@@ -1,0 +1,145 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lenet5 import config
+from lenet5.config import TrainConfig
+from lenet5.errors import ConfigError, LenetError
+from lenet5.train import _settings
+
+
+def parse(*argv):
+    return _settings(list(argv))[0]
+
+
+def test_no_option_is_the_paper():
+    c = parse()
+    assert (c.batch_size, c.epochs, c.loss.name, c.optimizer.name) == (1, 20, "map", "sdlm")
+    assert (c.optimizer.lr, c.optimizer.mu, c.optimizer.patterns, c.schedule.name) == (5e-4, 0.02, 500, "paper")
+    assert (c.model.subsampling, c.model.output, c.dataset) == ("trainable", "rbf", "auto")
+
+
+def test_options_files_and_overrides(tmp_path):
+    toml = tmp_path / "run.toml"
+    toml.write_text('epochs = 3\noptimizer = "sgd"\nbatch-size = 8\n[loss]\nname = "mle"\nscale = 1\n')
+    c = parse("--config", str(toml), "--optimizer.lr", "0.25", "--batch_size=16", "--loss", "map", "--quiet")
+    assert (c.epochs, c.optimizer.name, c.optimizer.lr, c.batch_size) == (3, "sgd", 0.25, 16)
+    assert (c.loss.name, c.loss.scale, c.quiet, c.schedule.name) == ("map", 1.0, True, "constant")
+    assert parse("--optimizer", "sgd", "--optimizer.nesterov", "true", "--optimizer.momentum", "0.9").optimizer.nesterov
+
+
+def test_the_resolved_configuration_can_be_passed_back(tmp_path):
+    c = parse("--loss", "softmax", "--optimizer", "sgd", "--model.subsampling", "average", "--schedule.warmup", "2")
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config.to_dict(c)))
+    assert parse("--config", str(file)) == c
+    assert c.model.output == "softmax" and c.model.init == "fan-in-2.4" and c.optimizer.lr == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("argv", "what"),
+    [
+        (["--optimzer", "sgd"], "--optimizer"),
+        (["--bach-size", "3"], "--batch-size"),
+        (["--optimizer.momentun", "3"], "--optimizer.momentum"),
+        (["--optimizer", "adam"], "sdlm, sgd"),
+        (["--epochs", "0"], "at least 1"),
+        (["--epochs", "2.5"], "an integer"),
+        (["--optimizer.lr", "fast"], "a number"),
+        (["--optimizer.lr", "nan"], "a number"),
+        (["--optimizer.lr", "-1"], "optimizer.lr"),
+        (["--validation-split", "1"], "validation_split"),
+        (["--loss", "softmax", "--model.output", "rbf"], "softmax needs softmax"),
+        (["--epochs"], "--epochs"),
+        (["train"], "train"),
+        (["--config", "/no/such/file.toml"], "/no/such/file.toml"),
+        (["--optimizer", '{"name": "sgd"}'], "sdlm, sgd"),
+    ],
+)
+def test_wrong_options_are_named(argv, what):
+    with pytest.raises(ConfigError) as error:
+        parse(*argv)
+    assert what in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("epocs = 3", "'epochs'"),
+        ("[optimizer]\nrate = 3", "unknown key 'optimizer.rate'"),
+        ("[optimiser]\nlr = 3", "'optimizer"),
+        ("epochs = '3'", "epochs takes an integer; found '3'"),
+        ("epochs = true", "an integer"),
+        ("quiet = 1", "true or false"),
+        ("optimizer = 3", "a section or a name"),
+        ("[epochs]\nx = 1", "an integer"),
+        ("epochs = ", "not TOML"),
+        ("\x00", "not TOML"),
+    ],
+)
+def test_wrong_files_are_named(tmp_path, text, what):
+    file = tmp_path / "run.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        parse("--config", str(file))
+    assert what in str(error.value) and "run.toml" in str(error.value)
+
+
+def test_files_that_are_not_configurations(tmp_path):
+    for name, content, what in [
+        ("a.json", b"[1]", "table"),
+        ("b.json", b"{" * 5000, "not JSON"),
+        ("c.json", b"[" * 200_000, "not JSON"),
+        ("d.toml", b"\xff\xfe", "not TOML"),
+        ("e.toml", b"#" * (1 << 21), "at most"),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConfigError, match=what):
+            config.read(tmp_path / name)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.read(tmp_path)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from([key.split(".")[0] for key, _ in config.keys()]) | st.text(max_size=10)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(KEYS, VALUES | st.fixed_dictionaries({"name": VALUES, "lr": VALUES}), max_size=4))
+def test_any_tree_gives_a_configuration_or_one_clear_error(tree):
+    try:
+        made = config.from_dict(tree)
+    except LenetError as error:
+        assert str(error)
+    else:
+        assert config.from_dict(config.to_dict(made)) == made
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["--epochs", "--optimizer", "--loss.j", "--x", "3", "sgd", "", "=", "--=", "-1"])
+        | st.text(max_size=6),
+        max_size=4,
+    )
+)
+def test_any_command_line_gives_a_configuration_or_one_clear_error(words):
+    if any(w.startswith(("-h", "--h")) for w in words):
+        return
+    try:
+        assert dataclasses.is_dataclass(parse(*words))
+    except LenetError as error:
+        assert str(error)
+
+
+def test_every_option_is_explained():
+    for key, f in config.keys():
+        assert len(f.metadata["help"]) > 5, key
+    assert isinstance(config.from_dict({}), TrainConfig)

@@ -1,0 +1,220 @@
+"""The 1998 network: the paper's counts, derivatives against an independent recursion, and the user's API."""
+
+import copy
+
+import numpy as np
+import pytest
+from reference import Reference
+
+import lenet5
+from lenet5 import MAP, MLE, ConfigError, SoftmaxCrossEntropy, bitmaps, gradcheck
+from lenet5.errors import ShapeError
+from lenet5.layers import RBF, Dense, ReLU, ScaledTanh
+
+
+def test_the_papers_counts():
+    net = lenet5.lenet5()
+    paper = {
+        "C1": (156, 122_304, (6, 28, 28)),
+        "S2": (12, 5_880, (6, 14, 14)),
+        "C3": (1_516, 151_600, (16, 10, 10)),
+        "S4": (32, 2_000, (16, 5, 5)),
+        "C5": (48_120, 48_120, (120, 1, 1)),
+        "F6": (10_164, 10_164, (84,)),
+        "output": (0, 840, (10,)),
+    }
+    for name, (parameters, connections, shape) in paper.items():
+        layer = net[name]
+        assert sum(p.size for p in layer.parameters()) == parameters, name
+        assert (layer.connections(), layer.out_shape) == (connections, shape), name
+    assert net.theta.size == 60_000
+    assert net.connections() == 340_908
+
+
+def test_start_of_the_weights():
+    net = lenet5.lenet5(seed=3)
+    for name, fan_in in (("C1", 25), ("C5", 400), ("F6", 120)):
+        bound = np.abs(net.parameters()[f"{name}.weight"].value).max() * np.sqrt(fan_in)
+        assert 0.95 < bound <= 1, name
+    assert not net.parameters()["C3.bias"].value.any()
+    assert (net.parameters()["S2.coefficient"].value == 1).all()
+    kernels = net.parameters()["C3.weight"].value
+    # Map 15 sees all six maps (fan-in 150), map 0 three (75): the last six kernels are drawn smaller.
+    assert np.abs(kernels[-6:]).max() <= 1 / np.sqrt(150) < np.abs(kernels[:18]).max() <= 1 / np.sqrt(75)
+
+
+def test_same_seed_same_weights_in_both_precisions():
+    single, double = (lenet5.lenet5(seed=7, dtype=t) for t in (np.float32, np.float64))
+    np.testing.assert_array_equal(single.theta, double.theta.astype(np.float32))
+    assert (single.theta != lenet5.lenet5(seed=8).theta).any()
+
+
+def test_derivatives_against_an_independent_recursion():
+    net = lenet5.lenet5(dtype=np.float64, seed=1)
+    rng = np.random.default_rng(0)
+    net.theta += rng.normal(0, 0.02, net.theta.size)  # biases and coefficients off their round starts
+    x, labels, j = rng.uniform(-0.1, 1.175, (3, 1, 32, 32)), np.array([3, 8, 0]), 0.7
+    # F6 is drawn towards two of the codes, so that all terms of eq. 9's curvature count.
+    net["F6"].bias.value[...] = 2 * (bitmaps.codes()[3] + bitmaps.codes()[8])
+    loss = MAP(j)
+    y = net.forward(x)
+    value = loss.forward(y, labels)
+    net.backward(loss.backward())
+    net.bbprop(loss.bbprop())
+
+    reference = Reference({p.name: p.value for p in net.parameters()}, bitmaps.codes())
+    total, grads, hesses = 0.0, {}, {}
+    for image, label, found in zip(x, labels, y, strict=True):
+        penalties = reference.forward(image[0])
+        np.testing.assert_allclose(found, penalties, rtol=1e-12)
+        total += reference.loss(penalties, label, j) / 3
+        for sums, part in zip((grads, hesses), reference.derivatives(penalties, label, j), strict=True):
+            for name, v in part.items():
+                sums[name] = sums.get(name, 0) + v / 3
+    assert value == pytest.approx(total, rel=1e-12)
+    assert grads.keys() == {p.name for p in net.parameters()}
+    for p in net.parameters():
+        for found, expected in ((p.grad, grads[p.name]), (p.hess, hesses[p.name])):
+            assert np.abs(found - expected).max() < 1e-10 * np.abs(expected).max(), p.name
+
+
+@pytest.mark.parametrize("subsampling", ["trainable", "average", "max"])
+@pytest.mark.parametrize("loss", [MAP(scale=0.5), MLE(), SoftmaxCrossEntropy()])
+def test_gradients_of_the_whole_network(subsampling, loss):
+    output = "softmax" if isinstance(loss, SoftmaxCrossEntropy) else "rbf"
+    net = lenet5.lenet5(subsampling=subsampling, output=output, seed=2)
+    x = np.random.default_rng(1).uniform(-0.1, 1.175, (2, 1, 32, 32))
+    # Of C1's 1,176 windows some have maxima closer than 1e-4 to their runner-up: a shorter step does not
+    # cross them, at the cost of rounding, 1e-16 / step of a loss near 100.
+    step, tolerance = (3e-7, 1e-5) if subsampling == "max" else (1e-4, 1e-7)
+    report = gradcheck.check(net, x=x, loss=loss, samples=12, step=step)
+    assert max(report.gradient.values()) < tolerance, f"\n{report}"
+
+
+def test_curvature_of_every_layer_within_the_network():
+    # A narrower image keeps the exhaustive oracle small: C5 then sees 5x5 maps as always.
+    report = gradcheck.check(lenet5.lenet5(), batch=1, samples=1)
+    assert len(report.curvature) == 12 + 13  # every parameter, and the input of every layer
+    assert report.ok, f"\n{report}"
+
+
+def test_a_larger_image_gives_maps_of_outputs():
+    net = lenet5.lenet5(seed=4)
+    rng = np.random.default_rng(2)
+    wide = rng.uniform(-0.1, 1.175, (2, 1, 32, 96)).astype(np.float32)
+    y = net.forward(wide).copy()
+    assert y.shape == (2, 10, 1, 17)
+    # Column k of the row is the network placed at 4k: two sub-samplings of 2.
+    for k in (0, 5, 16):
+        crop = np.ascontiguousarray(wide[:, :, :, 4 * k : 4 * k + 32])
+        np.testing.assert_allclose(y[:, :, 0, k], net.forward(crop), rtol=1e-4, atol=1e-3)
+    assert net.predict(wide).shape == (2, 1, 17)
+    assert net.forward(np.zeros((1, 1, 36, 40), np.float32)).shape == (1, 10, 2, 3)
+
+
+def test_a_larger_image_can_be_differentiated():
+    report = gradcheck.check(
+        lenet5.lenet5(), x=np.random.default_rng(3).uniform(-0.1, 1.175, (1, 1, 32, 40)), samples=5
+    )
+    assert report.ok, f"\n{report}"
+
+
+def test_images_in_every_form():
+    net = lenet5.lenet5()
+    images = np.random.default_rng(0).integers(0, 256, (600, 28, 28), dtype=np.uint8)
+    prepared = net.prepare(images)
+    assert prepared.shape == (600, 1, 32, 32) and prepared.dtype == np.float32
+    labels = net.predict(images)
+    assert labels.shape == (600,) and labels.dtype == np.int64
+    np.testing.assert_array_equal(net.predict(prepared), labels)
+    np.testing.assert_array_equal(net.predict(prepared.astype(np.float64)), labels)
+    np.testing.assert_array_equal(net.predict(images[5]), labels[5:6])
+    assert net.predict(images[:0]).shape == (0,)
+    assert net.predict_proba(images[:0]).shape == (0, 10)
+    np.testing.assert_array_equal(labels, net.outputs(images).argmin(axis=1))
+    with pytest.raises(ShapeError, match="uint8"):
+        net.predict(images.astype(np.float32))
+    with pytest.raises(ShapeError):
+        net.predict(prepared[:, 0])
+    with pytest.raises(ShapeError):
+        net.predict(np.zeros((2, 28, 28), np.int64))
+    with pytest.raises(ShapeError):
+        net.predict(np.zeros((1, 1, 20, 20), np.float32))
+
+
+def test_probabilities_are_shares_of_the_penalties():
+    net = lenet5.lenet5()
+    net["F6"].bias.value[...] = bitmaps.codes()[6] * 3  # close to 6, and so to 8
+    p = net.predict_proba(np.zeros((28, 28), np.uint8))
+    y = net.outputs(np.zeros((28, 28), np.uint8)).astype(np.float64)
+    np.testing.assert_allclose(p, np.exp(-y) / np.exp(-y).sum(), rtol=1e-4, atol=1e-30)  # below is 0 in float32
+    assert p.argmax() == 6 and p.sum() == pytest.approx(1)
+
+
+def test_feature_maps_of_one_image_and_of_several():
+    net = lenet5.lenet5()
+    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), dtype=np.uint8)
+    maps = net.feature_maps(images[0])
+    assert list(maps) == ["input", "C1", "S2", "C3", "S4", "C5", "F6", "output"]
+    shapes = [(1, 32, 32), (6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5), (120, 1, 1), (84,), (10,)]
+    assert [m.shape for m in maps.values()] == shapes
+    both = net.feature_maps(images)
+    for name, m in maps.items():
+        np.testing.assert_allclose(both[name][0], m, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert np.abs(maps["C1"]).max() <= 1.7160  # after the squash
+    before = maps["F6"].copy()
+    net.predict(images)
+    np.testing.assert_array_equal(maps["F6"], before)  # copies, not the network's workspace
+
+
+def test_theta_is_the_network():
+    net = lenet5.lenet5()
+    net.theta = np.arange(60_000)
+    assert net["C1"].weight.value.ravel()[3] == 3
+    assert net.parameters()["F6.bias"].value[-1] == 59_999
+    with pytest.raises(KeyError, match="F6"):
+        net["F7"]
+    with pytest.raises(KeyError, match=r"F6\.bias"):
+        net.parameters()["F6.biases"]
+
+
+def test_copies_and_replicas():
+    net = lenet5.lenet5()
+    twin, replica = copy.deepcopy(net), net.replica()
+    net.theta[:] = 0
+    assert twin.theta.any() and twin["C1"].weight.value.any()
+    twin.theta[:] = 5
+    assert (twin["F6"].weight.value == 5).all()
+    assert not replica["C1"].weight.value.any()
+    replica["C1"].weight.grad[...] = 1
+    assert not net["C1"].weight.grad.any() and replica.parameters().grad[:150].all()
+
+
+def test_options_of_the_builder():
+    assert lenet5.lenet5(subsampling="average").theta.size == 60_000 - 44
+    assert lenet5.lenet5(output="softmax")["output"].out_shape == (10,)
+    assert lenet5.lenet5(codes="0123456789ABCDEF").out_shape == (16,)
+    for wrong in ({"subsampling": "mean"}, {"output": "tanh"}, {"init": "zeros"}, {"codes": "\u00e4"}):
+        with pytest.raises(ConfigError):
+            lenet5.lenet5(**wrong)
+
+
+def test_networks_of_ones_own():
+    net = lenet5.Sequential([Dense(5, name="a"), ScaledTanh(), Dense(3, name="b"), ReLU()])
+    net.build((4,), rng=np.random.default_rng(0))
+    assert [layer.name for layer in net] == ["a", "a.ScaledTanh", "b", "b.ReLU"] and len(net) == 4
+    assert gradcheck.check(net)
+    assert net.predict(np.ones((2, 4), np.float32)).shape == (2,)
+    with pytest.raises(ShapeError, match="preparation"):
+        net.predict(np.zeros((28, 28), np.uint8))
+    for layers in ([], [Dense(2, name="a"), Dense(2, name="a")]):
+        with pytest.raises(ConfigError):
+            lenet5.Sequential(layers)
+
+
+def test_nearest_and_farthest_codes():
+    codes = bitmaps.codes()
+    distance = (codes[:, None] != codes).sum(axis=2)
+    assert distance[6, 8] == 12 == distance[distance > 0].min() and distance.max() == 50
+    assert bitmaps.codes("".join(map(chr, range(32, 128)))).shape == (96, 84)
+    assert bitmaps.draw(RBF("7").codes[0]).splitlines()[:3] == ["#######", ".....##", ".....##"]
