@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"resuming after {trainer.epoch} passes and {trainer.position:,} patterns")
     with _stop_on_signals(trainer) as caught:
         trainer.fit(train, epochs=settings.epochs)
-    if trainer.epoch < settings.epochs:
+    if caught and trainer.epoch < settings.epochs:
         done = f"pass {trainer.epoch + 1}, pattern {trainer.position:,}"
         print(f"stopped in {done}; saved. Continue with: python -m lenet5.train --resume {folder}", file=sys.stderr)
         return 128 + caught[0]

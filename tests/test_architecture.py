@@ -1,0 +1,141 @@
+"""The shape of the house: imports point one way, and what must not be in it is not."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lenet5
+
+PACKAGE = Path(lenet5.__file__).parent
+ROOT = PACKAGE.parent
+
+GROUND = {"parameter", "kernels", "init", "bitmaps", "errors", "files"}
+# What each part may import of the others; errors and files are open to all.
+ALLOWED = {
+    **{part: set() for part in GROUND},
+    "layers": {"parameter", "kernels", "init", "bitmaps"},
+    "network": {"layers", "parameter"},
+    "losses": set(),
+    "datasets": set(),
+    "config": set(),
+    "checkpoint": set(),
+    "optim": {"parameter"},
+    "models": {"network", "layers", "init", "datasets"},
+    "gradcheck": {"layers", "losses"},
+    "shards": {"network", "losses"},
+    "callbacks": {"checkpoint", "datasets", "optim", "trainer"},  # trainer: for its type only
+    "trainer": {"callbacks", "datasets", "losses", "network", "optim", "shards"},
+    "storage": {"checkpoint", "models", "network"},
+    "plots": {"bitmaps", "network"},
+    "cli": {"config"},
+    "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "losses", "models", "network", "optim", "plots",
+              "shards", "storage", "trainer"},
+    "evaluate": {"cli", "datasets", "network", "storage"},
+    "predict": {"cli", "datasets", "network", "storage"},
+}  # fmt: skip
+
+
+def sources():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_parts(path):
+    """The parts of the package that a file imports, wherever in the file."""
+    depth = len(path.relative_to(PACKAGE).parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level == depth:  # the package itself
+                yield from [module.split(".")[0]] if module else [alias.name for alias in node.names]
+            elif not node.level and module.split(".")[0] == "lenet5":
+                yield from module.split(".")[1:2] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("lenet5."))
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for path in sources():
+        part = part_of(path)
+        if part in ("__init__", "__main__"):
+            continue
+        allowed = ALLOWED[part] | {part, "errors", "files", "__version__"}
+        wrong += [
+            f"{path.relative_to(PACKAGE)} imports {other}" for other in imported_parts(path) if other not in allowed
+        ]
+    assert not wrong
+
+
+def test_only_kernels_know_numba():
+    users = {part_of(p) for p in sources() if re.search(r"^\s*(import|from) numba", p.read_text(), re.M)}
+    assert users == {"kernels"}
+
+
+def test_nothing_unsafe():
+    banned = r"\bpickle\b(?!=False)|[^.\w]eval\(|[^.\w]exec\(|allow_pickle=True|shell=True|import \*|\bnp\.random\.(seed|rand)"
+    for path in [*sources(), ROOT / "MNIST_auto_Download.py"]:
+        if path.exists():
+            code = "\n".join(line for line in path.read_text().splitlines() if "allow_pickle=False" not in line)
+            code = re.sub(r'"""[\s\S]*?"""', "", code)
+            assert not re.search(banned, code), path
+
+
+def test_only_commands_print():
+    speakers = {
+        part_of(p) for p in sources() if re.search(r"(?<![\w.`])print\(", re.sub(r'"""[\s\S]*?"""', "", p.read_text()))
+    }
+    assert speakers <= {"train", "evaluate", "predict", "cli", "__main__"}
+
+
+def test_import_is_light():
+    code = "import sys, json, lenet5; print(json.dumps([m for m in sys.modules if '.' not in m]))"
+    loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert not {"numba", "matplotlib", "sklearn", "pooch", "tqdm", "jsonargparse", "IPython", "PIL"} & set(loaded)
+
+
+def test_every_public_name_is_there():
+    for name in lenet5.__all__:
+        assert getattr(lenet5, name) is not None
+    assert set(lenet5.__all__) <= set(dir(lenet5))
+    with pytest.raises(AttributeError, match="lenet6"):
+        _ = lenet5.lenet6
+
+
+def test_version_is_said_once():
+    import tomllib
+
+    path = ROOT / "pyproject.toml"
+    if not path.exists():
+        pytest.skip("not a checkout")
+    assert tomllib.loads(path.read_text())["project"]["version"] == lenet5.__version__
+
+
+def test_networks_run_without_numba():
+    """Where Numba cannot be imported the NumPy twins carry everything."""
+    code = (
+        "import sys; sys.modules['numba'] = None\n"
+        "import numpy as np, lenet5\n"
+        "net = lenet5.lenet5()\n"
+        "print(net.predict(np.arange(784, dtype=np.uint8).reshape(28, 28))[0], lenet5.kernels.im2col.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    image = np.arange(784, dtype=np.uint8).reshape(28, 28)
+    assert done.stdout.split() == [str(lenet5.lenet5().predict(image)[0]), "_im2col_numpy"]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
+    (tmp_path / "file").write_text("")
+    code = "import numpy as np, lenet5; print(lenet5.lenet5().predict(np.zeros((28, 28), np.uint8)).shape)"
+    env = {**__import__("os").environ, "LENET5_CACHE": str(tmp_path / "file" / "below")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.stdout == "(1,)\n", done.stderr

@@ -1,0 +1,156 @@
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lenet5
+from lenet5 import __main__, datasets, evaluate, predict, storage, train
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    """A seven, black on white, 200 pixels high."""
+    path = tmp_path_factory.mktemp("pictures") / "seven.png"
+    image = np.full((200, 160), 255, np.uint8)
+    image[40:55, 40:120] = 0
+    for k in range(110):
+        image[50 + k, 108 - k // 2 : 122 - k // 2] = 0
+    Image.fromarray(image).save(path)
+    return path
+
+
+def test_predict_reads_a_picture(picture, capsys):
+    assert predict.run([str(picture)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{picture}: 7\n") and "top three: 7 (" in out and "penalties: 0: " in out
+    assert predict.run(["--json", str(storage.PRETRAINED), str(picture), str(picture)]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert len(results) == 2 and results[0]["digit"] == 7 == int(np.argmin(results[0]["penalties"]))
+    assert [t["digit"] for t in results[1]["top"]][0] == 7
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "what"),
+    [
+        (["/no/such.png"], 3, "/no/such.png"),
+        (["/no/such.npz", "x.png"], 4, "no such file"),
+        ([str(storage.PRETRAINED)], 2, "no picture"),
+        ([], 2, "--help"),
+        ([__file__], 3, "test_commands.py"),
+    ],
+)
+def test_predict_errors(argv, code, what, capsys):
+    assert predict.run(argv) == code
+    captured = capsys.readouterr()
+    assert what in captured.err and captured.err.startswith("lenet5: error:") and not captured.out
+
+
+def test_evaluate_on_digits(capsys):
+    assert evaluate.run(["--dataset", "digits", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    _, test = datasets.load("digits")
+    answers = lenet5.pretrained().predict(test.images)
+    assert result["dataset"] == "digits" and result["images"] == 360
+    assert result["errors"] == (answers != test.labels).sum() == len(result["mistakes"])
+    assert result["error"] == result["errors"] / 360
+    confusion = np.array(result["confusion"])
+    assert confusion.sum() == 360 and np.trace(confusion) == 360 - result["errors"]
+    for m in result["mistakes"]:
+        assert test.labels[m["index"]] == m["label"] != m["prediction"] == answers[m["index"]]
+    assert evaluate.run(["--dataset", "digits"]) == 0
+    text = capsys.readouterr().out
+    assert f"{result['errors']} of 360 images" in text and "confusion" in text
+
+
+def test_evaluate_errors(capsys, tmp_path, monkeypatch):
+    assert evaluate.run([str(tmp_path)]) == 4
+    assert evaluate.run(["--dataset", "minst"]) == 2
+    assert "mnist" in capsys.readouterr().err
+    assert evaluate.run(["--dataset", "digits", "--jason"]) == 2
+    assert "--json" in capsys.readouterr().err
+    net = lenet5.lenet5(codes="012")
+    lenet5.save(tmp_path / "three.npz", net)
+    assert evaluate.run([str(tmp_path / "three.npz"), "--dataset", "digits"]) == 2
+    assert "3 classes" in capsys.readouterr().err
+
+
+def test_mnist_insists_and_auto_falls_back(capsys, tmp_path, monkeypatch):
+    """No MNIST on disk and no mirror: exit code 3, or one plain block and the embedded digits."""
+    from lenet5.datasets import fetch
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LENET5_DATA", raising=False)
+    monkeypatch.setattr("lenet5.datasets.search.cache_folder", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setattr("lenet5.datasets.mnist.cache_folder", lambda name: tmp_path / "cache" / name, raising=False)
+
+    def unreachable(session, url):
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(fetch, "_open", unreachable)
+    assert train.run(["--dataset", "mnist", "--out", "a"]) == 3
+    err = capsys.readouterr().err
+    assert err.count("https://") >= 2 and "Traceback" not in err and not (tmp_path / "a").exists()
+    assert train.run(["--epochs", "1", "--train-size", "50", "--out", "b", "--quiet"]) == 0
+    err = capsys.readouterr().err
+    assert "no network in this test" in err and "digits" in err and "--data-dir" in err
+    assert json.loads((tmp_path / "b" / "run.json").read_text())["dataset"] == "digits"
+    assert json.loads((tmp_path / "b" / "config.json").read_text())["dataset"] == "digits"
+
+
+@pytest.mark.parametrize("name", __main__.COMMANDS)
+def test_every_command_has_help(name, capsys):
+    for argv in (["--help"], ["-h"]):
+        with pytest.raises(SystemExit) as stop:
+            __main__.main([name, *argv])
+        assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: python -m lenet5.{name}") and "null" not in out and "type:" not in out
+
+
+def test_the_short_names(capsys):
+    assert __main__.main([]) == 0 and "evaluate" in capsys.readouterr().out
+    assert __main__.main(["--version"]) == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", capsys.readouterr().out)
+    assert __main__.main(["trian"]) == 2
+    assert "trian" in capsys.readouterr().err
+
+
+def test_as_modules(picture):
+    for words in (["lenet5.predict"], ["lenet5", "predict"]):
+        done = subprocess.run([sys.executable, "-m", *words, str(picture)], capture_output=True, text=True)
+        assert done.returncode == 0 and ": 7\n" in done.stdout and not done.stderr
+    done = subprocess.run([sys.executable, "-m", "lenet5.train", "--epochs", "x"], capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_the_shipped_weights_and_their_record(capsys):
+    record = json.loads(storage.PRETRAINED.with_suffix(".json").read_text())
+    import hashlib
+
+    content = storage.PRETRAINED.read_bytes()
+    assert len(content) < 400_000 and record["weights_sha256"] == hashlib.sha256(content).hexdigest()
+    assert record["dataset"] == "mnist" and record["config"]["seed"] == 0 and record["commit"]
+    assert len(record["history"]) == record["config"]["epochs"] == 20
+    assert record["history"][-1]["test_error"] <= 0.0115
+    net = lenet5.pretrained()
+    assert net.spec["subsampling"] == "trainable" and net.theta.size == 60_000
+    _, test = datasets.load("digits")
+    # Digits of another hand, scanner and resolution: far from chance, and no more is claimed.
+    assert (net.predict(test.images) != test.labels).mean() < 0.3
+
+
+def test_the_shipped_weights_give_the_error_of_their_record():
+    pytest.importorskip("lenet5")
+    import os
+
+    if "LENET5_DATA" not in os.environ:
+        pytest.skip("LENET5_DATA names no folder with MNIST")
+    record = json.loads(storage.PRETRAINED.with_suffix(".json").read_text())
+    _, test = datasets.load("mnist", download=False)
+    error = (lenet5.pretrained().predict(test.images) != test.labels).mean()
+    # Another processor rounds differently, which may turn a pattern or two of 10,000.
+    assert abs(error - record["history"][-1]["test_error"]) <= 0.0003

@@ -1,0 +1,316 @@
+"""The loop, its callbacks and the command: on the embedded digits, the real thing in small."""
+
+import csv
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lenet5
+from lenet5 import MAP, SDLM, SGD, callbacks, checkpoint, datasets, train
+from lenet5.errors import CheckpointError, ShapeError
+from lenet5.optim import schedule
+from lenet5.shards import SHARD, Shards
+from lenet5.trainer import Trainer
+
+SHORT = ["--dataset", "digits", "--train-size", "300", "--optimizer.patterns", "50", "--threads", "1", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.load("digits")
+
+
+def command(*argv):
+    return train.run([str(a) for a in argv])
+
+
+def arrays_of(folder):
+    return checkpoint.load(Path(folder) / "checkpoint.npz")[0]
+
+
+def same_bits(one, other):
+    a, b = arrays_of(one), arrays_of(other)
+    return a.keys() == b.keys() and all(a[k].tobytes() == b[k].tobytes() for k in a)
+
+
+def histories(folder):
+    """history.json without the seconds, which no two runs share."""
+    rows = json.loads((Path(folder) / "history.json").read_text())
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """Three uninterrupted passes."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    assert command(*SHORT, "--epochs", 3, "--out", folder) == 0
+    return folder
+
+
+def test_what_a_run_leaves(straight):
+    assert {p.name for p in straight.iterdir()} == {
+        "checkpoint.npz", "config.json", "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
+    }  # fmt: skip
+    rows = json.loads((straight / "history.json").read_text())
+    assert [list(row) for row in rows] == [list(callbacks.COLUMNS)] * 3
+    assert [row["pass"] for row in rows] == [1, 2, 3] and [row["eta"] for row in rows] == [5e-4, 5e-4, 2e-4]
+    for row in rows:
+        assert row["validation_error"] is None
+        assert 0 <= row["test_error"] < 1 and 0 <= row["train_error"] < 1 and row["loss"] > 0 and row["seconds"] > 0
+        assert row["rate_min"] < row["rate_median"] < row["rate_max"] <= row["eta"] / 0.02
+    with (straight / "history.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [float(r["test_error"]) for r in table] == [r["test_error"] for r in rows]
+    record = json.loads((straight / "run.json").read_text())
+    assert record["dataset"] == "digits" and record["train_images"] == 300 and record["last"] == rows[-1]
+    assert json.loads((straight / "config.json").read_text())["dataset"] == "digits"
+    assert (straight / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    net = lenet5.load(straight)
+    np.testing.assert_array_equal(net.theta, lenet5.load(straight / "weights.npz").theta)
+    test = datasets.load("digits")[1]
+    assert (net.predict(test.images) != test.labels).mean() == rows[-1]["test_error"]
+
+
+def test_the_same_seed_gives_the_same_bits(straight, tmp_path):
+    options = json.loads((straight / "config.json").read_text())
+    (tmp_path / "again.json").write_text(json.dumps(options))
+    assert command("--config", tmp_path / "again.json", "--out", tmp_path / "run") == 0
+    assert same_bits(straight, tmp_path / "run") and histories(straight) == histories(tmp_path / "run")
+    assert command(*SHORT, "--epochs", 3, "--seed", 1, "--out", tmp_path / "other") == 0
+    assert not same_bits(straight, tmp_path / "other")
+
+
+class InterruptAt(callbacks.Callback):
+    """Ctrl-C at one update."""
+
+    def __init__(self, epoch, position):
+        self.at = epoch, position
+
+    def on_batch_end(self, trainer):
+        if (trainer.epoch, trainer.position) == self.at:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(("epoch", "position"), [(0, 1), (0, 299), (1, 150), (1, 300)])
+def test_a_stopped_run_goes_on_to_the_same_bits(straight, tmp_path, monkeypatch, capsys, epoch, position):
+    made = train._trainer
+
+    def interrupted(*args):
+        trainer = made(*args)
+        trainer.callbacks.insert(0, InterruptAt(epoch, position))
+        return trainer
+
+    folder = tmp_path / "run"
+    monkeypatch.setattr(train, "_trainer", interrupted)
+    assert command(*SHORT, "--epochs", 3, "--out", folder) == 130
+    monkeypatch.undo()
+    assert "Continue with" in capsys.readouterr().err
+    note = checkpoint.load(folder / "checkpoint.npz")[1]["trainer"]
+    assert (note["epoch"], note["position"]) == ((epoch, position) if position < 300 else (epoch + 1, 0))
+    assert command("--resume", folder, "--quiet") == 0
+    assert same_bits(straight, folder) and histories(straight) == histories(folder)
+
+
+def start(*argv):
+    words = [sys.executable, "-m", "lenet5.train", *map(str, argv)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path, process):
+    for _ in range(600):
+        if path.exists():
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError(f"{path} did not appear")
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.15, 0.4])
+def test_a_killed_run_goes_on_to_the_same_bits(straight, tmp_path, delay):
+    folder = tmp_path / "run"
+    # A checkpoint after every update: the kill falls into writing one as often as not.
+    process = start(*SHORT, "--epochs", 3, "--checkpoint-minutes", 0, "--out", folder)
+    wait_for(folder / "checkpoint.npz", process)
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    assert command("--resume", folder, "--quiet") == 0
+    assert same_bits(straight, folder) and histories(straight) == histories(folder)
+    assert not [p for p in folder.iterdir() if p.name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_stop_save_and_say_where(straight, tmp_path, signum, code):
+    folder = tmp_path / "run"
+    process = start(*SHORT, "--epochs", 300, "--out", folder)
+    wait_for(folder / "history.json", process)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code and f"--resume {folder}" in err and "Traceback" not in err and out == ""
+    note = checkpoint.load(folder / "checkpoint.npz")[1]["trainer"]
+    assert note["epoch"] >= 1
+
+
+def test_a_finished_run_can_be_given_more_passes(straight, tmp_path):
+    folder = tmp_path / "run"
+    assert command(*SHORT, "--epochs", 1, "--out", folder) == 0
+    assert command("--resume", folder, "--quiet") == 0  # nothing left to do
+    assert command("--resume", folder, "--epochs", 3) == 0
+    assert same_bits(straight, folder)
+
+
+def test_runs_are_not_overwritten_nor_mixed(straight, tmp_path, capsys):
+    before = (straight / "checkpoint.npz").read_bytes()
+    assert command(*SHORT, "--out", straight) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert command("--resume", straight, "--batch-size", 4) == 2
+    assert "batch_size" in capsys.readouterr().err
+    assert command("--resume", tmp_path) == 4
+    assert (straight / "checkpoint.npz").read_bytes() == before
+
+
+def test_other_images_are_refused_on_resume(straight, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert command(*SHORT, "--epochs", 1, "--out", folder) == 0
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(values | {"train_size": 200, "epochs": 2}))
+    assert command("--resume", folder) == 4
+    assert "other images" in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_named(straight, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert command(*SHORT, "--epochs", 1, "--out", folder) == 0
+    content = bytearray((folder / "checkpoint.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "checkpoint.npz").write_bytes(content)
+    assert command("--resume", folder, "--epochs", 2) == 4
+    assert "checkpoint.npz" in capsys.readouterr().err
+
+
+def test_validation_is_held_out_of_the_training_set(tmp_path, digits):
+    folder = tmp_path / "run"
+    assert command(*SHORT, "--epochs", 1, "--validation-split", 0.25, "--out", folder) == 0
+    row = json.loads((folder / "history.json").read_text())[0]
+    assert row["validation_error"] is not None
+    assert row["validation_error"] * round(len(digits[0]) * 0.25) == pytest.approx(
+        round(row["validation_error"] * round(len(digits[0]) * 0.25))
+    )
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("batch_size", [1, SHARD, 100])
+def test_threads_do_not_change_the_bits(tmp_path, threads, batch_size):
+    options = [o for o in SHORT if o not in ("--threads", "1")] + ["--epochs", 1, "--batch-size", batch_size]
+    assert command(*options, "--threads", 1, "--out", tmp_path / "one") == 0
+    assert command(*options, "--threads", threads, "--out", tmp_path / "many") == 0
+    assert same_bits(tmp_path / "one", tmp_path / "many") and histories(tmp_path / "one") == histories(
+        tmp_path / "many"
+    )
+
+
+@pytest.mark.parametrize("n", [1, SHARD, SHARD + 1, 3 * SHARD + 5])
+def test_shards_add_up_to_the_whole_batch(digits, n):
+    images, labels = digits[0].images[:n], digits[0].labels[:n]
+    net, loss = lenet5.lenet5(dtype=np.float64), MAP()
+    whole = loss.forward(net.forward(net.prepared(images)), labels)
+    net.backward(loss.backward())
+    net.bbprop(loss.bbprop())
+    grad, hess = net.parameters().grad.copy(), net.parameters().hess.copy()
+    shards = Shards(net, loss, threads=2)
+    value, errors = shards.gradient(images, labels)
+    assert value / n == pytest.approx(whole) and errors == (net.predict(images) != labels).sum()
+    np.testing.assert_allclose(net.parameters().grad, grad, rtol=1e-9, atol=1e-12)
+    shards.curvature(images, labels)
+    np.testing.assert_allclose(net.parameters().hess, hess, rtol=1e-9, atol=1e-12)
+    assert shards.evaluate(images, labels) == pytest.approx((value, errors))
+    shards.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("softmax", ["--loss", "softmax", "--optimizer", "sgd", "--optimizer.lr", "0.01"]),
+        ("mle-average", ["--loss", "mle", "--model.subsampling", "average"]),
+        ("max-momentum", ["--model.subsampling", "max", "--optimizer", "sgd", "--optimizer.momentum", "0.9"]),
+        ("sdlm-latest", ["--optimizer.rule", "latest", "--optimizer.momentum", "0.5", "--schedule", "cosine"]),
+        ("decay", ["--optimizer", "sgd", "--optimizer.l2", "1e-4", "--schedule", "step", "--schedule.warmup", "1"]),
+    ],
+)
+def test_other_recipes_train_and_resume(tmp_path, name, options):
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert command(*SHORT, "--epochs", 2, *options, "--out", one) == 0
+    assert histories(one)[-1]["train_error"] < histories(one)[0]["train_error"]
+    assert command(*SHORT, "--epochs", 1, *options, "--out", two) == 0
+    values = json.loads((two / "config.json").read_text())
+    if values["schedule"]["name"] != "cosine":  # whose rates depend on the number of passes
+        assert command("--resume", two, "--epochs", 2) == 0
+        assert same_bits(one, two)
+
+
+RATES = ["0.05", "1", "100", "1e6"]
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [*itertools.product(["sdlm"], RATES), *itertools.product(["sgd"], RATES)])
+def test_a_diverged_run_says_what_to_change(tmp_path, capsys, optimizer, lr):
+    argv = ["--dataset", "digits", "--quiet", "--epochs", 4, "--optimizer", optimizer, "--optimizer.lr", lr]
+    assert command(*argv, "--out", tmp_path / "run") == 5
+    message = capsys.readouterr().err
+    assert "diverged" in message and "--optimizer.lr" in message and message.count("\n") == 1
+
+
+def test_labels_must_be_classes_of_the_network(digits):
+    net = lenet5.lenet5(codes="01234")
+    with pytest.raises(ShapeError, match="5 classes"):
+        Trainer(net, MAP(), SGD(net.parameters(), lr=0.1)).fit(digits[0], epochs=1)
+
+
+def test_the_loop_is_usable_without_the_command(digits):
+    net = lenet5.lenet5(seed=1)
+    said = []
+    trainer = Trainer(
+        net,
+        MAP(scale=0.5),
+        SDLM(net.parameters(), lr=5e-4),
+        [
+            callbacks.SetRate(schedule.paper()),
+            callbacks.CurvaturePass(50),
+            callbacks.ReportRates(said.append),
+            callbacks.Rates(),
+            callbacks.Evaluate(test=digits[1]),
+            callbacks.Clock(),
+            callbacks.Report(said.append),
+        ],
+        batch_size=1,
+    )
+    history = trainer.fit(digits[0].subset(slice(200)), epochs=1)
+    assert len(history) == 1 and len(said) == 2 and "C1.weight" in said[0] and "test" in said[1]
+    assert [line for line in said if "\n" not in line] == said[1:]
+
+
+def test_state_of_another_trainer_is_refused(digits):
+    net = lenet5.lenet5()
+    trainer = Trainer(net, MAP(), SGD(net.parameters(), lr=0.1))
+    arrays, note = trainer.state()
+    other = lenet5.lenet5(subsampling="max")
+    with pytest.raises(CheckpointError):
+        Trainer(other, MAP(), SGD(other.parameters(), lr=0.1)).load_state(arrays, note)
+    with pytest.raises(CheckpointError, match="incomplete"):
+        trainer.load_state(arrays, {"epoch": 1})
+    with pytest.raises(CheckpointError):
+        trainer.load_state({k: v for k, v in arrays.items() if "C1" not in k}, note)
+
+
+@pytest.mark.skipif("LENET5_DATA" not in os.environ, reason="LENET5_DATA names no folder with MNIST")
+def test_first_patterns_of_mnist_are_learned(tmp_path):
+    argv = ["--dataset", "mnist", "--train-size", "2000", "--epochs", "2", "--quiet", "--out", tmp_path / "run"]
+    assert command(*argv) == 0
+    assert histories(tmp_path / "run")[-1]["test_error"] < 0.12
