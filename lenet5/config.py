@@ -127,6 +127,11 @@ class TrainConfig(_Section):
         0.0, "share of the training set that is held out to validate on", least=0.0, below=1.0
     )
     train_size: int | None = _option(None, "train on that many patterns only, the first ones", least=1)
+    distort: Literal["none", "shift"] | None = _option(
+        None,
+        "distort the training images before each pass; shift moves each by up to one pixel along both axes. "
+        "Default none, but shift for the few images of digits",
+    )
     checkpoint_minutes: float = _option(5.0, "minutes between checkpoints within a pass", least=0.0)
     quiet: bool = _option(False, "print nothing but errors")
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from . import bitmaps
+from .datasets.transforms import BACKGROUND, FOREGROUND
 from .errors import ShapeError
 from .files import atomic_write
 from .network import Sequential
@@ -93,26 +94,30 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
             raise ShapeError(f"feature_maps draws one image; found {len(maps['input'])}.")
         maps = {name: m[0] for name, m in maps.items()}
     output = maps.pop("output").ravel()
-    figure = Figure(figsize=(10, 6.2), layout="constrained")
-    rows: Any = figure.subfigures(
-        len(maps) + 1, 1, height_ratios=[1.3, 1, 0.75, 1, 0.75, 0.5, 1.3, 1.3][: len(maps) + 1]
-    )
-    for row, (name, m) in zip(rows, maps.items(), strict=False):
-        images = [m.reshape(bitmaps.HEIGHT, bitmaps.WIDTH)] if m.size == 84 else _as_images(m)
-        grid = row.subplots(1, max(16, len(images)), squeeze=False)[0]
-        low, high = (-0.1, 1.175) if name == "input" else (-1.7159, 1.7159)
-        for axes in grid:
-            axes.set_axis_off()
-        for axes, picture in zip(grid, images, strict=False):
-            axes.imshow(picture, cmap="gray_r", vmin=low, vmax=high, interpolation="nearest", aspect="equal")
-        row.suptitle(f"{name}  {'x'.join(map(str, m.shape))}", x=0.005, y=0.5, ha="left", va="center", fontsize=8)
-    axes = rows[-1].subplots()
     best = int(output.argmin() if net.outputs_penalties else output.argmax())
+    figure = Figure(figsize=(10, 7))
+    figure.suptitle(f"LeNet-5 reads a digit{f' from {data}' if data else ''}: the answer is {best}", y=0.985)
+    heights = np.array([_height(name, m) for name, m in maps.items()] + [1.4])
+    bottoms = 0.94 - np.cumsum(heights + 0.25) / (heights + 0.25).sum() * 0.9
+    unit = 0.9 / (heights + 0.25).sum()
+    for bottom, height, (name, m) in zip(bottoms, heights * unit, maps.items(), strict=False):
+        shape = " x ".join(str(side) for side in m.shape if side > 1)
+        figure.text(0.015, bottom + height / 2, f"{name}\n{shape}", va="center", fontsize=9)
+        low, high = (BACKGROUND, FOREGROUND) if name == "input" else (-1.7159, 1.7159)
+        pictures, width = _pictures(name, m), min(height * 0.7, 0.051 if m.ndim == 3 and len(m) > 1 else 1)
+        step = (0.87 - width) / 15 if len(pictures) > 1 else 0.0
+        for k, picture in enumerate(pictures):
+            box = (0.11 + k * step, bottom, width, height) if picture.shape[0] > 1 else (0.11, bottom, 0.87, height)
+            axes = figure.add_axes(box)
+            aspect = "equal" if picture.shape[0] > 1 else "auto"
+            axes.imshow(picture, cmap="gray_r", vmin=low, vmax=high, interpolation="nearest", aspect=aspect)
+            axes.set(xticks=[], yticks=[])
+    axes = figure.add_axes((0.11, bottoms[-1], 0.87, heights[-1] * unit))
     axes.bar(range(len(output)), output, color=[_TRAIN if i == best else _TEST for i in range(len(output))])
     axes.set_xticks(range(len(output)))
-    axes.set_ylabel("penalty" if net.outputs_penalties else "score", fontsize=8)
+    kind = "penalty" if net.outputs_penalties else "score"
+    figure.text(0.015, bottoms[-1] + heights[-1] * unit / 2, f"{kind}\nof each class", va="center", fontsize=9)
     axes.tick_params(labelsize=8)
-    figure.suptitle(f"LeNet-5 sees a digit{f' of {data}' if data else ''}: answer {best}", fontsize=10)
     return figure
 
 
@@ -122,6 +127,15 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
 
 
-def _as_images(m: np.ndarray) -> list[np.ndarray]:
-    """Maps (C, H, W) one by one; a vector or 1x1 maps as one strip."""
-    return list(m) if m.ndim == 3 and m.shape[1] * m.shape[2] > 1 else [m.reshape(1, -1)]
+def _height(name: str, m: np.ndarray) -> float:
+    """Height of a stage's row, in units of a feature map."""
+    return 0.3 if _pictures(name, m)[0].shape[0] == 1 else 1.3 if name in ("input", "F6") else 1.0
+
+
+def _pictures(name: str, m: np.ndarray) -> list[np.ndarray]:
+    """Maps (C, H, W) one by one; F6 as its bitmap; another vector as one strip."""
+    if m.ndim == 3 and m.shape[1] * m.shape[2] > 1:
+        return list(m)
+    if m.size == bitmaps.HEIGHT * bitmaps.WIDTH:
+        return [m.reshape(bitmaps.HEIGHT, bitmaps.WIDTH)]
+    return [m.reshape(1, -1)]

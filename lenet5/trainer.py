@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .callbacks import Callback
-from .datasets.base import Dataset
+from .datasets import Dataset, Distortion
 from .errors import CheckpointError, ShapeError
 from .losses import Loss
 from .network import Sequential
@@ -32,8 +32,10 @@ class Trainer:
         Patterns per update; the paper updates after every single one.
     threads : int
         Shards of a batch that run at once; the results do not depend on it.
+    distort : Distortion, optional
+        Applied to all training images before each pass.
     rng : numpy.random.Generator, optional
-        Draws orders and samples; default seed 0.
+        Draws distortions, orders and samples; default seed 0.
 
     Attributes
     ----------
@@ -56,11 +58,12 @@ class Trainer:
         *,
         batch_size: int = 1,
         threads: int = 1,
+        distort: Distortion | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.callbacks = list(callbacks)
-        self.batch_size, self.threads = batch_size, threads
+        self.batch_size, self.threads, self.distort = batch_size, threads, distort
         self.rng = rng if rng is not None else np.random.default_rng(0)
         self.epoch = self.position = self.errors = 0
         self.loss_sum = 0.0
@@ -95,7 +98,7 @@ class Trainer:
             raise ShapeError(
                 f"The network has {self.net.out_shape[0]} classes; {train.name} has labels up to {train.labels.max()}."
             )
-        self.train, self.epochs = train, epochs
+        self.train, self.images, self.epochs = train, train.images, epochs
         self.shards = Shards(self.net, self.loss, threads=self.threads)
         # BLAS on threads of its own would change the bits, and slow down products this small.
         limits = threadpool_limits(1, user_api="blas")
@@ -105,7 +108,7 @@ class Trainer:
                 order = self._begin_pass(len(train))
                 while self.position < len(order) and not self.stop:
                     batch = order[self.position : self.position + self.batch_size]
-                    loss, errors = self.shards.gradient(train.images[batch], train.labels[batch])
+                    loss, errors = self.shards.gradient(self.images[batch], train.labels[batch])
                     self.optimizer.step()
                     self.loss_sum += loss
                     self.errors += errors
@@ -124,6 +127,8 @@ class Trainer:
             self._pass_state = self.rng.bit_generator.state
         else:  # resumed within a pass: draw again what was drawn at its beginning
             self.rng.bit_generator.state = self._pass_state
+        if self.distort:
+            self.images = self.distort(self.train.images, self.rng)
         order = self.rng.permutation(n)
         self._call("on_pass_begin")
         return order

@@ -32,7 +32,7 @@ ALLOWED = {
     "callbacks": {"checkpoint", "datasets", "optim", "trainer"},  # trainer: for its type only
     "trainer": {"callbacks", "datasets", "losses", "network", "optim", "shards"},
     "storage": {"checkpoint", "models", "network"},
-    "plots": {"bitmaps", "network"},
+    "plots": {"bitmaps", "datasets", "network"},
     "cli": {"config"},
     "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "losses", "models", "network", "optim", "plots",
               "shards", "storage", "trainer"},

@@ -1,6 +1,7 @@
 """Data sets: found on disk or downloaded, always verified; and preparation for the network."""
 
 from .base import Dataset
+from .distort import Distortion, shift
 from .handwriting import normalise_digit
 from .idx import read_idx, write_idx
 from .loading import NAMES, load, load_auto
@@ -12,6 +13,7 @@ __all__ = [
     "FOREGROUND",
     "NAMES",
     "Dataset",
+    "Distortion",
     "download_mnist",
     "load",
     "load_auto",
@@ -20,5 +22,6 @@ __all__ = [
     "prepare",
     "prepare_digit",
     "read_idx",
+    "shift",
     "write_idx",
 ]
