@@ -53,7 +53,7 @@ class Callback:
         """Called before a pass, and again when a run is resumed within it (``trainer.position > 0``)."""
 
     def on_batch_end(self, trainer: "Trainer") -> None:
-        """Called after every update."""
+        """Called after every update; where single patterns are compiled, after every `trainer.ROUND` of them."""
 
     def on_pass_end(self, trainer: "Trainer") -> None:
         """Called after a pass; its record is ``trainer.history[-1]``."""

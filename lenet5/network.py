@@ -1,10 +1,10 @@
 """A network: layers in sequence over one flat vector of parameters."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from .compiled import Compiled, compiled
 from .errors import ConfigError, ShapeError
 from .layers.base import Layer, Shape
 from .parameter import Parameter, ParameterList
@@ -55,6 +55,7 @@ class Sequential(Layer):
         if doubled or not names:
             raise ConfigError(f"Layers of a network have different names; found {doubled or 'no layer'}.")
         self._parameters = ParameterList(())
+        self._compiled: Compiled | None = None
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         parameters: list[Parameter] = []
@@ -64,6 +65,8 @@ class Sequential(Layer):
                 p.name = f"{layer.name}.{p.name}"
                 parameters.append(p)
         self._parameters = ParameterList(parameters)
+        self.out_shape = in_shape
+        self._compiled = compiled(self)
         return in_shape
 
     def parameters(self) -> ParameterList:  # type: ignore[override]
@@ -103,16 +106,6 @@ class Sequential(Layer):
     def sublayers(self) -> tuple[Layer, ...]:
         """Return the layers, in order."""
         return self.layers
-
-    def replica(self) -> "Sequential":
-        """Return a network with workspaces, `grad` and `hess` of its own over the same values.
-
-        For another thread. Step the original: the flat `theta` of a replica is not its own.
-        """
-        twin = copy.deepcopy(self)
-        for own, shared in zip(twin.parameters(), self.parameters(), strict=True):
-            own.value = shared.value
-        return twin
 
     def connections(self) -> int:
         """Sum over the layers."""
@@ -188,8 +181,13 @@ class Sequential(Layer):
         if not len(images):
             blank = self.prepared(np.zeros((1, *images.shape[1:]), images.dtype))
             return read(self.forward(blank))[:0]
-        starts = range(0, len(images), _CHUNK)
-        return np.concatenate([read(self.forward(self.prepared(images[s : s + _CHUNK]))) for s in starts])
+        chunks = (self.prepared(images[s : s + _CHUNK]) for s in range(0, len(images), _CHUNK))
+        return np.concatenate([read(self._outputs(x)) for x in chunks])
+
+    def _outputs(self, x: np.ndarray) -> np.ndarray:
+        if self._compiled is None or x.shape[1:] != self.in_shape:
+            return self.forward(x)
+        return self._compiled.forward(x)
 
     def feature_maps(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Return what every stage makes of an image, in order, from "input" to "output".

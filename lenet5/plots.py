@@ -109,8 +109,8 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
         for k, picture in enumerate(pictures):
             box = (0.11 + k * step, bottom, width, height) if picture.shape[0] > 1 else (0.11, bottom, 0.87, height)
             axes = figure.add_axes(box)
-            aspect = "equal" if picture.shape[0] > 1 else "auto"
-            axes.imshow(picture, cmap="gray_r", vmin=low, vmax=high, interpolation="nearest", aspect=aspect)
+            axes.imshow(picture, cmap="gray_r", vmin=low, vmax=high, interpolation="nearest")
+            axes.set_aspect("equal" if picture.shape[0] > 1 else "auto")
             axes.set(xticks=[], yticks=[])
     axes = figure.add_axes((0.11, bottoms[-1], 0.87, heights[-1] * unit))
     axes.bar(range(len(output)), output, color=[_TRAIN if i == best else _TEST for i in range(len(output))])

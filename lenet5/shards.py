@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from .compiled import compiled
 from .losses import Loss
 from .network import Sequential
 
@@ -38,15 +39,15 @@ class Shards:
     loss : Loss
     threads : int
         Workspaces that run at the same time. A batch of one shard runs on the caller's thread.
+    use_compiled : bool
+        False runs the layers' own methods even where the compiled network could.
     """
 
-    def __init__(self, net: Sequential, loss: Loss, *, threads: int = 1) -> None:
+    def __init__(self, net: Sequential, loss: Loss, *, threads: int = 1, use_compiled: bool = True) -> None:
         self.net = net
-        workspaces = [(net, loss)] + [(net.replica(), copy.copy(loss)) for _ in range(threads - 1)]
-        self._workspaces = workspaces
+        make = _Compiled if use_compiled and compiled(net, loss=loss) else _Layers
+        self._workers: list[_Layers] = [make(net, loss) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        params = net.parameters()
-        self._total = {part: np.zeros_like(params.value) for part in ("grad", "hess")}
 
     def close(self) -> None:
         """End the threads."""
@@ -69,55 +70,102 @@ class Shards:
         errors : int
             Patterns whose prediction, before the update, was wrong.
         """
-        return self._derivatives("grad", images, labels)
+        return self._sum("gradient", images, labels, self.net.parameters().grad)
 
     def curvature(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Set `hess` of the network to the mean of eqs. 23 to 27 over the patterns, as `gradient` does."""
-        return self._derivatives("hess", images, labels)
+        return self._sum("curvature", images, labels, self.net.parameters().hess)
+
+    def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int] | None:
+        """Update after every single pattern: value -= rates * grad.
+
+        Returns
+        -------
+        loss : float
+            `total` plus the losses, added one by one, so that it does not depend on how patterns are grouped.
+        errors : int
+            Or None in place of both, with nothing done, where the network is not compiled.
+        """
+        worker = self._workers[0]
+        return worker.step(images, labels, rates, total) if isinstance(worker, _Compiled) else None
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Return the sum of the loss and the number of errors; no derivative is touched."""
-
-        def measure(net: Sequential, loss: Loss, part: slice) -> tuple[float, int]:
-            return _forward(net, loss, images[part], labels[part])[:2]
-
-        results = list(self._map(measure, len(labels)))
+        results = list(self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), len(labels)))
         return sum(r[0] for r in results), sum(r[1] for r in results)
 
-    def _derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        n = len(labels)
+    def _sum(self, kind: str, images: np.ndarray, labels: np.ndarray, total: np.ndarray) -> tuple[float, int]:
+        n, loss_sum, error_sum = len(labels), 0.0, 0
 
-        def differentiate(net: Sequential, loss: Loss, part: slice) -> tuple[float, int, np.ndarray, float]:
-            value, errors, size = _forward(net, loss, images[part], labels[part])
-            net.backward(loss.backward(), to_input=False)
-            if kind == "hess":
-                net.bbprop(loss.bbprop(), to_input=False)
-            return value, errors, getattr(net.parameters(), kind), size / n
+        def differentiate(worker: "_Layers", part: slice) -> tuple[float, int, np.ndarray, float]:
+            count = len(labels[part])
+            return *worker.derivatives(kind, images[part], labels[part]), count / n
 
-        if n <= SHARD:
-            return differentiate(*self._workspaces[0], slice(0, n))[:2]
-        total, loss_sum, error_sum = self._total[kind], 0.0, 0
-        total[...] = 0
-        for value, errors, flat, weight in self._map(differentiate, n):
+        # In the order of the shards; the first is copied, so that one shard keeps its very bits.
+        for k, (loss, errors, flat, weight) in enumerate(self._map(differentiate, n)):
             flat *= weight
-            total += flat
-            loss_sum += value
+            total[...] = flat if k == 0 else total + flat
+            loss_sum += loss
             error_sum += errors
-        getattr(self.net.parameters(), kind)[...] = total
         return loss_sum, error_sum
 
-    def _map(self, work: Callable[[Sequential, Loss, slice], T], n: int) -> Iterator[T]:
-        """Yield work(net, loss, part) for each shard in order; a result holds until the next round."""
+    def _map(self, work: Callable[["_Layers", slice], T], n: int) -> Iterator[T]:
+        """Yield work(worker, part) for each shard in order; a result holds until the next round."""
         parts = iter([slice(start, min(start + SHARD, n)) for start in range(0, n, SHARD)])
-        while chunk := list(islice(parts, len(self._workspaces))):
-            jobs = zip(self._workspaces, chunk, strict=False)
-            if self._pool is None:
-                yield from (work(net, loss, part) for (net, loss), part in jobs)
+        while chunk := list(islice(parts, len(self._workers))):
+            if self._pool is None or len(chunk) == 1:
+                yield from (work(self._workers[0], part) for part in chunk)
             else:
-                yield from self._pool.map(lambda job: work(job[0][0], job[0][1], job[1]), jobs)
+                yield from self._pool.map(work, self._workers, chunk)
 
 
-def _forward(net: Sequential, loss: Loss, images: np.ndarray, labels: np.ndarray) -> tuple[float, int, int]:
-    y = net.forward(net.prepared(images))
-    value = loss.forward(y, labels) * len(labels)
-    return value, int((loss.predict(y) != labels).sum()), len(labels)
+class _Layers:
+    """A workspace that runs the layers' own methods: a copy of the network over the same values."""
+
+    def __init__(self, net: Sequential, loss: Loss) -> None:
+        self.net, self.loss = copy.deepcopy(net), copy.copy(loss)
+        for own, shared in zip(self.net.parameters(), net.parameters(), strict=True):
+            own.value = shared.value
+
+    def derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray) -> tuple[float, int, np.ndarray]:
+        loss, errors = self.evaluate(images, labels)
+        self.net.backward(self.loss.backward(), to_input=False)
+        if kind == "gradient":
+            return loss, errors, self.net.parameters().grad
+        self.net.bbprop(self.loss.bbprop(), to_input=False)
+        return loss, errors, self.net.parameters().hess
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        y = self.net.forward(self.net.prepared(images))
+        loss = self.loss.forward(y, labels) * len(labels)
+        return loss, int((self.loss.predict(y) != labels).sum())
+
+
+class _Compiled(_Layers):
+    """A workspace that runs the compiled network."""
+
+    def __init__(self, net: Sequential, loss: Loss) -> None:
+        self.net, self.loss = net, copy.copy(loss)
+        found = compiled(net, loss=loss)
+        assert found is not None
+        self._compiled, self._room = found, np.empty((0, *net.in_shape), net.dtype)
+
+    def derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray) -> tuple[float, int, np.ndarray]:
+        differentiate = self._compiled.gradient if kind == "gradient" else self._compiled.curvature
+        return *differentiate(self._prepared(images), labels, self.loss), self._compiled.grad
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        y = self._compiled.forward(self._prepared(images))
+        loss = self.loss.forward(y, labels) * len(labels)
+        return loss, int((self.loss.predict(y) != labels).sum())
+
+    def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
+        return self._compiled.step(self._prepared(images), labels, self.loss, rates, total)
+
+    def _prepared(self, images: np.ndarray) -> np.ndarray:
+        """Prepare into room of this workspace's own."""
+        if images.dtype != np.uint8 or self.net.prepare is None:
+            return self.net.prepared(images)
+        if len(self._room) < len(images):
+            self._room = np.empty((len(images), *self.net.in_shape), self.net.dtype)
+        return self.net.prepare(images, out=self._room[: len(images)])

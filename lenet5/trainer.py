@@ -14,7 +14,10 @@ from .network import Sequential
 from .optim import Optimizer
 from .shards import Shards
 
-__all__ = ["Trainer"]
+__all__ = ["ROUND", "Trainer"]
+
+# Patterns that are stepped through, one by one, without coming back to Python in between.
+ROUND = 100
 
 
 class Trainer:
@@ -107,12 +110,7 @@ class Trainer:
             while self.epoch < epochs and not self.stop:
                 order = self._begin_pass(len(train))
                 while self.position < len(order) and not self.stop:
-                    batch = order[self.position : self.position + self.batch_size]
-                    loss, errors = self.shards.gradient(self.images[batch], train.labels[batch])
-                    self.optimizer.step()
-                    self.loss_sum += loss
-                    self.errors += errors
-                    self.position += len(batch)
+                    self._update(order)
                     self._call("on_batch_end")
                 if self.position == len(order):
                     self._end_pass(len(order))
@@ -121,6 +119,21 @@ class Trainer:
             limits.restore_original_limits()
             self.shards.close()
         return self.history
+
+    def _update(self, order: np.ndarray) -> None:
+        """Update on the next batch; or, one pattern at a time, on the next patterns up to a round position."""
+        rates = self.optimizer.rates_of_plain_step() if self.batch_size == 1 else None
+        if rates is not None:
+            batch = order[self.position : (self.position // ROUND + 1) * ROUND]
+            done = self.shards.step(self.images[batch], self.train.labels[batch], rates, self.loss_sum)
+        if rates is None or done is None:
+            batch = order[self.position : self.position + self.batch_size]
+            loss, errors = self.shards.gradient(self.images[batch], self.train.labels[batch])
+            self.optimizer.step()
+            done = self.loss_sum + loss, errors
+        self.loss_sum = done[0]
+        self.errors += done[1]
+        self.position += len(batch)
 
     def _begin_pass(self, n: int) -> np.ndarray:
         if self.position == 0:

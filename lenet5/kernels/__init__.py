@@ -8,11 +8,23 @@ and how the library runs where Numba is not available.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ._jit import TWINS
+from ._jit import HAVE_NUMBA, TWINS
+from .direct import conv, conv_back
 from .im2col import col2im, im2col
 from .pool import max_pool, max_unpool, window_spread, window_sum
 
-__all__ = ["col2im", "im2col", "max_pool", "max_unpool", "numpy_only", "window_spread", "window_sum"]
+__all__ = [
+    "HAVE_NUMBA",
+    "col2im",
+    "conv",
+    "conv_back",
+    "im2col",
+    "max_pool",
+    "max_unpool",
+    "numpy_only",
+    "window_spread",
+    "window_sum",
+]
 
 
 @contextmanager

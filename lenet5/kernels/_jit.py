@@ -12,8 +12,9 @@ try:
 except ImportError:  # a Python or NumPy newer than any Numba: the twins alone carry the library
     numba = None  # type: ignore[assignment]
 
-__all__ = ["TWINS", "kernel"]
+__all__ = ["HAVE_NUMBA", "TWINS", "by_precision", "jit", "kernel", "part"]
 
+HAVE_NUMBA = numba is not None
 TWINS: dict[str, Callable[..., None]] = {}
 
 
@@ -40,9 +41,21 @@ def kernel(twin: Callable[..., None]) -> Callable[[Callable[..., None]], Callabl
     return choose
 
 
-def jit(loop: Callable[..., Any]) -> Any:
+def part(loop: Callable[..., Any]) -> Any:
+    """Make `loop` a part of the kernels that call it: compiled into each of them, never called on its own.
+
+    A function that several kernels share would be linked from whichever of them was loaded first, and rounded
+    as that one was optimised: a process that has just compiled and one that reads the cache would
+    differ in the last bit.
+    """
+    return jit(loop, forceinline=True)
+
+
+def jit(loop: Callable[..., Any], **more: Any) -> Any:
     """Compile `loop` with Numba, cached on disk where a folder can be written."""
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+    if numba is None:
+        return loop
+    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}, **more}
     settings: Any = numba.config
     saved = settings.CACHE_DIR
     # Numba picks the folder when it decorates; set only for that moment, so other users of Numba keep theirs.
@@ -53,3 +66,20 @@ def jit(loop: Callable[..., Any]) -> Any:
         return numba.njit(**options)(loop)
     finally:
         settings.CACHE_DIR = saved
+
+
+def by_precision(single: Callable[[Any], Any], double: Callable[[Any], Any]) -> Any:
+    """Return a function of one number for use in kernels: `single` for float32, `double` for float64."""
+    if numba is None:
+        return double
+
+    def pick(x: Any) -> Any:
+        raise NotImplementedError("for kernels only")
+
+    from numba.extending import overload
+
+    @overload(pick, jit_options={"forceinline": True})
+    def choose(x):  # type: ignore[no-untyped-def]
+        return single if x == numba.float32 else double
+
+    return pick

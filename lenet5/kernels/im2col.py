@@ -7,7 +7,7 @@ from ._jit import kernel
 __all__ = ["col2im", "im2col"]
 
 
-def _im2col_numpy(
+def im2col_numpy(
     x: np.ndarray, kernel_size: tuple[int, int], stride: tuple[int, int], before: tuple[int, int],
     out_size: tuple[int, int], cols: np.ndarray,
 ) -> None:  # fmt: skip
@@ -18,7 +18,7 @@ def _im2col_numpy(
     cols[...] = fields.reshape(cols.shape)
 
 
-@kernel(twin=_im2col_numpy)
+@kernel(twin=im2col_numpy)
 def im2col(
     x: np.ndarray, kernel_size: tuple[int, int], stride: tuple[int, int], before: tuple[int, int],
     out_size: tuple[int, int], cols: np.ndarray,
@@ -57,7 +57,7 @@ def im2col(
                         cols[n, k, p + last : p + wo] = 0
 
 
-def _col2im_numpy(
+def col2im_numpy(
     cols: np.ndarray, kernel_size: tuple[int, int], stride: tuple[int, int], before: tuple[int, int],
     out_size: tuple[int, int], x: np.ndarray,
 ) -> None:  # fmt: skip
@@ -70,7 +70,7 @@ def _col2im_numpy(
     x[...] = padded[:, :, top : top + x.shape[2], left : left + x.shape[3]]
 
 
-@kernel(twin=_col2im_numpy)
+@kernel(twin=col2im_numpy)
 def col2im(
     cols: np.ndarray, kernel_size: tuple[int, int], stride: tuple[int, int], before: tuple[int, int],
     out_size: tuple[int, int], x: np.ndarray,

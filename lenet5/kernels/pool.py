@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import kernel, part
 
 __all__ = ["max_pool", "max_unpool", "window_spread", "window_sum"]
 
@@ -10,6 +10,25 @@ __all__ = ["max_pool", "max_unpool", "window_spread", "window_sum"]
 def _windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:
     """Return every window of x as a view (N, C, Ho, Wo, size, size)."""
     return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+
+
+@part
+def window_sum_one(x, size, stride, y):  # type: ignore[no-untyped-def]
+    """One image: x (C, H, W) to y (C, Ho, Wo)."""
+    channels, ho, wo = y.shape
+    for c in range(channels):
+        for r in range(ho):
+            out = y[c, r]
+            if size == 2 and stride == 2:  # the paper's, written so that it vectorises
+                upper, lower = x[c, 2 * r], x[c, 2 * r + 1]
+                for s in range(wo):
+                    out[s] = (upper[2 * s] + upper[2 * s + 1]) + (lower[2 * s] + lower[2 * s + 1])
+                continue
+            for s in range(wo):
+                total = x[c, r * stride, s * stride]
+                for q in range(1, size * size):
+                    total += x[c, r * stride + q // size, s * stride + q % size]
+                out[s] = total
 
 
 def _window_sum_numpy(x: np.ndarray, size: int, stride: int, y: np.ndarray) -> None:
@@ -26,15 +45,30 @@ def window_sum(x: np.ndarray, size: int, stride: int, y: np.ndarray) -> None:
     size, stride : int
     y : ndarray (N, C, Ho, Wo), overwritten
     """
-    n_images, channels, ho, wo = y.shape
-    for n in range(n_images):
-        for c in range(channels):
-            for r in range(ho):
+    for n in range(len(x)):
+        window_sum_one(x[n], size, stride, y[n])
+
+
+@part
+def window_spread_one(y, size, stride, x):  # type: ignore[no-untyped-def]
+    """One image: add y (C, Ho, Wo) to the windows of x (C, H, W), which is overwritten."""
+    channels, ho, wo = y.shape
+    plain = size == 2 and stride == 2 and x.shape[1] == 2 * ho and x.shape[2] == 2 * wo
+    if not plain:
+        x[...] = 0
+    for c in range(channels):
+        for r in range(ho):
+            source = y[c, r]
+            if plain:
+                upper, lower = x[c, 2 * r], x[c, 2 * r + 1]
                 for s in range(wo):
-                    total = x[n, c, r * stride, s * stride]
-                    for q in range(1, size * size):
-                        total += x[n, c, r * stride + q // size, s * stride + q % size]
-                    y[n, c, r, s] = total
+                    upper[2 * s] = upper[2 * s + 1] = lower[2 * s] = lower[2 * s + 1] = source[s]
+                continue
+            for i in range(size):
+                row = x[c, r * stride + i]
+                for s in range(wo):
+                    for j in range(size):
+                        row[s * stride + j] += source[s]
 
 
 def _window_spread_numpy(y: np.ndarray, size: int, stride: int, x: np.ndarray) -> None:
@@ -48,15 +82,27 @@ def _window_spread_numpy(y: np.ndarray, size: int, stride: int, x: np.ndarray) -
 @kernel(twin=_window_spread_numpy)
 def window_spread(y: np.ndarray, size: int, stride: int, x: np.ndarray) -> None:
     """Transpose of `window_sum`: add y[n, c, r, s] to every cell of its window; x is overwritten."""
-    n_images, channels, ho, wo = y.shape
-    x[...] = 0
-    for n in range(n_images):
-        for c in range(channels):
-            for r in range(ho):
-                for i in range(size):
-                    for s in range(wo):
-                        for j in range(size):
-                            x[n, c, r * stride + i, s * stride + j] += y[n, c, r, s]
+    for n in range(len(x)):
+        window_spread_one(y[n], size, stride, x[n])
+
+
+@part
+def max_pool_one(x, size, stride, y, chosen):  # type: ignore[no-untyped-def]
+    """One image: x (C, H, W) to y and chosen (C, Ho, Wo)."""
+    channels, ho, wo = y.shape
+    for c in range(channels):
+        for r in range(ho):
+            for s in range(wo):
+                best = x[c, r * stride, s * stride]
+                which = 0
+                for q in range(1, size * size):
+                    v = x[c, r * stride + q // size, s * stride + q % size]
+                    # NaN wins, as in NumPy: a network that has failed must not look healthy.
+                    if v > best or (v != v and best == best):
+                        best = v
+                        which = q
+                y[c, r, s] = best
+                chosen[c, r, s] = which
 
 
 def _max_pool_numpy(x: np.ndarray, size: int, stride: int, y: np.ndarray, chosen: np.ndarray) -> None:
@@ -78,21 +124,20 @@ def max_pool(x: np.ndarray, size: int, stride: int, y: np.ndarray, chosen: np.nd
     chosen : ndarray (N, C, Ho, Wo), int32, overwritten
         Which cell of the window, row by row, held the maximum: the first of equals.
     """
-    n_images, channels, ho, wo = y.shape
-    for n in range(n_images):
-        for c in range(channels):
-            for r in range(ho):
-                for s in range(wo):
-                    best = x[n, c, r * stride, s * stride]
-                    which = 0
-                    for q in range(1, size * size):
-                        v = x[n, c, r * stride + q // size, s * stride + q % size]
-                        # NaN wins, as in NumPy: a network that has failed must not look healthy.
-                        if v > best or (v != v and best == best):
-                            best = v
-                            which = q
-                    y[n, c, r, s] = best
-                    chosen[n, c, r, s] = which
+    for n in range(len(x)):
+        max_pool_one(x[n], size, stride, y[n], chosen[n])
+
+
+@part
+def max_unpool_one(y, size, stride, chosen, x):  # type: ignore[no-untyped-def]
+    """One image: add y (C, Ho, Wo) to the chosen cells of x (C, H, W), which is overwritten."""
+    channels, ho, wo = y.shape
+    x[...] = 0
+    for c in range(channels):
+        for r in range(ho):
+            for s in range(wo):
+                q = chosen[c, r, s]
+                x[c, r * stride + q // size, s * stride + q % size] += y[c, r, s]
 
 
 def _max_unpool_numpy(y: np.ndarray, size: int, stride: int, chosen: np.ndarray, x: np.ndarray) -> None:
@@ -104,11 +149,5 @@ def _max_unpool_numpy(y: np.ndarray, size: int, stride: int, chosen: np.ndarray,
 @kernel(twin=_max_unpool_numpy)
 def max_unpool(y: np.ndarray, size: int, stride: int, chosen: np.ndarray, x: np.ndarray) -> None:
     """Add y[n, c, r, s] to the cell that held its window's maximum; x (N, C, H, W) is overwritten."""
-    n_images, channels, ho, wo = y.shape
-    x[...] = 0
-    for n in range(n_images):
-        for c in range(channels):
-            for r in range(ho):
-                for s in range(wo):
-                    q = chosen[n, c, r, s]
-                    x[n, c, r * stride + q // size, s * stride + q % size] += y[n, c, r, s]
+    for n in range(len(y)):
+        max_unpool_one(y[n], size, stride, chosen[n], x[n])

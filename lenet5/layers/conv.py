@@ -5,11 +5,11 @@ from typing import Literal
 import numpy as np
 
 from .. import init as initializers
-from .. import kernels
 from ..errors import ConfigError, ShapeError
 from ..init import Initializer
 from ..parameter import Parameter
 from .base import Layer, Shape
+from .correlate import Direct, Im2col
 
 __all__ = ["TABLE_I", "Conv2D", "parse_table"]
 
@@ -86,8 +86,10 @@ class Conv2D(Layer):
         table = np.ones((channels, self.out_channels), bool) if self.table is None else self.table
         if table.shape[0] != channels:
             raise ShapeError(f"Conv2D {self.name}: its table has {table.shape[0]} rows; x has {channels} maps.")
-        # (o, c) of every kernel, map by map.
-        self._pairs = np.nonzero(table.T)
+        # (o, c) of every kernel, map by map; those of map o are starts[o] to starts[o+1].
+        maps, inputs = np.nonzero(table.T)
+        self.channels = inputs.astype(np.int64)
+        self.starts = np.concatenate([[0], np.cumsum(table.sum(axis=0))]).astype(np.int64)
         fan_in = table.sum(axis=0) * kh * kw
         fan_out = int(table.sum(axis=1).max()) * kh * kw
         drawn = [self.init((int(f) // (kh * kw), kh, kw), int(f), fan_out, rng) for f in fan_in if f]
@@ -95,8 +97,20 @@ class Conv2D(Layer):
         weight = np.concatenate(drawn).reshape(shape)
         self.weight = Parameter("weight", weight.astype(self.dtype))
         self.bias = Parameter("bias", np.zeros(self.out_channels, self.dtype))
-        self._dense = np.zeros((self.out_channels, channels, kh, kw), self.dtype)
-        return (self.out_channels, *self._geometry(in_shape)[1])
+        before, out = self._geometry(in_shape)
+        # One position, as in C5, is a product of matrices.
+        self._algorithm: Direct | Im2col = (
+            Direct(self.starts, self.channels, self._buffer)
+            if self.plain and out != (1, 1)
+            else Im2col((maps, inputs), channels, self.stride, self._buffer)
+        )
+        self._ran: bool | None = None
+        return (self.out_channels, *out)
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is neither stride nor padding."""
+        return self.stride == (1, 1) and self.padding in ("valid", (0, 0))
 
     def _geometry(self, in_shape: Shape) -> tuple[Pair, Pair]:
         """Return the zeros put above and left of x, and the size of y's maps."""
@@ -114,64 +128,28 @@ class Conv2D(Layer):
             out.append(n)
         return (before[0], before[1]), (out[0], out[1])
 
-    def _weight_matrix(self) -> np.ndarray:
-        """Return w as (O, K), with zeros where the table connects nothing."""
-        if self.table is None:
-            return self.weight.value.reshape(self.out_channels, -1)
-        self._dense[self._pairs] = self.weight.value
-        return self._dense.reshape(self.out_channels, -1)
-
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, O, Ho, Wo) for x (N, C, H, W)."""
         self._check(x)
         before, out = self._geometry(x.shape[1:])
-        w = self._weight_matrix()
-        n, positions = len(x), out[0] * out[1]
-        self._cols = self._buffer("cols", (n, w.shape[1], positions))
-        kernels.im2col(x, self.kernel_size, self.stride, before, out, self._cols)
-        y = self._buffer("y", (n, self.out_channels, positions))
-        np.matmul(w, _folded(self._cols), out=_folded(y))
-        y += self.bias.value[:, None]
-        self._x_shape, self._before, self._out = x.shape, before, out
-        return y.reshape(n, self.out_channels, *out)
+        self._ran = True
+        return self._algorithm.forward(x, self._kernels(self.weight.value), self.bias.value, before, out)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dw[o,k] = sum_p dy[o,p] cols[k,p]; db[o] = sum_p dy[o,p]; dx = col2im(w^T dy)."""
-        w, cols = self._weight_matrix(), self._cached("_cols")
-        return self._reverse(dy, w, cols, self.weight.grad, self.bias.grad, to_input)
+        self._cached("_ran")
+        w, w_out = self._kernels(self.weight.value), self._kernels(self.weight.grad)
+        return self._algorithm.reverse(dy, w, w_out, self.bias.grad, squared=False, to_input=to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Eq. 23: h of a shared weight is the sum over its connections of x^2 h; hx = col2im((w*w)^T h)."""
-        w, cols = self._weight_matrix(), self._cached("_cols")
-        squares = np.square(cols, out=self._buffer("cols_squared", cols.shape))
-        return self._reverse(hy, w * w, squares, self.weight.hess, self.bias.hess, to_input)
+        self._cached("_ran")
+        w, w_out = self._kernels(self.weight.value), self._kernels(self.weight.hess)
+        return self._algorithm.reverse(hy, w * w, w_out, self.bias.hess, squared=True, to_input=to_input)
 
-    def _reverse(
-        self,
-        vy: np.ndarray,
-        w: np.ndarray,
-        cols: np.ndarray,
-        weight_out: np.ndarray,
-        bias_out: np.ndarray,
-        to_input: bool,
-    ) -> np.ndarray | None:
-        vy = vy.reshape(len(cols), self.out_channels, cols.shape[2])
-        folded_vy, folded_cols = _folded(vy), _folded(cols)
-        per_image = self._buffer("per_image", (len(folded_vy), *w.shape))
-        np.matmul(folded_vy, folded_cols.transpose(0, 2, 1), out=per_image)
-        if self.table is None:
-            np.sum(per_image, axis=0, out=weight_out.reshape(w.shape))
-        else:
-            total = np.sum(per_image, axis=0, out=self._buffer("total", w.shape))
-            weight_out[...] = total.reshape(self._dense.shape)[self._pairs]
-        np.sum(vy, axis=(0, 2), out=bias_out)
-        if not to_input:
-            return None
-        v_cols = self._buffer("v_cols", cols.shape)
-        np.matmul(w.T, folded_vy, out=_folded(v_cols))
-        vx = self._buffer("vx", self._x_shape)
-        kernels.col2im(v_cols, self.kernel_size, self.stride, self._before, self._out, vx)
-        return vx
+    def _kernels(self, weight: np.ndarray) -> np.ndarray:
+        """View weights as (M, kh, kw), map by map."""
+        return weight.reshape(-1, *self.kernel_size)
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return weight and bias."""
@@ -180,11 +158,6 @@ class Conv2D(Layer):
     def connections(self) -> int:
         """Every output position has the weights and the bias of its map."""
         return (self.weight.size + self.out_channels) * self.out_shape[1] * self.out_shape[2]
-
-
-def _folded(a: np.ndarray) -> np.ndarray:
-    """View (N, D, P) as (1, D, N) where there is one position (C5): one product instead of N thin ones."""
-    return a.transpose(2, 1, 0) if a.shape[2] == 1 else a
 
 
 def parse_table(table: str) -> np.ndarray:

@@ -44,6 +44,10 @@ class Optimizer:
         """Change every value by its `grad`."""
         raise NotImplementedError
 
+    def rates_of_plain_step(self) -> np.ndarray | None:
+        """Return r (size,) if `step` is value -= r * grad and nothing else, or None."""
+        return None
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return copies of the arrays that a resumed run needs (not `lr`, which the schedule gives)."""
         return {name: array.copy() for name, array in self._state().items()}

@@ -105,6 +105,10 @@ class SDLM(Optimizer):
             step = self._velocity
         value -= step
 
+    def rates_of_plain_step(self) -> np.ndarray | None:
+        """Return the rates, unless there is a momentum."""
+        return self._rates if self._velocity is None else None
+
     def _set_rates(self) -> None:
         np.add(self._h, self.mu, out=self._rates)
         np.divide(self._lr, self._rates, out=self._rates)

@@ -75,5 +75,12 @@ class SGD(Optimizer):
                 np.multiply(self._velocity, self._lr, out=self._step)
         value -= self._step
 
+    def rates_of_plain_step(self) -> np.ndarray | None:
+        """Return the one rate for all, unless there is a momentum or a decay."""
+        if self._velocity is not None or self._decayed is not None:
+            return None
+        self._step[...] = self._lr
+        return self._step
+
     def _state(self) -> dict[str, np.ndarray]:
         return {} if self._velocity is None else {"velocity": self._velocity}
