@@ -94,6 +94,10 @@ class Shards:
         results = list(self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), len(labels)))
         return sum(r[0] for r in results), sum(r[1] for r in results)
 
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        """Return the last layer's outputs (N, classes)."""
+        return np.concatenate(list(self._map(lambda worker, part: worker.outputs(images[part]).copy(), len(images))))
+
     def _sum(self, kind: str, images: np.ndarray, labels: np.ndarray, total: np.ndarray) -> tuple[float, int]:
         n, loss_sum, error_sum = len(labels), 0.0, 0
 
@@ -136,9 +140,12 @@ class _Layers:
         return loss, errors, self.net.parameters().hess
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        y = self.net.forward(self.net.prepared(images))
+        y = self.outputs(images)
         loss = self.loss.forward(y, labels) * len(labels)
         return loss, int((self.loss.predict(y) != labels).sum())
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        return self.net.forward(self.net.prepared(images))
 
 
 class _Compiled(_Layers):
@@ -154,10 +161,8 @@ class _Compiled(_Layers):
         differentiate = self._compiled.gradient if kind == "gradient" else self._compiled.curvature
         return *differentiate(self._prepared(images), labels, self.loss), self._compiled.grad
 
-    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        y = self._compiled.forward(self._prepared(images))
-        loss = self.loss.forward(y, labels) * len(labels)
-        return loss, int((self.loss.predict(y) != labels).sum())
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        return self._compiled.forward(self._prepared(images))
 
     def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
         return self._compiled.step(self._prepared(images), labels, self.loss, rates, total)

@@ -101,10 +101,9 @@ SMALL_TABLE = """
 
 def small_network(dtype):
     """Every kind of layer that the paper's network lacks."""
-    layers = [
-        Conv2D(3, (3, 2), name="A"), Sigmoid(), MaxPool2D(3, stride=2, name="B"), Conv2D(4, 3, table=SMALL_TABLE, name="C"), ReLU(), AvgPool2D(2, name="D"), Subsampling(2, stride=1, name="E"),
-        Tanh(), Flatten(), Dense(5, name="F"), Tanh(), Dense(6, name="G"),
-    ]  # fmt: skip
+    layers = [Conv2D(3, (3, 2), name="A"), Sigmoid(), MaxPool2D(3, stride=2, name="B")]
+    layers += [Conv2D(4, 3, table=SMALL_TABLE, name="C"), ReLU(), AvgPool2D(2, name="D")]
+    layers += [Subsampling(2, stride=1, name="E"), Tanh(), Flatten(), Dense(5, name="F"), Tanh(), Dense(6, name="G")]
     net = lenet5.Sequential(layers)
     net.build((2, 15, 16), dtype=dtype, rng=np.random.default_rng(0))
     return net

@@ -1,0 +1,1 @@
+"""Speed of lenet5 beside other libraries: ``python -m benchmarks``."""
