@@ -1,0 +1,27 @@
+"""The speed comparison runs without its peers, and writes what it promises. No time is asserted."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="not a checkout")
+def test_lenet5_alone(tmp_path):
+    words = ["--libraries", "lenet5", "--seconds", "0.01", "--threads", "1", "--json", str(tmp_path / "rows.json")]
+    words += ["--plot", str(tmp_path / "bars.png")]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [(r["task"], r["batch"]) for r in rows] == [
+        ("train", 1), ("train", 16), ("train", 64), ("train", 256), ("infer", 1), ("infer", 256),
+    ]  # fmt: skip
+    for row in rows:
+        assert row["library"] == "lenet5" and row["threads"] == 1 and row["ratio_to_best_peer"] is None
+        assert 0 < row["min"] <= row["median_us_per_sample"] <= row["max"]
+    assert "| train, 256, 1 |" in done.stdout and (tmp_path / "bars.png").exists()
