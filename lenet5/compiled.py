@@ -24,13 +24,17 @@ from .layers import (
     Subsampling,
     Tanh,
 )
+from .layers.activation import Activation
 from .layers.subsample import Windowed
 from .losses import MAP, MLE, Loss, SoftmaxCrossEntropy
 
 if TYPE_CHECKING:
     from .network import Sequential
 
-__all__ = ["Compiled", "compiled"]
+__all__ = ["LANES", "Compiled", "compiled"]
+
+# Most patterns side by side; a multiple of 4.
+LANES = 32
 
 _KINDS: dict[type[Layer], int] = {
     Conv2D: program.CONV,
@@ -88,7 +92,10 @@ class Compiled:
             row |= {program.KIND: _KINDS[type(layer)], program.X: start, program.X_SIZE: size}
             size = int(np.prod(layer.out_shape))
             row |= {program.Y: states, program.Y_SIZE: size}
-            start, states = states, states + size
+            if isinstance(layer, Activation):  # in place: only its output is needed again
+                row[program.Y] = start
+            else:
+                start, states = states, states + size
             row |= dict(zip((program.C, program.H, program.W), _maps(layer.in_shape), strict=True))
             row |= dict(zip((program.OUT, program.HO, program.WO), _maps(layer.out_shape), strict=True))
             parameters = layer.parameters()
@@ -115,14 +122,16 @@ class Compiled:
                     row |= {program.KERNEL_H: kh, program.KERNEL_W: kw, program.LINKS: sum(part.size for part in links)}
                     links += [layer.starts, layer.channels]
                     line = max(line, layer.in_shape[1] * layer.in_shape[2] + 3 * kw)
+            if row[program.KIND] == program.DENSE:
+                line = max(line, row[program.X_SIZE])
             rows.append([row[column] for column in program.COLUMNS])
             numbers.append(number)
         self._table = np.array(rows, dtype=np.int64)
         self._numbers = np.array(numbers, dtype=dtype)
         self._links = np.concatenate([*links, np.zeros(1, np.int64)])
         self._codes = np.concatenate([*codes, np.zeros(1)]).astype(dtype)
-        self._states, self._squares, self._derivatives = (np.zeros(states, dtype) for _ in range(3))
-        self._choices, self._line = np.zeros(max(choices, 1), np.int32), np.zeros(line, dtype)
+        self._states, self._squares, self._derivatives = (_aligned(states * LANES, dtype) for _ in range(3))
+        self._choices, self._line = np.zeros(max(choices, 1) * LANES, np.int32), _aligned(line * LANES, dtype)
         self.grad = np.zeros_like(net.theta)
         self._squared = np.empty_like(net.theta)
 
@@ -131,7 +140,7 @@ class Compiled:
         y = np.empty((len(x), int(np.prod(self._net.out_shape))), self._net.dtype)
         program.forward(
             self._table, self._numbers, self._links, self._codes, self._net.theta, self._states, self._choices,
-            self._line, _flat(x), y,
+            self._line, _flat(x), y, _lanes(len(x)),
         )  # fmt: skip
         return y
 
@@ -162,9 +171,22 @@ class Compiled:
             mode, self._table, self._numbers, self._links, self._codes, theta, squared, self._states, self._squares,
             self._choices, self._derivatives, self._line, _flat(x), labels.astype(np.int64), _LOSSES[type(loss)],
             number(getattr(loss, "j", 0.0)), number(loss.scale / n), self._net.outputs_penalties, self.grad,
-            self.grad if rates is None else rates, total,
+            self.grad if rates is None else rates, total, 1 if mode == program.STEP else _lanes(n),
         )  # fmt: skip
         return total * n, errors
+
+
+def _aligned(size: int, dtype: np.typing.DTypeLike) -> np.ndarray:
+    """Return zeros that begin at a cache line, so that no vector of lanes lies across two."""
+    item = np.dtype(dtype).itemsize
+    room = np.zeros(size + 64 // item, dtype)
+    first = -room.ctypes.data % 64 // item
+    return room[first : first + size]
+
+
+def _lanes(n: int) -> int:
+    """Return how many patterns to lay side by side: not so many that most sums would be taken in vain."""
+    return LANES if n >= LANES else LANES // 2 if n >= LANES // 2 else 1
 
 
 def _flat(x: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 A map of width W is one flat vector, and a kernel row with its taps side by side runs along all of it.
 The results at the W - Wo columns where a row ends and the next begins are never read. So the inner loops
-are as long as a plane, and vectorise; nothing is copied but the padding, where there is any.
+are as long as a plane, and vectorise, and nothing is copied. With several patterns side by side (`lanes` numbers for
+every cell) the same loops run over all of them.
 """
 
 import numpy as np
@@ -14,35 +15,34 @@ __all__ = ["conv", "conv_back"]
 
 
 @part
-def add_taps(x, w, y, n):  # type: ignore[no-untyped-def]
-    """y[p] += sum_j w[j] x[p+j] for p < n."""
+def add_taps(x, w, y, n, lanes):  # type: ignore[no-untyped-def]
+    """y[p] += sum_j w[j] x[p + j lanes] for p < n."""
     if len(w) == 5:
         w0, w1, w2, w3, w4 = w[0], w[1], w[2], w[3], w[4]
+        x1, x2, x3, x4 = x[lanes:], x[2 * lanes :], x[3 * lanes :], x[4 * lanes :]
         for p in range(n):
-            y[p] += w0 * x[p] + w1 * x[p + 1] + w2 * x[p + 2] + w3 * x[p + 3] + w4 * x[p + 4]
-    elif len(w) == 3:
-        w0, w1, w2 = w[0], w[1], w[2]
-        for p in range(n):
-            y[p] += w0 * x[p] + w1 * x[p + 1] + w2 * x[p + 2]
+            y[p] += w0 * x[p] + w1 * x1[p] + w2 * x2[p] + w3 * x3[p] + w4 * x4[p]
     else:
         for j in range(len(w)):
-            wj, xj = w[j], x[j:]
+            wj, xj = w[j], x[j * lanes :]
             for p in range(n):
                 y[p] += wj * xj[p]
 
 
 @part
-def add_dots(x, v, g, n):  # type: ignore[no-untyped-def]
-    """g[j] += sum_p v[p] x[p+j] for p < n."""
+def add_dots(x, v, g, n, lanes):  # type: ignore[no-untyped-def]
+    """g[j] += sum_p v[p] x[p + j lanes] for p < n."""
+    zero = v.dtype.type(0)
     if len(g) == 5:
-        g0 = g1 = g2 = g3 = g4 = v.dtype.type(0)
+        x1, x2, x3, x4 = x[lanes:], x[2 * lanes :], x[3 * lanes :], x[4 * lanes :]
+        g0 = g1 = g2 = g3 = g4 = zero
         for p in range(n):
             vp = v[p]
             g0 += vp * x[p]
-            g1 += vp * x[p + 1]
-            g2 += vp * x[p + 2]
-            g3 += vp * x[p + 3]
-            g4 += vp * x[p + 4]
+            g1 += vp * x1[p]
+            g2 += vp * x2[p]
+            g3 += vp * x3[p]
+            g4 += vp * x4[p]
         g[0] += g0
         g[1] += g1
         g[2] += g2
@@ -50,18 +50,27 @@ def add_dots(x, v, g, n):  # type: ignore[no-untyped-def]
         g[4] += g4
     else:
         for j in range(len(g)):
-            xj, total = x[j:], v.dtype.type(0)
+            xj, total = x[j * lanes :], zero
             for p in range(n):
                 total += v[p] * xj[p]
             g[j] += total
 
 
 @part
-def conv_one(x, w, starts, channels, bias, line, y):  # type: ignore[no-untyped-def]
-    """One image x (C, H, W) to y (O, Ho, Wo); `line` (H*W,) is room for one plane."""
+def conv_one(x, w, starts, channels, bias, line, y, lanes):  # type: ignore[no-untyped-def]
+    """Patterns side by side: x (C, H, W*lanes) to y (O, Ho, Wo*lanes); `line` (H*W*lanes,) is room for a plane."""
     c_count, height, width = x.shape
     o_count, ho, wo = y.shape
     kh = w.shape[1]
+    if lanes > 1:  # rows are long enough, and stay in the nearest cache
+        for o in range(o_count):
+            for r in range(ho):
+                out = y[o, r]
+                out[:] = bias[o]
+                for m in range(starts[o], starts[o + 1]):
+                    for i in range(kh):
+                        add_taps(x[channels[m], r + i], w[m, i], out, wo, lanes)
+        return
     planes = x.reshape(c_count, height * width)
     n = (ho - 1) * width + wo
     for o in range(o_count):
@@ -71,7 +80,7 @@ def conv_one(x, w, starts, channels, bias, line, y):  # type: ignore[no-untyped-
         for m in range(starts[o], starts[o + 1]):
             plane = planes[channels[m]]
             for i in range(kh):
-                add_taps(plane[i * width :], w[m, i], line, n)
+                add_taps(plane[i * width :], w[m, i], line, n, lanes)
         for r in range(ho):
             row, out = line[r * width :], y[o, r]
             for s in range(wo):
@@ -79,21 +88,41 @@ def conv_one(x, w, starts, channels, bias, line, y):  # type: ignore[no-untyped-
 
 
 @part
-def conv_back_one(x, v, w, starts, channels, line, reverse, g_w, g_b, vx, to_input):  # type: ignore[no-untyped-def]
-    """Add one image's part to g_w and g_b; write vx (C, H, W) if `to_input`.
+def conv_back_one(  # type: ignore[no-untyped-def]
+    x, v, w, starts, channels, line, reverse, g_w, g_b, vx, to_input, lanes
+):
+    """Add the patterns' part to g_w and g_b; write vx (C, H, W*lanes) if `to_input`.
 
-    `line` (H*W + kw - 1,) holds v with the columns that are not read at 0, and kw - 1 zeros at either end.
+    `line` ((H*W + 2 kw)*lanes,) holds v with the columns that are not read at 0, and kw - 1 zeros at either end.
     """
     c_count, height, width = x.shape
     o_count, ho, wo = v.shape
     kh, kw = w.shape[1], w.shape[2]
     planes = x.reshape(c_count, height * width)
-    n = (ho - 1) * width + wo
-    v_line = line[kw - 1 :]
+    n, margin = (ho - 1) * width + wo, (kw - 1) * lanes
+    v_line = line[margin:]
     if to_input:
         vx[...] = 0
+    if lanes > 1:  # row by row, as in conv_one
+        line[: wo + 2 * margin] = 0
+        for o in range(o_count):
+            for r in range(ho):
+                source, total = v[o, r], v.dtype.type(0)
+                for s in range(wo):
+                    v_line[s] = source[s]
+                    total += source[s]
+                g_b[o] += total
+                for m in range(starts[o], starts[o + 1]):
+                    c = channels[m]
+                    for i in range(kh):
+                        add_dots(x[c, r + i], source, g_w[m, i], wo, lanes)
+                        if to_input:
+                            for j in range(kw):
+                                reverse[j] = w[m, i, kw - 1 - j]
+                            add_taps(line, reverse, vx[c, r + i], wo + margin, lanes)
+        return
     below = vx.reshape(c_count, height * width)
-    line[: n + 2 * (kw - 1)] = 0
+    line[: n + 2 * margin] = 0
     for o in range(o_count):
         total = v.dtype.type(0)
         for r in range(ho):
@@ -106,12 +135,12 @@ def conv_back_one(x, v, w, starts, channels, line, reverse, g_w, g_b, vx, to_inp
             c = channels[m]
             plane, plane_below = planes[c], below[c]
             for i in range(kh):
-                add_dots(plane[i * width :], v_line, g_w[m, i], n)
+                add_dots(plane[i * width :], v_line, g_w[m, i], n, lanes)
             if to_input:
                 for i in range(kh):
                     for j in range(kw):
                         reverse[j] = w[m, i, kw - 1 - j]
-                    add_taps(line, reverse, plane_below[i * width :], n + kw - 1)
+                    add_taps(line, reverse, plane_below[i * width :], n + margin, lanes)
 
 
 def _conv_numpy(
@@ -146,7 +175,7 @@ def conv(
         Overwritten.
     """
     for n in range(len(x)):
-        conv_one(x[n], w, starts, channels, bias, line, y[n])
+        conv_one(x[n], w, starts, channels, bias, line, y[n], 1)
 
 
 def _conv_back_numpy(
@@ -187,7 +216,7 @@ def conv_back(
     g_b[...] = 0
     reverse = np.empty(w.shape[2], w.dtype)
     for n in range(len(x)):
-        conv_back_one(x[n], v[n], w, starts, channels, line, reverse, g_w, g_b, vx[n if to_input else 0], to_input)
+        conv_back_one(x[n], v[n], w, starts, channels, line, reverse, g_w, g_b, vx[n if to_input else 0], to_input, 1)
 
 
 def _dense(w: np.ndarray, starts: np.ndarray, channels: np.ndarray, c_count: int) -> np.ndarray:

@@ -13,22 +13,30 @@ def _windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:
 
 
 @part
-def window_sum_one(x, size, stride, y):  # type: ignore[no-untyped-def]
-    """One image: x (C, H, W) to y (C, Ho, Wo)."""
-    channels, ho, wo = y.shape
+def window_sum_one(x, size, stride, y, lanes):  # type: ignore[no-untyped-def]
+    """Patterns side by side: x (C, H, W*lanes) to y (C, Ho, Wo*lanes)."""
+    channels, ho, wide = y.shape
     for c in range(channels):
         for r in range(ho):
             out = y[c, r]
-            if size == 2 and stride == 2:  # the paper's, written so that it vectorises
+            if size == 2 and stride == 2:  # the paper's
                 upper, lower = x[c, 2 * r], x[c, 2 * r + 1]
-                for s in range(wo):
-                    out[s] = (upper[2 * s] + upper[2 * s + 1]) + (lower[2 * s] + lower[2 * s + 1])
+                if lanes == 1:
+                    for s in range(wide):
+                        out[s] = (upper[2 * s] + upper[2 * s + 1]) + (lower[2 * s] + lower[2 * s + 1])
+                    continue
+                for s in range(wide // lanes):
+                    left, right, cell = upper[2 * s * lanes :], upper[(2 * s + 1) * lanes :], out[s * lanes :]
+                    left_below, right_below = lower[2 * s * lanes :], lower[(2 * s + 1) * lanes :]
+                    for k in range(lanes):
+                        cell[k] = (left[k] + right[k]) + (left_below[k] + right_below[k])
                 continue
-            for s in range(wo):
-                total = x[c, r * stride, s * stride]
-                for q in range(1, size * size):
-                    total += x[c, r * stride + q // size, s * stride + q % size]
-                out[s] = total
+            out[:] = 0
+            for q in range(size * size):
+                row = x[c, r * stride + q // size]
+                for s in range(wide // lanes):
+                    for k in range(lanes):
+                        out[s * lanes + k] += row[(s * stride + q % size) * lanes + k]
 
 
 def _window_sum_numpy(x: np.ndarray, size: int, stride: int, y: np.ndarray) -> None:
@@ -46,14 +54,14 @@ def window_sum(x: np.ndarray, size: int, stride: int, y: np.ndarray) -> None:
     y : ndarray (N, C, Ho, Wo), overwritten
     """
     for n in range(len(x)):
-        window_sum_one(x[n], size, stride, y[n])
+        window_sum_one(x[n], size, stride, y[n], 1)
 
 
 @part
-def window_spread_one(y, size, stride, x):  # type: ignore[no-untyped-def]
-    """One image: add y (C, Ho, Wo) to the windows of x (C, H, W), which is overwritten."""
-    channels, ho, wo = y.shape
-    plain = size == 2 and stride == 2 and x.shape[1] == 2 * ho and x.shape[2] == 2 * wo
+def window_spread_one(y, size, stride, x, lanes):  # type: ignore[no-untyped-def]
+    """Add y (C, Ho, Wo*lanes) to the windows of x (C, H, W*lanes), which is overwritten."""
+    channels, ho, wide = y.shape
+    plain = size == 2 and stride == 2 and x.shape[1] == 2 * ho and x.shape[2] == 2 * wide
     if not plain:
         x[...] = 0
     for c in range(channels):
@@ -61,14 +69,21 @@ def window_spread_one(y, size, stride, x):  # type: ignore[no-untyped-def]
             source = y[c, r]
             if plain:
                 upper, lower = x[c, 2 * r], x[c, 2 * r + 1]
-                for s in range(wo):
-                    upper[2 * s] = upper[2 * s + 1] = lower[2 * s] = lower[2 * s + 1] = source[s]
+                if lanes == 1:
+                    for s in range(wide):
+                        upper[2 * s] = upper[2 * s + 1] = lower[2 * s] = lower[2 * s + 1] = source[s]
+                    continue
+                for s in range(wide // lanes):
+                    left, right, cell = upper[2 * s * lanes :], upper[(2 * s + 1) * lanes :], source[s * lanes :]
+                    left_below, right_below = lower[2 * s * lanes :], lower[(2 * s + 1) * lanes :]
+                    for k in range(lanes):
+                        left[k] = right[k] = left_below[k] = right_below[k] = cell[k]
                 continue
-            for i in range(size):
-                row = x[c, r * stride + i]
-                for s in range(wo):
-                    for j in range(size):
-                        row[s * stride + j] += source[s]
+            for q in range(size * size):
+                row = x[c, r * stride + q // size]
+                for s in range(wide // lanes):
+                    for k in range(lanes):
+                        row[(s * stride + q % size) * lanes + k] += source[s * lanes + k]
 
 
 def _window_spread_numpy(y: np.ndarray, size: int, stride: int, x: np.ndarray) -> None:
@@ -83,20 +98,21 @@ def _window_spread_numpy(y: np.ndarray, size: int, stride: int, x: np.ndarray) -
 def window_spread(y: np.ndarray, size: int, stride: int, x: np.ndarray) -> None:
     """Transpose of `window_sum`: add y[n, c, r, s] to every cell of its window; x is overwritten."""
     for n in range(len(x)):
-        window_spread_one(y[n], size, stride, x[n])
+        window_spread_one(y[n], size, stride, x[n], 1)
 
 
 @part
-def max_pool_one(x, size, stride, y, chosen):  # type: ignore[no-untyped-def]
-    """One image: x (C, H, W) to y and chosen (C, Ho, Wo)."""
-    channels, ho, wo = y.shape
+def max_pool_one(x, size, stride, y, chosen, lanes):  # type: ignore[no-untyped-def]
+    """Patterns side by side: x (C, H, W*lanes) to y and chosen (C, Ho, Wo*lanes)."""
+    channels, ho, wide = y.shape
     for c in range(channels):
         for r in range(ho):
-            for s in range(wo):
-                best = x[c, r * stride, s * stride]
+            for s in range(wide):
+                first = s // lanes * stride * lanes + s % lanes
+                best = x[c, r * stride, first]
                 which = 0
                 for q in range(1, size * size):
-                    v = x[c, r * stride + q // size, s * stride + q % size]
+                    v = x[c, r * stride + q // size, first + q % size * lanes]
                     # NaN wins, as in NumPy: a network that has failed must not look healthy.
                     if v > best or (v != v and best == best):
                         best = v
@@ -125,19 +141,20 @@ def max_pool(x: np.ndarray, size: int, stride: int, y: np.ndarray, chosen: np.nd
         Which cell of the window, row by row, held the maximum: the first of equals.
     """
     for n in range(len(x)):
-        max_pool_one(x[n], size, stride, y[n], chosen[n])
+        max_pool_one(x[n], size, stride, y[n], chosen[n], 1)
 
 
 @part
-def max_unpool_one(y, size, stride, chosen, x):  # type: ignore[no-untyped-def]
-    """One image: add y (C, Ho, Wo) to the chosen cells of x (C, H, W), which is overwritten."""
-    channels, ho, wo = y.shape
+def max_unpool_one(y, size, stride, chosen, x, lanes):  # type: ignore[no-untyped-def]
+    """Add y (C, Ho, Wo*lanes) to the chosen cells of x (C, H, W*lanes), which is overwritten."""
+    channels, ho, wide = y.shape
     x[...] = 0
     for c in range(channels):
         for r in range(ho):
-            for s in range(wo):
+            for s in range(wide):
                 q = chosen[c, r, s]
-                x[c, r * stride + q // size, s * stride + q % size] += y[c, r, s]
+                first = s // lanes * stride * lanes + s % lanes
+                x[c, r * stride + q // size, first + q % size * lanes] += y[c, r, s]
 
 
 def _max_unpool_numpy(y: np.ndarray, size: int, stride: int, chosen: np.ndarray, x: np.ndarray) -> None:
@@ -150,4 +167,4 @@ def _max_unpool_numpy(y: np.ndarray, size: int, stride: int, chosen: np.ndarray,
 def max_unpool(y: np.ndarray, size: int, stride: int, chosen: np.ndarray, x: np.ndarray) -> None:
     """Add y[n, c, r, s] to the cell that held its window's maximum; x (N, C, H, W) is overwritten."""
     for n in range(len(y)):
-        max_unpool_one(y[n], size, stride, chosen[n], x[n])
+        max_unpool_one(y[n], size, stride, chosen[n], x[n], 1)

@@ -3,6 +3,9 @@
 The table says which of the other kernels to run, on which stretches of a few flat vectors: the parameters,
 the states of all layers, their derivatives. So a pattern goes through forward, loss, backward and update without
 Python in between, for any sequence of layers that `lenet5.compiled` can write down.
+
+Where a batch is large enough, `lanes` patterns go side by side: every cell of every state is then that many
+numbers in a row, and the vectors of the processor run along patterns.
 """
 
 import numpy as np
@@ -31,8 +34,18 @@ GRADIENT, CURVATURE, STEP = range(3)
 
 
 @part
-def _cube(vector, start, a, b, c):  # type: ignore[no-untyped-def]
-    return vector[start : start + a * b * c].reshape(a, b, c)
+def _stretch(vector, start, size, lanes):  # type: ignore[no-untyped-def]
+    return vector[start * lanes : (start + size) * lanes]
+
+
+@part
+def _maps(vector, start, c, h, w, lanes):  # type: ignore[no-untyped-def]
+    return vector[start * lanes : (start + c * h * w) * lanes].reshape(c, h, w * lanes)
+
+
+@part
+def _matrix(vector, start, rows, columns):  # type: ignore[no-untyped-def]
+    return vector[start : start + rows * columns].reshape(rows, columns)
 
 
 @part
@@ -44,50 +57,50 @@ def _links(op, links):  # type: ignore[no-untyped-def]
 
 
 @part
-def _forward_one(table, numbers, links, codes, theta, states, choices, line):  # type: ignore[no-untyped-def]
-    """Run every layer on the pattern that lies at the front of `states`."""
+def _forward_one(table, numbers, links, codes, theta, states, choices, line, lanes):  # type: ignore[no-untyped-def]
+    """Run every layer on the patterns that lie at the front of `states`; activations work in place."""
     for k in range(len(table)):
         op, kind = table[k], table[k, KIND]
-        x, y = states[op[X] : op[X] + op[X_SIZE]], states[op[Y] : op[Y] + op[Y_SIZE]]
+        x, y = _stretch(states, op[X], op[X_SIZE], lanes), _stretch(states, op[Y], op[Y_SIZE], lanes)
         a, b = numbers[k, 0], numbers[k, 1]
         if kind == TANH:
-            tanh(x, a, b, y)
+            tanh(y, a, b)
         elif kind == SIGMOID:
-            sigmoid(x, y)
+            sigmoid(y)
         elif kind == RELU:
-            relu(x, y)
+            relu(y)
         elif kind == DENSE:
-            weights = op[X_SIZE] * op[Y_SIZE]
-            w = theta[op[P] : op[P] + weights].reshape(op[Y_SIZE], op[X_SIZE])
-            dense_one(x, w, theta[op[P] + weights : op[P] + op[P_SIZE]], y)
+            w = _matrix(theta, op[P], op[Y_SIZE], op[X_SIZE])
+            dense_one(x, w, theta[op[P] + w.size : op[P] + op[P_SIZE]], y, line, lanes)
         elif kind == RBF:
-            dense_codes = codes[op[EXTRA] : op[EXTRA] + op[X_SIZE] * op[Y_SIZE]].reshape(op[Y_SIZE], op[X_SIZE])
-            rbf_one(x, dense_codes, y)
+            rbf_one(x, _matrix(codes, op[EXTRA], op[Y_SIZE], op[X_SIZE]), y, lanes)
         else:
-            xs, ys = x.reshape(op[C], op[H], op[W]), y.reshape(op[OUT], op[HO], op[WO])
+            xs = _maps(states, op[X], op[C], op[H], op[W], lanes)
+            ys = _maps(states, op[Y], op[OUT], op[HO], op[WO], lanes)
             if kind == CONV:
                 starts, channels = _links(op, links)
-                w = _cube(theta, op[P], len(channels), op[KERNEL_H], op[KERNEL_W])
-                conv_one(xs, w, starts, channels, theta[op[P] + w.size : op[P] + op[P_SIZE]], line, ys)
+                w = _maps(theta, op[P], len(channels), op[KERNEL_H], op[KERNEL_W], 1)
+                conv_one(xs, w, starts, channels, theta[op[P] + w.size : op[P] + op[P_SIZE]], line, ys, lanes)
             elif kind == MAXIMUM:
-                picks = _cube(choices, op[EXTRA], op[OUT], op[HO], op[WO])
-                max_pool_one(xs, op[KERNEL_W], op[STRIDE], ys, picks)
+                picks = _maps(choices, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
+                max_pool_one(xs, op[KERNEL_W], op[STRIDE], ys, picks, lanes)
             else:
-                sums = ys if kind == AVERAGE else _cube(states, op[EXTRA], op[OUT], op[HO], op[WO])
-                window_sum_one(xs, op[KERNEL_W], op[STRIDE], sums)
+                sums = ys if kind == AVERAGE else _maps(states, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
+                window_sum_one(xs, op[KERNEL_W], op[STRIDE], sums, lanes)
                 for c in range(op[OUT]):
                     factor, bias = a, b
                     if kind == SUBSAMPLE:
                         factor, bias = theta[op[P] + c], theta[op[P] + op[OUT] + c]
-                    for r in range(op[HO]):
-                        for s in range(op[WO]):
-                            ys[c, r, s] = factor * sums[c, r, s] + bias
+                    source, out = sums[c].ravel(), ys[c].ravel()
+                    for p in range(len(out)):
+                        out[p] = factor * source[p] + bias
 
 
 @part
 def _sweep_one(  # type: ignore[no-untyped-def]
-    table, numbers, links, codes, power, theta, states, squares, choices, derivatives, top, line, grad, rates, step
-):
+    table, numbers, links, codes, power, theta, states, squares, choices, derivatives, top, line, grad, rates, step,
+    lanes,
+):  # fmt: skip
     """Push the derivatives at the last layer's output down to every parameter.
 
     With `power` 1 these are gradients; with 2 curvatures, and `theta` and `squares` hold squares of the
@@ -96,65 +109,62 @@ def _sweep_one(  # type: ignore[no-untyped-def]
     """
     for k in range(len(table) - 1, -1, -1):
         op, kind = table[k], table[k, KIND]
-        v, vx = derivatives[op[Y] : op[Y] + op[Y_SIZE]], derivatives[op[X] : op[X] + op[X_SIZE]]
-        x, y = squares[op[X] : op[X] + op[X_SIZE]], states[op[Y] : op[Y] + op[Y_SIZE]]
+        v = _stretch(derivatives, op[Y], op[Y_SIZE], lanes)
+        vx = _stretch(derivatives, op[X], op[X_SIZE], lanes)
+        x, y = _stretch(squares, op[X], op[X_SIZE], lanes), _stretch(states, op[Y], op[Y_SIZE], lanes)
         a, b = numbers[k, 0], numbers[k, 1]
         first, last = op[P], op[P] + op[P_SIZE]
         if kind == TANH:
-            tanh_back(v, y, a, b, power, vx)
+            tanh_back(v, y, a, b, power)
         elif kind == SIGMOID:
-            sigmoid_back(v, y, power, vx)
+            sigmoid_back(v, y, power)
         elif kind == RELU:
-            relu_back(v, y, vx)
+            relu_back(v, y)
         elif kind == DENSE:
-            n_out, n_in = op[Y_SIZE], op[X_SIZE]
-            middle = first + n_out * n_in
-            w, g_w = theta[first:middle].reshape(n_out, n_in), grad[first:middle].reshape(n_out, n_in)
+            w = _matrix(theta, first, op[Y_SIZE], op[X_SIZE])
+            middle = first + w.size
             if step:
-                rate_w = rates[first:middle].reshape(n_out, n_in)
+                rate_w = _matrix(rates, first, op[Y_SIZE], op[X_SIZE])
                 dense_step_one(x, v, w, theta[middle:last], rate_w, rates[middle:last], vx, k > 0)
             else:
-                dense_back_one(x, v, w, g_w, grad[middle:last], vx, k > 0)
+                g_w = _matrix(grad, first, op[Y_SIZE], op[X_SIZE])
+                dense_back_one(x, v, w, g_w, grad[middle:last], vx, k > 0, line, lanes)
         elif kind == RBF:
-            own = codes[op[EXTRA] : op[EXTRA] + op[X_SIZE] * op[Y_SIZE]].reshape(op[Y_SIZE], op[X_SIZE])
-            plain = states[op[X] : op[X] + op[X_SIZE]]
+            own, plain = _matrix(codes, op[EXTRA], op[Y_SIZE], op[X_SIZE]), _stretch(states, op[X], op[X_SIZE], lanes)
             if power == 1:
-                rbf_back_one(plain, own, v, vx)
+                rbf_back_one(plain, own, v, vx, lanes)
             else:
-                rbf_bbprop_one(plain, own, v, top, vx)
+                rbf_bbprop_one(plain, own, v, top, vx, lanes)
         else:
-            xs, vs = x.reshape(op[C], op[H], op[W]), v.reshape(op[OUT], op[HO], op[WO])
-            below = vx.reshape(op[C], op[H], op[W])
+            xs = _maps(squares, op[X], op[C], op[H], op[W], lanes)
+            vs = _maps(derivatives, op[Y], op[OUT], op[HO], op[WO], lanes)
+            below = _maps(derivatives, op[X], op[C], op[H], op[W], lanes)
             if step:
                 grad[first:last] = 0
             if kind == CONV:
                 starts, channels = _links(op, links)
-                w = _cube(theta, first, len(channels), op[KERNEL_H], op[KERNEL_W])
-                g_w = _cube(grad, first, len(channels), op[KERNEL_H], op[KERNEL_W])
-                reverse = line[len(line) - op[KERNEL_W] :]
-                conv_back_one(
-                    xs, vs, w, starts, channels, line, reverse, g_w, grad[first + w.size : last], below, k > 0
-                )
+                w = _maps(theta, first, len(channels), op[KERNEL_H], op[KERNEL_W], 1)
+                g_w = _maps(grad, first, len(channels), op[KERNEL_H], op[KERNEL_W], 1)
+                g_b, reverse = grad[first + w.size : last], line[len(line) - op[KERNEL_W] :]
+                conv_back_one(xs, vs, w, starts, channels, line, reverse, g_w, g_b, below, k > 0, lanes)
             elif kind == MAXIMUM:
-                picks = _cube(choices, op[EXTRA], op[OUT], op[HO], op[WO])
-                max_unpool_one(vs, op[KERNEL_W], op[STRIDE], picks, below)
+                picks = _maps(choices, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
+                max_unpool_one(vs, op[KERNEL_W], op[STRIDE], picks, below, lanes)
             else:
                 for c in range(op[OUT]):
-                    factor = a if power == 1 else a * a
+                    factor, flat = a if power == 1 else a * a, vs[c].ravel()
                     if kind == SUBSAMPLE:
                         factor = theta[first + c]
-                        sums = _cube(squares, op[EXTRA], op[OUT], op[HO], op[WO])
+                        sums = _maps(squares, op[EXTRA], op[OUT], op[HO], op[WO], lanes)[c].ravel()
                         g_factor = g_bias = v.dtype.type(0)
-                        for r in range(op[HO]):
-                            for s in range(op[WO]):
-                                g_factor += vs[c, r, s] * sums[c, r, s]
-                                g_bias += vs[c, r, s]
+                        for p in range(len(flat)):
+                            g_factor += flat[p] * sums[p]
+                            g_bias += flat[p]
                         grad[first + c] += g_factor
                         grad[first + op[OUT] + c] += g_bias
-                    for r in range(op[HO]):
-                        for s in range(op[WO]):
-                            vs[c, r, s] *= factor
-                window_spread_one(vs, op[KERNEL_W], op[STRIDE], below)
+                    for p in range(len(flat)):
+                        flat[p] *= factor
+                window_spread_one(vs, op[KERNEL_W], op[STRIDE], below, lanes)
             if step:
                 for p in range(first, last):
                     theta[p] -= rates[p] * grad[p]
@@ -196,15 +206,30 @@ def _wrong(y, label, penalties):  # type: ignore[no-untyped-def]
     return best != label
 
 
+@part
+def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
+    """Lay patterns first, first + 1, ... side by side at the front of `states`; zeros where there are no more."""
+    for k in range(lanes):
+        if first + k < len(x):
+            row = x[first + k]
+            for p in range(len(row)):
+                states[p * lanes + k] = row[p]
+        else:
+            for p in range(x.shape[1]):
+                states[p * lanes + k] = 0
+
+
 @jit
-def forward(table, numbers, links, codes, theta, states, choices, line, x, y):  # type: ignore[no-untyped-def]
+def forward(table, numbers, links, codes, theta, states, choices, line, x, y, lanes):  # type: ignore[no-untyped-def]
     """y (N, classes) = outputs for x (N, inputs)."""
     last = len(table) - 1
-    out = states[table[last, Y] : table[last, Y] + table[last, Y_SIZE]]
-    for n in range(len(x)):
-        states[: x.shape[1]] = x[n]
-        _forward_one(table, numbers, links, codes, theta, states, choices, line)
-        y[n] = out
+    out = _stretch(states, table[last, Y], table[last, Y_SIZE], lanes)
+    for first in range(0, len(x), lanes):
+        _load(x, first, states, lanes)
+        _forward_one(table, numbers, links, codes, theta, states, choices, line, lanes)
+        for k in range(min(lanes, len(x) - first)):
+            for i in range(y.shape[1]):
+                y[first + k, i] = out[i * lanes + k]
 
 
 @part
@@ -219,36 +244,47 @@ def _loss_curvature(kind, factor, v):  # type: ignore[no-untyped-def]
 @jit
 def learn(  # type: ignore[no-untyped-def]
     mode, table, numbers, links, codes, theta, squared, states, squares, choices, derivatives, line,
-    x, labels, loss, j, factor, penalties, grad, rates, total,
+    x, labels, loss, j, factor, penalties, grad, rates, total, lanes,
 ):  # fmt: skip
     """Go through patterns x (N, inputs) with their labels; return total plus factor * losses, and the errors.
 
     GRADIENT sets grad to the sum of factor * dE/dtheta. CURVATURE sets it to that of the Gauss-Newton diagonal
     (eqs. 23 to 27), with the squares of theta in `squared`. STEP updates theta after every single pattern, each
-    number by its own rate, and grad is room to work in.
+    number by its own rate; grad is then room to work in, and lanes is 1.
     """
     last = len(table) - 1
-    y = states[table[last, Y] : table[last, Y] + table[last, Y_SIZE]]
-    v = derivatives[table[last, Y] : table[last, Y] + table[last, Y_SIZE]]
-    top = np.empty_like(v)
+    classes = table[last, Y_SIZE]
+    outputs = _stretch(states, table[last, Y], classes, lanes)
+    derivative = _stretch(derivatives, table[last, Y], classes, lanes)
+    top, y, v = np.zeros_like(derivative), np.zeros_like(derivative[:classes]), np.zeros_like(derivative[:classes])
     errors = 0
     power, used, seen = 1, theta, states
     if mode == CURVATURE:
         power, used, seen = 2, squared, squares
     if mode != STEP:
         grad[:] = 0
-    for n in range(len(x)):
-        states[: x.shape[1]] = x[n]
-        _forward_one(table, numbers, links, codes, theta, states, choices, line)
-        total += _loss_one(loss, j, factor, y, labels[n], v)
-        errors += _wrong(y, labels[n], penalties)
+    for first in range(0, len(x), lanes):
+        _load(x, first, states, lanes)
+        _forward_one(table, numbers, links, codes, theta, states, choices, line, lanes)
+        derivative[:] = 0  # and so it stays for lanes without a pattern, which then add nothing
+        top[:] = 0
+        for k in range(min(lanes, len(x) - first)):
+            label = labels[first + k]
+            for i in range(classes):
+                y[i] = outputs[i * lanes + k]
+            total += _loss_one(loss, j, factor, y, label, v)
+            errors += _wrong(y, label, penalties)
+            for i in range(classes):
+                top[i * lanes + k] = v[i]
+            if mode == CURVATURE:
+                _loss_curvature(loss, factor, v)
+            for i in range(classes):
+                derivative[i * lanes + k] = v[i]
         if mode == CURVATURE:
             for p in range(len(states)):
                 squares[p] = states[p] * states[p]
-            top[:] = v
-            _loss_curvature(loss, factor, v)
         _sweep_one(
             table, numbers, links, codes, power, used, states, seen, choices, derivatives, top, line, grad, rates,
-            mode == STEP,
+            mode == STEP, lanes,
         )  # fmt: skip
     return total, errors

@@ -1,4 +1,4 @@
-"""Squashing functions over flat arrays, and their slopes from what they returned."""
+"""Squashing functions over flat arrays, in place, and their slopes from what they returned."""
 
 import math
 
@@ -34,52 +34,53 @@ _tanh = by_precision(_tanh_single, _tanh_double)
 
 
 @part
-def tanh(x, amplitude, slope, y):  # type: ignore[no-untyped-def]
-    """y = amplitude tanh(slope x)."""
-    for p in range(len(x)):
-        y[p] = amplitude * _tanh(slope * x[p])
+def tanh(y, amplitude, slope):  # type: ignore[no-untyped-def]
+    """y <- amplitude tanh(slope y)."""
+    for p in range(len(y)):
+        y[p] = amplitude * _tanh(slope * y[p])
 
 
 @part
-def tanh_back(v, y, amplitude, slope, power, vx):  # type: ignore[no-untyped-def]
-    """vx = f'^power v, with f' = amplitude slope (1 - (y/amplitude)^2)."""
+def tanh_back(v, y, amplitude, slope, power):  # type: ignore[no-untyped-def]
+    """v <- f'^power v, with f' = amplitude slope (1 - (y/amplitude)^2)."""
     high, low = amplitude * slope, slope / amplitude
     if power == 1:
         for p in range(len(v)):
-            vx[p] = v[p] * (high - low * y[p] * y[p])
+            v[p] *= high - low * y[p] * y[p]
     else:
         for p in range(len(v)):
             d = high - low * y[p] * y[p]
-            vx[p] = v[p] * d * d
+            v[p] *= d * d
 
 
 @part
-def sigmoid(x, y):  # type: ignore[no-untyped-def]
-    """y = 1/(1 + exp(-x)) = (1 + tanh(x/2))/2."""
-    half = x.dtype.type(0.5)
-    for p in range(len(x)):
-        y[p] = half + half * _tanh(half * x[p])
+def sigmoid(y):  # type: ignore[no-untyped-def]
+    """y <- 1/(1 + exp(-y)) = (1 + tanh(y/2))/2."""
+    half = y.dtype.type(0.5)
+    for p in range(len(y)):
+        y[p] = half + half * _tanh(half * y[p])
 
 
 @part
-def sigmoid_back(v, y, power, vx):  # type: ignore[no-untyped-def]
-    """vx = (y (1 - y))^power v."""
+def sigmoid_back(v, y, power):  # type: ignore[no-untyped-def]
+    """v <- (y (1 - y))^power v."""
+    one = y.dtype.type(1)
     for p in range(len(v)):
-        d = y[p] * (y.dtype.type(1) - y[p])
-        vx[p] = v[p] * d if power == 1 else v[p] * d * d
+        d = y[p] * (one - y[p])
+        v[p] *= d if power == 1 else d * d
 
 
 @part
-def relu(x, y):  # type: ignore[no-untyped-def]
-    """y = max(x, 0); NaN stays NaN."""
-    zero = x.dtype.type(0)
-    for p in range(len(x)):
-        y[p] = zero if x[p] < zero else x[p]
+def relu(y):  # type: ignore[no-untyped-def]
+    """y <- max(y, 0); NaN stays NaN."""
+    zero = y.dtype.type(0)
+    for p in range(len(y)):
+        y[p] = zero if y[p] < zero else y[p]
 
 
 @part
-def relu_back(v, y, vx):  # type: ignore[no-untyped-def]
-    """vx = v where y > 0, else 0; the same for curvatures."""
+def relu_back(v, y):  # type: ignore[no-untyped-def]
+    """v <- v where y > 0, else 0; the same for curvatures."""
     zero = v.dtype.type(0)
     for p in range(len(v)):
-        vx[p] = v[p] if y[p] > zero else zero
+        v[p] = v[p] if y[p] > zero else zero
