@@ -48,6 +48,7 @@ _KINDS: dict[type[Layer], int] = {
     ReLU: program.RELU,
     RBF: program.RBF,
 }
+_SQUASHES = (program.TANH, program.SIGMOID, program.RELU)
 _LOSSES: dict[type[Loss], int] = {
     MLE: program.EQ_8,
     MAP: program.EQ_9,
@@ -79,7 +80,8 @@ class Compiled:
 
     def __init__(self, net: "Sequential") -> None:
         self._net, dtype = net, net.dtype.type
-        rows, numbers = [], []
+        rows: list[list[int]] = []
+        numbers: list[tuple[float, float]] = []
         links: list[np.ndarray] = []
         codes: list[np.ndarray] = []
         size = int(np.prod(net.in_shape))
@@ -92,7 +94,8 @@ class Compiled:
             row |= {program.KIND: _KINDS[type(layer)], program.X: start, program.X_SIZE: size}
             size = int(np.prod(layer.out_shape))
             row |= {program.Y: states, program.Y_SIZE: size}
-            if isinstance(layer, Activation):  # in place: only its output is needed again
+            # In place, unless what is before it needs its output again: a squash does, to know its slope.
+            if isinstance(layer, Activation) and rows and rows[-1][program.KIND] not in _SQUASHES:
                 row[program.Y] = start
             else:
                 start, states = states, states + size
@@ -170,7 +173,7 @@ class Compiled:
         total, errors = program.learn(
             mode, self._table, self._numbers, self._links, self._codes, theta, squared, self._states, self._squares,
             self._choices, self._derivatives, self._line, _flat(x), labels.astype(np.int64), _LOSSES[type(loss)],
-            number(getattr(loss, "j", 0.0)), number(loss.scale / n), self._net.outputs_penalties, self.grad,
+            number(getattr(loss, "j", 0.0)), number(loss.scale / n), self.grad,
             self.grad if rates is None else rates, total, 1 if mode == program.STEP else _lanes(n),
         )  # fmt: skip
         return total * n, errors

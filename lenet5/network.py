@@ -1,5 +1,6 @@
 """A network: layers in sequence over one flat vector of parameters."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -21,11 +22,13 @@ _CHUNK = 250
 class Sequential(Layer):
     """y = f_L(... f_2(f_1(x))): itself a layer, so that whatever checks or times one layer takes it too.
 
+    Layers work in arrays of their own: use a network from one thread at a time, or copies of it.
+
     Parameters
     ----------
     layers : iterable of Layer
         In order. A layer without a name is named after the last named one before it and its class,
-        for example ``C1.ScaledTanh``.
+        for example ``C1.ScaledTanh``, and numbered where there are several: ``C1.ScaledTanh2``.
     prepare : callable, optional
         Turns uint8 images into x (N, C, H, W) for `predict`, `predict_proba` and `feature_maps`.
     spec : dict, optional
@@ -44,12 +47,15 @@ class Sequential(Layer):
         self.layers = tuple(layers)
         self.prepare = prepare
         self.spec = spec
-        stage = ""
+        stage, taken = "", {layer.name for layer in self.layers}
         for layer in self.layers:
             if layer.name:
                 stage = layer.name
-            else:
-                layer.name = f"{stage}.{type(layer).__name__}".lstrip(".")
+                continue
+            name = f"{stage}.{type(layer).__name__}".lstrip(".")
+            numbered = (f"{name}{k}" for k in itertools.count(2))
+            layer.name = name if name not in taken else next(n for n in numbered if n not in taken)
+            taken.add(layer.name)
         names = [layer.name for layer in self.layers]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled or not names:
@@ -64,7 +70,10 @@ class Sequential(Layer):
             for p in layer.parameters():
                 p.name = f"{layer.name}.{p.name}"
                 parameters.append(p)
-        self._parameters = ParameterList(parameters)
+        self._parameters = ParameterList(parameters, move=True)
+        for layer in self.layers:
+            if isinstance(layer, Sequential):  # its parameters have moved
+                layer._parameters = ParameterList(layer._parameters)
         self.out_shape = in_shape
         self._compiled = compiled(self)
         return in_shape
@@ -216,9 +225,15 @@ class Sequential(Layer):
         images = np.asarray(images)
         if images.dtype == np.uint8 and images.ndim == 2:
             return images[None]
-        if not (images.dtype == np.uint8 and images.ndim in (3, 4)) and not (
-            images.dtype.kind == "f" and images.ndim == len(self.in_shape) + 1
-        ):
+        channels = self.in_shape[0]
+        pictures = images.dtype == np.uint8 and (
+            images.ndim == 3
+            and channels == 1
+            and min(images.shape[1:]) > 4
+            or images.ndim == 4
+            and images.shape[3] == channels
+        )
+        if not pictures and not (images.dtype.kind == "f" and images.ndim == len(self.in_shape) + 1):
             raise ShapeError(
                 "Images are uint8 (N, 28, 28) or (28, 28) with 0 for the background, or prepared floats "
                 f"(N, {', '.join(map(str, self.in_shape))}); found {images.dtype} {images.shape}. "

@@ -6,6 +6,8 @@ from typing import Any, overload
 
 import numpy as np
 
+from .errors import ConfigError
+
 __all__ = ["Parameter", "ParameterList"]
 
 
@@ -21,13 +23,28 @@ class Parameter:
         d2E/dvalue2 from the last `bbprop`.
     """
 
-    __slots__ = ("grad", "hess", "name", "value")
+    __slots__ = ("_value", "grad", "hess", "name")
 
     def __init__(self, name: str, value: np.ndarray) -> None:
         self.name = name
-        self.value = np.ascontiguousarray(value)
-        self.grad = np.zeros_like(self.value)
-        self.hess = np.zeros_like(self.value)
+        self._value = np.ascontiguousarray(value)
+        self.grad = np.zeros_like(self._value)
+        self.hess = np.zeros_like(self._value)
+
+    @property
+    def value(self) -> np.ndarray:
+        """The numbers; assigning writes into them, so that they stay a part of their network."""
+        return self._value
+
+    @value.setter
+    def value(self, numbers: np.ndarray) -> None:
+        self._value[...] = numbers
+
+    def bind(self, *, value: np.ndarray, grad: np.ndarray | None = None, hess: np.ndarray | None = None) -> None:
+        """Use other arrays of the same shape from now on, without copying."""
+        self._value = value
+        self.grad = self.grad if grad is None else grad
+        self.hess = self.hess if hess is None else hess
 
     @property
     def size(self) -> int:
@@ -44,32 +61,42 @@ class ParameterList(Sequence[Parameter]):
     Parameters
     ----------
     parameters : iterable of Parameter
-        Of one dtype. Parameters that do not already lie end to end are moved: their `value`,
-        `grad` and `hess` become views of new vectors. Those that do (a network's own list, or a
-        run of it) stay where they are, so an optimiser given them steps the network itself.
+        Of one dtype. Those that already lie end to end (a network's own list, or a run of it) stay where
+        they are, so an optimiser given them steps the network itself.
+    move : bool
+        Also take parameters out of another list: their arrays become views of new vectors, and that
+        list is no longer theirs.
 
     Attributes
     ----------
     value, grad, hess : ndarray (size,)
         The flat vectors behind every parameter's arrays.
+
+    Raises
+    ------
+    ConfigError
+        If the parameters are scattered over another list, and not to be moved.
     """
 
-    def __init__(self, parameters: Iterable[Parameter]) -> None:
+    def __init__(self, parameters: Iterable[Parameter], *, move: bool = False) -> None:
         self._items = tuple(parameters)
-        self.value, self.grad, self.hess = (self._flat(part) for part in ("value", "grad", "hess"))
-
-    def _flat(self, part: str) -> np.ndarray:
-        arrays = [getattr(p, part) for p in self._items]
-        if not arrays:
-            return np.zeros(0, dtype=np.float32)
-        joined = _joined(arrays)
-        if joined is None:
-            joined = np.concatenate([a.ravel() for a in arrays])
+        parts = [[getattr(p, part) for p in self._items] for part in ("value", "grad", "hess")]
+        flat = [_joined(arrays) for arrays in parts]
+        if any(vector is None for vector in flat):
+            if not move and any(p.value.base is not None for p in self._items):
+                names = ", ".join(p.name for p in self._items)
+                raise ConfigError(
+                    f"Parameters {names} do not lie side by side in their network: give all of net.parameters(), "
+                    "or of one layer, or a run of them."
+                )
+            flat = [np.concatenate([a.ravel() for a in arrays]) for arrays in parts]
             start = 0
-            for p, a in zip(self._items, arrays, strict=True):
-                setattr(p, part, joined[start : start + a.size].reshape(a.shape))
-                start += a.size
-        return joined
+            for p in self._items:
+                shape, stop = p.value.shape, start + p.size
+                value, grad, hess = (vector[start:stop].reshape(shape) for vector in flat if vector is not None)
+                p.bind(value=value, grad=grad, hess=hess)
+                start = stop
+        self.value, self.grad, self.hess = (v for v in flat if v is not None)
 
     @overload
     def __getitem__(self, key: int | str) -> Parameter: ...
@@ -91,7 +118,10 @@ class ParameterList(Sequence[Parameter]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ParameterList":
         # Copied views would no longer lie in one vector: copy the parameters, then join them again.
-        return ParameterList(copy.deepcopy(self._items, memo))
+        return ParameterList(copy.deepcopy(self._items, memo), move=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _moved, (self._items,)
 
     def slices(self) -> dict[str, slice]:
         """Where each parameter lies in the flat vectors: name -> slice."""
@@ -102,8 +132,14 @@ class ParameterList(Sequence[Parameter]):
         return f"ParameterList({self.value.size} numbers: {', '.join(p.name for p in self._items)})"
 
 
+def _moved(items: tuple[Parameter, ...]) -> ParameterList:
+    return ParameterList(items, move=True)
+
+
 def _joined(arrays: list[np.ndarray]) -> np.ndarray | None:
     """Return the flat stretch of the one vector that `arrays` lie end to end in, or None."""
+    if not arrays:
+        return np.zeros(0, dtype=np.float32)
     base = arrays[0].base
     if base is None or base.ndim != 1 or any(a.base is not base for a in arrays):
         return None

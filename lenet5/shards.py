@@ -129,7 +129,7 @@ class _Layers:
     def __init__(self, net: Sequential, loss: Loss) -> None:
         self.net, self.loss = copy.deepcopy(net), copy.copy(loss)
         for own, shared in zip(self.net.parameters(), net.parameters(), strict=True):
-            own.value = shared.value
+            own.bind(value=shared.value)
 
     def derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray) -> tuple[float, int, np.ndarray]:
         loss, errors = self.evaluate(images, labels)

@@ -1,5 +1,6 @@
 """Compile a loop with Numba, keep its readable NumPy twin beside it."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,23 @@ def cache_folder() -> Path:
     Never beside the source: an installation may be read-only, and files that pip did not put
     there would outlive an uninstall.
     """
-    return Path(os.environ.get("LENET5_CACHE") or platformdirs.user_cache_dir("lenet5")) / "kernels"
+    # Numba looks at the file of a kernel alone; a change in one that it calls must show as well.
+    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    base = Path(os.environ.get("LENET5_CACHE") or platformdirs.user_cache_dir("lenet5"))
+    return base / f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
+
+
+def _writable(folder: Path) -> bool:
+    """Whether kernels can be cached there; else Numba would put them beside the source."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+_FOLDER = cache_folder()
+_CACHED = _writable(_FOLDER)
 
 
 def kernel(twin: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -59,11 +76,9 @@ def jit(loop: Callable[..., Any], **more: Any) -> Any:
     settings: Any = numba.config
     saved = settings.CACHE_DIR
     # Numba picks the folder when it decorates; set only for that moment, so other users of Numba keep theirs.
-    settings.CACHE_DIR = str(cache_folder())
+    settings.CACHE_DIR = str(_FOLDER)
     try:
-        return numba.njit(cache=True, **options)(loop)
-    except (RuntimeError, OSError):  # no folder can be written: compile afresh in every process
-        return numba.njit(**options)(loop)
+        return numba.njit(cache=_CACHED, **options)(loop)  # not cached: compiled afresh in every process
     finally:
         settings.CACHE_DIR = saved
 

@@ -58,11 +58,13 @@ def _links(op, links):  # type: ignore[no-untyped-def]
 
 @part
 def _forward_one(table, numbers, links, codes, theta, states, choices, line, lanes):  # type: ignore[no-untyped-def]
-    """Run every layer on the patterns that lie at the front of `states`; activations work in place."""
+    """Run every layer on the patterns that lie at the front of `states`; most activations work in place."""
     for k in range(len(table)):
         op, kind = table[k], table[k, KIND]
         x, y = _stretch(states, op[X], op[X_SIZE], lanes), _stretch(states, op[Y], op[Y_SIZE], lanes)
         a, b = numbers[k, 0], numbers[k, 1]
+        if TANH <= kind <= RELU and op[X] != op[Y]:
+            y[:] = x
         if kind == TANH:
             tanh(y, a, b)
         elif kind == SIGMOID:
@@ -168,6 +170,8 @@ def _sweep_one(  # type: ignore[no-untyped-def]
             if step:
                 for p in range(first, last):
                     theta[p] -= rates[p] * grad[p]
+        if TANH <= kind <= RELU and op[X] != op[Y]:
+            vx[:] = v
 
 
 @part
@@ -197,11 +201,11 @@ def _loss_one(kind, j, factor, y, label, v):  # type: ignore[no-untyped-def]
 
 
 @part
-def _wrong(y, label, penalties):  # type: ignore[no-untyped-def]
-    """Whether another class than `label` is the first of smallest penalty, or of largest score."""
+def _wrong(y, label, kind):  # type: ignore[no-untyped-def]
+    """Whether another class than `label` has the smallest penalty or, for cross-entropy, the largest score."""
     best = 0
     for i in range(1, len(y)):
-        if (y[i] < y[best]) if penalties else (y[i] > y[best]):
+        if (y[i] > y[best]) if kind == CROSS_ENTROPY else (y[i] < y[best]):
             best = i
     return best != label
 
@@ -244,7 +248,7 @@ def _loss_curvature(kind, factor, v):  # type: ignore[no-untyped-def]
 @jit
 def learn(  # type: ignore[no-untyped-def]
     mode, table, numbers, links, codes, theta, squared, states, squares, choices, derivatives, line,
-    x, labels, loss, j, factor, penalties, grad, rates, total, lanes,
+    x, labels, loss, j, factor, grad, rates, total, lanes,
 ):  # fmt: skip
     """Go through patterns x (N, inputs) with their labels; return total plus factor * losses, and the errors.
 
@@ -273,7 +277,7 @@ def learn(  # type: ignore[no-untyped-def]
             for i in range(classes):
                 y[i] = outputs[i * lanes + k]
             total += _loss_one(loss, j, factor, y, label, v)
-            errors += _wrong(y, label, penalties)
+            errors += _wrong(y, label, loss)
             for i in range(classes):
                 top[i * lanes + k] = v[i]
             if mode == CURVATURE:

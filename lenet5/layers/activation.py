@@ -23,18 +23,20 @@ class Activation(Layer):
         self._check(x)
         self._y = self._buffer("y", x.shape)
         self._f(x, self._y)
-        return self._y
+        return self._done(self._y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dx = f'(x) dy."""
+        self._expect(dy)
         return self._reverse(dy, 1) if to_input else None
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """hx = f'(x)^2 hy: the factor of eq. 27; f'' is dropped."""
+        self._expect(hy)
         return self._reverse(hy, 2) if to_input else None
 
     def _reverse(self, vy: np.ndarray, power: int) -> np.ndarray:
-        y = self._cached("_y")
+        y = self._y
         vx = self._buffer("vx", y.shape)
         self._slope(y, vx)
         if power == 2:

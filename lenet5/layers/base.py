@@ -42,6 +42,7 @@ class Layer:
         self.out_shape: Shape = ()
         self.dtype: np.dtype = np.dtype(np.float32)
         self._buffers: dict[str, np.ndarray] = {}
+        self._y_shape: Shape = ()
 
     def build(self, in_shape: Shape, *, dtype: np.typing.DTypeLike = np.float32, rng: np.random.Generator) -> Shape:
         """Allocate parameters for inputs of `in_shape` and return the shape of the outputs.
@@ -64,6 +65,7 @@ class Layer:
         if self.dtype not in (np.float32, np.float64):
             raise ShapeError(f"{self} computes in float32 or float64; found dtype {self.dtype}.")
         self._buffers.clear()
+        self._y_shape = ()
         self.out_shape = self._build(self.in_shape, rng)
         return self.out_shape
 
@@ -109,13 +111,20 @@ class Layer:
             kept = self._buffers[key] = np.empty(shape, dtype or self.dtype)
         return kept if kept.shape[0] == shape[0] else kept[: shape[0]]
 
-    def _cached(self, key: str) -> np.ndarray:
-        """Return what the last `forward` or `backward` kept under `key`."""
-        value = self.__dict__.get(key)
-        if value is None:
-            needed = "backward" if key == "_dy" else "forward"
-            raise ShapeError(f"{self}: call {needed}() first; there is nothing to differentiate.")
-        return value
+    def _done(self, y: np.ndarray) -> np.ndarray:
+        """Remember what `forward` returns, for `_expect`; return it."""
+        self._y_shape = y.shape
+        return y
+
+    def _expect(self, vy: np.ndarray) -> None:
+        """Raise ShapeError unless vy is the derivative at what the last `forward` returned."""
+        if vy.shape != self._y_shape or vy.dtype != self.dtype:
+            if not self._y_shape:
+                raise ShapeError(f"{self}: call forward() first; there is nothing to differentiate.")
+            raise ShapeError(
+                f"{self}: expected the derivative at its output, {self.dtype} {self._y_shape}; "
+                f"found {vy.dtype} {vy.shape}."
+            )
 
     def __repr__(self) -> str:
         label = f" {self.name}" if self.name else ""

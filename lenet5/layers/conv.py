@@ -73,7 +73,11 @@ class Conv2D(Layer):
         if isinstance(padding, str) and padding not in ("valid", "same"):
             raise ConfigError(f"padding is 'valid', 'same', an int or a pair of ints; found {padding!r}.")
         self.padding = padding if isinstance(padding, str) else _pair(padding, "padding", least=0)
-        self.table = parse_table(table) if isinstance(table, str) else table
+        self.table = parse_table(table) if isinstance(table, str) else None if table is None else np.array(table, bool)
+        if not isinstance(out_channels, int | np.integer):
+            raise ConfigError(f"out_channels is an int of at least 1; found {out_channels!r}.")
+        if self.table is not None and (self.table.ndim != 2 or not self.table.any(axis=0).all()):
+            raise ConfigError("A connection table is (C, O), and connects every map to something.")
         if out_channels < 1 or (self.table is not None and self.table.shape[1] != out_channels):
             columns = "" if self.table is None else f"; its table has {self.table.shape[1]} columns"
             raise ConfigError(f"Conv2D needs at least one output map; found out_channels={out_channels}{columns}.")
@@ -97,14 +101,13 @@ class Conv2D(Layer):
         weight = np.concatenate(drawn).reshape(shape)
         self.weight = Parameter("weight", weight.astype(self.dtype))
         self.bias = Parameter("bias", np.zeros(self.out_channels, self.dtype))
-        before, out = self._geometry(in_shape)
+        _, out = self._geometry(in_shape)
         # One position, as in C5, is a product of matrices.
         self._algorithm: Direct | Im2col = (
             Direct(self.starts, self.channels, self._buffer)
             if self.plain and out != (1, 1)
             else Im2col((maps, inputs), channels, self.stride, self._buffer)
         )
-        self._ran: bool | None = None
         return (self.out_channels, *out)
 
     @property
@@ -132,18 +135,17 @@ class Conv2D(Layer):
         """Return y (N, O, Ho, Wo) for x (N, C, H, W)."""
         self._check(x)
         before, out = self._geometry(x.shape[1:])
-        self._ran = True
-        return self._algorithm.forward(x, self._kernels(self.weight.value), self.bias.value, before, out)
+        return self._done(self._algorithm.forward(x, self._kernels(self.weight.value), self.bias.value, before, out))
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dw[o,k] = sum_p dy[o,p] cols[k,p]; db[o] = sum_p dy[o,p]; dx = col2im(w^T dy)."""
-        self._cached("_ran")
+        self._expect(dy)
         w, w_out = self._kernels(self.weight.value), self._kernels(self.weight.grad)
         return self._algorithm.reverse(dy, w, w_out, self.bias.grad, squared=False, to_input=to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Eq. 23: h of a shared weight is the sum over its connections of x^2 h; hx = col2im((w*w)^T h)."""
-        self._cached("_ran")
+        self._expect(hy)
         w, w_out = self._kernels(self.weight.value), self._kernels(self.weight.hess)
         return self._algorithm.reverse(hy, w * w, w_out, self.bias.hess, squared=True, to_input=to_input)
 
@@ -176,7 +178,7 @@ def parse_table(table: str) -> np.ndarray:
 
 
 def _pair(value: int | Pair, what: str, *, least: int) -> Pair:
-    pair = (value, value) if isinstance(value, int | np.integer) else tuple(value)
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(pair) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in pair):
         raise ConfigError(f"{what} is an int of at least {least} or a pair of them; found {value!r}.")
     return int(pair[0]), int(pair[1])

@@ -28,7 +28,7 @@ class Direct:
 
     def forward(self, x: np.ndarray, w: np.ndarray, bias: np.ndarray, before: Pair, out: Pair) -> np.ndarray:
         """Return y (N, O, *out) for x (N, C, H, W) and kernels w (M, kh, kw)."""
-        self._x = x
+        self._x = x = np.ascontiguousarray(x)
         self._line = self.buffer("line", (x.shape[2] * x.shape[3] + 2 * w.shape[2],))
         y = self.buffer("y", (len(x), len(bias), *out))
         kernels.conv(x, w, self.starts, self.channels, bias, self._line, y)
@@ -38,6 +38,7 @@ class Direct:
         self, vy: np.ndarray, w: np.ndarray, w_out: np.ndarray, bias_out: np.ndarray, *, squared: bool, to_input: bool
     ) -> np.ndarray | None:
         """Set w_out and bias_out, return vx; with `squared` inputs, as `bbprop` needs them."""
+        vy = np.ascontiguousarray(vy)
         x = np.square(self._x, out=self.buffer("squares", self._x.shape)) if squared else self._x
         vx = self.buffer("vx", x.shape) if to_input else self.buffer("unused", (1, *x.shape[1:]))
         kernels.conv_back(x, vy, w, self.starts, self.channels, self._line, w_out, bias_out, vx, to_input)

@@ -30,7 +30,7 @@ class Dense(Layer):
 
     def __init__(self, units: int, *, init: Initializer = initializers.fan_in_uniform, name: str = "") -> None:
         super().__init__(name=name)
-        if units < 1:
+        if not isinstance(units, int | np.integer) or units < 1:
             raise ConfigError(f"Dense needs at least one unit; found units={units}.")
         self.units = units
         self.init = init
@@ -52,15 +52,17 @@ class Dense(Layer):
         y = self._buffer("y", (len(self._x), self.units))
         np.matmul(self._x, self.weight.value.T, out=y)
         y += self.bias.value
-        return from_rows(y, x)
+        return self._done(from_rows(y, x))
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dW = sum_n dy x^T; db = sum_n dy; dx = W^T dy."""
-        return self._reverse(dy, self.weight.value, self._cached("_x"), self.weight.grad, self.bias.grad, to_input)
+        self._expect(dy)
+        return self._reverse(dy, self.weight.value, self._x, self.weight.grad, self.bias.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """`backward` with x and W squared (eqs. 25 and 27)."""
-        x, w = self._cached("_x"), self.weight.value
+        self._expect(hy)
+        x, w = self._x, self.weight.value
         return self._reverse(hy, w * w, x * x, self.weight.hess, self.bias.hess, to_input)
 
     def _reverse(

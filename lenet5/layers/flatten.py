@@ -20,11 +20,12 @@ class Flatten(Layer):
         if x.shape[1:] != self.in_shape:
             raise ShapeError(f"{self} fixes the size of its maps; found {x.shape}.")
         self._x_shape = x.shape
-        return x.reshape(len(x), -1)
+        return self._done(x.reshape(len(x), -1))
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dx = dy in x's shape."""
-        return dy.reshape(self._cached("_x_shape")) if to_input else None
+        self._expect(dy)
+        return dy.reshape(self._x_shape) if to_input else None
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """hx = hy in x's shape."""

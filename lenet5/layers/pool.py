@@ -18,15 +18,15 @@ class MaxPool2D(Windowed):
         y = self._buffer("y", shape)
         self._chosen, self._x_shape = self._buffer("chosen", shape, np.int32), x.shape
         kernels.max_pool(x, self.size, self.stride, y, self._chosen)
-        return y
+        return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dx = dy at the cell that was chosen, 0 elsewhere."""
+        self._expect(dy)
         if not to_input:
             return None
-        chosen = self._cached("_chosen")
         dx = self._buffer("dx", self._x_shape)
-        kernels.max_unpool(dy, self.size, self.stride, chosen, dx)
+        kernels.max_unpool(dy, self.size, self.stride, self._chosen, dx)
         return dx
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:

@@ -52,11 +52,12 @@ class RBF(Layer):
         y = self._buffer("y", self._difference.shape[:2])
         np.einsum("nij,nij->ni", self._difference, self._difference, out=y)
         self._dy: np.ndarray | None = None
-        return from_rows(y, x)
+        return self._done(from_rows(y, x))
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dx_j = sum_i dy_i 2 (x_j - w_ij); dy is kept for `bbprop`."""
-        difference = self._cached("_difference")
+        self._expect(dy)
+        difference = self._difference
         self._dy = kept = self._buffer("dy", difference.shape[:2])
         kept[...] = rows(dy)
         if not to_input:
@@ -72,7 +73,10 @@ class RBF(Layer):
         y is quadratic in x, so its own second derivative, 2, meets the gradient dy of the last
         `backward`. For eq. 8 that term alone is left: hx = 2/N.
         """
-        dy, difference = self._cached("_dy"), self._cached("_difference")
+        self._expect(hy)
+        dy, difference = self._dy, self._difference
+        if dy is None:
+            raise ShapeError(f"{self}: call backward() first; its curvature needs the gradient.")
         if not to_input:
             return None
         hx = np.einsum("ni,nij,nij->nj", rows(hy), difference, difference)

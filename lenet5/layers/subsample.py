@@ -81,16 +81,18 @@ class Subsampling(Windowed):
         kernels.window_sum(x, self.size, self.stride, self._sums)
         y = np.multiply(self._sums, self.coefficient.value[:, None, None], out=self._buffer("y", shape))
         y += self.bias.value[:, None, None]
-        return y
+        return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Per map: dcoefficient = sum of sums * dy; dbias = sum of dy; dx = coefficient * dy in every cell."""
-        c, sums = self.coefficient, self._cached("_sums")
+        self._expect(dy)
+        c, sums = self.coefficient, self._sums
         return self._reverse(dy, c.value, sums, c.grad, self.bias.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """`backward` with the sums and the coefficient squared (eqs. 25 and 27)."""
-        c, sums = self.coefficient, self._cached("_sums")
+        self._expect(hy)
+        c, sums = self.coefficient, self._sums
         squares = np.square(sums, out=self._buffer("sums_squared", sums.shape))
         return self._reverse(hy, c.value * c.value, squares, c.hess, self.bias.hess, to_input)
 
@@ -132,7 +134,7 @@ class AvgPool2D(Windowed):
         y = self._buffer("y", (len(x), *self._windows(x.shape[1:])))
         kernels.window_sum(x, self.size, self.stride, y)
         y *= 1.0 / self.size**2
-        return y
+        return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dx = dy/n in every cell of the window."""
@@ -143,10 +145,10 @@ class AvgPool2D(Windowed):
         return self._reverse(hy, 1.0 / self.size**4, to_input)
 
     def _reverse(self, vy: np.ndarray, factor: float, to_input: bool) -> np.ndarray | None:
+        self._expect(vy)
         if not to_input:
             return None
         scaled = np.multiply(vy, factor, out=self._buffer("scaled", vy.shape))
-        self._cached("_x_shape")
         vx = self._buffer("vx", self._x_shape)
         kernels.window_spread(scaled, self.size, self.stride, vx)
         return vx
