@@ -192,19 +192,21 @@ class GuardDivergence(Callback):
         seen = trainer.position - self._seen
         if seen >= self.every:
             error, loss = (trainer.errors - self._errors) / seen, (trainer.loss_sum - self._loss) / seen
-            if error > 0.5 and loss > 1.2 * self._untrained:
-                self._fail(
-                    trainer, f"the loss ({loss:.3g}) is above that of the untrained network, {self._untrained:.3g}"
-                )
+            self._judge(trainer, error, loss)
             self._mark(trainer)
 
     def on_pass_end(self, trainer: "Trainer") -> None:
         """Look at the whole pass."""
-        errors = [record["train_error"] for record in trainer.history]
+        last, errors = trainer.history[-1], [record["train_error"] for record in trainer.history]
+        self._judge(trainer, last["train_error"], last["loss"])
         if not np.isfinite(trainer.net.theta).all():
             self._fail(trainer, "a weight is no longer a finite number")
         if errors[-1] > min(errors) + self.rise:
             self._fail(trainer, f"the training error rose from {min(errors):.1%} to {errors[-1]:.1%}")
+
+    def _judge(self, trainer: "Trainer", error: float, loss: float) -> None:
+        if error > 0.5 and loss > 1.2 * self._untrained:
+            self._fail(trainer, f"the loss ({loss:.3g}) is above that of the untrained network, {self._untrained:.3g}")
 
     def _mark(self, trainer: "Trainer") -> None:
         self._seen, self._errors, self._loss = trainer.position, trainer.errors, trainer.loss_sum
@@ -354,8 +356,11 @@ class Report(Callback):
         for name in ("validation", "test"):
             if r.get(f"{name}_error") is not None:
                 parts.append(f"{name} {r[f'{name}_error']:.2%}")
-        parts.append(f"rates {r['rate_min']:.1e} / {r['rate_median']:.1e} / {r['rate_max']:.1e}")
-        self.say("  ".join([*parts, f"{r['seconds']:.1f} s"]))
+        if "rate_min" in r:
+            parts.append(f"rates {r['rate_min']:.1e} / {r['rate_median']:.1e} / {r['rate_max']:.1e}")
+        if "seconds" in r:
+            parts.append(f"{r['seconds']:.1f} s")
+        self.say("  ".join(parts))
 
 
 class ReportRates(Callback):

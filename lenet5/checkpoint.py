@@ -34,9 +34,10 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: M
     arrays : mapping of str to ndarray
         Of numbers; any shapes.
     meta : mapping
-        What JSON can hold. The format version and a SHA-256 of the arrays are added.
+        What JSON can hold. The format version and a SHA-256 of all the rest are added.
     """
-    note = dict(meta) | {"format": FORMAT, "sha256": _digest(arrays)}
+    note = dict(meta) | {"format": FORMAT}
+    note["sha256"] = _digest(arrays, note)
     text = np.frombuffer(json.dumps(note).encode(), dtype=np.uint8)
     with atomic_write(path) as file:
         np.savez(file, **({_NOTE: text} | dict(arrays)))
@@ -85,8 +86,8 @@ def _note(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         found = meta.get("format") if isinstance(meta, dict) else type(meta).__name__
         raise CheckpointError(f"{path}: expected format {FORMAT}, found {found!r}. Use the version that wrote it.")
-    if meta.pop("sha256", None) != _digest(arrays):
-        raise _damaged(path, "its arrays do not have the SHA-256 that its note names")
+    if meta.pop("sha256", None) != _digest(arrays, meta):
+        raise _damaged(path, "its content does not have the SHA-256 that its note names")
     return meta
 
 
@@ -134,8 +135,8 @@ def _read(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.nda
     return flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _digest(arrays: Mapping[str, np.ndarray], note: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(note, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())

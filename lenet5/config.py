@@ -154,6 +154,14 @@ class TrainConfig(_Section):
                 f"model.output {output} does not go with loss.name {self.loss.name}: "
                 "softmax needs softmax; map and mle need rbf."
             )
+        idle = [
+            ("optimizer", name, "sgd" if sdlm else "sdlm")
+            for name in (("nesterov", "l2", "l1") if sdlm else ("mu", "rule"))
+        ] + [("loss", "j", "map")] * (self.loss.name != "map")
+        for section, name, owner in idle:
+            part = getattr(self, section)
+            if getattr(part, name) != getattr(type(part)(), name):
+                raise ConfigError(f"{section}.{name} belongs to {owner}; {part.name} has no use for it.")
         init = self.model.init or ("fan-in-2.4" if self.model.subsampling == "average" else "fan-in")
         lr = (5e-4 if sdlm else 1e-3) if self.optimizer.lr is None else self.optimizer.lr
         schedule = self.schedule.name or ("paper" if sdlm else "constant")
@@ -224,7 +232,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def nearest(key: str, known: list[str]) -> str:
     """Return " Did you mean ...?" with the nearest known key, or an empty string."""
-    tails = {k.rsplit(".", 1)[-1]: k for k in known} | {k: k for k in known}
+    sections = {k.split(".")[0] for k in known if "." in k}
+    tails = {k.rsplit(".", 1)[-1]: k for k in known} | {k: k for k in (*known, *sections)}
     found = difflib.get_close_matches(key, tails, n=1, cutoff=0.5)
     return f" Did you mean {tails[found[0]]!r}?" if found else ""
 
@@ -261,7 +270,7 @@ def _typed(key: str, value: Any, kind: Any, where: str) -> Any:
     for choice in choices:
         if get_origin(choice) is Literal and isinstance(value, str) and value in get_args(choice):
             return value
-        if choice is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if choice is float and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
             return float(value)
         if choice in (int, bool, str, NoneType) and type(value) is choice:
             return value

@@ -4,6 +4,8 @@ Every loss has `forward(y, labels)` -> mean over the batch, `backward()` -> dE/d
 diagonal of d2E/dy2, and `predict(y)` -> labels. The loss alone owns the 1/N of the mean.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .errors import ConfigError, ShapeError
@@ -49,6 +51,11 @@ class Loss:
         self._at_label = (np.arange(len(y)), labels)
         self._factor = self.scale / len(y)
         return float(self._forward(y)) * self._factor
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name not in ("_y", "_share", "_factor", "_at_label"):
+            raise AttributeError(name)
+        raise ShapeError(f"{type(self).__name__}: call forward() first; there is nothing to differentiate.")
 
     def _forward(self, y: np.ndarray) -> float:
         raise NotImplementedError

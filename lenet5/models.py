@@ -113,7 +113,7 @@ def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
     _one_of("name of the network", name, tuple(MODELS))
     try:
         return MODELS[name](**options, **more)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"The network {name!r} cannot be built from {options}: {error}.") from error
 
 

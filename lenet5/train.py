@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     distort = settings.distort or ("shift" if train.name == "digits" else "none")
     settings = dataclasses.replace(settings, dataset=train.name, distort=distort)  # type: ignore[arg-type]
     folder = _folder(settings, resume)
-    settings = dataclasses.replace(settings, out=None)
+    data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
+    settings = dataclasses.replace(settings, out=None, data_dir=data_dir)
     if not resume:
         _write_json(folder / "config.json", config.to_dict(settings))
     say(f"training on {train.name}: {len(train):,} images, {len(test):,} to test on; run folder {folder}")
@@ -66,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"resuming after {trainer.epoch} passes and {trainer.position:,} patterns")
     with _stop_on_signals(trainer) as caught:
         trainer.fit(train, epochs=settings.epochs)
+    if trainer.history:
+        _draw_curves(trainer, folder, train)
     if caught and trainer.epoch < settings.epochs:
         done = f"pass {trainer.epoch + 1}, pattern {trainer.position:,}"
         print(f"stopped in {done}; saved. Continue with: python -m lenet5.train --resume {folder}", file=sys.stderr)
@@ -109,6 +112,8 @@ def _settings(argv: Sequence[str] | None) -> tuple[TrainConfig, bool]:
             f"Allowed beside it: {', '.join(sorted(_RESUMABLE))}."
         )
     folder = Path(options["resume"])
+    if folder.name == storage.CHECKPOINT:
+        folder = folder.parent
     if not (folder / "config.json").exists():
         raise CheckpointError(f"{folder}: no run to resume: there is no config.json. Start again without --resume.")
     saved = config.read(folder / "config.json")
@@ -240,11 +245,14 @@ def _stop_on_signals(trainer: Trainer) -> Iterator[list[int]]:
             signal.signal(signum, handler)
 
 
-def _finish(trainer: Trainer, folder: Path, train: Dataset) -> None:
-    """Write what remains of a completed run: its weights, its curves, its record."""
+def _draw_curves(trainer: Trainer, folder: Path, train: Dataset) -> None:
     from . import plots
 
     plots.save(plots.learning_curves({folder.name: trainer.history}, data=train.name), folder / "curves.png")
+
+
+def _finish(trainer: Trainer, folder: Path, train: Dataset) -> None:
+    """Write what remains of a completed run: its weights and its record."""
     storage.save(folder / "weights.npz", trainer.net, meta={"dataset": train.name})
     record = {
         "dataset": train.name,
@@ -263,10 +271,9 @@ def _finish(trainer: Trainer, folder: Path, train: Dataset) -> None:
 def _commit() -> str | None:
     """Return the commit of the checkout this package runs from, if it does."""
     here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() if (here.parent / ".git").exists() else None

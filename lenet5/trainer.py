@@ -1,14 +1,16 @@
 """The one training loop."""
 
+import operator
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from . import checkpoint
 from .callbacks import Callback
 from .datasets import Dataset, Distortion
-from .errors import CheckpointError, ShapeError
+from .errors import CheckpointError, ConfigError, ShapeError
 from .losses import Loss
 from .network import Sequential
 from .optim import Optimizer
@@ -64,6 +66,8 @@ class Trainer:
         distort: Distortion | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
+        if batch_size < 1 or threads < 1:
+            raise ConfigError(f"batch_size and threads are at least 1; found {batch_size} and {threads}.")
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.callbacks = list(callbacks)
         self.batch_size, self.threads, self.distort = batch_size, threads, distort
@@ -94,6 +98,8 @@ class Trainer:
         ------
         ShapeError
             If the labels are not classes of the network.
+        CheckpointError
+            If a restored position lies outside of the training set.
         DivergenceError
             If a callback finds that training has failed.
         """
@@ -101,28 +107,37 @@ class Trainer:
             raise ShapeError(
                 f"The network has {self.net.out_shape[0]} classes; {train.name} has labels up to {train.labels.max()}."
             )
-        self.train, self.images, self.epochs = train, train.images, epochs
+        if self.position > len(train):
+            raise CheckpointError(f"The run stopped at pattern {self.position:,} of a pass; {train} has fewer.")
+        self.train, self.images, self.epochs, self.stop = train, train.images, epochs, False
+        self._steps_all = np.may_share_memory(self.optimizer.params.value, self.net.theta) and (
+            self.optimizer.params.value.size == self.net.theta.size
+        )
         self.shards = Shards(self.net, self.loss, threads=self.threads)
         # BLAS on threads of its own would change the bits, and slow down products this small.
         limits = threadpool_limits(1, user_api="blas")
         try:
-            self._call("on_train_begin")
-            while self.epoch < epochs and not self.stop:
-                order = self._begin_pass(len(train))
-                while self.position < len(order) and not self.stop:
-                    self._update(order)
-                    self._call("on_batch_end")
-                if self.position == len(order):
-                    self._end_pass(len(order))
-            self._call("on_train_end")
+            with np.errstate(over="ignore", invalid="ignore"):  # callbacks judge a run that fails
+                self._fit(len(train))
         finally:
             limits.restore_original_limits()
             self.shards.close()
         return self.history
 
+    def _fit(self, n: int) -> None:
+        self._call("on_train_begin")
+        while self.epoch < self.epochs and not self.stop:
+            order = self._begin_pass(n)
+            while self.position < n and not self.stop:
+                self._update(order)
+                self._call("on_batch_end")
+            if self.position == n:
+                self._end_pass(n)
+        self._call("on_train_end")
+
     def _update(self, order: np.ndarray) -> None:
         """Update on the next batch; or, one pattern at a time, on the next patterns up to a round position."""
-        rates = self.optimizer.rates_of_plain_step() if self.batch_size == 1 else None
+        rates = self.optimizer.rates_of_plain_step() if self.batch_size == 1 and self._steps_all else None
         if rates is not None:
             batch = order[self.position : (self.position // ROUND + 1) * ROUND]
             done = self.shards.step(self.images[batch], self.train.labels[batch], rates, self.loss_sum)
@@ -182,23 +197,19 @@ class Trainer:
         CheckpointError
             If something is missing or of another shape.
         """
-        split: dict[str, dict[str, np.ndarray]] = {"parameter": {}, "optimizer": {}}
-        for name, array in arrays.items():
-            kind, _, rest = name.partition("/")
-            split.setdefault(kind, {})[rest] = array
-        own = {p.name: p.value for p in self.net.parameters()}
-        if own.keys() != split["parameter"].keys():
-            raise CheckpointError(
-                f"The checkpoint has parameters {sorted(split['parameter'])}; expected {sorted(own)}."
-            )
-        self.optimizer.load_state_dict(split["optimizer"])
-        for name, value in own.items():
-            value[...] = split["parameter"][name]
+        own = {f"parameter/{p.name}": p.value for p in self.net.parameters()}
+        state = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
+        checkpoint.restore(own | state, arrays, path="checkpoint", what="run")
+        self.optimizer.load_state_dict({name.partition("/")[2]: array for name, array in state.items()})
         try:
-            self.epoch, self.position, self.errors = (int(note[k]) for k in ("epoch", "position", "errors"))
-            self.loss_sum, self.history = float(note["loss_sum"]), list(note["history"])
+            self.epoch, self.position, self.errors = (operator.index(note[k]) for k in ("epoch", "position", "errors"))
+            self.loss_sum, self.history = float(note["loss_sum"]), [dict(record) for record in note["history"]]
             self.rng.bit_generator.state = self._pass_state = note["random"]
             for callback in self.callbacks:
                 callback.load_state(note["callbacks"].get(type(callback).__name__, {}))
+            if self.position < 0 or [record["pass"] for record in self.history] != list(range(1, self.epoch + 1)):
+                raise ValueError("passes and history do not agree")
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"The note of the checkpoint is incomplete: {error!r}.") from error
+            raise CheckpointError(
+                f"The note of the checkpoint is incomplete or contradicts itself: {error!r}."
+            ) from error

@@ -31,7 +31,7 @@ ALLOWED = {
     "gradcheck": {"layers", "losses"},
     "shards": {"compiled", "losses", "network"},
     "callbacks": {"checkpoint", "datasets", "optim", "trainer"},  # trainer: for its type only
-    "trainer": {"callbacks", "datasets", "losses", "network", "optim", "shards"},
+    "trainer": {"callbacks", "checkpoint", "datasets", "losses", "network", "optim", "shards"},
     "storage": {"checkpoint", "models", "network"},
     "plots": {"bitmaps", "datasets", "network"},
     "cli": {"config"},

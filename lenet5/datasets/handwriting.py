@@ -118,8 +118,12 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
         array = np.asarray(image)
     except Exception as error:  # whatever a foreign object's conversion raises
         raise ImageError(f"{name}: expected a picture or an array, found {type(image).__name__}") from error
-    if array.dtype.kind not in "bf" and array.dtype != np.uint8:
-        raise ImageError(f"{name}: expected uint8, bool or float pixels, found {array.dtype}")
+    if array.dtype.kind not in "biuf":
+        raise ImageError(f"{name}: expected whole, bool or float pixels, found {array.dtype}")
+    if array.dtype.kind in "iu" and array.dtype != np.uint8:  # as a list of lists becomes
+        if array.size and not (array.min() >= 0 and array.max() <= 255):
+            raise ImageError(f"{name}: expected levels in 0..255, found {array.min()} to {array.max()}")
+        array = array.astype(np.uint8)
     array = array[:, :, None] if array.ndim == 2 else array
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or array.size == 0:
         raise ImageError(f"{name}: expected (H, W) or (H, W, 1 to 4) pixels, found shape {array.shape}")
