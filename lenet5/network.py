@@ -113,8 +113,8 @@ class Sequential(Layer):
         return self.layers[0].bbprop(hy, to_input=to_input)
 
     def sublayers(self) -> tuple[Layer, ...]:
-        """Return the layers, in order."""
-        return self.layers
+        """Return the layers, in order, and those of networks within the network."""
+        return tuple(inner for layer in self.layers for inner in layer.sublayers())
 
     def connections(self) -> int:
         """Sum over the layers."""

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lenet5 import ConfigError, Layer, gradcheck
-from lenet5.layers import RBF, AvgPool2D, Conv2D, Dense, ScaledTanh, Subsampling
+import lenet5
+from lenet5 import MAP, ConfigError, Layer, gradcheck
+from lenet5.layers import RBF, AvgPool2D, Conv2D, Dense, ReLU, ScaledTanh, Subsampling
 
 
 class SquaredSum(Conv2D):
@@ -97,6 +98,24 @@ def test_the_layer_under_test_is_left_alone():
     assert layer.weight.value.dtype == np.float32
     np.testing.assert_array_equal(layer.forward(x), y)
     assert "ok" in str(gradcheck.check(layer))
+
+
+def test_losses_and_whole_networks():
+    assert gradcheck.check(MAP(0.5))
+    assert gradcheck.check(lenet5.lenet5(), batch=1, samples=10)
+    for wrong in ({"batch": 0}, {"samples": 0}, {"step": 0.0}):
+        with pytest.raises(ConfigError, match="positive"):
+            gradcheck.check(Dense(3), (4,), **wrong)
+
+
+def test_a_kink_within_the_step_is_left_out_and_a_wrong_slope_is_not():
+    class Backwards(ReLU):
+        def _slope(self, y, slope):
+            super()._slope(-y, slope)
+
+    x = np.linspace(-1, 1, 41)[None] + 2e-5  # the 21st lies closer to the kink than the step
+    assert gradcheck.check(ReLU(), x=x, in_shape=(41,))
+    assert not gradcheck.check(Backwards(), x=x, in_shape=(41,))
 
 
 def test_an_unbuilt_layer_needs_a_shape():

@@ -135,6 +135,30 @@ def test_differentiating_before_forward_is_an_error(case):
         layer.bbprop(hy)
 
 
+def test_derivatives_of_another_shape_are_refused(case):
+    layer, in_shape = case
+    x, dy, hy = built(layer, in_shape)
+    layer.forward(x)
+    layer.backward(dy)
+    for wrong in (np.ones((200, *dy.shape[1:])), dy[:, :1], dy.astype(np.float32), dy[0]):
+        if wrong.shape == dy.shape and wrong.dtype == dy.dtype:
+            continue  # one feature has no other width
+        for method in (layer.backward, layer.bbprop):
+            with pytest.raises(ShapeError, match="derivative at its output"):
+                method(wrong)
+
+
+def test_memory_order_does_not_matter(case):
+    layer, in_shape = case
+    arrays = built(layer, in_shape)
+    expected = run(layer, *arrays)
+    found = run(layer, *(np.asfortranarray(a) for a in arrays))
+    strided = run(layer, *(np.repeat(a, 2, axis=0)[::2] for a in arrays))
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(strided[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
 def test_same_padding_keeps_the_size():
     for size in range(1, 9):
         for k in range(1, 6):
@@ -239,6 +263,10 @@ def test_rbf_curvature_under_eq_8_is_two():
         lambda: Conv2D(3, 5, padding="full"),
         lambda: Conv2D(3, 5, padding=-1),
         lambda: Conv2D(3, (5, 5, 5)),
+        lambda: Conv2D(3, 5.5),
+        lambda: Conv2D("3", 5),
+        lambda: Conv2D(2, 3, table=[[1, 0]]),
+        lambda: Dense(2.5),
         lambda: Conv2D(4, 3, table="X . X\n X X ."),
         lambda: Conv2D(3, 3, table="X . X\n X X"),
         lambda: Conv2D(3, 3, table="X . x"),

@@ -83,6 +83,13 @@ def test_wrong_labels_are_named(y, labels, what):
         assert what in str(error.value)
 
 
+@pytest.mark.parametrize("loss", [MLE(), MAP(), SoftmaxCrossEntropy()])
+def test_derivatives_need_a_forward(loss):
+    for method in (loss.backward, loss.bbprop):
+        with pytest.raises(ShapeError, match="forward"):
+            method()
+
+
 @pytest.mark.parametrize(
     "make", [lambda: MAP(0), lambda: MAP(float("nan")), lambda: MLE(scale=-1), lambda: MAP(np.inf)]
 )

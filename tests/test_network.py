@@ -1,6 +1,7 @@
 """The 1998 network: the paper's counts, derivatives against an independent recursion, and the user's API."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -103,7 +104,15 @@ def small_network(dtype):
     """Every kind of layer that the paper's network lacks."""
     layers = [Conv2D(3, (3, 2), name="A"), Sigmoid(), MaxPool2D(3, stride=2, name="B")]
     layers += [Conv2D(4, 3, table=SMALL_TABLE, name="C"), ReLU(), AvgPool2D(2, name="D")]
-    layers += [Subsampling(2, stride=1, name="E"), Tanh(), Flatten(), Dense(5, name="F"), Tanh(), Dense(6, name="G")]
+    layers += [
+        Subsampling(2, stride=1, name="E"),
+        Sigmoid(),
+        Tanh(),
+        Flatten(),
+        Dense(5, name="F"),
+        Tanh(),
+        Dense(6, name="G"),
+    ]
     net = lenet5.Sequential(layers)
     net.build((2, 15, 16), dtype=dtype, rng=np.random.default_rng(0))
     return net
@@ -286,6 +295,28 @@ def test_options_of_the_builder():
     for wrong in ({"subsampling": "mean"}, {"output": "tanh"}, {"init": "zeros"}, {"codes": "\u00e4"}):
         with pytest.raises(ConfigError):
             lenet5.lenet5(**wrong)
+
+
+def test_layers_without_names_and_networks_in_networks():
+    inner = lenet5.Sequential([Dense(5), Tanh(), Dense(4), Tanh()], name="inner")
+    net = lenet5.Sequential([Dense(6), inner, Dense(3)])
+    net.build((4,), rng=np.random.default_rng(0))
+    assert [layer.name for layer in inner] == ["Dense", "Tanh", "Dense2", "Tanh2"]
+    assert [p.name for p in net.parameters()][2] == "inner.Dense.weight"
+    assert gradcheck.check(net, samples=20)
+    net.theta[:] = 0
+    assert not inner["Dense"].weight.value.any() and not inner.theta.any()
+    again = pickle.loads(pickle.dumps(net))
+    again.theta[:] = 1
+    assert (again["inner"]["Dense"].bias.value == 1).all()
+
+
+def test_assigned_values_stay_in_the_network():
+    net = lenet5.lenet5()
+    net["C1"].weight.value = np.full((6, 1, 5, 5), 2.0)
+    assert (net.theta[:150] == 2).all()
+    with pytest.raises(ValueError):
+        net["C1"].weight.value = np.zeros(3)
 
 
 def test_networks_of_ones_own():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import lenet5
 from lenet5 import SDLM, SGD, ConfigError, Parameter
 from lenet5.errors import CheckpointError
 from lenet5.optim import schedule
@@ -143,6 +144,9 @@ def test_an_optimiser_of_some_parameters_steps_the_network_itself():
     params.grad[...] = 1
     some.step()
     np.testing.assert_array_equal(params.value, [1.0, -2.0, -0.5, 2.0])
+    net = lenet5.lenet5()
+    with pytest.raises(ConfigError, match="C1.weight, F6.weight"):
+        SGD([net["C1"].weight, net["F6"].weight], lr=1.0)
     loose = [Parameter("c", np.ones(2)), Parameter("d", np.ones(3))]
     SGD(loose, lr=1.0).params.value[...] = 7
     assert (loose[1].value == 7).all()

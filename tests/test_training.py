@@ -204,6 +204,34 @@ def test_a_damaged_checkpoint_is_named(straight, tmp_path, capsys):
     assert "checkpoint.npz" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"position": -5},
+        {"position": 10**9},
+        {"position": 1.5},
+        {"epoch": 7},
+        {"history": [1]},
+        {"history": [{}]},
+        {"random": {"bit_generator": "MT19937"}},
+        {"random": 3},
+        {"callbacks": []},
+    ],
+)
+def test_a_checkpoint_that_contradicts_itself_is_refused(straight, tmp_path, capsys, change):
+    arrays, meta = checkpoint.load(straight / "checkpoint.npz")
+    meta["trainer"] |= change
+    (tmp_path / "config.json").write_text((straight / "config.json").read_text())
+    checkpoint.save(tmp_path / "checkpoint.npz", arrays, meta)
+    assert command("--resume", tmp_path, "--epochs", 9) == 4
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_short_passes_that_diverge_are_noticed(tmp_path):
+    argv = ["--dataset", "digits", "--train-size", "100", "--epochs", "3", "--quiet", "--optimizer.lr", "1000"]
+    assert command(*argv, "--out", tmp_path / "run") == 5
+
+
 def test_validation_is_held_out_of_the_training_set(tmp_path, digits):
     folder = tmp_path / "run"
     assert command(*SHORT, "--epochs", 1, "--validation-split", 0.25, "--out", folder) == 0
