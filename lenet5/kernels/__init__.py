@@ -1,8 +1,9 @@
-"""The only Numba code of the library: each loop beside its readable NumPy twin.
+"""The only Numba code of the library.
 
-Layers call ``kernels.im2col(...)`` and the like. Every kernel writes into arrays it is given.
-`numpy_only` swaps all of them for their twins, which is how the tests hold one against the other
-and how the library runs where Numba is not available.
+Layers call ``kernels.im2col(...)`` and the like, which write into arrays they are given. Each of these loops has a
+readable NumPy twin beside it; `numpy_only` swaps them, which is how the tests hold one against the other and
+how the library runs where Numba is not available. `program` goes through a whole network at once; the layers
+themselves are its twin, see `lenet5.compiled`.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ __all__ = [
 
 @contextmanager
 def numpy_only() -> Iterator[None]:
-    """Run every kernel as its NumPy twin inside the block (for the whole process, not one thread)."""
+    """Run every kernel that layers call as its NumPy twin inside the block, in the whole process."""
     compiled = {name: globals()[name] for name in TWINS if name in globals()}
     globals().update({name: TWINS[name] for name in compiled})
     try:
