@@ -43,7 +43,9 @@ def record(folder: Path, command: str) -> dict:
     """Everything that is known about a finished run, for one small file."""
     config = json.loads((folder / "config.json").read_text()) | {"data_dir": None}
     history = json.loads((folder / "history.json").read_text())
-    return {"command": command, "config": config, **json.loads((folder / "run.json").read_text()), "history": history}
+    run = json.loads((folder / "run.json").read_text())
+    run["provenance"].pop("source")  # a folder of this machine; the hashes of the files stay
+    return {"command": command, "config": config, **run, "history": history}
 
 
 def write(path: Path, value: object) -> None:
