@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, callbacks, checkpoint, config, datasets, losses, models, optim, storage
+from . import __version__, callbacks, checkpoint, config, datasets, kernels, losses, models, optim, storage
 from .cli import Parser, add_config_options, command, overrides
 from .config import TrainConfig
 from .datasets.base import Dataset
@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _write_json(folder / "config.json", config.to_dict(settings))
     say(f"training on {train.name}: {len(train):,} images, {len(test):,} to test on; run folder {folder}")
 
+    if kernels.cold():
+        say("compiling the kernels, once: about 20 s")
     validation = None
     if settings.validation_split:
         train, validation = train.split(settings.validation_split, np.random.default_rng([settings.seed, 1]))

@@ -35,8 +35,8 @@ ALLOWED = {
     "storage": {"checkpoint", "models", "network"},
     "plots": {"bitmaps", "datasets", "network"},
     "cli": {"config"},
-    "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "losses", "models", "network", "optim", "plots",
-              "shards", "storage", "trainer"},
+    "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "losses", "models", "network", "optim",
+              "plots", "shards", "storage", "trainer"},
     "evaluate": {"cli", "datasets", "network", "storage"},
     "predict": {"cli", "datasets", "network", "storage"},
 }  # fmt: skip

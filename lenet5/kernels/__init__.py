@@ -9,13 +9,14 @@ themselves are its twin, see `lenet5.compiled`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ._jit import HAVE_NUMBA, TWINS
+from ._jit import HAVE_NUMBA, TWINS, cold
 from .direct import conv, conv_back
 from .im2col import col2im, im2col
 from .pool import max_pool, max_unpool, window_spread, window_sum
 
 __all__ = [
     "HAVE_NUMBA",
+    "cold",
     "col2im",
     "conv",
     "conv_back",

@@ -13,7 +13,7 @@ try:
 except ImportError:  # a Python or NumPy newer than any Numba: the twins alone carry the library
     numba = None  # type: ignore[assignment]
 
-__all__ = ["HAVE_NUMBA", "TWINS", "by_precision", "jit", "kernel", "part"]
+__all__ = ["HAVE_NUMBA", "TWINS", "by_precision", "cold", "jit", "kernel", "part"]
 
 HAVE_NUMBA = numba is not None
 TWINS: dict[str, Callable[..., None]] = {}
@@ -42,6 +42,11 @@ def _writable(folder: Path) -> bool:
 
 _FOLDER = cache_folder()
 _CACHED = _writable(_FOLDER)
+
+
+def cold() -> bool:
+    """Whether the first call of a kernel will have to compile."""
+    return HAVE_NUMBA and not any(_FOLDER.rglob("program.learn*.nbi"))
 
 
 def kernel(twin: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
