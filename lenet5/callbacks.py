@@ -1,10 +1,7 @@
-"""What happens around the updates: hooks that the training loop calls."""
+"""What happens around the updates: hooks that the training loop calls. Those that only tell are in `reports`."""
 
-import csv
-import json
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +10,6 @@ import numpy as np
 from . import checkpoint
 from .datasets.base import Dataset
 from .errors import DivergenceError
-from .files import atomic_write
 from .optim import SDLM
 from .optim.schedule import Schedule
 
@@ -21,26 +17,15 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 __all__ = [
-    "COLUMNS",
     "Callback",
     "Checkpoint",
     "Clock",
     "CurvaturePass",
     "Evaluate",
     "GuardDivergence",
-    "Progress",
     "Rates",
-    "Report",
-    "ReportRates",
     "SetRate",
-    "WriteHistory",
 ]
-
-# The record of a pass, in this order in every output. Errors are fractions; seconds are wall time.
-COLUMNS = (
-    "pass", "eta", "loss", "train_error", "validation_error", "test_error",
-    "rate_min", "rate_median", "rate_max", "seconds",
-)  # fmt: skip
 
 
 class Callback:
@@ -267,121 +252,3 @@ class Checkpoint(Callback):
         """Save what a stop within a pass has left."""
         if trainer.position:
             self.save(trainer)
-
-
-class WriteHistory(Callback):
-    """Write ``history.json`` and ``history.csv`` after each pass, and again when a run is resumed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def on_train_begin(self, trainer: "Trainer") -> None:
-        """Make the files agree with the checkpoint: a kill may have left them behind or ahead of it."""
-        if trainer.history or (self.folder / "history.json").exists():
-            self.write(trainer.history)
-
-    def on_pass_end(self, trainer: "Trainer") -> None:
-        """Write."""
-        self.write(trainer.history)
-
-    def write(self, history: list[dict[str, Any]]) -> None:
-        """Write both files."""
-        rows = [{column: record.get(column) for column in COLUMNS} for record in history]
-        with atomic_write(self.folder / "history.json", text=True) as file:
-            file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-        with atomic_write(self.folder / "history.csv", text=True) as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-
-class Progress(Callback):
-    """A progress bar per pass, in a terminal or a notebook.
-
-    Parameters
-    ----------
-    disable : bool, optional
-        Default: only where stderr is not a terminal.
-    """
-
-    def __init__(self, *, disable: bool | None = None) -> None:
-        self.disable = disable
-        self._bar: Any = None
-
-    def on_pass_begin(self, trainer: "Trainer") -> None:
-        """Open the bar."""
-        from tqdm.auto import tqdm
-
-        self._bar = tqdm(
-            total=len(trainer.train),
-            initial=trainer.position,
-            desc=f"pass {trainer.epoch + 1}/{trainer.epochs}",
-            unit=" patterns",
-            leave=False,
-            disable=self.disable,
-        )
-        self._shown = trainer.position
-
-    def on_batch_end(self, trainer: "Trainer") -> None:
-        """Advance it, a hundred patterns at a time."""
-        if trainer.position - self._shown >= 100:
-            self._bar.update(trainer.position - self._shown)
-            self._shown = trainer.position
-
-    def on_pass_end(self, trainer: "Trainer") -> None:
-        """Close it."""
-        self._bar.close()
-
-    def on_train_end(self, trainer: "Trainer") -> None:
-        """Close it after a stop."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-class Report(Callback):
-    """Give one line per pass to a function, such as print.
-
-    Parameters
-    ----------
-    say : callable taking str
-    """
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-
-    def on_pass_end(self, trainer: "Trainer") -> None:
-        """Say it."""
-        r = trainer.history[-1]
-        parts = [f"pass {r['pass']:>2}/{trainer.epochs}", f"loss {r['loss']:.4f}", f"train {r['train_error']:.2%}"]
-        for name in ("validation", "test"):
-            if r.get(f"{name}_error") is not None:
-                parts.append(f"{name} {r[f'{name}_error']:.2%}")
-        if "rate_min" in r:
-            parts.append(f"rates {r['rate_min']:.1e} / {r['rate_median']:.1e} / {r['rate_max']:.1e}")
-        if "seconds" in r:
-            parts.append(f"{r['seconds']:.1f} s")
-        self.say("  ".join(parts))
-
-
-class ReportRates(Callback):
-    """Give the effective rates of each parameter to a function once, before the first update.
-
-    Parameters
-    ----------
-    say : callable taking str
-    """
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-
-    def on_pass_begin(self, trainer: "Trainer") -> None:
-        """Say them; the paper reports about 7e-5 to 0.016 for its first pass."""
-        if trainer.epoch or trainer.position or not isinstance(trainer.optimizer, SDLM):
-            return
-        rates = trainer.optimizer.rates
-        lines = ["effective rates before the first update (smallest / median / largest):"]
-        parts = trainer.net.parameters().slices() | {"all": slice(None)}
-        for name, part in parts.items():
-            r = rates[part]
-            lines.append(f"  {name:<15} {r.min():.1e} / {np.median(r):.1e} / {r.max():.1e}")
-        self.say("\n".join(lines))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, callbacks, checkpoint, config, datasets, kernels, losses, models, optim, storage
+from . import __version__, callbacks, checkpoint, config, datasets, kernels, losses, models, optim, reports, storage
 from .cli import Parser, add_config_options, command, overrides
 from .config import TrainConfig
 from .datasets.base import Dataset
@@ -178,12 +178,12 @@ def _trainer(
         callbacks.Evaluate(validation=validation, test=test),
         callbacks.Clock(),
         callbacks.Checkpoint(folder / storage.CHECKPOINT, meta=meta, minutes=settings.checkpoint_minutes),
-        callbacks.WriteHistory(folder),
-        callbacks.Report(say),
-        callbacks.Progress(disable=True if settings.quiet else None),
+        reports.WriteHistory(folder),
+        reports.Report(say),
+        reports.Progress(disable=True if settings.quiet else None),
     ]
     if isinstance(optimizer, optim.SDLM):
-        hooks[2:2] = [callbacks.CurvaturePass(settings.optimizer.patterns), callbacks.ReportRates(say)]
+        hooks[2:2] = [callbacks.CurvaturePass(settings.optimizer.patterns), reports.ReportRates(say)]
     threads = settings.threads or cores()
     return Trainer(
         net,

@@ -31,12 +31,13 @@ ALLOWED = {
     "gradcheck": {"layers", "losses"},
     "shards": {"compiled", "losses", "network"},
     "callbacks": {"checkpoint", "datasets", "optim", "trainer"},  # trainer: for its type only
+    "reports": {"callbacks", "optim", "trainer"},  # trainer: for its type only
     "trainer": {"callbacks", "checkpoint", "datasets", "losses", "network", "optim", "shards"},
     "storage": {"checkpoint", "models", "network"},
     "plots": {"bitmaps", "datasets", "network"},
     "cli": {"config"},
     "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "losses", "models", "network", "optim",
-              "plots", "shards", "storage", "trainer"},
+              "plots", "reports", "shards", "storage", "trainer"},
     "evaluate": {"cli", "datasets", "network", "storage"},
     "predict": {"cli", "datasets", "network", "storage"},
 }  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import lenet5
-from lenet5 import MAP, SDLM, SGD, callbacks, checkpoint, datasets, train
+from lenet5 import MAP, SDLM, SGD, callbacks, checkpoint, datasets, reports, train
 from lenet5.errors import CheckpointError, ShapeError
 from lenet5.optim import schedule
 from lenet5.shards import SHARD, Shards
@@ -60,7 +60,7 @@ def test_what_a_run_leaves(straight):
         "checkpoint.npz", "config.json", "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
     }  # fmt: skip
     rows = json.loads((straight / "history.json").read_text())
-    assert [list(row) for row in rows] == [list(callbacks.COLUMNS)] * 3
+    assert [list(row) for row in rows] == [list(reports.COLUMNS)] * 3
     assert [row["pass"] for row in rows] == [1, 2, 3] and [row["eta"] for row in rows] == [5e-4, 5e-4, 2e-4]
     for row in rows:
         assert row["validation_error"] is None
@@ -319,11 +319,11 @@ def test_the_loop_is_usable_without_the_command(digits):
         [
             callbacks.SetRate(schedule.paper()),
             callbacks.CurvaturePass(50),
-            callbacks.ReportRates(said.append),
+            reports.ReportRates(said.append),
             callbacks.Rates(),
             callbacks.Evaluate(test=digits[1]),
             callbacks.Clock(),
-            callbacks.Report(said.append),
+            reports.Report(said.append),
         ],
         batch_size=1,
     )
