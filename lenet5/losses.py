@@ -99,7 +99,7 @@ class MAP(Loss):
     Parameters
     ----------
     j : float
-        Positive. The paper gives no value; 0.1 to 10 make no measurable difference.
+        Positive. The paper gives no value; 0.1 and 1 gave the same error on a validation split.
     scale : float
         As for every loss.
 
