@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .kernels import HAVE_NUMBA, program
+from .kernels import HAVE_NUMBA, program, room_for_line
 from .layers import (
     RBF,
     AvgPool2D,
@@ -25,16 +25,14 @@ from .layers import (
     Tanh,
 )
 from .layers.activation import Activation
+from .layers.base import Shape
 from .layers.subsample import Windowed
 from .losses import MAP, MLE, Loss, SoftmaxCrossEntropy
 
 if TYPE_CHECKING:
     from .network import Sequential
 
-__all__ = ["LANES", "Compiled", "compiled"]
-
-# Most patterns side by side; a multiple of 4.
-LANES = 32
+__all__ = ["Compiled", "compiled"]
 
 _KINDS: dict[type[Layer], int] = {
     Conv2D: program.CONV,
@@ -60,12 +58,83 @@ def compiled(net: "Sequential", *, loss: Loss | None = None) -> "Compiled | None
     """Return the table of a network, or None where a layer or the loss has no place in one."""
     # Of exactly these classes: a subclass may compute something else.
     known = all(type(layer) in _KINDS or type(layer) is Flatten for layer in net)
-    plain = all(layer.plain for layer in net if type(layer) is Conv2D)
-    return Compiled(net) if HAVE_NUMBA and known and plain and (loss is None or type(loss) in _LOSSES) else None
+    unit_steps = all(layer.stride == (1, 1) for layer in net if isinstance(layer, Conv2D))
+    return Compiled(net) if HAVE_NUMBA and known and unit_steps and (loss is None or type(loss) in _LOSSES) else None
+
+
+class _Table:
+    """The rows of a network, as they are written down one after the other."""
+
+    def __init__(self, in_shape: Shape) -> None:
+        self.rows: list[dict[int, int]] = []
+        self.numbers: list[np.ndarray] = []
+        self.links: list[np.ndarray] = []
+        self.shape, self.start = in_shape, 0
+        self.states = int(np.prod(in_shape))
+        self.line = 1
+        self.to_input = False
+
+    def row(self, kind: int, out_shape: Shape, *, in_place: bool = False, numbers: object = (0.0, 0.0)) -> dict:
+        """Add a row from the present shape to `out_shape`, and return it."""
+        size = int(np.prod(out_shape))
+        row = dict.fromkeys(program.COLUMNS, 0) | {program.KIND: kind, program.TO_INPUT: int(self.to_input)}
+        row |= {program.X: self.start, program.X_SIZE: int(np.prod(self.shape)), program.Y_SIZE: size}
+        row |= dict(zip((program.C, program.H, program.W), _maps(self.shape), strict=True))
+        row |= dict(zip((program.OUT, program.HO, program.WO), _maps(out_shape), strict=True))
+        if not in_place:
+            self.start, self.states = self.states, self.states + size
+        row[program.Y] = self.start
+        row[program.NUMBERS] = sum(part.size for part in self.numbers)
+        self.numbers.append(np.ravel(numbers))
+        self.shape = out_shape
+        self.rows.append(row)
+        return row
+
+    def add(self, layer: Layer, first_parameter: int) -> None:
+        """Add the rows of a layer whose parameters begin there."""
+        if isinstance(layer, Flatten):
+            self.shape = layer.out_shape
+            return
+        if isinstance(layer, Conv2D):
+            row = self._conv(layer)
+        elif isinstance(layer, Windowed):
+            row = self.row(_KINDS[type(layer)], layer.out_shape, numbers=(1.0 / layer.size**2, 0.0))
+            row |= {program.KERNEL_H: layer.size, program.KERNEL_W: layer.size, program.STRIDE: layer.stride}
+            if not isinstance(layer, AvgPool2D):  # the sums, or which cell was chosen
+                row[program.EXTRA], self.states = self.states, self.states + row[program.Y_SIZE]
+        elif isinstance(layer, Activation):
+            # In place, unless what is before it needs its output again: a squash does, to know its slope.
+            in_place = bool(self.rows) and self.rows[-1][program.KIND] not in _SQUASHES
+            numbers = (layer.amplitude, layer.slope) if isinstance(layer, ScaledTanh) else (0.0, 0.0)
+            row = self.row(_KINDS[type(layer)], layer.out_shape, in_place=in_place, numbers=numbers)
+        else:
+            row = self.row(
+                _KINDS[type(layer)],
+                layer.out_shape,
+                numbers=layer.codes if isinstance(layer, RBF) else (0.0, 0.0),
+            )
+        if row[program.KIND] == program.DENSE:
+            self.line = max(self.line, row[program.X_SIZE] * program.LANES)
+        row |= {program.P: first_parameter, program.P_SIZE: sum(p.size for p in layer.parameters())}
+        self.to_input |= bool(layer.parameters())
+
+    def _conv(self, layer: Conv2D) -> dict:
+        (top, left), (ho, wo) = layer.geometry(layer.in_shape[1:])
+        kh, kw = layer.kernel_size
+        padded = (layer.in_shape[0], ho + kh - 1, wo + kw - 1)
+        if padded != layer.in_shape:
+            self.row(program.PAD, padded).update({program.KERNEL_H: top, program.KERNEL_W: left})
+        if (ho, wo) == (1, 1) and layer.table is None:
+            return self.row(program.DENSE, layer.out_shape)  # C5: each kernel covers its input whole
+        row = self.row(program.CONV, layer.out_shape)
+        row |= {program.KERNEL_H: kh, program.KERNEL_W: kw, program.LINKS: sum(part.size for part in self.links)}
+        self.links += [layer.starts, layer.channels]
+        self.line = max(self.line, *(room_for_line(*padded[1:], kh, kw, n) for n in (1, program.LANES)))
+        return row
 
 
 class Compiled:
-    """One network with a workspace for one pattern at a time; its parameters are the network's own.
+    """One network with a workspace of its own; the parameters are the network's.
 
     Parameters
     ----------
@@ -79,72 +148,26 @@ class Compiled:
     """
 
     def __init__(self, net: "Sequential") -> None:
-        self._net, dtype = net, net.dtype.type
-        rows: list[list[int]] = []
-        numbers: list[tuple[float, float]] = []
-        links: list[np.ndarray] = []
-        codes: list[np.ndarray] = []
-        size = int(np.prod(net.in_shape))
-        start, states, choices, line = 0, size, 0, 1
+        self._net = net
+        table = _Table(net.in_shape)
         offsets = {name: part.start for name, part in net.parameters().slices().items()}
         for layer in net:
-            if isinstance(layer, Flatten):
-                continue
-            row = dict.fromkeys(program.COLUMNS, 0)
-            row |= {program.KIND: _KINDS[type(layer)], program.X: start, program.X_SIZE: size}
-            size = int(np.prod(layer.out_shape))
-            row |= {program.Y: states, program.Y_SIZE: size}
-            # In place, unless what is before it needs its output again: a squash does, to know its slope.
-            if isinstance(layer, Activation) and rows and rows[-1][program.KIND] not in _SQUASHES:
-                row[program.Y] = start
-            else:
-                start, states = states, states + size
-            row |= dict(zip((program.C, program.H, program.W), _maps(layer.in_shape), strict=True))
-            row |= dict(zip((program.OUT, program.HO, program.WO), _maps(layer.out_shape), strict=True))
-            parameters = layer.parameters()
-            if parameters:
-                row |= {program.P: offsets[parameters[0].name], program.P_SIZE: sum(p.size for p in parameters)}
-            number = (0.0, 0.0)
-            if isinstance(layer, ScaledTanh):
-                number = (layer.amplitude, layer.slope)
-            elif isinstance(layer, RBF):
-                row[program.EXTRA] = sum(c.size for c in codes)
-                codes.append(layer.codes.ravel())
-            elif isinstance(layer, Windowed):
-                row |= {program.KERNEL_W: layer.size, program.STRIDE: layer.stride}
-                number = (1.0 / layer.size**2, 0.0)
-                if isinstance(layer, Subsampling):
-                    row[program.EXTRA], states = states, states + size
-                elif isinstance(layer, MaxPool2D):
-                    row[program.EXTRA], choices = choices, choices + size
-            elif isinstance(layer, Conv2D):
-                if layer.out_shape[1:] == (1, 1) and layer.table is None:
-                    row[program.KIND] = program.DENSE  # C5: each kernel covers its input whole
-                else:
-                    kh, kw = layer.kernel_size
-                    row |= {program.KERNEL_H: kh, program.KERNEL_W: kw, program.LINKS: sum(part.size for part in links)}
-                    links += [layer.starts, layer.channels]
-                    line = max(line, layer.in_shape[1] * layer.in_shape[2] + 3 * kw)
-            if row[program.KIND] == program.DENSE:
-                line = max(line, row[program.X_SIZE])
-            rows.append([row[column] for column in program.COLUMNS])
-            numbers.append(number)
-        self._table = np.array(rows, dtype=np.int64)
-        self._numbers = np.array(numbers, dtype=dtype)
-        self._links = np.concatenate([*links, np.zeros(1, np.int64)])
-        self._codes = np.concatenate([*codes, np.zeros(1)]).astype(dtype)
-        self._states, self._squares, self._derivatives = (_aligned(states * LANES, dtype) for _ in range(3))
-        self._choices, self._line = np.zeros(max(choices, 1) * LANES, np.int32), _aligned(line * LANES, dtype)
+            table.add(layer, offsets[layer.parameters()[0].name] if layer.parameters() else 0)
+        self._table = np.array([[row[column] for column in program.COLUMNS] for row in table.rows], dtype=np.int64)
+        self._links = np.concatenate([*table.links, np.zeros(1, np.int64)])
+        self._numbers = np.concatenate(table.numbers).astype(net.dtype)
+        size = max(table.states * program.LANES + program.VECTOR, table.line)
+        self._room = _aligned(len(program.ROOMS), size, net.dtype)
+        self._classes = int(np.prod(net.out_shape))
         self.grad = np.zeros_like(net.theta)
         self._squared = np.empty_like(net.theta)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the outputs (N, classes) for prepared x (N, *in_shape)."""
-        y = np.empty((len(x), int(np.prod(self._net.out_shape))), self._net.dtype)
+        y = np.empty((len(x), self._classes), self._net.dtype)
         program.forward(
-            self._table, self._numbers, self._links, self._codes, self._net.theta, self._states, self._choices,
-            self._line, _flat(x), y, _lanes(len(x)),
-        )  # fmt: skip
+            self._table, self._links, self._numbers, self._net.theta, self._room, _flat(x), y, _lanes(len(x))
+        )
         return y
 
     def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Loss) -> tuple[float, int]:
@@ -171,25 +194,25 @@ class Compiled:
         number, theta, n = self._net.dtype.type, self._net.theta, 1 if mode == program.STEP else len(x)
         squared = np.square(theta, out=self._squared) if mode == program.CURVATURE else theta
         total, errors = program.learn(
-            mode, self._table, self._numbers, self._links, self._codes, theta, squared, self._states, self._squares,
-            self._choices, self._derivatives, self._line, _flat(x), labels.astype(np.int64), _LOSSES[type(loss)],
-            number(getattr(loss, "j", 0.0)), number(loss.scale / n), self.grad,
-            self.grad if rates is None else rates, total, 1 if mode == program.STEP else _lanes(n),
+            mode, self._table, self._links, self._numbers, theta, squared, self._room, _flat(x),
+            labels.astype(np.int64), _LOSSES[type(loss)], number(getattr(loss, "j", 0.0)), number(loss.scale / n),
+            self.grad, self.grad if rates is None else rates, total, 1 if mode == program.STEP else _lanes(n),
         )  # fmt: skip
         return total * n, errors
 
 
-def _aligned(size: int, dtype: np.typing.DTypeLike) -> np.ndarray:
-    """Return zeros that begin at a cache line, so that no vector of lanes lies across two."""
-    item = np.dtype(dtype).itemsize
-    room = np.zeros(size + 64 // item, dtype)
-    first = -room.ctypes.data % 64 // item
-    return room[first : first + size]
+def _aligned(rows: int, size: int, dtype: np.typing.DTypeLike) -> np.ndarray:
+    """Return zeros (rows, size or a little more): every row begins at a cache line, so no vector lies across two."""
+    in_line = 64 // np.dtype(dtype).itemsize
+    size += -size % in_line
+    room = np.zeros(rows * size + in_line, dtype)
+    first = -room.ctypes.data % 64 // np.dtype(dtype).itemsize
+    return room[first : first + rows * size].reshape(rows, size)
 
 
 def _lanes(n: int) -> int:
     """Return how many patterns to lay side by side: not so many that most sums would be taken in vain."""
-    return LANES if n >= LANES else LANES // 2 if n >= LANES // 2 else 1
+    return program.LANES if n > program.LANES // 2 else 1
 
 
 def _flat(x: np.ndarray) -> np.ndarray:
@@ -198,6 +221,6 @@ def _flat(x: np.ndarray) -> np.ndarray:
     return x if x.flags.writeable else x.copy()
 
 
-def _maps(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _maps(shape: Shape) -> Shape:
     """A vector as maps of one cell."""
     return shape if len(shape) == 3 else (*shape, 1, 1)

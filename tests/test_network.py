@@ -118,14 +118,25 @@ def small_network(dtype):
     return net
 
 
+def padded_network(dtype):
+    """Every way to pad, and kernels of many sizes."""
+    layers = [Conv2D(4, 5, padding="same", name="A"), Tanh(), Conv2D(3, 3, padding=(1, 2), name="B"), ReLU()]
+    layers += [MaxPool2D(2), Conv2D(5, (7, 2), padding="same", name="C"), Tanh(), Conv2D(2, 1, name="D")]
+    layers += [Conv2D(6, 4, padding=2, name="E"), Sigmoid(), Conv2D(7, (5, 8), name="F"), Flatten(), Dense(4, name="G")]
+    net = lenet5.Sequential(layers)
+    net.build((2, 9, 12), dtype=dtype, rng=np.random.default_rng(0))
+    return net
+
+
 # 1e-5: float32 has 6e-8, and sums of up to 784 terms are taken in another order.
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
 @pytest.mark.parametrize("loss", [MAP(0.7, scale=0.5), MLE(), SoftmaxCrossEntropy(scale=2)])
-@pytest.mark.parametrize("kind", ["trainable", "average", "max", "small"])
-@pytest.mark.parametrize("n", [3, 19, 37])  # one by one; 16 lanes, then 3 of 16; a whole shard, then 5 one by one
+@pytest.mark.parametrize("kind", ["trainable", "average", "max", "small", "padded"])
+@pytest.mark.parametrize("n", [3, 19, 37])  # one by one; 16 side by side, then 3; a whole shard, then 5 one by one
 def test_the_compiled_network_equals_its_layers(kind, loss, dtype, tolerance, n):
     output = "softmax" if isinstance(loss, SoftmaxCrossEntropy) else "rbf"
-    net = small_network(dtype) if kind == "small" else lenet5.lenet5(subsampling=kind, output=output, dtype=dtype)
+    own = {"small": small_network, "padded": padded_network}
+    net = own[kind](dtype) if kind in own else lenet5.lenet5(subsampling=kind, output=output, dtype=dtype)
     rng = np.random.default_rng(1)
     x = rng.uniform(-0.1, 1.175, (n, *net.in_shape)).astype(dtype)
     labels = rng.integers(net.out_shape[0], size=n)
@@ -165,8 +176,8 @@ def test_what_is_not_compiled_goes_through_its_layers():
     class OwnLoss(MLE):
         pass
 
-    plain, padded = Dense(3, name="d"), Conv2D(2, 3, padding="same", name="c")
-    for layer, in_shape in ((Doubled(3, name="d"), (4,)), (padded, (1, 4, 4))):
+    plain, strided = Dense(3, name="d"), Conv2D(2, 3, stride=2, name="c")
+    for layer, in_shape in ((Doubled(3, name="d"), (4,)), (strided, (1, 4, 4))):
         net = lenet5.Sequential([layer, Flatten()])
         net.build(in_shape, rng=np.random.default_rng(0))
         assert compiled(net) is None

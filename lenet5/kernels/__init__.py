@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ._jit import HAVE_NUMBA, TWINS, cold
-from .direct import conv, conv_back
+from .direct import conv, conv_back, room_for_line
 from .im2col import col2im, im2col
 from .pool import max_pool, max_unpool, window_spread, window_sum
 
@@ -24,6 +24,7 @@ __all__ = [
     "max_pool",
     "max_unpool",
     "numpy_only",
+    "room_for_line",
     "window_spread",
     "window_sum",
 ]

@@ -13,7 +13,7 @@ try:
 except ImportError:  # a Python or NumPy newer than any Numba: the twins alone carry the library
     numba = None  # type: ignore[assignment]
 
-__all__ = ["HAVE_NUMBA", "TWINS", "by_precision", "cold", "jit", "kernel", "part"]
+__all__ = ["HAVE_NUMBA", "TWINS", "by_precision", "cold", "jit", "kernel", "part", "woven"]
 
 HAVE_NUMBA = numba is not None
 TWINS: dict[str, Callable[..., None]] = {}
@@ -70,20 +70,35 @@ def part(loop: Callable[..., Any]) -> Any:
     as that one was optimised: a process that has just compiled and one that reads the cache would
     differ in the last bit.
     """
-    return jit(loop, forceinline=True)
+    return jit(loop, forceinline=True, cache=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def jit(loop: Callable[..., Any], **more: Any) -> Any:
+def woven(loop: Callable[..., Any]) -> Any:
+    """Make `loop` a part whose source is put into the kernels' before anything is compiled.
+
+    For what returns an array, and for large parts of one kernel, which would else be compiled twice.
+    """
+    return jit(loop, inline="always", cache=False)
+
+
+def jit(loop: Callable[..., Any], *, cache: bool = True, **more: Any) -> Any:
     """Compile `loop` with Numba, cached on disk where a folder can be written."""
     if numba is None:
         return loop
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}, **more}
+    # Nothing is allocated in kernels, so views need not be counted (_nrt): that took a third of a convolution.
+    options: Any = {
+        "nogil": True,
+        "_nrt": False,
+        "error_model": "numpy",
+        "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+        **more,
+    }
     settings: Any = numba.config
     saved = settings.CACHE_DIR
     # Numba picks the folder when it decorates; set only for that moment, so other users of Numba keep theirs.
     settings.CACHE_DIR = str(_FOLDER)
     try:
-        return numba.njit(cache=_CACHED, **options)(loop)  # not cached: compiled afresh in every process
+        return numba.njit(cache=cache and _CACHED, **options)(loop)  # not cached: compiled afresh in every process
     finally:
         settings.CACHE_DIR = saved
 

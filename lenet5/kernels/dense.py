@@ -75,7 +75,7 @@ def dense_back_one(x, v, w, g_w, g_b, vx, to_input, line, lanes):  # type: ignor
             g_b[o] += above[k]
     if to_input:
         line[: lanes * n_in] = 0
-        flat, whole = w.ravel(), n_out - n_out % 4
+        flat, whole = w.reshape(w.size), n_out - n_out % 4
         for first in range(0, whole, 4):
             for k in range(lanes):
                 _add_four(v[first * lanes + k :], lanes, flat[first * n_in :], n_in, line[k * n_in :])

@@ -1,146 +1,169 @@
-"""Convolution at stride 1 without im2col: whole planes at once.
+"""Convolution at stride 1 without im2col.
 
-A map of width W is one flat vector, and a kernel row with its taps side by side runs along all of it.
+One pattern: a map of width W is one flat vector, and a kernel with all its taps side by side runs along all of it.
 The results at the W - Wo columns where a row ends and the next begins are never read. So the inner loops
-are as long as a plane, and vectorise, and nothing is copied. With several patterns side by side (`lanes` numbers for
-every cell) the same loops run over all of them.
+are as long as a plane, and nothing is copied. Several patterns: they lie side by side, `lanes` numbers for
+every cell, and the loops run along one row of all of them.
 """
 
 import numpy as np
 
 from ._jit import kernel, part
 from .im2col import col2im_numpy, im2col_numpy
+from .vectors import (
+    VECTOR,
+    add_dots_3x3,
+    add_dots_5x5,
+    add_taps_3x3,
+    add_taps_5x5,
+    add_turned_3x3,
+    add_turned_5x5,
+    copy_rows,
+)  # fmt: skip
 
-__all__ = ["conv", "conv_back"]
+__all__ = ["LANES", "conv", "conv_back", "room_for_line"]
 
-
-@part
-def add_taps(x, w, y, n, lanes):  # type: ignore[no-untyped-def]
-    """y[p] += sum_j w[j] x[p + j lanes] for p < n."""
-    if len(w) == 5:
-        w0, w1, w2, w3, w4 = w[0], w[1], w[2], w[3], w[4]
-        x1, x2, x3, x4 = x[lanes:], x[2 * lanes :], x[3 * lanes :], x[4 * lanes :]
-        for p in range(n):
-            y[p] += w0 * x[p] + w1 * x1[p] + w2 * x2[p] + w3 * x3[p] + w4 * x4[p]
-    else:
-        for j in range(len(w)):
-            wj, xj = w[j], x[j * lanes :]
-            for p in range(n):
-                y[p] += wj * xj[p]
+# Patterns side by side, where there are several: every cell is then one vector, and begins at a cache line.
+LANES = VECTOR
 
 
-@part
-def add_dots(x, v, g, n, lanes):  # type: ignore[no-untyped-def]
-    """g[j] += sum_p v[p] x[p + j lanes] for p < n."""
-    zero = v.dtype.type(0)
-    if len(g) == 5:
-        x1, x2, x3, x4 = x[lanes:], x[2 * lanes :], x[3 * lanes :], x[4 * lanes :]
-        g0 = g1 = g2 = g3 = g4 = zero
-        for p in range(n):
-            vp = v[p]
-            g0 += vp * x[p]
-            g1 += vp * x1[p]
-            g2 += vp * x2[p]
-            g3 += vp * x3[p]
-            g4 += vp * x4[p]
-        g[0] += g0
-        g[1] += g1
-        g[2] += g2
-        g[3] += g3
-        g[4] += g4
-    else:
-        for j in range(len(g)):
-            xj, total = x[j * lanes :], zero
-            for p in range(n):
-                total += v[p] * xj[p]
-            g[j] += total
+def room_for_line(height: int, width: int, kh: int, kw: int, lanes: int) -> int:
+    """Return how many numbers `conv` and `conv_back` need to work in: a plane within margins."""
+    return (height + kh - 1) * (width + kw - 1) * lanes + VECTOR
 
 
 @part
-def conv_one(x, w, starts, channels, bias, line, y, lanes):  # type: ignore[no-untyped-def]
-    """Patterns side by side: x (C, H, W*lanes) to y (O, Ho, Wo*lanes); `line` (H*W*lanes,) is room for a plane."""
-    c_count, height, width = x.shape
-    o_count, ho, wo = y.shape
-    kh = w.shape[1]
-    if lanes > 1:  # rows are long enough, and stay in the nearest cache
+def _add_taps(  # type: ignore[no-untyped-def]
+    x, x_at, w, w_at, size, turned, y, y_at, rows, n, x_row, y_row, width, step
+):
+    """y[r, p] += sum_ij w[i, j] x[r, p + i width + j step] for p < n and every row; see `vectors`."""
+    done, (kh, kw) = 0, size
+    if kh == kw and (kh == 5 or kh == 3):
+        done = n & -VECTOR
+        if kh == 5:
+            if turned:
+                add_turned_5x5(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
+            else:
+                add_taps_5x5(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
+        elif turned:
+            add_turned_3x3(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
+        else:
+            add_taps_3x3(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
+    if done < n:
+        for r in range(rows):
+            out = y[y_at + r * y_row + done :]
+            for k in range(kh * kw):
+                source = x[x_at + r * x_row + done + k // kw * width + k % kw * step :]
+                wk = w[w_at + kh * kw - 1 - k] if turned else w[w_at + k]
+                for p in range(n - done):
+                    out[p] += wk * source[p]
+
+
+@part
+def _add_dots(x, x_at, g, g_at, size, v, v_at, rows, n, x_row, v_row, width, step):  # type: ignore[no-untyped-def]
+    """g[i, j] += sum_rp v[r, p] x[r, p + i width + j step] for p < n and every row; see `vectors`."""
+    done, (kh, kw) = 0, size
+    if kh == 5 and kw == 5:
+        done = n & -VECTOR
+        add_dots_5x5(x, x_at, g, g_at, v, v_at, rows, done, x_row, v_row, width, step)
+    elif kh == 3 and kw == 3:
+        done = n & -VECTOR
+        add_dots_3x3(x, x_at, g, g_at, v, v_at, rows, done, x_row, v_row, width, step)
+    if done < n:
+        for r in range(rows):
+            above = v[v_at + r * v_row + done :]
+            for k in range(kh * kw):
+                source = x[x_at + r * x_row + done + k // kw * width + k % kw * step :]
+                total = g[g_at + k]
+                for p in range(n - done):
+                    total += above[p] * source[p]
+                g[g_at + k] = total
+
+
+@part
+def _whole(n, most):  # type: ignore[no-untyped-def]
+    """n rounded up to whole vectors, if there is memory for these: what is computed beyond n is not used."""
+    return min((n + VECTOR - 1) & -VECTOR, most)
+
+
+@part
+def conv_one(  # type: ignore[no-untyped-def]
+    x, x_at, maps, w, w_at, size, starts, channels, bias, bias_at, y, y_at, out, line, lanes
+):
+    """Patterns side by side: `maps` (C, H, W) in x, from x_at, to maps `out` (O, Ho, Wo) in y, from y_at.
+
+    All arrays are flat; w holds kernels of `size` (kh, kw), and `line` is room to work in.
+    """
+    (_, height, width), (o_count, ho, wo), (kh, kw) = maps, out, size
+    plane, taps = height * width * lanes, kh * kw
+    if lanes > 1:
         for o in range(o_count):
-            for r in range(ho):
-                out = y[o, r]
-                out[:] = bias[o]
-                for m in range(starts[o], starts[o + 1]):
-                    for i in range(kh):
-                        add_taps(x[channels[m], r + i], w[m, i], out, wo, lanes)
+            first = y_at + o * ho * wo * lanes
+            y[first : first + ho * wo * lanes] = bias[bias_at + o]
+            for m in range(starts[o], starts[o + 1]):
+                _add_taps(
+                    x, x_at + channels[m] * plane, w, w_at + m * taps, size, False,
+                    y, first, ho, wo * lanes, width * lanes, wo * lanes, width * lanes, lanes,
+                )  # fmt: skip
         return
-    planes = x.reshape(c_count, height * width)
-    n = (ho - 1) * width + wo
+    n, reach = (ho - 1) * width + wo, (kh - 1) * width + kw - 1
     for o in range(o_count):
-        b = bias[o]
-        for p in range(n):
-            line[p] = b
+        line[: n + VECTOR] = bias[bias_at + o]
         for m in range(starts[o], starts[o + 1]):
-            plane = planes[channels[m]]
-            for i in range(kh):
-                add_taps(plane[i * width :], w[m, i], line, n, lanes)
-        for r in range(ho):
-            row, out = line[r * width :], y[o, r]
-            for s in range(wo):
-                out[s] = row[s]
+            first = x_at + channels[m] * plane
+            length = _whole(n, len(x) - first - reach)
+            _add_taps(x, first, w, w_at + m * taps, size, False, line, 0, 1, length, 0, 0, width, 1)
+        # Whole vectors, row after row: what is too much is overwritten by the next row, or by a later layer.
+        first, whole = y_at + o * ho * wo, _whole(wo, wo + VECTOR)
+        rows = max(0, min(ho, (len(y) - first - whole) // wo + 1))
+        copy_rows(line, 0, line, 0, y, first, rows, whole, width, wo, 0, 0)
+        for p in range(rows * wo, ho * wo):
+            y[first + p] = line[p // wo * width + p % wo]
 
 
 @part
 def conv_back_one(  # type: ignore[no-untyped-def]
-    x, v, w, starts, channels, line, reverse, g_w, g_b, vx, to_input, lanes
+    x, x_at, maps, w, w_at, size, starts, channels, v, v_at, out, g, g_at, g_bias, g_bias_at, vx, to_input, line, lanes
 ):
-    """Add the patterns' part to g_w and g_b; write vx (C, H, W*lanes) if `to_input`.
-
-    `line` ((H*W + 2 kw)*lanes,) holds v with the columns that are not read at 0, and kw - 1 zeros at either end.
-    """
-    c_count, height, width = x.shape
-    o_count, ho, wo = v.shape
-    kh, kw = w.shape[1], w.shape[2]
-    planes = x.reshape(c_count, height * width)
-    n, margin = (ho - 1) * width + wo, (kw - 1) * lanes
-    v_line = line[margin:]
+    """Add the patterns' part to the kernels' and biases' derivatives in g; write vx, placed as x, if `to_input`."""
+    (c_count, height, width), (o_count, ho, wo), (kh, kw) = maps, out, size
+    plane, taps, top, left = height * width * lanes, kh * kw, kh - 1, (kw - 1) * lanes
+    # A plane of v within zeros: `stride` from row to row, so far apart that a kernel that reaches over the edge of x
+    # finds nothing. For one pattern, whose vectors run along the whole plane, one margin serves both sides.
+    stride = width + kw - 1 if lanes > 1 else width
+    zero = v.dtype.type(0)
+    line[: (height + top) * (width + kw - 1) * lanes + VECTOR] = zero
     if to_input:
-        vx[...] = 0
-    if lanes > 1:  # row by row, as in conv_one
-        line[: wo + 2 * margin] = 0
-        for o in range(o_count):
-            for r in range(ho):
-                source, total = v[o, r], v.dtype.type(0)
-                for s in range(wo):
-                    v_line[s] = source[s]
-                    total += source[s]
-                g_b[o] += total
-                for m in range(starts[o], starts[o + 1]):
-                    c = channels[m]
-                    for i in range(kh):
-                        add_dots(x[c, r + i], source, g_w[m, i], wo, lanes)
-                        if to_input:
-                            for j in range(kw):
-                                reverse[j] = w[m, i, kw - 1 - j]
-                            add_taps(line, reverse, vx[c, r + i], wo + margin, lanes)
-        return
-    below = vx.reshape(c_count, height * width)
-    line[: n + 2 * margin] = 0
+        vx[x_at : x_at + c_count * plane] = zero
     for o in range(o_count):
-        total = v.dtype.type(0)
+        total = zero
         for r in range(ho):
-            row, source = v_line[r * width :], v[o, r]
-            for s in range(wo):
-                row[s] = source[s]
-                total += source[s]
-        g_b[o] += total
+            row, above = line[(top + r) * stride * lanes + left :], v[v_at + (o * ho + r) * wo * lanes :]
+            for s in range(wo * lanes):
+                row[s] = above[s]
+            for s in range(wo * lanes):
+                total += above[s]
+        g_bias[g_bias_at + o] += total
         for m in range(starts[o], starts[o + 1]):
-            c = channels[m]
-            plane, plane_below = planes[c], below[c]
-            for i in range(kh):
-                add_dots(plane[i * width :], v_line, g_w[m, i], n, lanes)
-            if to_input:
-                for i in range(kh):
-                    for j in range(kw):
-                        reverse[j] = w[m, i, kw - 1 - j]
-                    add_taps(line, reverse, plane_below[i * width :], n + margin, lanes)
+            first = x_at + channels[m] * plane
+            if lanes > 1:
+                _add_dots(
+                    x, first, g, g_at + m * taps, size, v, v_at + o * ho * wo * lanes,
+                    ho, wo * lanes, width * lanes, wo * lanes, width * lanes, lanes,
+                )  # fmt: skip
+            else:
+                length = _whole((ho - 1) * width + wo, len(x) - first - top * width - left)
+                _add_dots(x, first, g, g_at + m * taps, size, line, top * width + left, 1, length, 0, 0, width, 1)
+            if not to_input:
+                continue
+            if lanes > 1:
+                _add_taps(
+                    line, 0, w, w_at + m * taps, size, True, vx, first,
+                    height, width * lanes, stride * lanes, width * lanes, stride * lanes, lanes,
+                )  # fmt: skip
+            else:
+                length = _whole(plane, len(vx) - first)
+                _add_taps(line, 0, w, w_at + m * taps, size, True, vx, first, 1, length, 0, 0, width, 1)
 
 
 def _conv_numpy(
@@ -169,13 +192,17 @@ def conv(
     starts : int64 ndarray (O+1,)
     channels : int64 ndarray (M,)
     bias : ndarray (O,)
-    line : ndarray (H*W + 2*kw,)
+    line : ndarray (room_for_line(H, W, kh, kw, 1),)
         Room to work in.
     y : ndarray (N, O, H-kh+1, W-kw+1)
         Overwritten.
     """
+    flat = x.reshape(x.size)
     for n in range(len(x)):
-        conv_one(x[n], w, starts, channels, bias, line, y[n], 1)
+        conv_one(
+            flat, n * flat.size // len(x), x.shape[1:], w.reshape(w.size), 0, w.shape[1:], starts, channels, bias, 0,
+            y.reshape(y.size), n * y.size // len(y), y.shape[1:], line, 1,
+        )  # fmt: skip
 
 
 def _conv_back_numpy(
@@ -209,14 +236,17 @@ def conv_back(
     g_w : ndarray (M, kh, kw), overwritten
     g_b : ndarray (O,), overwritten
     vx : ndarray (N, C, H, W)
-        Overwritten if `to_input`; else (1, C, H, W) will do.
+        Overwritten if `to_input`; else any array will do.
     to_input : bool
     """
+    flat, kernels, g = x.reshape(x.size), w.reshape(w.size), g_w.reshape(g_w.size)
     g_w[...] = 0
     g_b[...] = 0
-    reverse = np.empty(w.shape[2], w.dtype)
     for n in range(len(x)):
-        conv_back_one(x[n], v[n], w, starts, channels, line, reverse, g_w, g_b, vx[n if to_input else 0], to_input, 1)
+        conv_back_one(
+            flat, n * x.size // len(x), x.shape[1:], kernels, 0, w.shape[1:], starts, channels,
+            v.reshape(v.size), n * v.size // len(v), v.shape[1:], g, 0, g_b, 0, vx.reshape(vx.size), to_input, line, 1,
+        )  # fmt: skip
 
 
 def _dense(w: np.ndarray, starts: np.ndarray, channels: np.ndarray, c_count: int) -> np.ndarray:

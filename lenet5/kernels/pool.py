@@ -13,6 +13,27 @@ def _windows(x: np.ndarray, size: int, stride: int) -> np.ndarray:
 
 
 @part
+def pad_one(x, top, left, y, lanes):  # type: ignore[no-untyped-def]
+    """Put x (C, H, W*lanes) into the zeros of y (C, Ho, Wo*lanes), `top` rows down and `left` columns in."""
+    y[...] = 0
+    for c in range(len(x)):
+        for r in range(x.shape[1]):
+            row, source = y[c, top + r, left * lanes :], x[c, r]
+            for s in range(len(source)):
+                row[s] = source[s]
+
+
+@part
+def crop_one(y, top, left, x, lanes):  # type: ignore[no-untyped-def]
+    """Take x (C, H, W*lanes) out of y (C, Ho, Wo*lanes): the transpose of `pad_one`."""
+    for c in range(len(x)):
+        for r in range(x.shape[1]):
+            row, source = x[c, r], y[c, top + r, left * lanes :]
+            for s in range(len(row)):
+                row[s] = source[s]
+
+
+@part
 def window_sum_one(x, size, stride, y, lanes):  # type: ignore[no-untyped-def]
     """Patterns side by side: x (C, H, W*lanes) to y (C, Ho, Wo*lanes)."""
     channels, ho, wide = y.shape
@@ -152,7 +173,7 @@ def max_unpool_one(y, size, stride, chosen, x, lanes):  # type: ignore[no-untype
     for c in range(channels):
         for r in range(ho):
             for s in range(wide):
-                q = chosen[c, r, s]
+                q = int(chosen[c, r, s])
                 first = s // lanes * stride * lanes + s % lanes
                 x[c, r * stride + q // size, first + q % size * lanes] += y[c, r, s]
 

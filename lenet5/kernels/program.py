@@ -10,45 +10,54 @@ numbers in a row, and the vectors of the processor run along patterns.
 
 import numpy as np
 
-from ._jit import jit, part
+from ._jit import jit, part, woven
 from .dense import dense_back_one, dense_one, dense_step_one, rbf_back_one, rbf_bbprop_one, rbf_one
-from .direct import conv_back_one, conv_one
-from .pool import max_pool_one, max_unpool_one, window_spread_one, window_sum_one
+from .direct import LANES, conv_back_one, conv_one
+from .pool import crop_one, max_pool_one, max_unpool_one, pad_one, window_spread_one, window_sum_one
 from .squash import relu, relu_back, sigmoid, sigmoid_back, tanh, tanh_back
+from .vectors import VECTOR
 
-__all__ = ["COLUMNS", "CROSS_ENTROPY", "CURVATURE", "EQ_8", "EQ_9", "GRADIENT", "KINDS", "STEP", "forward", "learn"]
+__all__ = [
+    "COLUMNS", "CROSS_ENTROPY", "CURVATURE", "EQ_8", "EQ_9", "GRADIENT", "KINDS", "LANES", "STEP", "VECTOR",
+    "forward", "learn",
+]  # fmt: skip
 
 # Kinds of layers, and the columns of the table.
 KINDS = (
-    CONV, DENSE, SUBSAMPLE, AVERAGE, MAXIMUM, TANH, SIGMOID, RELU, RBF,
-) = range(9)  # fmt: skip
+    CONV, PAD, DENSE, SUBSAMPLE, AVERAGE, MAXIMUM, TANH, SIGMOID, RELU, RBF,
+) = range(10)  # fmt: skip
 COLUMNS = (
-    KIND, X, X_SIZE, Y, Y_SIZE, C, H, W, OUT, HO, WO, P, P_SIZE, KERNEL_H, KERNEL_W, STRIDE, LINKS, EXTRA,
-) = range(18)  # fmt: skip
-# X, Y: where the layer's input and output begin in the vector of states; P: its parameters, weights before
-# biases; LINKS: connections of CONV (starts, then channels); EXTRA: sums of SUBSAMPLE among the states, choices
-# of MAXIMUM, codes of RBF. KERNEL_W is also the size of a window.
+    KIND, X, X_SIZE, Y, Y_SIZE, C, H, W, OUT, HO, WO, P, P_SIZE, KERNEL_H, KERNEL_W, STRIDE, LINKS, EXTRA, NUMBERS,
+    TO_INPUT,
+) = range(20)  # fmt: skip
+# X, Y: where the layer's input and output begin in a vector of states; P: its parameters, weights before
+# biases; LINKS: connections of CONV (starts, then channels); EXTRA: sums of SUBSAMPLE and choices of MAXIMUM
+# among the states; NUMBERS: codes of RBF, factors of others. KERNEL_H and KERNEL_W are also the size of
+# a window, and what PAD puts above and left; TO_INPUT: whether there are parameters below.
+
+# Vectors of a workspace, for every pattern: the states, their squares, the derivatives, and room for a layer.
+ROOMS = STATES, SQUARES, DERIVATIVES, LINE, TOP, OUTPUT = range(6)
 
 EQ_8, EQ_9, CROSS_ENTROPY = range(3)
 GRADIENT, CURVATURE, STEP = range(3)
 
 
-@part
+@woven
 def _stretch(vector, start, size, lanes):  # type: ignore[no-untyped-def]
     return vector[start * lanes : (start + size) * lanes]
 
 
-@part
+@woven
 def _maps(vector, start, c, h, w, lanes):  # type: ignore[no-untyped-def]
     return vector[start * lanes : (start + c * h * w) * lanes].reshape(c, h, w * lanes)
 
 
-@part
+@woven
 def _matrix(vector, start, rows, columns):  # type: ignore[no-untyped-def]
     return vector[start : start + rows * columns].reshape(rows, columns)
 
 
-@part
+@woven
 def _links(op, links):  # type: ignore[no-untyped-def]
     """Return starts (O+1,) and channels (M,) of a convolution."""
     first = op[LINKS]
@@ -56,15 +65,16 @@ def _links(op, links):  # type: ignore[no-untyped-def]
     return starts, links[first + op[OUT] + 1 : first + op[OUT] + 1 + starts[op[OUT]]]
 
 
-@part
-def _forward_one(table, numbers, links, codes, theta, states, choices, line, lanes):  # type: ignore[no-untyped-def]
+@woven
+def _forward_one(table, links, numbers, theta, states, line, lanes):  # type: ignore[no-untyped-def]
     """Run every layer on the patterns that lie at the front of `states`; most activations work in place."""
     for k in range(len(table)):
         op, kind = table[k], table[k, KIND]
         x, y = _stretch(states, op[X], op[X_SIZE], lanes), _stretch(states, op[Y], op[Y_SIZE], lanes)
-        a, b = numbers[k, 0], numbers[k, 1]
+        a, b = numbers[op[NUMBERS]], numbers[op[NUMBERS] + 1]
         if TANH <= kind <= RELU and op[X] != op[Y]:
-            y[:] = x
+            for p in range(len(x)):
+                y[p] = x[p]
         if kind == TANH:
             tanh(y, a, b)
         elif kind == SIGMOID:
@@ -75,16 +85,22 @@ def _forward_one(table, numbers, links, codes, theta, states, choices, line, lan
             w = _matrix(theta, op[P], op[Y_SIZE], op[X_SIZE])
             dense_one(x, w, theta[op[P] + w.size : op[P] + op[P_SIZE]], y, line, lanes)
         elif kind == RBF:
-            rbf_one(x, _matrix(codes, op[EXTRA], op[Y_SIZE], op[X_SIZE]), y, lanes)
+            rbf_one(x, _matrix(numbers, op[NUMBERS], op[Y_SIZE], op[X_SIZE]), y, lanes)
         else:
-            xs = _maps(states, op[X], op[C], op[H], op[W], lanes)
-            ys = _maps(states, op[Y], op[OUT], op[HO], op[WO], lanes)
             if kind == CONV:
                 starts, channels = _links(op, links)
-                w = _maps(theta, op[P], len(channels), op[KERNEL_H], op[KERNEL_W], 1)
-                conv_one(xs, w, starts, channels, theta[op[P] + w.size : op[P] + op[P_SIZE]], line, ys, lanes)
+                bias_at = op[P] + len(channels) * op[KERNEL_H] * op[KERNEL_W]
+                conv_one(
+                    states, op[X] * lanes, (op[C], op[H], op[W]), theta, op[P], (op[KERNEL_H], op[KERNEL_W]), starts,
+                    channels, theta, bias_at, states, op[Y] * lanes, (op[OUT], op[HO], op[WO]), line, lanes,
+                )  # fmt: skip
+                continue
+            xs = _maps(states, op[X], op[C], op[H], op[W], lanes)
+            ys = _maps(states, op[Y], op[OUT], op[HO], op[WO], lanes)
+            if kind == PAD:
+                pad_one(xs, op[KERNEL_H], op[KERNEL_W], ys, lanes)
             elif kind == MAXIMUM:
-                picks = _maps(choices, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
+                picks = _maps(states, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
                 max_pool_one(xs, op[KERNEL_W], op[STRIDE], ys, picks, lanes)
             else:
                 sums = ys if kind == AVERAGE else _maps(states, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
@@ -93,16 +109,15 @@ def _forward_one(table, numbers, links, codes, theta, states, choices, line, lan
                     factor, bias = a, b
                     if kind == SUBSAMPLE:
                         factor, bias = theta[op[P] + c], theta[op[P] + op[OUT] + c]
-                    source, out = sums[c].ravel(), ys[c].ravel()
+                    source, out = sums[c].reshape(sums[c].size), ys[c].reshape(ys[c].size)
                     for p in range(len(out)):
                         out[p] = factor * source[p] + bias
 
 
-@part
+@woven
 def _sweep_one(  # type: ignore[no-untyped-def]
-    table, numbers, links, codes, power, theta, states, squares, choices, derivatives, top, line, grad, rates, step,
-    lanes,
-):  # fmt: skip
+    table, links, numbers, power, theta, states, squares, derivatives, top, line, grad, rates, step, lanes
+):
     """Push the derivatives at the last layer's output down to every parameter.
 
     With `power` 1 these are gradients; with 2 curvatures, and `theta` and `squares` hold squares of the
@@ -114,8 +129,8 @@ def _sweep_one(  # type: ignore[no-untyped-def]
         v = _stretch(derivatives, op[Y], op[Y_SIZE], lanes)
         vx = _stretch(derivatives, op[X], op[X_SIZE], lanes)
         x, y = _stretch(squares, op[X], op[X_SIZE], lanes), _stretch(states, op[Y], op[Y_SIZE], lanes)
-        a, b = numbers[k, 0], numbers[k, 1]
-        first, last = op[P], op[P] + op[P_SIZE]
+        a, b = numbers[op[NUMBERS]], numbers[op[NUMBERS] + 1]
+        first, last, to_input = op[P], op[P] + op[P_SIZE], op[TO_INPUT] > 0
         if kind == TANH:
             tanh_back(v, y, a, b, power)
         elif kind == SIGMOID:
@@ -127,37 +142,42 @@ def _sweep_one(  # type: ignore[no-untyped-def]
             middle = first + w.size
             if step:
                 rate_w = _matrix(rates, first, op[Y_SIZE], op[X_SIZE])
-                dense_step_one(x, v, w, theta[middle:last], rate_w, rates[middle:last], vx, k > 0)
+                dense_step_one(x, v, w, theta[middle:last], rate_w, rates[middle:last], vx, to_input)
             else:
                 g_w = _matrix(grad, first, op[Y_SIZE], op[X_SIZE])
-                dense_back_one(x, v, w, g_w, grad[middle:last], vx, k > 0, line, lanes)
+                dense_back_one(x, v, w, g_w, grad[middle:last], vx, to_input, line, lanes)
         elif kind == RBF:
-            own, plain = _matrix(codes, op[EXTRA], op[Y_SIZE], op[X_SIZE]), _stretch(states, op[X], op[X_SIZE], lanes)
+            own = _matrix(numbers, op[NUMBERS], op[Y_SIZE], op[X_SIZE])
+            plain = _stretch(states, op[X], op[X_SIZE], lanes)
             if power == 1:
                 rbf_back_one(plain, own, v, vx, lanes)
             else:
                 rbf_bbprop_one(plain, own, v, top, vx, lanes)
         else:
-            xs = _maps(squares, op[X], op[C], op[H], op[W], lanes)
             vs = _maps(derivatives, op[Y], op[OUT], op[HO], op[WO], lanes)
             below = _maps(derivatives, op[X], op[C], op[H], op[W], lanes)
             if step:
                 grad[first:last] = 0
             if kind == CONV:
                 starts, channels = _links(op, links)
-                w = _maps(theta, first, len(channels), op[KERNEL_H], op[KERNEL_W], 1)
-                g_w = _maps(grad, first, len(channels), op[KERNEL_H], op[KERNEL_W], 1)
-                g_b, reverse = grad[first + w.size : last], line[len(line) - op[KERNEL_W] :]
-                conv_back_one(xs, vs, w, starts, channels, line, reverse, g_w, g_b, below, k > 0, lanes)
+                bias_at = first + len(channels) * op[KERNEL_H] * op[KERNEL_W]
+                conv_back_one(
+                    squares, op[X] * lanes, (op[C], op[H], op[W]), theta, first, (op[KERNEL_H], op[KERNEL_W]), starts,
+                    channels, derivatives, op[Y] * lanes, (op[OUT], op[HO], op[WO]), grad, first, grad, bias_at,
+                    derivatives, to_input, line, lanes,
+                )  # fmt: skip
+            elif kind == PAD:
+                if to_input:
+                    crop_one(vs, op[KERNEL_H], op[KERNEL_W], below, lanes)
             elif kind == MAXIMUM:
-                picks = _maps(choices, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
+                picks = _maps(states, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
                 max_unpool_one(vs, op[KERNEL_W], op[STRIDE], picks, below, lanes)
             else:
                 for c in range(op[OUT]):
-                    factor, flat = a if power == 1 else a * a, vs[c].ravel()
+                    factor, flat = a if power == 1 else a * a, vs[c].reshape(vs[c].size)
                     if kind == SUBSAMPLE:
                         factor = theta[first + c]
-                        sums = _maps(squares, op[EXTRA], op[OUT], op[HO], op[WO], lanes)[c].ravel()
+                        sums = _stretch(squares, op[EXTRA] + c * op[HO] * op[WO], op[HO] * op[WO], lanes)
                         g_factor = g_bias = v.dtype.type(0)
                         for p in range(len(flat)):
                             g_factor += flat[p] * sums[p]
@@ -171,7 +191,8 @@ def _sweep_one(  # type: ignore[no-untyped-def]
                 for p in range(first, last):
                     theta[p] -= rates[p] * grad[p]
         if TANH <= kind <= RELU and op[X] != op[Y]:
-            vx[:] = v
+            for p in range(len(v)):
+                vx[p] = v[p]
 
 
 @part
@@ -224,13 +245,14 @@ def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
 
 
 @jit
-def forward(table, numbers, links, codes, theta, states, choices, line, x, y, lanes):  # type: ignore[no-untyped-def]
-    """y (N, classes) = outputs for x (N, inputs)."""
+def forward(table, links, numbers, theta, room, x, y, lanes):  # type: ignore[no-untyped-def]
+    """y (N, classes) = outputs for x (N, inputs); lanes is 1 or LANES."""
     last = len(table) - 1
+    states = room[STATES]
     out = _stretch(states, table[last, Y], table[last, Y_SIZE], lanes)
     for first in range(0, len(x), lanes):
         _load(x, first, states, lanes)
-        _forward_one(table, numbers, links, codes, theta, states, choices, line, lanes)
+        _forward_one(table, links, numbers, theta, states, room[LINE], lanes)
         for k in range(min(lanes, len(x) - first)):
             for i in range(y.shape[1]):
                 y[first + k, i] = out[i * lanes + k]
@@ -247,9 +269,8 @@ def _loss_curvature(kind, factor, v):  # type: ignore[no-untyped-def]
 
 @jit
 def learn(  # type: ignore[no-untyped-def]
-    mode, table, numbers, links, codes, theta, squared, states, squares, choices, derivatives, line,
-    x, labels, loss, j, factor, grad, rates, total, lanes,
-):  # fmt: skip
+    mode, table, links, numbers, theta, squared, room, x, labels, loss, j, factor, grad, rates, total, lanes
+):
     """Go through patterns x (N, inputs) with their labels; return total plus factor * losses, and the errors.
 
     GRADIENT sets grad to the sum of factor * dE/dtheta. CURVATURE sets it to that of the Gauss-Newton diagonal
@@ -258,9 +279,10 @@ def learn(  # type: ignore[no-untyped-def]
     """
     last = len(table) - 1
     classes = table[last, Y_SIZE]
+    states, squares, derivatives, line = room[STATES], room[SQUARES], room[DERIVATIVES], room[LINE]
     outputs = _stretch(states, table[last, Y], classes, lanes)
     derivative = _stretch(derivatives, table[last, Y], classes, lanes)
-    top, y, v = np.zeros_like(derivative), np.zeros_like(derivative[:classes]), np.zeros_like(derivative[:classes])
+    top, y, v = room[TOP], room[OUTPUT], room[OUTPUT, classes:]
     errors = 0
     power, used, seen = 1, theta, states
     if mode == CURVATURE:
@@ -269,15 +291,15 @@ def learn(  # type: ignore[no-untyped-def]
         grad[:] = 0
     for first in range(0, len(x), lanes):
         _load(x, first, states, lanes)
-        _forward_one(table, numbers, links, codes, theta, states, choices, line, lanes)
+        _forward_one(table, links, numbers, theta, states, line, lanes)
         derivative[:] = 0  # and so it stays for lanes without a pattern, which then add nothing
         top[:] = 0
         for k in range(min(lanes, len(x) - first)):
             label = labels[first + k]
             for i in range(classes):
                 y[i] = outputs[i * lanes + k]
-            total += _loss_one(loss, j, factor, y, label, v)
-            errors += _wrong(y, label, loss)
+            total += _loss_one(loss, j, factor, y[:classes], label, v[:classes])
+            errors += _wrong(y[:classes], label, loss)
             for i in range(classes):
                 top[i * lanes + k] = v[i]
             if mode == CURVATURE:
@@ -288,7 +310,6 @@ def learn(  # type: ignore[no-untyped-def]
             for p in range(len(states)):
                 squares[p] = states[p] * states[p]
         _sweep_one(
-            table, numbers, links, codes, power, used, states, seen, choices, derivatives, top, line, grad, rates,
-            mode == STEP, lanes,
-        )  # fmt: skip
+            table, links, numbers, power, used, states, seen, derivatives, top, line, grad, rates, mode == STEP, lanes
+        )
     return total, errors

@@ -101,7 +101,7 @@ class Conv2D(Layer):
         weight = np.concatenate(drawn).reshape(shape)
         self.weight = Parameter("weight", weight.astype(self.dtype))
         self.bias = Parameter("bias", np.zeros(self.out_channels, self.dtype))
-        _, out = self._geometry(in_shape)
+        _, out = self.geometry(in_shape[1:])
         # One position, as in C5, is a product of matrices.
         self._algorithm: Direct | Im2col = (
             Direct(self.starts, self.channels, self._buffer)
@@ -115,18 +115,18 @@ class Conv2D(Layer):
         """Whether there is neither stride nor padding."""
         return self.stride == (1, 1) and self.padding in ("valid", (0, 0))
 
-    def _geometry(self, in_shape: Shape) -> tuple[Pair, Pair]:
+    def geometry(self, size: Shape) -> tuple[Pair, Pair]:
         """Return the zeros put above and left of x, and the size of y's maps."""
         before, out = [], []
-        for size, k, step, axis in zip(in_shape[1:], self.kernel_size, self.stride, (0, 1), strict=True):
+        for side, k, step, axis in zip(size, self.kernel_size, self.stride, (0, 1), strict=True):
             if self.padding == "same":
-                n = -(-size // step)
-                pad = max(0, (n - 1) * step + k - size) // 2
+                n = -(-side // step)
+                pad = max(0, (n - 1) * step + k - side) // 2
             else:
                 pad = 0 if isinstance(self.padding, str) else self.padding[axis]
-                n = (size + 2 * pad - k) // step + 1
+                n = (side + 2 * pad - k) // step + 1
             if n < 1:
-                raise ShapeError(f"{self}: a map of {in_shape[1:]} is smaller than the kernel {self.kernel_size}.")
+                raise ShapeError(f"{self}: a map of {size} is smaller than the kernel {self.kernel_size}.")
             before.append(pad)
             out.append(n)
         return (before[0], before[1]), (out[0], out[1])
@@ -134,7 +134,7 @@ class Conv2D(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, O, Ho, Wo) for x (N, C, H, W)."""
         self._check(x)
-        before, out = self._geometry(x.shape[1:])
+        before, out = self.geometry(x.shape[2:])
         return self._done(self._algorithm.forward(x, self._kernels(self.weight.value), self.bias.value, before, out))
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:

@@ -1,0 +1,164 @@
+"""The two inner loops of a convolution, written in vectors.
+
+A compiler that is given loops over single numbers finds vectors for these only with much luck: it has to prove
+that arrays do not overlap, and to keep all taps of a kernel in registers. So here the loops are put together
+from LLVM's vector instructions, for a few sizes of kernels. LLVM knows how each processor does them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ._jit import HAVE_NUMBA
+
+if HAVE_NUMBA:
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+__all__ = [
+    "VECTOR", "add_dots_3x3", "add_dots_5x5", "add_taps_3x3", "add_taps_5x5", "add_turned_3x3", "add_turned_5x5",
+    "copy_rows",
+]  # fmt: skip
+
+# Numbers in a vector: one of AVX-512 holds as many float32.
+VECTOR = 16
+
+
+def _taps(kh: int, kw: int, *, turned: bool = False) -> Any:
+    """Make ``add_taps(x, x_at, w, w_at, y, y_at, rows, n, x_row, y_row, width, step)``.
+
+    y[y_at + r y_row + p] += sum_ij w[w_at + i kw + j] x[x_at + r x_row + p + i width + j step]
+    for every row r and p < n, where n is a multiple of VECTOR; `turned` takes the weights from the last to the first.
+    That all this is inside of the arrays is not checked.
+    """
+
+    def write(code: "_Code") -> None:
+        order = range(kh * kw)
+        weights = [code.spread(code.w(k)) for k in (reversed(order) if turned else order)]
+        with code.vectors():
+            total = code.load(code.y())
+            for k, weight in enumerate(weights):
+                total = code.add_product(total, weight, code.load(code.x(k // kw, k % kw)))
+            code.store(total, code.y())
+
+    return _function(write)
+
+
+def _dots(kh: int, kw: int) -> Any:
+    """Make ``add_dots(x, x_at, g, g_at, v, v_at, rows, n, x_row, v_row, width, step)``.
+
+    g[g_at + i kw + j] += sum_rp v[v_at + r v_row + p] x[x_at + r x_row + p + i width + j step], as for taps.
+    """
+
+    def write(code: "_Code") -> None:
+        totals = [code.variable() for _ in range(kh * kw)]
+        with code.vectors():
+            scale = code.load(code.y())
+            for k, total in enumerate(totals):
+                more = code.add_product(code.build.load(total), scale, code.load(code.x(k // kw, k % kw)))
+                code.build.store(more, total)
+        for k, total in enumerate(totals):
+            g = code.w(k)
+            code.build.store(code.build.fadd(code.build.load(g), code.sum(code.build.load(total))), g)
+
+    return _function(write)
+
+
+def _copy() -> Any:
+    """Make a function like those of `_taps` for y[y_at + r y_row + p] = x[x_at + r x_row + p], row after row."""
+
+    def write(code: "_Code") -> None:
+        with code.vectors():
+            code.store(code.load(code.x(0, 0)), code.y())
+
+    return _function(write)
+
+
+def _function(write: Callable[["_Code"], None]) -> Any:
+    """Make a function for use in kernels, with the arguments that `_taps` names, of what `write` puts together."""
+    if not HAVE_NUMBA:
+        return None
+
+    def typed(context, x, x_at, w, w_at, y, y_at, rows, n, x_row, y_row, width, step):  # type: ignore[no-untyped-def]
+        def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+            write(_Code(context, build, signature, values))
+            return context.get_dummy_value()
+
+        return types.void(x, types.int64, w, types.int64, y, types.int64, *[types.int64] * 6), generate
+
+    return intrinsic(typed)
+
+
+class _Code:
+    """What a loop is put together from: pointers into x, w and y, and operations on vectors."""
+
+    def __init__(self, context: Any, build: Any, signature: Any, values: Any) -> None:
+        self.build, number = build, signature.args[0].dtype
+        self.number, self.bits = context.get_value_type(number), number.bitwidth
+        self.vector = ir.VectorType(self.number, VECTOR)
+        self._x, self._w, self._y = (
+            build.gep(context.make_array(signature.args[k])(context, build, values[k]).data, [values[k + 1]])
+            for k in (0, 2, 4)
+        )
+        self._rows, self._n, self._x_row, self._y_row, self._width, self._step = values[6:]
+
+    @contextmanager
+    def vectors(self) -> Iterator[None]:
+        """Go through all rows, vector by vector; `x` and `y` go along."""
+        b, zero, one_vector = self.build, ir.IntType(64)(0), ir.IntType(64)(VECTOR)
+        with cgutils.for_range(b, self._rows) as row, cgutils.for_range_slice(b, zero, self._n, one_vector) as (p, _):
+            self._in_x = b.add(b.mul(row.index, self._x_row), p)
+            self._in_y = b.add(b.mul(row.index, self._y_row), p)
+            yield
+
+    def x(self, i: int, j: int) -> Any:
+        """Point to the present vector of x, i rows and j steps further on."""
+        b, int64 = self.build, ir.IntType(64)
+        offset = b.add(b.mul(self._width, int64(i)), b.mul(self._step, int64(j)))
+        return b.gep(self._x, [b.add(self._in_x, offset)])
+
+    def y(self) -> Any:
+        """Point to the present vector of y."""
+        return self.build.gep(self._y, [self._in_y])
+
+    def w(self, k: int) -> Any:
+        """Point to number k of a kernel."""
+        return self.build.gep(self._w, [ir.IntType(64)(k)])
+
+    def load(self, pointer: Any) -> Any:
+        return self.build.load(self.build.bitcast(pointer, self.vector.as_pointer()), align=self.bits // 8)
+
+    def store(self, vector: Any, pointer: Any) -> None:
+        self.build.store(vector, self.build.bitcast(pointer, self.vector.as_pointer()), align=self.bits // 8)
+
+    def spread(self, pointer: Any) -> Any:
+        """Load one number into all places of a vector."""
+        nothing, first = ir.Constant(self.vector, ir.Undefined), ir.IntType(32)(0)
+        one = self.build.insert_element(nothing, self.build.load(pointer), first)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), [0] * VECTOR)
+        return self.build.shuffle_vector(one, nothing, everywhere)
+
+    def variable(self) -> Any:
+        """Make room for a vector of zeros: a register, once compiled."""
+        room = cgutils.alloca_once(self.build, self.vector)
+        self.build.store(ir.Constant(self.vector, None), room)
+        return room
+
+    def add_product(self, total: Any, a: Any, b: Any) -> Any:
+        """Return total + a b, rounded once where the processor can."""
+        return self.build.fadd(total, self.build.fmul(a, b, flags=("contract",)), flags=("contract",))
+
+    def sum(self, vector: Any) -> Any:
+        """Add the numbers of a vector up, in pairs."""
+        name = f"llvm.vector.reduce.fadd.v{VECTOR}f{self.bits}"
+        kind = ir.FunctionType(self.number, [self.number, self.vector])
+        reduce = cgutils.get_or_insert_function(self.build.module, kind, name)
+        return self.build.call(reduce, [ir.Constant(self.number, 0.0), vector], fastmath=("reassoc",))
+
+
+add_taps_3x3, add_taps_5x5 = _taps(3, 3), _taps(5, 5)
+add_turned_3x3, add_turned_5x5 = _taps(3, 3, turned=True), _taps(5, 5, turned=True)
+add_dots_3x3, add_dots_5x5 = _dots(3, 3), _dots(5, 5)
+copy_rows = _copy()
