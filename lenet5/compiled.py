@@ -74,7 +74,9 @@ class _Table:
         self.line = 1
         self.to_input = False
 
-    def row(self, kind: int, out_shape: Shape, *, in_place: bool = False, numbers: object = (0.0, 0.0)) -> dict:
+    def row(
+        self, kind: int, out_shape: Shape, *, in_place: bool = False, numbers: np.ndarray | tuple = (0.0, 0.0)
+    ) -> dict:
         """Add a row from the present shape to `out_shape`, and return it."""
         size = int(np.prod(out_shape))
         row = dict.fromkeys(program.COLUMNS, 0) | {program.KIND: kind, program.TO_INPUT: int(self.to_input)}
@@ -217,8 +219,9 @@ def _lanes(n: int) -> int:
 
 def _flat(x: np.ndarray) -> np.ndarray:
     """(N, ...) as (N, D), such as one compiled signature takes: contiguous and writable."""
-    x = np.ascontiguousarray(x.reshape(len(x), -1))
-    return x if x.flags.writeable else x.copy()
+    x = x.reshape(len(x), -1)
+    flags = x.flags
+    return x if flags.c_contiguous and flags.writeable else x.copy()
 
 
 def _maps(shape: Shape) -> Shape:

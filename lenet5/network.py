@@ -16,7 +16,7 @@ __all__ = ["Sequential"]
 Prepare = Callable[..., np.ndarray]
 
 # Images per step of `predict`: enough to amortise Python, few enough to stay in the cache.
-_CHUNK = 250
+_CHUNK = 256
 
 
 class Sequential(Layer):
@@ -183,19 +183,22 @@ class Sequential(Layer):
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
         """Return the last layer's outputs (N, classes): penalties for RBF units, else scores."""
-        return self._in_chunks(images, np.copy)
+        return self._in_chunks(images, lambda y: y)
 
     def _in_chunks(self, images: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         images = self._batch(images)
-        if not len(images):
+        n = len(images)
+        if n == 0:
             blank = self.prepared(np.zeros((1, *images.shape[1:]), images.dtype))
             return read(self.forward(blank))[:0]
-        chunks = (self.prepared(images[s : s + _CHUNK]) for s in range(0, len(images), _CHUNK))
+        if n <= _CHUNK:  # no detours for one image
+            return read(self._outputs(self.prepared(images)))
+        chunks = (self.prepared(images[s : s + _CHUNK]) for s in range(0, n, _CHUNK))
         return np.concatenate([read(self._outputs(x)) for x in chunks])
 
     def _outputs(self, x: np.ndarray) -> np.ndarray:
         if self._compiled is None or x.shape[1:] != self.in_shape:
-            return self.forward(x)
+            return self.forward(x).copy()
         return self._compiled.forward(x)
 
     def feature_maps(self, image: np.ndarray) -> dict[str, np.ndarray]:

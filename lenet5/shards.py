@@ -20,6 +20,8 @@ from .network import Sequential
 __all__ = ["SHARD", "Shards", "cores"]
 
 SHARD = 32
+# Shards that a thread takes at a time where only numbers come back.
+RUN = 16
 
 T = TypeVar("T")
 
@@ -91,12 +93,14 @@ class Shards:
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Return the sum of the loss and the number of errors; no derivative is touched."""
-        results = list(self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), len(labels)))
+        results = list(self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), len(labels), RUN))
         return sum(r[0] for r in results), sum(r[1] for r in results)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
         """Return the last layer's outputs (N, classes)."""
-        return np.concatenate(list(self._map(lambda worker, part: worker.outputs(images[part]).copy(), len(images))))
+        return np.concatenate(
+            list(self._map(lambda worker, part: worker.outputs(images[part]).copy(), len(images), RUN))
+        )
 
     def _sum(self, kind: str, images: np.ndarray, labels: np.ndarray, total: np.ndarray) -> tuple[float, int]:
         n, loss_sum, error_sum = len(labels), 0.0, 0
@@ -113,14 +117,23 @@ class Shards:
             error_sum += errors
         return loss_sum, error_sum
 
-    def _map(self, work: Callable[["_Layers", slice], T], n: int) -> Iterator[T]:
-        """Yield work(worker, part) for each shard in order; a result holds until the next round."""
-        parts = iter([slice(start, min(start + SHARD, n)) for start in range(0, n, SHARD)])
-        while chunk := list(islice(parts, len(self._workers))):
+    def _map(self, work: Callable[["_Layers", slice], T], n: int, run: int = 1) -> Iterator[T]:
+        """Yield work(worker, part) for each shard in order.
+
+        A worker takes up to `run` shards at a time, which pays for handing them over; if a result is the worker's
+        own array, which holds until its next shard, `run` must be 1.
+        """
+        parts = [slice(start, min(start + SHARD, n)) for start in range(0, n, SHARD)]
+        run = min(run, -(-len(parts) // len(self._workers)))
+        runs = iter([parts[k : k + run] for k in range(0, len(parts), max(run, 1))])
+        while chunk := list(islice(runs, len(self._workers))):
             if self._pool is None or len(chunk) == 1:
-                yield from (work(self._workers[0], part) for part in chunk)
+                yield from (work(self._workers[0], part) for parts in chunk for part in parts)
             else:
-                yield from self._pool.map(work, self._workers, chunk)
+                for results in self._pool.map(
+                    lambda worker, parts: [work(worker, p) for p in parts], self._workers, chunk
+                ):
+                    yield from results
 
 
 class _Layers:

@@ -103,13 +103,15 @@ def _forward_one(table, links, numbers, theta, states, line, lanes):  # type: ig
                 picks = _maps(states, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
                 max_pool_one(xs, op[KERNEL_W], op[STRIDE], ys, picks, lanes)
             else:
-                sums = ys if kind == AVERAGE else _maps(states, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
+                sums_at, cells = op[Y] if kind == AVERAGE else op[EXTRA], op[HO] * op[WO]
+                sums = _maps(states, sums_at, op[OUT], op[HO], op[WO], lanes)
                 window_sum_one(xs, op[KERNEL_W], op[STRIDE], sums, lanes)
                 for c in range(op[OUT]):
                     factor, bias = a, b
                     if kind == SUBSAMPLE:
                         factor, bias = theta[op[P] + c], theta[op[P] + op[OUT] + c]
-                    source, out = sums[c].reshape(sums[c].size), ys[c].reshape(ys[c].size)
+                    source = _stretch(states, sums_at + c * cells, cells, lanes)
+                    out = _stretch(states, op[Y] + c * cells, cells, lanes)
                     for p in range(len(out)):
                         out[p] = factor * source[p] + bias
 
@@ -173,11 +175,12 @@ def _sweep_one(  # type: ignore[no-untyped-def]
                 picks = _maps(states, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
                 max_unpool_one(vs, op[KERNEL_W], op[STRIDE], picks, below, lanes)
             else:
+                cells = op[HO] * op[WO]
                 for c in range(op[OUT]):
-                    factor, flat = a if power == 1 else a * a, vs[c].reshape(vs[c].size)
+                    factor, flat = a if power == 1 else a * a, _stretch(derivatives, op[Y] + c * cells, cells, lanes)
                     if kind == SUBSAMPLE:
                         factor = theta[first + c]
-                        sums = _stretch(squares, op[EXTRA] + c * op[HO] * op[WO], op[HO] * op[WO], lanes)
+                        sums = _stretch(squares, op[EXTRA] + c * cells, cells, lanes)
                         g_factor = g_bias = v.dtype.type(0)
                         for p in range(len(flat)):
                             g_factor += flat[p] * sums[p]
