@@ -7,19 +7,33 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 import lenet5
-from lenet5.compiled import compiled
+from lenet5.compiled import Compiled, compiled
+from lenet5.kernels import program
 from lenet5.shards import Shards
 
 from .peers import SCALE, J, data
 
+# In the order of program.KINDS.
+KINDS = (
+    "convolution", "padding", "full connection", "sub-sampling", "average", "maximum", "tanh", "sigmoid", "relu", "rbf",
+)  # fmt: skip
+
 
 def profile() -> dict:
     """Return everything that this module measures."""
-    return {"layers_us": layers(), "step_us": step(), "start_s": start(), "scaling_us": scaling()}
+    return {
+        "layers_us": layers(),
+        "compiled_layers_us": compiled_layers(),
+        "step_us": step(),
+        "start_s": start(),
+        "memory_mb": memory(),
+        "scaling": scaling(),
+    }
 
 
 def median_us(call: Callable[[], object], seconds: float = 0.3) -> float:
@@ -49,6 +63,31 @@ def layers() -> dict[str, dict[str, float]]:
     return result
 
 
+def compiled_layers() -> dict[str, dict[str, float]]:
+    """Forward of each row of the compiled table: one pattern at a time, and patterns side by side.
+
+    By difference: the table is cut after each row, so what is left of 0.1 us is noise.
+    """
+    net = lenet5.lenet5()
+    images, _ = data(10 * program.LANES)
+    x = net.prepare(images).reshape(len(images), -1)
+    result: dict[str, dict[str, float]] = {}
+    for title, lanes in (("one by one", 1), (f"{program.LANES} side by side", program.LANES)):
+        whole, before = compiled(net), 0.0
+        assert whole is not None
+        for k in range(1, len(whole.table) + 1):
+            rows, y = whole.table[:k].copy(), np.empty((len(x), 1), x.dtype)
+
+            def run(rows: np.ndarray = rows, y: np.ndarray = y, table: Compiled = whole, lanes: int = lanes) -> None:
+                program.forward(rows, table.links, table.numbers, net.theta, table.room, x, y, lanes)
+
+            now = median_us(run) / len(x)
+            key = f"{k} {KINDS[int(rows[-1, program.KIND])]}"
+            result.setdefault(key, {})[title] = round(now - before, 2)
+            before = now
+    return result
+
+
 def step() -> dict[str, float]:
     """One pattern, single thread: the layers' methods against the compiled network, and what Python adds."""
     images, labels = data(100)
@@ -69,7 +108,7 @@ def step() -> dict[str, float]:
         "compiled, one call per pattern": median_us(lambda: fast.step(images[:1], labels[:1], rates, 0.0)),
         "compiled, 100 patterns a call": median_us(lambda: fast.step(images, labels, rates, 0.0)) / 100,
         "compiled, forward": median_us(lambda: table.forward(x)) / 100,
-        "compiled, gradient": median_us(lambda: table.gradient(x, labels, loss)) / 100,
+        "compiled, gradient": median_us(lambda: table.gradient(x, labels, loss, 100)) / 100,
     }
 
 
@@ -91,11 +130,80 @@ def start() -> dict[str, float]:
         }
 
 
-def scaling() -> dict[str, float]:
-    """Microseconds per sample of a gradient as the batch, and the number of patterns, grow."""
-    net, loss = lenet5.lenet5(), lenet5.MAP(J, scale=SCALE)
-    shards, result = Shards(net, loss), {}
-    for n in (64, 128, 256, 1024):
-        images, labels = data(n)
-        result[f"batch {n}"] = round(median_us(lambda i=images, y=labels: shards.gradient(i, y)) / n, 2)
+def memory() -> dict[str, float]:
+    """Peak memory of processes of their own, in MB: training, and predicting a file of images that is mapped."""
+    result = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        found = os.environ.get("LENET5_DATA")
+        data_set = ("--dataset", "mnist") if found else ("--dataset", "digits")
+        words = ("-m", "lenet5.train", *data_set, "--epochs", "1", "--quiet", "--out", f"{scratch}/run")
+        result[f"training on {data_set[1]}, one pass"] = peak_mb(*words)
+        for n in (100_000, 1_000_000):
+            path = Path(scratch, "images.idx")
+            with open(path, "wb") as file:  # zeros that take no room on the disk
+                file.write(bytes((0, 0, 8, 3)) + b"".join(side.to_bytes(4, "big") for side in (n, 28, 28)))
+                file.truncate(16 + n * 784)
+            script = "import lenet5, sys; lenet5.pretrained().predict(lenet5.datasets.read_idx(sys.argv[1], mmap=True))"
+            result[f"predicting {n:,} mapped images"] = peak_mb("-c", script, str(path))
     return result
+
+
+def peak_mb(*words: str) -> float:
+    """Return the peak memory of a Python process."""
+    code = "import resource, subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], check=True); "
+    code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    return round(float(done.stdout.split()[-1]))
+
+
+def scaling() -> list[dict[str, float | str]]:
+    """Microseconds per sample, one thread, as the batch, the number of patterns and the width of the layers grow.
+
+    `per_arithmetic` is the time for a multiplication and addition, relative to that of the first row of its kind.
+    """
+    rows: list[dict[str, float | str]] = []
+    net, loss = lenet5.lenet5(), lenet5.MAP(J, scale=SCALE)
+    shards = Shards(net, loss)
+    rates = np.full_like(net.theta, 1e-6)
+    for n in (64, 128, 256, 1024, 4096):
+        images, labels = data(n)
+        took = median_us(lambda i=images, y=labels: shards.gradient(i, y)) / n
+        rows.append({"what": "gradient of one batch", "size": n, "us_per_sample": round(took, 2)})
+    for n in (1000, 2000, 4000):
+        images, labels = data(n)
+        took = median_us(lambda i=images, y=labels: shards.step(i, labels=y, rates=rates, total=0.0)) / n
+        rows.append({"what": "patterns, one update each", "size": n, "us_per_sample": round(took, 2)})
+    unit = 0.0
+    for width in (1, 2, 4):
+        wide_net, images, labels = wide(width), *data(64)
+        wide_shards = Shards(wide_net, lenet5.SoftmaxCrossEntropy())
+        took = median_us(lambda s=wide_shards, i=images, y=labels: s.gradient(i, y)) / 64
+        connections = wide_net.connections()
+        unit = unit or took / connections
+        rows.append(
+            {
+                "what": "width, batch 64",
+                "size": width,
+                "us_per_sample": round(took, 2),
+                "connections": connections,
+                "per_arithmetic": round(took / connections / unit, 2),
+            }
+        )
+    return rows
+
+
+def wide(width: int) -> lenet5.Sequential:
+    """Return a LeNet-5 with `width` times the maps and units, all maps connected, and a softmax."""
+    from lenet5.layers import Conv2D, Dense, Flatten, ScaledTanh, Subsampling
+
+    net = lenet5.Sequential(
+        [
+            Conv2D(6 * width, 5, name="C1"), ScaledTanh(), Subsampling(name="S2"), ScaledTanh(),
+            Conv2D(16 * width, 5, name="C3"), ScaledTanh(), Subsampling(name="S4"), ScaledTanh(),
+            Conv2D(120 * width, 5, name="C5"), ScaledTanh(), Flatten(), Dense(84 * width, name="F6"), ScaledTanh(),
+            Dense(10, name="output"),
+        ],
+        prepare=lenet5.datasets.prepare,
+    )  # fmt: skip
+    net.build((1, 32, 32), rng=np.random.default_rng(0))
+    return net

@@ -145,6 +145,8 @@ class Compiled:
 
     Attributes
     ----------
+    table, links, numbers, room : ndarray
+        What `kernels.program` reads, and its room to work in.
     grad : ndarray (parameters,)
         What `gradient` or `curvature` has found.
     """
@@ -155,11 +157,11 @@ class Compiled:
         offsets = {name: part.start for name, part in net.parameters().slices().items()}
         for layer in net:
             table.add(layer, offsets[layer.parameters()[0].name] if layer.parameters() else 0)
-        self._table = np.array([[row[column] for column in program.COLUMNS] for row in table.rows], dtype=np.int64)
-        self._links = np.concatenate([*table.links, np.zeros(1, np.int64)])
-        self._numbers = np.concatenate(table.numbers).astype(net.dtype)
+        self.table = np.array([[row[column] for column in program.COLUMNS] for row in table.rows], dtype=np.int64)
+        self.links = np.concatenate([*table.links, np.zeros(1, np.int64)])
+        self.numbers = np.concatenate(table.numbers).astype(net.dtype)
         size = max(table.states * program.LANES + program.VECTOR, table.line)
-        self._room = _aligned(len(program.ROOMS), size, net.dtype)
+        self.room = _aligned(len(program.ROOMS), size, net.dtype)
         self._classes = int(np.prod(net.out_shape))
         self.grad = np.zeros_like(net.theta)
         self._squared = np.empty_like(net.theta)
@@ -167,22 +169,20 @@ class Compiled:
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the outputs (N, classes) for prepared x (N, *in_shape)."""
         y = np.empty((len(x), self._classes), self._net.dtype)
-        program.forward(
-            self._table, self._links, self._numbers, self._net.theta, self._room, _flat(x), y, _lanes(len(x))
-        )
+        program.forward(self.table, self.links, self.numbers, self._net.theta, self.room, _flat(x), y, _lanes(len(x)))
         return y
 
-    def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Loss) -> tuple[float, int]:
-        """Set `grad` to that of the mean loss of the batch; return the sum of the loss, and the errors."""
-        return self._learn(program.GRADIENT, x, labels, loss)
+    def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int) -> tuple[float, int]:
+        """Set `grad` to these patterns' part of that of the mean loss of n; return the sum of the loss, and the errors."""
+        return self._learn(program.GRADIENT, x, labels, loss, n)
 
-    def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Loss) -> tuple[float, int]:
-        """Set `grad` to the Gauss-Newton diagonal of the mean loss; return as `gradient` does."""
-        return self._learn(program.CURVATURE, x, labels, loss)
+    def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int) -> tuple[float, int]:
+        """Set `grad` to their part of the Gauss-Newton diagonal of that mean; return as `gradient` does."""
+        return self._learn(program.CURVATURE, x, labels, loss, n)
 
     def step(self, x: np.ndarray, labels: np.ndarray, loss: Loss, rates: np.ndarray, total: float) -> tuple[float, int]:
         """Move every parameter by its rate after each pattern; return total plus the losses, and the errors."""
-        return self._learn(program.STEP, x, labels, loss, rates, total)
+        return self._learn(program.STEP, x, labels, loss, 1, rates, total)
 
     def _learn(
         self,
@@ -190,15 +190,16 @@ class Compiled:
         x: np.ndarray,
         labels: np.ndarray,
         loss: Loss,
+        n: int,
         rates: np.ndarray | None = None,
         total: float = 0.0,
     ) -> tuple[float, int]:
-        number, theta, n = self._net.dtype.type, self._net.theta, 1 if mode == program.STEP else len(x)
+        number, theta = self._net.dtype.type, self._net.theta
         squared = np.square(theta, out=self._squared) if mode == program.CURVATURE else theta
         total, errors = program.learn(
-            mode, self._table, self._links, self._numbers, theta, squared, self._room, _flat(x),
+            mode, self.table, self.links, self.numbers, theta, squared, self.room, _flat(x),
             labels.astype(np.int64), _LOSSES[type(loss)], number(getattr(loss, "j", 0.0)), number(loss.scale / n),
-            self.grad, self.grad if rates is None else rates, total, 1 if mode == program.STEP else _lanes(n),
+            self.grad, self.grad if rates is None else rates, total, 1 if mode == program.STEP else _lanes(len(x)),
         )  # fmt: skip
         return total * n, errors
 

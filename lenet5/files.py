@@ -1,13 +1,16 @@
-"""Write a file whole or not at all."""
+"""Write a file whole or not at all; leave a large one on disk."""
 
+import mmap
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-__all__ = ["atomic_write", "fsync_folder"]
+import numpy as np
+
+__all__ = ["atomic_write", "forget", "fsync_folder"]
 
 
 @contextmanager
@@ -62,3 +65,18 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def forget(array: np.ndarray) -> None:
+    """Let go of the memory that holds what was read from a memory-mapped file; it is read again when needed.
+
+    Else all of a large file stays in memory, and counts as the program's. Does nothing to other arrays, nor
+    to maps that keep changes to themselves.
+    """
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and base.mode == "c":
+            return
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

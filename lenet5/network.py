@@ -7,6 +7,7 @@ import numpy as np
 
 from .compiled import Compiled, compiled
 from .errors import ConfigError, ShapeError
+from .files import forget
 from .layers.base import Layer, Shape
 from .parameter import Parameter, ParameterList
 
@@ -17,6 +18,8 @@ Prepare = Callable[..., np.ndarray]
 
 # Images per step of `predict`: enough to amortise Python, few enough to stay in the cache.
 _CHUNK = 256
+# Of images that are mapped from a file, how many may stay in memory.
+_FORGET = 64 * _CHUNK
 
 
 class Sequential(Layer):
@@ -193,8 +196,12 @@ class Sequential(Layer):
             return read(self.forward(blank))[:0]
         if n <= _CHUNK:  # no detours for one image
             return read(self._outputs(self.prepared(images)))
-        chunks = (self.prepared(images[s : s + _CHUNK]) for s in range(0, n, _CHUNK))
-        return np.concatenate([read(self._outputs(x)) for x in chunks])
+        results = []
+        for start in range(0, n, _CHUNK):
+            results.append(read(self._outputs(self.prepared(images[start : start + _CHUNK]))))
+            if start % _FORGET == 0:
+                forget(images)
+        return np.concatenate(results)
 
     def _outputs(self, x: np.ndarray) -> np.ndarray:
         if self._compiled is None or x.shape[1:] != self.in_shape:

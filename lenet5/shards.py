@@ -105,14 +105,15 @@ class Shards:
     def _sum(self, kind: str, images: np.ndarray, labels: np.ndarray, total: np.ndarray) -> tuple[float, int]:
         n, loss_sum, error_sum = len(labels), 0.0, 0
 
-        def differentiate(worker: "_Layers", part: slice) -> tuple[float, int, np.ndarray, float]:
-            count = len(labels[part])
-            return *worker.derivatives(kind, images[part], labels[part]), count / n
+        def differentiate(worker: "_Layers", part: slice) -> tuple[float, int, np.ndarray]:
+            return worker.derivatives(kind, images[part], labels[part], n)
 
         # In the order of the shards; the first is copied, so that one shard keeps its very bits.
-        for k, (loss, errors, flat, weight) in enumerate(self._map(differentiate, n)):
-            flat *= weight
-            total[...] = flat if k == 0 else total + flat
+        for k, (loss, errors, flat) in enumerate(self._map(differentiate, n)):
+            if k == 0:
+                total[...] = flat
+            else:
+                total += flat
             loss_sum += loss
             error_sum += errors
         return loss_sum, error_sum
@@ -144,13 +145,16 @@ class _Layers:
         for own, shared in zip(self.net.parameters(), net.parameters(), strict=True):
             own.bind(value=shared.value)
 
-    def derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray) -> tuple[float, int, np.ndarray]:
+    def derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray, n: int) -> tuple[float, int, np.ndarray]:
+        """Return the sum of the loss, the errors, and this shard's part of the mean over n patterns."""
         loss, errors = self.evaluate(images, labels)
         self.net.backward(self.loss.backward(), to_input=False)
-        if kind == "gradient":
-            return loss, errors, self.net.parameters().grad
-        self.net.bbprop(self.loss.bbprop(), to_input=False)
-        return loss, errors, self.net.parameters().hess
+        flat = self.net.parameters().grad
+        if kind == "curvature":
+            self.net.bbprop(self.loss.bbprop(), to_input=False)
+            flat = self.net.parameters().hess
+        flat *= len(labels) / n
+        return loss, errors, flat
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         y = self.outputs(images)
@@ -170,9 +174,9 @@ class _Compiled(_Layers):
         assert found is not None
         self._compiled, self._room = found, np.empty((0, *net.in_shape), net.dtype)
 
-    def derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray) -> tuple[float, int, np.ndarray]:
+    def derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray, n: int) -> tuple[float, int, np.ndarray]:
         differentiate = self._compiled.gradient if kind == "gradient" else self._compiled.curvature
-        return *differentiate(self._prepared(images), labels, self.loss), self._compiled.grad
+        return *differentiate(self._prepared(images), labels, self.loss, n), self._compiled.grad
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
         return self._compiled.forward(self._prepared(images))

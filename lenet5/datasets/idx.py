@@ -30,7 +30,7 @@ NUMPY_MAX_DIMENSIONS = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else
 Source = str | os.PathLike[str] | IO[bytes]
 
 
-def read_idx(source: Source, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
+def read_idx(source: Source, *, max_bytes: int = MAX_BYTES, mmap: bool = False) -> NDArray[Any]:
     """Read an IDX file.
 
     Parameters
@@ -39,11 +39,15 @@ def read_idx(source: Source, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
         Raw or gzipped; which of the two is seen from its first bytes, not from its name.
     max_bytes : int
         Largest array accepted. No more than the file declares is ever unzipped.
+    mmap : bool
+        Leave the elements in the file, which must be a path and not gzipped: for files larger than memory,
+        with ``net.predict``, which takes any number of images at a bounded use of memory. `max_bytes` does not count.
 
     Returns
     -------
     ndarray
-        Of type uint8, int8, int16, int32, float32 or float64, native byte order, C-contiguous, writable.
+        Of type uint8, int8, int16, int32, float32 or float64, native byte order, C-contiguous, writable;
+        with `mmap` a read-only `numpy.memmap`, big-endian as the file is.
 
     Raises
     ------
@@ -51,7 +55,26 @@ def read_idx(source: Source, *, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
         The file is missing or unreadable, or is not one well-formed IDX array; the message names the file,
         the field, what was expected and what was found.
     """
-    return read_idx_content(source, max_bytes=max_bytes)[0]
+    return _mapped(source) if mmap else read_idx_content(source, max_bytes=max_bytes)[0]
+
+
+def _mapped(source: Source) -> NDArray[Any]:
+    if not isinstance(source, str | os.PathLike):
+        raise ConfigError(f"read_idx: only a file with a path can be mapped; found {type(source).__name__}")
+    name = os.fspath(source)
+    try:
+        with open(source, "rb") as file:
+            if file.read(2) == GZIP_MAGIC:
+                raise DataError(f"{name}: gzipped, so it cannot be mapped; unzip it, or read it without mmap")
+            file.seek(0)
+            content, shape, dtype = _header(file, name)
+            size = os.fstat(file.fileno()).st_size - len(content)
+            _expect_size(size, shape, dtype, name)
+            if size == 0:
+                return np.empty(shape, dtype)
+            return np.memmap(file, dtype, "r", len(content), shape)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}: cannot be mapped: {getattr(error, 'strerror', None) or error}") from error
 
 
 def read_idx_content(source: Source, *, max_bytes: int = MAX_BYTES) -> tuple[NDArray[Any], bytearray]:
@@ -138,6 +161,20 @@ def _read(file: IO[bytes], name: str, max_bytes: int) -> tuple[NDArray[Any], byt
     if magic == GZIP_MAGIC:
         stream = gzip.GzipFile(fileobj=stream, mode="rb")
 
+    content, shape, dtype = _header(stream, name)
+    start, size = len(content), math.prod(shape) * dtype.itemsize
+    _expect(size <= max_bytes, name, f"size of dimensions {shape}", f"at most {max_bytes} bytes", size)
+    content += _take(stream, size + 1)  # one more than declared: finds what trails, and gzip's own checksum
+    _expect_size(len(content) - start, shape, dtype, name)
+    try:
+        array: NDArray[Any] = np.ndarray(shape, dtype, buffer=content, offset=start)
+    except ValueError as error:  # a zero beside dimensions whose product NumPy cannot address
+        raise DataError(f"{name}: dimensions: expected what NumPy can address, found {shape}") from error
+    return array.astype(dtype.newbyteorder("="), copy=False), content
+
+
+def _header(stream: Any, name: str) -> tuple[bytearray, tuple[int, ...], np.dtype]:
+    """Read up to the elements; return these bytes, the shape and the type."""
     content = _take(stream, 4)
     _expect(len(content) > 0, name, "length", "an IDX header", "an empty file")
     _expect(content[:2] == bytes(len(content[:2])), name, "magic number", "00 00", content[:2].hex(" "))
@@ -151,19 +188,13 @@ def _read(file: IO[bytes], name: str, max_bytes: int) -> tuple[NDArray[Any], byt
     start = 4 + 4 * ndim
     _expect(len(content) == start, name, "header", f"{start} bytes for {ndim} dimensions", len(content))
 
-    shape = struct.unpack_from(f">{ndim}I", content, 4)
-    dtype = np.dtype(">" + TYPES[code])
+    return content, struct.unpack_from(f">{ndim}I", content, 4), np.dtype(">" + TYPES[code])
+
+
+def _expect_size(found: int, shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
     size = math.prod(shape) * dtype.itemsize
-    _expect(size <= max_bytes, name, f"size of dimensions {shape}", f"at most {max_bytes} bytes", size)
-    content += _take(stream, size + 1)  # one more than declared: finds what trails, and gzip's own checksum
-    found = len(content) - start
     _expect(found >= size, name, "data", f"{size} bytes for dimensions {shape}", found)
     _expect(found <= size, name, "data", f"{size} bytes for dimensions {shape}", "more bytes after them")
-    try:
-        array: NDArray[Any] = np.ndarray(shape, dtype, buffer=content, offset=start)
-    except ValueError as error:  # a zero beside dimensions whose product NumPy cannot address
-        raise DataError(f"{name}: dimensions: expected what NumPy can address, found {shape}") from error
-    return array.astype(dtype.newbyteorder("="), copy=False), content
 
 
 def _take(file: IO[bytes], size: int) -> bytearray:
