@@ -173,7 +173,7 @@ class Compiled:
         return y
 
     def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int) -> tuple[float, int]:
-        """Set `grad` to these patterns' part of that of the mean loss of n; return the sum of the loss, and the errors."""
+        """Set `grad` to these patterns' part of the mean loss's of n; return the sum of the loss, and the errors."""
         return self._learn(program.GRADIENT, x, labels, loss, n)
 
     def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int) -> tuple[float, int]:

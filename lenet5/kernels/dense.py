@@ -1,8 +1,12 @@
 """Full connection and RBF units, for patterns side by side: `lanes` numbers for every cell."""
 
 from ._jit import part
+from .vectors import VECTOR, add_sums_1, add_sums_8, add_taps_of_all
 
 __all__ = ["dense_back_one", "dense_one", "dense_step_one", "rbf_back_one", "rbf_bbprop_one", "rbf_one"]
+
+# Columns of a matrix at a time: 16 patterns' part takes 16 kB in float32.
+BLOCK = 256
 
 
 @part
@@ -14,19 +18,19 @@ def _turn(x, rows, columns, out):  # type: ignore[no-untyped-def]
 
 
 @part
-def _add_four(scale, step, rows, n, out):  # type: ignore[no-untyped-def]
-    """out[k] += sum of scale[q step] rows[q n + k] for q = 0 to 3, k < n."""
-    s0, s1, s2, s3 = scale[0], scale[step], scale[2 * step], scale[3 * step]
-    r1, r2, r3 = rows[n:], rows[2 * n :], rows[3 * n :]
-    for k in range(n):
-        out[k] += s0 * rows[k] + s1 * r1[k] + s2 * r2[k] + s3 * r3[k]
+def _add_sums(x, n, w, rows, w_row, w_step, y):  # type: ignore[no-untyped-def]
+    """y[q, l] += sum_k w[q w_row + k w_step] x[k, l] for q < rows and k < n, patterns l side by side."""
+    whole = rows & -8
+    for q in range(0, whole, 8):
+        add_sums_8(x, 0, w, q * w_row, y, q * VECTOR, 1, n * VECTOR, 0, 0, w_row, w_step)
+    for q in range(whole, rows):
+        add_sums_1(x, 0, w, q * w_row, y, q * VECTOR, 1, n * VECTOR, 0, 0, w_row, w_step)
 
 
 @part
-def dense_one(x, w, bias, y, line, lanes):  # type: ignore[no-untyped-def]
-    """y[o] = bias[o] + sum_k w[o, k] x[k]. `line` is room for the patterns one by one; lanes is 1 or 4, 8, ..."""
+def dense_one(x, w, bias, y, lanes):  # type: ignore[no-untyped-def]
+    """y[o] = bias[o] + sum_k w[o, k] x[k]; lanes is 1 or VECTOR."""
     n_out, n_in = w.shape
-    zero = x.dtype.type(0)
     if lanes == 1:
         for o in range(n_out):
             row, total = w[o], bias[o]
@@ -34,25 +38,17 @@ def dense_one(x, w, bias, y, line, lanes):  # type: ignore[no-untyped-def]
                 total += row[k] * x[k]
             y[o] = total
         return
-    _turn(x, n_in, lanes, line)
     for o in range(n_out):
-        row = w[o]
-        for first in range(0, lanes, 4):
-            x0, x1 = line[first * n_in :], line[(first + 1) * n_in :]
-            x2, x3 = line[(first + 2) * n_in :], line[(first + 3) * n_in :]
-            t0 = t1 = t2 = t3 = zero
-            for k in range(n_in):
-                t0 += row[k] * x0[k]
-                t1 += row[k] * x1[k]
-                t2 += row[k] * x2[k]
-                t3 += row[k] * x3[k]
-            out = y[o * lanes + first :]
-            out[0], out[1], out[2], out[3] = t0 + bias[o], t1 + bias[o], t2 + bias[o], t3 + bias[o]
+        y[o * lanes : (o + 1) * lanes] = bias[o]
+    _add_sums(x, n_in, w.reshape(w.size), n_out, n_in, 1, y)
 
 
 @part
 def dense_back_one(x, v, w, g_w, g_b, vx, to_input, line, lanes):  # type: ignore[no-untyped-def]
-    """Add the patterns' part to g_w[o, k] = v[o] x[k] and g_b = v; write vx = w^T v if `to_input`."""
+    """Add the patterns' part to g_w[o, k] = v[o] x[k] and g_b = v; write vx = w^T v if `to_input`.
+
+    `line` is room for the patterns one by one.
+    """
     n_out, n_in = w.shape
     if lanes == 1:
         if to_input:
@@ -66,25 +62,26 @@ def dense_back_one(x, v, w, g_w, g_b, vx, to_input, line, lanes):  # type: ignor
             for k in range(n_in):
                 g_row[k] += vo * x[k]
         return
-    _turn(x, n_in, lanes, line)
     for o in range(n_out):
-        above = v[o * lanes :]
-        for first in range(0, lanes, 4):
-            _add_four(above[first:], 1, line[first * n_in :], n_in, g_w[o])
         for k in range(lanes):
-            g_b[o] += above[k]
+            g_b[o] += v[o * lanes + k]
+    # Columns in blocks, so that the patterns' part of one stays in the nearest cache while all rows go over it.
+    _turn(x, n_in, lanes, line)
+    flat = g_w.reshape(g_w.size)
+    for first in range(0, n_in, BLOCK):
+        n = min(BLOCK, n_in - first)
+        whole = n & -VECTOR
+        for o in range(n_out):
+            add_taps_of_all(line, first, v, o * lanes, flat, o * n_in + first, 1, whole, 0, 0, 0, n_in)
+            above = v[o * lanes :]
+            for k in range(first + whole, first + n):
+                total = g_w[o, k]
+                for q in range(lanes):
+                    total += above[q] * x[k * lanes + q]
+                g_w[o, k] = total
     if to_input:
-        line[: lanes * n_in] = 0
-        flat, whole = w.reshape(w.size), n_out - n_out % 4
-        for first in range(0, whole, 4):
-            for k in range(lanes):
-                _add_four(v[first * lanes + k :], lanes, flat[first * n_in :], n_in, line[k * n_in :])
-        for o in range(whole, n_out):
-            for k in range(lanes):
-                out, vo = line[k * n_in :], v[o * lanes + k]
-                for i in range(n_in):
-                    out[i] += vo * w[o, i]
-        _turn(line, lanes, n_in, vx)
+        vx[:] = 0
+        _add_sums(v, n_out, w.reshape(w.size), n_in, 1, n_in, vx)
 
 
 @part

@@ -83,7 +83,7 @@ def _forward_one(table, links, numbers, theta, states, line, lanes):  # type: ig
             relu(y)
         elif kind == DENSE:
             w = _matrix(theta, op[P], op[Y_SIZE], op[X_SIZE])
-            dense_one(x, w, theta[op[P] + w.size : op[P] + op[P_SIZE]], y, line, lanes)
+            dense_one(x, w, theta[op[P] + w.size : op[P] + op[P_SIZE]], y, lanes)
         elif kind == RBF:
             rbf_one(x, _matrix(numbers, op[NUMBERS], op[Y_SIZE], op[X_SIZE]), y, lanes)
         else:

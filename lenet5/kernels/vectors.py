@@ -1,4 +1,4 @@
-"""The two inner loops of a convolution, written in vectors.
+"""The inner loops of convolutions and full connections, written in vectors.
 
 A compiler that is given loops over single numbers finds vectors for these only with much luck: it has to prove
 that arrays do not overlap, and to keep all taps of a kernel in registers. So here the loops are put together
@@ -18,8 +18,8 @@ if HAVE_NUMBA:
     from numba.extending import intrinsic
 
 __all__ = [
-    "VECTOR", "add_dots_3x3", "add_dots_5x5", "add_taps_3x3", "add_taps_5x5", "add_turned_3x3", "add_turned_5x5",
-    "copy_rows",
+    "VECTOR", "add_dots_3x3", "add_dots_5x5", "add_sums_1", "add_sums_8", "add_taps_3x3", "add_taps_5x5",
+    "add_taps_of_all", "add_turned_3x3", "add_turned_5x5", "copy_rows",
 ]  # fmt: skip
 
 # Numbers in a vector: one of AVX-512 holds as many float32.
@@ -62,6 +62,25 @@ def _dots(kh: int, kw: int) -> Any:
         for k, total in enumerate(totals):
             g = code.w(k)
             code.build.store(code.build.fadd(code.build.load(g), code.sum(code.build.load(total))), g)
+
+    return _function(write)
+
+
+def _sums(count: int) -> Any:
+    """Make ``add_sums(x, x_at, w, w_at, y, y_at, rows, n, x_row, y_row, width, step)``, with n vectors of x.
+
+    For q < count and every number l of a vector: y[y_at + q VECTOR + l] += sum_k w[w_at + q width + k step]
+    x[x_at + k VECTOR + l], k < n/VECTOR. `rows` is 1, the other steps are not used.
+    """
+
+    def write(code: "_Code") -> None:
+        totals = [code.variable(code.load(code.y_vector(q))) for q in range(count)]
+        with code.vectors():
+            x = code.load(code.x(0, 0))
+            for q, total in enumerate(totals):
+                code.build.store(code.add_product(code.build.load(total), code.spread(code.w_beside(q)), x), total)
+        for q, total in enumerate(totals):
+            code.store(code.build.load(total), code.y_vector(q))
 
     return _function(write)
 
@@ -111,6 +130,7 @@ class _Code:
         with cgutils.for_range(b, self._rows) as row, cgutils.for_range_slice(b, zero, self._n, one_vector) as (p, _):
             self._in_x = b.add(b.mul(row.index, self._x_row), p)
             self._in_y = b.add(b.mul(row.index, self._y_row), p)
+            self._vector = b.sdiv(p, one_vector)
             yield
 
     def x(self, i: int, j: int) -> Any:
@@ -122,6 +142,15 @@ class _Code:
     def y(self) -> Any:
         """Point to the present vector of y."""
         return self.build.gep(self._y, [self._in_y])
+
+    def y_vector(self, q: int) -> Any:
+        """Point to vector q of y, from its beginning."""
+        return self.build.gep(self._y, [ir.IntType(64)(q * VECTOR)])
+
+    def w_beside(self, q: int) -> Any:
+        """Point to the number of w that belongs to the present vector of x and to row q."""
+        b = self.build
+        return b.gep(self._w, [b.add(b.mul(self._width, ir.IntType(64)(q)), b.mul(self._vector, self._step))])
 
     def w(self, k: int) -> Any:
         """Point to number k of a kernel."""
@@ -140,10 +169,10 @@ class _Code:
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), [0] * VECTOR)
         return self.build.shuffle_vector(one, nothing, everywhere)
 
-    def variable(self) -> Any:
-        """Make room for a vector of zeros: a register, once compiled."""
+    def variable(self, start: Any = None) -> Any:
+        """Make room for a vector, of zeros at first: a register, once compiled."""
         room = cgutils.alloca_once(self.build, self.vector)
-        self.build.store(ir.Constant(self.vector, None), room)
+        self.build.store(ir.Constant(self.vector, None) if start is None else start, room)
         return room
 
     def add_product(self, total: Any, a: Any, b: Any) -> Any:
@@ -161,4 +190,5 @@ class _Code:
 add_taps_3x3, add_taps_5x5 = _taps(3, 3), _taps(5, 5)
 add_turned_3x3, add_turned_5x5 = _taps(3, 3, turned=True), _taps(5, 5, turned=True)
 add_dots_3x3, add_dots_5x5 = _dots(3, 3), _dots(5, 5)
+add_taps_of_all, add_sums_1, add_sums_8 = _taps(1, VECTOR), _sums(1), _sums(8)
 copy_rows = _copy()
