@@ -5,7 +5,7 @@ that arrays do not overlap, and to keep all taps of a kernel in registers. So he
 from LLVM's vector instructions, for a few sizes of kernels. LLVM knows how each processor does them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,9 +59,15 @@ def _dots(kh: int, kw: int) -> Any:
             for k, total in enumerate(totals):
                 more = code.add_product(code.build.load(total), scale, code.load(code.x(k // kw, k % kw)))
                 code.build.store(more, total)
-        for k, total in enumerate(totals):
-            g = code.w(k)
-            code.build.store(code.build.fadd(code.build.load(g), code.sum(code.build.load(total))), g)
+        for first in range(0, kh * kw, VECTOR):
+            some = totals[first : first + VECTOR]
+            sums = code.sums([code.build.load(total) for total in some])
+            if len(some) == VECTOR:
+                code.store(code.build.fadd(code.load(code.w(first)), sums), code.w(first))
+                continue
+            for k in range(len(some)):
+                one, g = code.build.extract_element(sums, ir.IntType(32)(k)), code.w(first + k)
+                code.build.store(code.build.fadd(code.build.load(g), one), g)
 
     return _function(write)
 
@@ -166,8 +172,11 @@ class _Code:
         """Load one number into all places of a vector."""
         nothing, first = ir.Constant(self.vector, ir.Undefined), ir.IntType(32)(0)
         one = self.build.insert_element(nothing, self.build.load(pointer), first)
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), [0] * VECTOR)
-        return self.build.shuffle_vector(one, nothing, everywhere)
+        return self.pick(one, nothing, [0] * VECTOR)
+
+    def pick(self, a: Any, b: Any, which: Sequence[int]) -> Any:
+        """Return the vector of these numbers of a, counted from 0, and b, counted from VECTOR."""
+        return self.build.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), list(which)))
 
     def variable(self, start: Any = None) -> Any:
         """Make room for a vector, of zeros at first: a register, once compiled."""
@@ -179,12 +188,15 @@ class _Code:
         """Return total + a b, rounded once where the processor can."""
         return self.build.fadd(total, self.build.fmul(a, b, flags=("contract",)), flags=("contract",))
 
-    def sum(self, vector: Any) -> Any:
-        """Add the numbers of a vector up, in pairs."""
-        name = f"llvm.vector.reduce.fadd.v{VECTOR}f{self.bits}"
-        kind = ir.FunctionType(self.number, [self.number, self.vector])
-        reduce = cgutils.get_or_insert_function(self.build.module, kind, name)
-        return self.build.call(reduce, [ir.Constant(self.number, 0.0), vector], fastmath=("reassoc",))
+    def sums(self, vectors: Sequence[Any]) -> Any:
+        """Return the vector of the sums of up to VECTOR vectors, added up in pairs."""
+        level = [*vectors, *[ir.Constant(self.vector, None)] * (VECTOR - len(vectors))]
+        while len(level) > 1:
+            level = [
+                self.build.fadd(*(self.pick(a, b, range(odd, 2 * VECTOR, 2)) for odd in range(2)))
+                for a, b in zip(level[::2], level[1::2], strict=True)
+            ]
+        return level[0]
 
 
 add_taps_3x3, add_taps_5x5 = _taps(3, 3), _taps(5, 5)
