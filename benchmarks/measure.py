@@ -39,6 +39,8 @@ def compare(task: str, batch: int, threads: int, libraries: list[str], seconds: 
     end = time.perf_counter() + seconds * len(calls)
     while time.perf_counter() < end or min(map(len, times.values())) < 5:
         for name, (call, repeats) in calls.items():
+            time.sleep(0.01)  # threads that another library left spinning go to sleep meanwhile
+            call()
             start = time.perf_counter()
             for _ in range(repeats):
                 call()
