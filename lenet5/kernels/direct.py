@@ -136,13 +136,14 @@ def conv_back_one(  # type: ignore[no-untyped-def]
     if to_input:
         vx[x_at : x_at + c_count * plane] = zero
     for o in range(o_count):
-        total = zero
+        total, first = zero, v_at + o * ho * wo * lanes
+        above = v[first : first + ho * wo * lanes]
+        for p in range(len(above)):
+            total += above[p]
         for r in range(ho):
-            row, above = line[(top + r) * stride * lanes + left :], v[v_at + (o * ho + r) * wo * lanes :]
+            row, source = line[(top + r) * stride * lanes + left :], above[r * wo * lanes :]
             for s in range(wo * lanes):
-                row[s] = above[s]
-            for s in range(wo * lanes):
-                total += above[s]
+                row[s] = source[s]
         g_bias[g_bias_at + o] += total
         for m in range(starts[o], starts[o + 1]):
             first = x_at + channels[m] * plane

@@ -237,6 +237,11 @@ def _wrong(y, label, kind):  # type: ignore[no-untyped-def]
 @part
 def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
     """Lay patterns first, first + 1, ... side by side at the front of `states`; zeros where there are no more."""
+    if lanes == 1:
+        row = x[first]
+        for p in range(len(row)):
+            states[p] = row[p]
+        return
     for k in range(lanes):
         if first + k < len(x):
             row = x[first + k]
