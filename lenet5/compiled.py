@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .kernels import HAVE_NUMBA, program, room_for_line
+from .kernels import HAVE_NUMBA, program, room_for_planes
+from .kernels.lanes import room_for_lanes
 from .layers import (
     RBF,
     AvgPool2D,
@@ -131,7 +132,7 @@ class _Table:
         row = self.row(program.CONV, layer.out_shape)
         row |= {program.KERNEL_H: kh, program.KERNEL_W: kw, program.LINKS: sum(part.size for part in self.links)}
         self.links += [layer.starts, layer.channels]
-        self.line = max(self.line, *(room_for_line(*padded[1:], kh, kw, n) for n in (1, program.LANES)))
+        self.line = max(self.line, room_for_planes(padded, (kh, kw)), room_for_lanes(padded, (kh, kw)))
         return row
 
 

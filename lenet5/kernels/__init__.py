@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ._jit import HAVE_NUMBA, TWINS, cold
-from .direct import conv, conv_back, room_for_line
+from .direct import conv, conv_back
 from .im2col import col2im, im2col
+from .planes import room_for_planes
 from .pool import max_pool, max_unpool, window_spread, window_sum
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
     "max_pool",
     "max_unpool",
     "numpy_only",
-    "room_for_line",
+    "room_for_planes",
     "window_spread",
     "window_sum",
 ]

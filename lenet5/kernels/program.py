@@ -12,7 +12,8 @@ import numpy as np
 
 from ._jit import jit, part, woven
 from .dense import dense_back_one, dense_one, dense_step_one, rbf_back_one, rbf_bbprop_one, rbf_one
-from .direct import LANES, conv_back_one, conv_one
+from .lanes import LANES, conv_lanes, conv_lanes_back
+from .planes import conv_plane, conv_plane_back
 from .pool import crop_one, max_pool_one, max_unpool_one, pad_one, window_spread_one, window_sum_one
 from .squash import relu, relu_back, sigmoid, sigmoid_back, tanh, tanh_back
 from .vectors import VECTOR
@@ -90,10 +91,17 @@ def _forward_one(table, links, numbers, theta, states, line, lanes):  # type: ig
             if kind == CONV:
                 starts, channels = _links(op, links)
                 bias_at = op[P] + len(channels) * op[KERNEL_H] * op[KERNEL_W]
-                conv_one(
-                    states, op[X] * lanes, (op[C], op[H], op[W]), theta, op[P], (op[KERNEL_H], op[KERNEL_W]), starts,
-                    channels, theta, bias_at, states, op[Y] * lanes, (op[OUT], op[HO], op[WO]), line, lanes,
-                )  # fmt: skip
+                maps, size, out = (op[C], op[H], op[W]), (op[KERNEL_H], op[KERNEL_W]), (op[OUT], op[HO], op[WO])
+                if lanes > 1:
+                    conv_lanes(
+                        states, op[X] * lanes, maps, theta, op[P], size, starts, channels, theta, bias_at,
+                        states, op[Y] * lanes, out,
+                    )  # fmt: skip
+                else:
+                    conv_plane(
+                        states, op[X], maps, theta, op[P], size, starts, channels, theta, bias_at,
+                        states, op[Y], out, line,
+                    )  # fmt: skip
                 continue
             xs = _maps(states, op[X], op[C], op[H], op[W], lanes)
             ys = _maps(states, op[Y], op[OUT], op[HO], op[WO], lanes)
@@ -163,11 +171,17 @@ def _sweep_one(  # type: ignore[no-untyped-def]
             if kind == CONV:
                 starts, channels = _links(op, links)
                 bias_at = first + len(channels) * op[KERNEL_H] * op[KERNEL_W]
-                conv_back_one(
-                    squares, op[X] * lanes, (op[C], op[H], op[W]), theta, first, (op[KERNEL_H], op[KERNEL_W]), starts,
-                    channels, derivatives, op[Y] * lanes, (op[OUT], op[HO], op[WO]), grad, first, grad, bias_at,
-                    derivatives, to_input, line, lanes,
-                )  # fmt: skip
+                maps, size, out = (op[C], op[H], op[W]), (op[KERNEL_H], op[KERNEL_W]), (op[OUT], op[HO], op[WO])
+                if lanes > 1:
+                    conv_lanes_back(
+                        squares, op[X] * lanes, maps, theta, first, size, starts, channels,
+                        derivatives, op[Y] * lanes, out, grad, first, grad, bias_at, derivatives, to_input, line,
+                    )  # fmt: skip
+                else:
+                    conv_plane_back(
+                        squares, op[X], maps, theta, first, size, starts, channels,
+                        derivatives, op[Y], out, grad, first, grad, bias_at, derivatives, to_input, line,
+                    )  # fmt: skip
             elif kind == PAD:
                 if to_input:
                     crop_one(vs, op[KERNEL_H], op[KERNEL_W], below, lanes)

@@ -26,7 +26,7 @@ __all__ = [
 VECTOR = 16
 
 
-def _taps(kh: int, kw: int, *, turned: bool = False) -> Any:
+def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -> Any:
     """Make ``add_taps(x, x_at, w, w_at, y, y_at, rows, n, x_row, y_row, width, step)``.
 
     y[y_at + r y_row + p] += sum_ij w[w_at + i kw + j] x[x_at + r x_row + p + i width + j step]
@@ -39,14 +39,17 @@ def _taps(kh: int, kw: int, *, turned: bool = False) -> Any:
         weights = [code.spread(code.w(k)) for k in (reversed(order) if turned else order)]
         with code.vectors():
             total = code.load(code.y())
-            for k, weight in enumerate(weights):
-                total = code.add_product(total, weight, code.load(code.x(k // kw, k % kw)))
+            for i in range(kh):
+                part = code.build.fmul(weights[i * kw], code.load(code.x(i, 0)))
+                for j in range(1, kw):
+                    part = code.add_product(part, weights[i * kw + j], code.load(code.x(i, j)))
+                total = code.build.fadd(total, part)
             code.store(total, code.y())
 
-    return _function(write)
+    return _function(write, known)
 
 
-def _dots(kh: int, kw: int) -> Any:
+def _dots(kh: int, kw: int, *, known: int | None = None) -> Any:
     """Make ``add_dots(x, x_at, g, g_at, v, v_at, rows, n, x_row, v_row, width, step)``.
 
     g[g_at + i kw + j] += sum_rp v[v_at + r v_row + p] x[x_at + r x_row + p + i width + j step], as for taps.
@@ -69,7 +72,7 @@ def _dots(kh: int, kw: int) -> Any:
                 one, g = code.build.extract_element(sums, ir.IntType(32)(k)), code.w(first + k)
                 code.build.store(code.build.fadd(code.build.load(g), one), g)
 
-    return _function(write)
+    return _function(write, known)
 
 
 def _sums(count: int) -> Any:
@@ -101,14 +104,14 @@ def _copy() -> Any:
     return _function(write)
 
 
-def _function(write: Callable[["_Code"], None]) -> Any:
+def _function(write: Callable[["_Code"], None], known: int | None = None) -> Any:
     """Make a function for use in kernels, with the arguments that `_taps` names, of what `write` puts together."""
     if not HAVE_NUMBA:
         return None
 
     def typed(context, x, x_at, w, w_at, y, y_at, rows, n, x_row, y_row, width, step):  # type: ignore[no-untyped-def]
         def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
-            write(_Code(context, build, signature, values))
+            write(_Code(context, build, signature, values, known))
             return context.get_dummy_value()
 
         return types.void(x, types.int64, w, types.int64, y, types.int64, *[types.int64] * 6), generate
@@ -119,7 +122,7 @@ def _function(write: Callable[["_Code"], None]) -> Any:
 class _Code:
     """What a loop is put together from: pointers into x, w and y, and operations on vectors."""
 
-    def __init__(self, context: Any, build: Any, signature: Any, values: Any) -> None:
+    def __init__(self, context: Any, build: Any, signature: Any, values: Any, known: int | None) -> None:
         self.build, number = build, signature.args[0].dtype
         self.number, self.bits = context.get_value_type(number), number.bitwidth
         self.vector = ir.VectorType(self.number, VECTOR)
@@ -128,6 +131,8 @@ class _Code:
             for k in (0, 2, 4)
         )
         self._rows, self._n, self._x_row, self._y_row, self._width, self._step = values[6:]
+        if known is not None:
+            self._width = ir.IntType(64)(known)
 
     @contextmanager
     def vectors(self) -> Iterator[None]:
@@ -202,5 +207,8 @@ class _Code:
 add_taps_3x3, add_taps_5x5 = _taps(3, 3), _taps(5, 5)
 add_turned_3x3, add_turned_5x5 = _taps(3, 3, turned=True), _taps(5, 5, turned=True)
 add_dots_3x3, add_dots_5x5 = _dots(3, 3), _dots(5, 5)
+add_taps_5x5_16, add_turned_5x5_16 = _taps(5, 5, known=16), _taps(5, 5, turned=True, known=16)
+add_taps_5x5_32, add_turned_5x5_32 = _taps(5, 5, known=32), _taps(5, 5, turned=True, known=32)
+add_dots_5x5_16, add_dots_5x5_32 = _dots(5, 5, known=16), _dots(5, 5, known=32)
 add_taps_of_all, add_sums_1, add_sums_8 = _taps(1, VECTOR), _sums(1), _sums(8)
 copy_rows = _copy()

@@ -29,7 +29,7 @@ class Direct:
     def forward(self, x: np.ndarray, w: np.ndarray, bias: np.ndarray, before: Pair, out: Pair) -> np.ndarray:
         """Return y (N, O, *out) for x (N, C, H, W) and kernels w (M, kh, kw)."""
         self._x = x = np.ascontiguousarray(x)
-        self._line = self.buffer("line", (kernels.room_for_line(x.shape[2], x.shape[3], w.shape[1], w.shape[2], 1),))
+        self._line = self.buffer("line", (kernels.room_for_planes(x.shape[1:], w.shape[1:]),))
         y = self.buffer("y", (len(x), len(bias), *out))
         kernels.conv(x, w, self.starts, self.channels, bias, self._line, y)
         return y
