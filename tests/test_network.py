@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import lenet5
 from lenet5 import MAP, MLE, ConfigError, SoftmaxCrossEntropy, bitmaps, gradcheck
 from lenet5.compiled import compiled
 from lenet5.errors import ShapeError
+from lenet5.files import forget
 from lenet5.layers import (
     RBF,
     AvgPool2D,
@@ -349,3 +352,35 @@ def test_nearest_and_farthest_codes():
     assert distance[6, 8] == 12 == distance[distance > 0].min() and distance.max() == 50
     assert bitmaps.codes("".join(map(chr, range(32, 128)))).shape == (96, 84)
     assert bitmaps.draw(RBF("7").codes[0]).splitlines()[:3] == ["#######", ".....##", ".....##"]
+
+
+def test_a_mapped_file_is_predicted_in_little_memory(tmp_path):
+    resource = pytest.importorskip("resource")
+    images, n = np.arange(784, dtype=np.uint8).reshape(28, 28), 150_000
+    path = tmp_path / "images.idx"
+    with open(path, "wb") as file:  # a hole that takes no room on the disk, and one image
+        file.write(bytes((0, 0, 8, 3)) + b"".join(side.to_bytes(4, "big") for side in (n, 28, 28)))
+        file.truncate(16 + n * 784)
+        file.seek(16 + (n - 1) * 784)
+        file.write(images.tobytes())
+    script = (
+        "import lenet5, resource, sys; from lenet5.datasets import read_idx\n"
+        "net, x = lenet5.pretrained(), read_idx(sys.argv[1], mmap=True)\n"
+        "net.predict(x[:1000]); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "y = net.predict(x); print(len(y), y[-1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    count, last, grown = map(int, done.stdout.split())
+    assert (count, last) == (n, lenet5.pretrained().predict(images)[0])
+    kilobytes = 1024 if sys.platform == "darwin" else 1
+    assert grown / kilobytes < 60_000 and resource  # the file has 118 MB
+
+
+def test_changes_to_a_private_map_are_kept(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(100))
+    private = np.memmap(tmp_path / "a", np.uint8, "c")
+    shared = np.memmap(tmp_path / "a", np.uint8, "r+")
+    private[:], shared[0] = 7, 5
+    for array in (private, private[10:], shared, np.zeros(3)):
+        forget(array)
+    assert (private == 7).all() and shared[0] == 5 and shared[1] == 0

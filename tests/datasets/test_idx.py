@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lenet5.datasets.idx import CODES, TYPES, read_idx, write_idx
-from lenet5.errors import DataError, LenetError
+from lenet5.errors import ConfigError, DataError, LenetError
 
 COMMON = {"deadline": None, "derandomize": True, "max_examples": 60}
 any_dtype = st.sampled_from(sorted(CODES)).map(np.dtype)
@@ -194,3 +194,38 @@ def test_mutated_files(array, zipped, at, patch, cut):
     at %= len(content)
     content[at : len(content) if cut else at + len(patch)] = patch
     only_lenet_errors(bytes(content))
+
+
+@pytest.mark.parametrize("dtype", sorted(CODES))
+def test_a_mapped_file_equals_a_read_one(tmp_path, dtype):
+    array = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    write_idx(tmp_path / "a", array)
+    mapped = read_idx(tmp_path / "a", mmap=True)
+    assert isinstance(mapped, np.memmap) and not mapped.flags.writeable
+    np.testing.assert_array_equal(mapped, array)
+    assert read_idx(tmp_path / "a", mmap=True, max_bytes=1).shape == (2, 3, 4)  # it takes no memory
+
+
+def test_what_cannot_be_mapped(tmp_path):
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    write_idx(tmp_path / "a.gz", array)
+    write_idx(tmp_path / "a", array)
+    write_idx(tmp_path / "none", np.zeros((0, 28, 28), np.uint8))
+    assert read_idx(tmp_path / "none", mmap=True).shape == (0, 28, 28)
+    (tmp_path / "short").write_bytes((tmp_path / "a").read_bytes()[:-1])
+    (tmp_path / "long").write_bytes((tmp_path / "a").read_bytes() + b"x")
+    messages = {"a.gz": "gzipped", "short": "24 bytes for", "long": "more bytes", "missing": "cannot be mapped"}
+    for name, message in messages.items():
+        with pytest.raises(DataError, match=message) as error:
+            read_idx(tmp_path / name, mmap=True)
+        assert name in str(error.value)
+    with pytest.raises(ConfigError, match="path"):
+        read_idx(io.BytesIO(b""), mmap=True)
+
+
+@pytest.mark.parametrize("content, message", MALFORMED.values(), ids=MALFORMED)
+def test_malformed_files_are_not_mapped(content, message, tmp_path):
+    (tmp_path / "bad").write_bytes(content)
+    with pytest.raises(DataError, match=f"{message}|cannot be mapped|gzipped|bytes for dimensions") as caught:
+        read_idx(tmp_path / "bad", mmap=True, max_bytes=100)
+    assert str(tmp_path / "bad") in str(caught.value)
