@@ -4,7 +4,7 @@ import pytest
 import lenet5
 from lenet5 import SDLM, SGD, ConfigError, Parameter
 from lenet5.errors import CheckpointError
-from lenet5.optim import schedule
+from lenet5.optim import Adagrad, Adam, RMSprop, schedule
 from lenet5.parameter import ParameterList
 
 CURVATURE = np.array([4.0, 0.5, 1.0, 0.01])
@@ -187,3 +187,88 @@ def test_schedules():
     assert schedule.cosine(0.3, epochs=1)(0) == 0.3
     warm = schedule.warmup(schedule.constant(1.0), epochs=3)
     assert [warm(k) for k in range(5)] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
+
+
+def penalised(g, x, l2=0.0, l1=0.0):
+    return g + l2 * x + l1 * np.sign(x)
+
+
+def adagrad_by_equation(x, lr, eps=1e-10, decay=0.0, **penalty):
+    s = np.zeros(4)
+    while True:
+        g = penalised(CURVATURE * x, x, **penalty)
+        s = s + g * g
+        x = x - lr * decay * x - lr * g / (np.sqrt(s) + eps)
+        yield x
+
+
+def rmsprop_by_equation(x, lr, rho=0.99, momentum=0.0, eps=1e-8, decay=0.0, **penalty):
+    s, v = np.zeros(4), np.zeros(4)
+    while True:
+        g = penalised(CURVATURE * x, x, **penalty)
+        s = rho * s + (1 - rho) * g * g
+        v = momentum * v + g / (np.sqrt(s) + eps)
+        x = x - lr * decay * x - lr * v
+        yield x
+
+
+def adam_by_equation(x, lr, beta1=0.9, beta2=0.999, eps=1e-8, amsgrad=False, decay=0.0, **penalty):
+    m, s, top, t = np.zeros(4), np.zeros(4), np.zeros(4), 0
+    while True:
+        t += 1
+        g = penalised(CURVATURE * x, x, **penalty)
+        m, s = beta1 * m + (1 - beta1) * g, beta2 * s + (1 - beta2) * g * g
+        top = np.maximum(top, s) if amsgrad else s
+        x = x - lr * decay * x - lr * (m / (1 - beta1**t)) / (np.sqrt(top / (1 - beta2**t)) + eps)
+        yield x
+
+
+ADAPTIVE = [
+    (Adagrad, adagrad_by_equation, {}),
+    (Adagrad, adagrad_by_equation, {"eps": 0.1, "l1": 0.02}),
+    (RMSprop, rmsprop_by_equation, {}),
+    (RMSprop, rmsprop_by_equation, {"rho": 0.5, "momentum": 0.8, "eps": 0.01, "l2": 0.1}),
+    (Adam, adam_by_equation, {}),
+    (Adam, adam_by_equation, {"beta1": 0.5, "beta2": 0.6, "eps": 0.1, "amsgrad": True}),
+    (Adam, adam_by_equation, {"l2": 0.1, "l1": 0.02}),
+    (Adam, adam_by_equation, {"decay": 0.3}),
+    (SGD, lambda x, lr, decay: iter(sgd_with_decay(x, lr, decay)), {"decay": 0.3}),
+]
+
+
+def sgd_with_decay(x, lr, decay):
+    while True:
+        x = x - lr * decay * x - lr * CURVATURE * x
+        yield x
+
+
+@pytest.mark.parametrize(("kind", "equation", "options"), ADAPTIVE)
+def test_adaptive_optimisers_follow_their_equations(kind, equation, options):
+    path = equation(parameters().value.copy(), 0.05, **options)
+    expected = np.array([next(path) for _ in range(100)])
+    np.testing.assert_allclose(follow(kind(parameters(), lr=0.05, **options)), expected, rtol=0, atol=1e-13)
+    assert np.abs(expected[-1] - parameters().value).max() > 0.1  # it went somewhere
+
+
+@pytest.mark.parametrize(("kind", "equation", "options"), ADAPTIVE)
+def test_adaptive_optimisers_go_on_where_they_stopped(kind, equation, options):
+    straight = follow(kind(parameters(), lr=0.05, **options), 20)
+    first = kind(parameters(), lr=0.05, **options)
+    follow(first, 8)
+    second = kind(parameters(), lr=0.05, **options)
+    second.params.value[...] = first.params.value
+    second.load_state_dict(first.state_dict())
+    np.testing.assert_array_equal(follow(second, 12), straight[8:])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: Adam(p, beta1=1.0), lambda p: Adam(p, beta2=-0.1), lambda p: Adam(p, eps=0.0),
+        lambda p: RMSprop(p, rho=1.0), lambda p: Adagrad(p, lr=-1.0), lambda p: SGD(p, lr=0.1, decay=-1.0),
+        lambda p: Adam(p, l2=float("nan")),
+    ],
+)  # fmt: skip
+def test_options_out_of_range(make):
+    with pytest.raises(ConfigError, match="must be at least"):
+        make(parameters())

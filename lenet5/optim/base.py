@@ -19,6 +19,10 @@ class Optimizer:
         What to step, for example ``net.parameters()``.
     lr : float
         Learning rate eta, positive; may be set between steps, as a schedule does.
+    l2, l1 : float
+        Penalties on all parameters, biases included: the gradient of l2/2 |value|^2 + l1 |value| is added to `grad`.
+    decay : float
+        Decoupled decay (Loshchilov and Hutter 2019): value -= lr decay value, apart from the gradient.
 
     Raises
     ------
@@ -26,10 +30,15 @@ class Optimizer:
         If an option is out of its range.
     """
 
-    def __init__(self, params: Iterable[Parameter], *, lr: float) -> None:
+    def __init__(
+        self, params: Iterable[Parameter], *, lr: float, l2: float = 0.0, l1: float = 0.0, decay: float = 0.0
+    ) -> None:
         self.params = params if isinstance(params, ParameterList) else ParameterList(params)
         self.lr = lr
+        self.l2, self.l1 = float(in_range("l2", l2, 0.0, np.inf)), float(in_range("l1", l1, 0.0, np.inf))
+        self.decay = float(in_range("decay", decay, 0.0, np.inf))
         self._step = np.zeros_like(self.params.value)
+        self._penalised = np.zeros_like(self.params.value) if l2 or l1 else None
 
     @property
     def lr(self) -> float:
@@ -43,6 +52,23 @@ class Optimizer:
     def step(self) -> None:
         """Change every value by its `grad`."""
         raise NotImplementedError
+
+    def _gradient(self) -> np.ndarray:
+        """Return grad + l1 sign(value) + l2 value, for `step` to read; `grad` itself is not touched."""
+        g = self._penalised
+        if g is None:
+            return self.params.grad
+        np.sign(self.params.value, out=g)
+        g *= self.l1
+        g += self.params.grad
+        g += np.multiply(self.params.value, self.l2, out=self._step)
+        return g
+
+    def _move(self, step: np.ndarray) -> None:
+        """value -= lr decay value + step."""
+        if self.decay:
+            self.params.value *= 1 - self._lr * self.decay
+        self.params.value -= step
 
     def rates_of_plain_step(self) -> np.ndarray | None:
         """Return r (size,) if `step` is value -= r * grad and nothing else, or None."""

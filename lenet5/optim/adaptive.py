@@ -1,0 +1,189 @@
+"""Optimisers that divide each step by a measure of the gradients so far: Adagrad, RMSprop, Adam."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..parameter import Parameter
+from .base import Optimizer, in_range
+
+__all__ = ["Adagrad", "Adam", "RMSprop"]
+
+
+class Adagrad(Optimizer):
+    """s += g^2; value -= lr g / (sqrt(s) + eps) (Duchi et al. 2011).
+
+    Parameters
+    ----------
+    params, lr, l2, l1, decay
+        As for every optimiser.
+    eps : float
+        Positive.
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        *,
+        lr: float = 0.01,
+        eps: float = 1e-10,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, l2=l2, l1=l1, decay=decay)
+        self.eps = float(in_range("eps", eps, 1e-300, np.inf))
+        self._square = np.zeros_like(self.params.value)
+        self._scaled = np.zeros_like(self.params.value)
+
+    def step(self) -> None:
+        """Change every value by its `grad`."""
+        g = self._gradient()
+        self._square += np.multiply(g, g, out=self._scaled)
+        _divided(g, self._square, self.eps, self._lr, self._scaled, self._step)
+        self._move(self._step)
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return {"square": self._square}
+
+
+class RMSprop(Optimizer):
+    """s = rho s + (1 - rho) g^2; value -= lr g / (sqrt(s) + eps) (Tieleman and Hinton 2012).
+
+    Parameters
+    ----------
+    params, lr, l2, l1, decay
+        As for every optimiser.
+    rho, momentum : float
+        In [0, 1). With a momentum, v = momentum v + g / (sqrt(s) + eps); value -= lr v.
+    eps : float
+        Positive.
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        *,
+        lr: float = 1e-3,
+        rho: float = 0.99,
+        momentum: float = 0.0,
+        eps: float = 1e-8,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, l2=l2, l1=l1, decay=decay)
+        self.rho = float(in_range("rho", rho, 0.0, 1.0))
+        self.momentum = float(in_range("momentum", momentum, 0.0, 1.0))
+        self.eps = float(in_range("eps", eps, 1e-300, np.inf))
+        self._square = np.zeros_like(self.params.value)
+        self._scaled = np.zeros_like(self.params.value)
+        self._velocity = np.zeros_like(self.params.value) if momentum else None
+
+    def step(self) -> None:
+        """Change every value by its `grad`."""
+        g = self._gradient()
+        _average(self._square, np.multiply(g, g, out=self._scaled), self.rho)
+        if self._velocity is None:
+            _divided(g, self._square, self.eps, self._lr, self._scaled, self._step)
+        else:
+            _divided(g, self._square, self.eps, 1.0, self._scaled, self._step)
+            self._velocity *= self.momentum
+            self._velocity += self._step
+            np.multiply(self._velocity, self._lr, out=self._step)
+        self._move(self._step)
+
+    def _state(self) -> dict[str, np.ndarray]:
+        state = {"square": self._square}
+        return state if self._velocity is None else state | {"velocity": self._velocity}
+
+
+class Adam(Optimizer):
+    """m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2; value -= lr m' / (sqrt(s') + eps) (Kingma and Ba 2015).
+
+    m' = m / (1 - b1^t) and s' = s / (1 - b2^t) after t steps. With `amsgrad` s' is the largest so
+    far of s, over 1 - b2^t (Reddi et al. 2018); with `decay` this is AdamW.
+
+    Parameters
+    ----------
+    params, lr, l2, l1, decay
+        As for every optimiser.
+    beta1, beta2 : float
+        In [0, 1).
+    eps : float
+        Positive.
+    amsgrad : bool
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        *,
+        lr: float = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        amsgrad: bool = False,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, l2=l2, l1=l1, decay=decay)
+        self.beta1 = float(in_range("beta1", beta1, 0.0, 1.0))
+        self.beta2 = float(in_range("beta2", beta2, 0.0, 1.0))
+        self.eps = float(in_range("eps", eps, 1e-300, np.inf))
+        self.amsgrad = amsgrad
+        self._mean, self._square = np.zeros_like(self.params.value), np.zeros_like(self.params.value)
+        self._largest = np.zeros_like(self.params.value) if amsgrad else None
+        self._scaled = np.zeros_like(self.params.value)
+        self._steps = np.zeros(1, dtype=np.int64)
+
+    def step(self) -> None:
+        """Change every value by its `grad`."""
+        g = self._gradient()
+        self._steps += 1
+        t = int(self._steps[0])
+        _average(self._square, np.multiply(g, g, out=self._scaled), self.beta2)
+        _average(self._mean, np.multiply(g, 1.0, out=self._scaled), self.beta1)
+        square = self._square
+        if self._largest is not None:
+            square = np.maximum(self._largest, square, out=self._largest)
+        # lr m' / (sqrt(s') + eps), with the corrections drawn out of the arrays
+        root = (1 - self.beta2**t) ** 0.5
+        rate = self._lr * root / (1 - self.beta1**t)
+        _divided(self._mean, square, self.eps * root, rate, self._scaled, self._step)
+        self._move(self._step)
+
+    def _state(self) -> dict[str, np.ndarray]:
+        state = {"mean": self._mean, "square": self._square, "steps": self._steps}
+        return state if self._largest is None else state | {"largest": self._largest}
+
+
+def _average(mean: np.ndarray, new: np.ndarray, keep: float) -> None:
+    """mean = keep mean + (1 - keep) new; `new` is overwritten."""
+    mean *= keep
+    new *= 1 - keep
+    mean += new
+
+
+def _divided(g: np.ndarray, square: np.ndarray, eps: float, lr: float, room: np.ndarray, out: np.ndarray) -> None:
+    """out = lr g / (sqrt(square) + eps)."""
+    np.sqrt(square, out=room)
+    room += eps
+    np.divide(g, room, out=out)
+    out *= lr
