@@ -20,7 +20,8 @@ from .peers import SCALE, J, data
 
 # In the order of program.KINDS.
 KINDS = (
-    "convolution", "padding", "full connection", "sub-sampling", "average", "maximum", "tanh", "sigmoid", "relu", "rbf",
+    "convolution", "padding", "full connection", "sub-sampling", "average", "maximum", "tanh", "sigmoid", "relu",
+    "leaky", "elu", "rbf",
 )  # fmt: skip
 
 

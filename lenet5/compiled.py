@@ -12,12 +12,14 @@ import numpy as np
 from .kernels import HAVE_NUMBA, program, room_for_planes
 from .kernels.lanes import room_for_lanes
 from .layers import (
+    ELU,
     RBF,
     AvgPool2D,
     Conv2D,
     Dense,
     Flatten,
     Layer,
+    LeakyReLU,
     MaxPool2D,
     ReLU,
     ScaledTanh,
@@ -45,9 +47,11 @@ _KINDS: dict[type[Layer], int] = {
     Tanh: program.TANH,
     Sigmoid: program.SIGMOID,
     ReLU: program.RELU,
+    LeakyReLU: program.LEAKY,
+    ELU: program.ELU,
     RBF: program.RBF,
 }
-_SQUASHES = (program.TANH, program.SIGMOID, program.RELU)
+_SQUASHES = (program.TANH, program.SIGMOID, program.RELU, program.LEAKY, program.ELU)
 _LOSSES: dict[type[Loss], int] = {
     MLE: program.EQ_8,
     MAP: program.EQ_9,
@@ -108,7 +112,11 @@ class _Table:
         elif isinstance(layer, Activation):
             # In place, unless what is before it needs its output again: a squash does, to know its slope.
             in_place = bool(self.rows) and self.rows[-1][program.KIND] not in _SQUASHES
-            numbers = (layer.amplitude, layer.slope) if isinstance(layer, ScaledTanh) else (0.0, 0.0)
+            numbers = (0.0, 0.0)
+            if isinstance(layer, ScaledTanh):
+                numbers = (layer.amplitude, layer.slope)
+            elif isinstance(layer, LeakyReLU | ELU):
+                numbers = (layer.alpha, 0.0)
             row = self.row(_KINDS[type(layer)], layer.out_shape, in_place=in_place, numbers=numbers)
         else:
             row = self.row(

@@ -6,7 +6,22 @@ from layer_cases import CASES
 
 from lenet5 import ConfigError, gradcheck, kernels
 from lenet5.errors import ShapeError
-from lenet5.layers import RBF, TABLE_I, Conv2D, Dense, Flatten, MaxPool2D, ReLU, ScaledTanh, Sigmoid, Subsampling, Tanh
+from lenet5.layers import (
+    ELU,
+    RBF,
+    TABLE_I,
+    Conv2D,
+    Dense,
+    Flatten,
+    LeakyReLU,
+    MaxPool2D,
+    PReLU,
+    ReLU,
+    ScaledTanh,
+    Sigmoid,
+    Subsampling,
+    Tanh,
+)
 from lenet5.layers.conv import parse_table
 
 
@@ -229,7 +244,7 @@ def test_the_squash_is_the_papers():
     np.testing.assert_allclose(layer.forward(np.array([[1.0, -1.0, 100.0]])), [[1, -1, 1.7159]], atol=2e-5)
 
 
-@pytest.mark.parametrize("layer", [ScaledTanh(), Tanh(), Sigmoid(), ReLU()])
+@pytest.mark.parametrize("layer", [ScaledTanh(), Tanh(), Sigmoid(), ReLU(), LeakyReLU(), PReLU(), ELU()])
 def test_activations_are_stable_far_out(layer):
     layer.build((2,), rng=np.random.default_rng(0))
     x = np.array([[-1e4, 1e4]], np.float32)

@@ -15,11 +15,13 @@ from lenet5.compiled import compiled
 from lenet5.errors import ShapeError
 from lenet5.files import forget
 from lenet5.layers import (
+    ELU,
     RBF,
     AvgPool2D,
     Conv2D,
     Dense,
     Flatten,
+    LeakyReLU,
     MaxPool2D,
     ReLU,
     ScaledTanh,
@@ -124,8 +126,14 @@ def small_network(dtype):
 def padded_network(dtype):
     """Every way to pad, and kernels of many sizes."""
     layers = [Conv2D(4, 5, padding="same", name="A"), Tanh(), Conv2D(3, 3, padding=(1, 2), name="B"), ReLU()]
-    layers += [MaxPool2D(2), Conv2D(5, (7, 2), padding="same", name="C"), Tanh(), Conv2D(2, 1, name="D")]
-    layers += [Conv2D(6, 4, padding=2, name="E"), Sigmoid(), Conv2D(7, (5, 8), name="F"), Flatten(), Dense(4, name="G")]
+    layers += [MaxPool2D(2), Conv2D(5, (7, 2), padding="same", name="C"), Tanh(), Conv2D(2, 1, name="D"), ELU(0.7)]
+    layers += [
+        Conv2D(6, 4, padding=2, name="E"),
+        LeakyReLU(0.2),
+        Conv2D(7, (5, 8), name="F"),
+        Flatten(),
+        Dense(4, name="G"),
+    ]
     net = lenet5.Sequential(layers)
     net.build((2, 9, 12), dtype=dtype, rng=np.random.default_rng(0))
     return net

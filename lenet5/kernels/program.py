@@ -15,7 +15,7 @@ from .dense import dense_back_one, dense_one, dense_step_one, rbf_back_one, rbf_
 from .lanes import LANES, conv_lanes, conv_lanes_back
 from .planes import conv_plane, conv_plane_back
 from .pool import crop_one, max_pool_one, max_unpool_one, pad_one, window_spread_one, window_sum_one
-from .squash import relu, relu_back, sigmoid, sigmoid_back, tanh, tanh_back
+from .squash import elu, elu_back, leaky, leaky_back, relu, relu_back, sigmoid, sigmoid_back, tanh, tanh_back
 from .vectors import VECTOR
 
 __all__ = [
@@ -25,8 +25,8 @@ __all__ = [
 
 # Kinds of layers, and the columns of the table.
 KINDS = (
-    CONV, PAD, DENSE, SUBSAMPLE, AVERAGE, MAXIMUM, TANH, SIGMOID, RELU, RBF,
-) = range(10)  # fmt: skip
+    CONV, PAD, DENSE, SUBSAMPLE, AVERAGE, MAXIMUM, TANH, SIGMOID, RELU, LEAKY, ELU, RBF,
+) = range(12)  # fmt: skip
 COLUMNS = (
     KIND, X, X_SIZE, Y, Y_SIZE, C, H, W, OUT, HO, WO, P, P_SIZE, KERNEL_H, KERNEL_W, STRIDE, LINKS, EXTRA, NUMBERS,
     TO_INPUT,
@@ -73,7 +73,7 @@ def _forward_one(table, links, numbers, theta, states, line, lanes):  # type: ig
         op, kind = table[k], table[k, KIND]
         x, y = _stretch(states, op[X], op[X_SIZE], lanes), _stretch(states, op[Y], op[Y_SIZE], lanes)
         a, b = numbers[op[NUMBERS]], numbers[op[NUMBERS] + 1]
-        if TANH <= kind <= RELU and op[X] != op[Y]:
+        if TANH <= kind <= ELU and op[X] != op[Y]:
             for p in range(len(x)):
                 y[p] = x[p]
         if kind == TANH:
@@ -82,6 +82,10 @@ def _forward_one(table, links, numbers, theta, states, line, lanes):  # type: ig
             sigmoid(y)
         elif kind == RELU:
             relu(y)
+        elif kind == LEAKY:
+            leaky(y, a)
+        elif kind == ELU:
+            elu(y, a)
         elif kind == DENSE:
             w = _matrix(theta, op[P], op[Y_SIZE], op[X_SIZE])
             dense_one(x, w, theta[op[P] + w.size : op[P] + op[P_SIZE]], y, lanes)
@@ -147,6 +151,10 @@ def _sweep_one(  # type: ignore[no-untyped-def]
             sigmoid_back(v, y, power)
         elif kind == RELU:
             relu_back(v, y)
+        elif kind == LEAKY:
+            leaky_back(v, y, a, power)
+        elif kind == ELU:
+            elu_back(v, y, a, power)
         elif kind == DENSE:
             w = _matrix(theta, first, op[Y_SIZE], op[X_SIZE])
             middle = first + w.size
@@ -207,7 +215,7 @@ def _sweep_one(  # type: ignore[no-untyped-def]
             if step:
                 for p in range(first, last):
                     theta[p] -= rates[p] * grad[p]
-        if TANH <= kind <= RELU and op[X] != op[Y]:
+        if TANH <= kind <= ELU and op[X] != op[Y]:
             for p in range(len(v)):
                 vx[p] = v[p]
 

@@ -6,7 +6,18 @@ import numpy as np
 
 from ._jit import by_precision, part
 
-__all__ = ["relu", "relu_back", "sigmoid", "sigmoid_back", "tanh", "tanh_back"]
+__all__ = [
+    "elu",
+    "elu_back",
+    "leaky",
+    "leaky_back",
+    "relu",
+    "relu_back",
+    "sigmoid",
+    "sigmoid_back",
+    "tanh",
+    "tanh_back",
+]
 
 # tanh(x) = x P(x^2)/Q(x^2) on |x| <= 9.02, beyond which tanh is 1 in float32. The coefficients are a fit of
 # smallest relative error (2e-8 before rounding); the result is within 7 units in the last place, and the
@@ -84,3 +95,37 @@ def relu_back(v, y):  # type: ignore[no-untyped-def]
     zero = v.dtype.type(0)
     for p in range(len(v)):
         v[p] = v[p] if y[p] > zero else zero
+
+
+@part
+def leaky(y, alpha):  # type: ignore[no-untyped-def]
+    """y <- y where y > 0, else alpha y."""
+    zero = y.dtype.type(0)
+    for p in range(len(y)):
+        y[p] = y[p] if y[p] > zero else alpha * y[p]
+
+
+@part
+def leaky_back(v, y, alpha, power):  # type: ignore[no-untyped-def]
+    """v <- v where y > 0, else alpha^power v."""
+    zero, low = v.dtype.type(0), alpha if power == 1 else alpha * alpha
+    for p in range(len(v)):
+        v[p] = v[p] if y[p] > zero else low * v[p]
+
+
+@part
+def elu(y, alpha):  # type: ignore[no-untyped-def]
+    """y <- y where y > 0, else alpha (exp(y) - 1)."""
+    zero = y.dtype.type(0)
+    for p in range(len(y)):
+        y[p] = y[p] if y[p] > zero else alpha * np.expm1(y[p])
+
+
+@part
+def elu_back(v, y, alpha, power):  # type: ignore[no-untyped-def]
+    """v <- f'^power v, with f' = 1 where y > 0, else y + alpha."""
+    zero = v.dtype.type(0)
+    for p in range(len(v)):
+        if y[p] <= zero:
+            d = y[p] + alpha
+            v[p] *= d if power == 1 else d * d

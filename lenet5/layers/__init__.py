@@ -1,6 +1,6 @@
 """One class per layer, each with hand-written `forward`, `backward` and `bbprop`."""
 
-from .activation import ReLU, ScaledTanh, Sigmoid, Tanh
+from .activation import ELU, LeakyReLU, PReLU, ReLU, ScaledTanh, Sigmoid, Tanh
 from .base import Layer
 from .conv import TABLE_I, Conv2D
 from .dense import Dense
@@ -10,6 +10,7 @@ from .rbf import RBF
 from .subsample import AvgPool2D, Subsampling
 
 __all__ = [
+    "ELU",
     "RBF",
     "TABLE_I",
     "AvgPool2D",
@@ -17,7 +18,9 @@ __all__ = [
     "Dense",
     "Flatten",
     "Layer",
+    "LeakyReLU",
     "MaxPool2D",
+    "PReLU",
     "ReLU",
     "ScaledTanh",
     "Sigmoid",
