@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from .datasets import Dataset, prepare_digit
     from .errors import ConfigError, LenetError, ShapeError
     from .layers import (
+        ELU,
         RBF,
         AvgPool2D,
         Conv2D,
         Dense,
         Flatten,
         Layer,
+        LeakyReLU,
         MaxPool2D,
+        PReLU,
         ReLU,
         ScaledTanh,
         Sigmoid,
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from .losses import MAP, MLE, SoftmaxCrossEntropy
     from .models import lenet5
     from .network import Sequential
-    from .optim import SDLM, SGD
+    from .optim import SDLM, SGD, Adagrad, Adam, RMSprop
     from .parameter import Parameter
     from .storage import load, pretrained, save
     from .trainer import Trainer
@@ -40,11 +43,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ELU",
     "MAP",
     "MLE",
     "RBF",
     "SDLM",
     "SGD",
+    "Adagrad",
+    "Adam",
     "AvgPool2D",
     "Callback",
     "ConfigError",
@@ -53,9 +59,12 @@ __all__ = [
     "Dense",
     "Flatten",
     "Layer",
+    "LeakyReLU",
     "LenetError",
     "MaxPool2D",
+    "PReLU",
     "Parameter",
+    "RMSprop",
     "ReLU",
     "ScaledTanh",
     "Sequential",
@@ -88,13 +97,13 @@ _HOME = {
     "datasets": ("Dataset", "prepare_digit"),
     "errors": ("ConfigError", "LenetError", "ShapeError"),
     "layers": (
-        "RBF", "AvgPool2D", "Conv2D", "Dense", "Flatten", "Layer", "MaxPool2D", "ReLU", "ScaledTanh", "Sigmoid",
-        "Subsampling", "Tanh",
+        "ELU", "RBF", "AvgPool2D", "Conv2D", "Dense", "Flatten", "Layer", "LeakyReLU", "MaxPool2D", "PReLU", "ReLU",
+        "ScaledTanh", "Sigmoid", "Subsampling", "Tanh",
     ),
     "losses": ("MAP", "MLE", "SoftmaxCrossEntropy"),
     "models": ("lenet5",),
     "network": ("Sequential",),
-    "optim": ("SDLM", "SGD"),
+    "optim": ("SDLM", "SGD", "Adagrad", "Adam", "RMSprop"),
     "parameter": ("Parameter",),
     "storage": ("load", "pretrained", "save"),
     "trainer": ("Trainer",),

@@ -79,21 +79,29 @@ class LossConfig(_Section):
 class OptimizerConfig(_Section):
     """The steps."""
 
-    name: Literal["sdlm", "sgd"] = _option(
-        "sdlm", "sdlm is the paper's second-order method (eq. 21), sgd the plain one"
+    name: Literal["sdlm", "sgd", "adam", "rmsprop", "adagrad"] = _option(
+        "sdlm", "sdlm is the paper's second-order method (eq. 21), sgd the plain one; the others came later"
     )
     lr: float | None = _option(
-        None, "first learning rate, the paper's eta; default 5e-4 for sdlm, 1e-3 for sgd", least=0.0, below=1e300
+        None,
+        "first learning rate, the paper's eta; default 5e-4 for sdlm, 1e-2 for adagrad, else 1e-3",
+        least=0.0,
+        below=1e300,
     )
     mu: float = _option(0.02, "mu of eq. 21, which bounds the rates of sdlm", least=1e-12, below=1e300)
     rule: Literal["maximum", "average", "latest"] = _option(
         "maximum", "h from pass to pass in sdlm: the maximum so far, 0.7 old + 0.3 new, or (the paper's words) latest"
     )
     patterns: int = _option(500, "patterns that h is estimated on before each pass (sdlm)", least=1)
-    momentum: float = _option(0.0, "momentum", least=0.0, below=1.0)
+    momentum: float = _option(0.0, "momentum (sdlm, sgd, rmsprop)", least=0.0, below=1.0)
     nesterov: bool = _option(False, "Nesterov's momentum (sgd)")
-    l2: float = _option(0.0, "L2 decay (sgd)", least=0.0, below=1e300)
-    l1: float = _option(0.0, "L1 decay (sgd)", least=0.0, below=1e300)
+    beta1: float = _option(0.9, "share of the old mean of gradients (adam)", least=0.0, below=1.0)
+    beta2: float = _option(0.999, "share of the old mean of their squares (adam)", least=0.0, below=1.0)
+    amsgrad: bool = _option(False, "divide by the largest mean of squares so far (adam)")
+    rho: float = _option(0.99, "share of the old mean of squares (rmsprop)", least=0.0, below=1.0)
+    l2: float = _option(0.0, "L2 penalty (all but sdlm)", least=0.0, below=1e300)
+    l1: float = _option(0.0, "L1 penalty (all but sdlm)", least=0.0, below=1e300)
+    decay: float = _option(0.0, "decay apart from the gradient, as in AdamW (all but sdlm)", least=0.0, below=1e300)
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,20 @@ class ScheduleConfig(_Section):
     factor: float = _option(0.1, "factor of each step (step)", least=0.0, below=1e300)
     final: float = _option(0.0, "rate of the last pass (cosine)", least=0.0, below=1e300)
     warmup: int = _option(0, "passes of linear rise in front", least=0)
+
+
+_FIRST_ORDER = ("sgd", "adam", "rmsprop", "adagrad")
+# Who has a use for an option, where not all of its section do.
+_OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
+    **{("optimizer", name): ("sdlm",) for name in ("mu", "rule")},
+    **{("optimizer", name): _FIRST_ORDER for name in ("l2", "l1", "decay")},
+    **{("optimizer", name): ("adam",) for name in ("beta1", "beta2", "amsgrad")},
+    ("optimizer", "momentum"): ("sdlm", "sgd", "rmsprop"),
+    ("optimizer", "nesterov"): ("sgd",),
+    ("optimizer", "rho"): ("rmsprop",),
+    ("loss", "j"): ("map",),
+}
+_LR = {"sdlm": 5e-4, "adagrad": 1e-2}
 
 
 @dataclass(frozen=True)
@@ -154,16 +176,12 @@ class TrainConfig(_Section):
                 f"model.output {output} does not go with loss.name {self.loss.name}: "
                 "softmax needs softmax; map and mle need rbf."
             )
-        idle = [
-            ("optimizer", name, "sgd" if sdlm else "sdlm")
-            for name in (("nesterov", "l2", "l1") if sdlm else ("mu", "rule"))
-        ] + [("loss", "j", "map")] * (self.loss.name != "map")
-        for section, name, owner in idle:
+        for (section, name), owners in _OWNERS.items():
             part = getattr(self, section)
-            if getattr(part, name) != getattr(type(part)(), name):
-                raise ConfigError(f"{section}.{name} belongs to {owner}; {part.name} has no use for it.")
+            if part.name not in owners and getattr(part, name) != getattr(type(part)(), name):
+                raise ConfigError(f"{section}.{name} belongs to {', '.join(owners)}; {part.name} has no use for it.")
         init = self.model.init or ("fan-in-2.4" if self.model.subsampling == "average" else "fan-in")
-        lr = (5e-4 if sdlm else 1e-3) if self.optimizer.lr is None else self.optimizer.lr
+        lr = _LR.get(self.optimizer.name, 1e-3) if self.optimizer.lr is None else self.optimizer.lr
         schedule = self.schedule.name or ("paper" if sdlm else "constant")
         return dataclasses.replace(
             self,

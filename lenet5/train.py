@@ -209,7 +209,14 @@ def _optimizer(settings: TrainConfig, net: Sequential) -> optim.Optimizer:
     assert o.lr is not None
     if o.name == "sdlm":
         return optim.SDLM(net.parameters(), lr=o.lr, mu=o.mu, momentum=o.momentum, rule=o.rule)
-    return optim.SGD(net.parameters(), lr=o.lr, momentum=o.momentum, nesterov=o.nesterov, l2=o.l2, l1=o.l1)
+    penalties = {"lr": o.lr, "l2": o.l2, "l1": o.l1, "decay": o.decay}
+    if o.name == "sgd":
+        return optim.SGD(net.parameters(), momentum=o.momentum, nesterov=o.nesterov, **penalties)
+    if o.name == "adam":
+        return optim.Adam(net.parameters(), beta1=o.beta1, beta2=o.beta2, amsgrad=o.amsgrad, **penalties)
+    if o.name == "rmsprop":
+        return optim.RMSprop(net.parameters(), rho=o.rho, momentum=o.momentum, **penalties)
+    return optim.Adagrad(net.parameters(), **penalties)
 
 
 def _schedule(settings: TrainConfig) -> optim.schedule.Schedule:

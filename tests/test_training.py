@@ -279,6 +279,9 @@ def test_shards_add_up_to_the_whole_batch(digits, n):
         ("max-momentum", ["--model.subsampling", "max", "--optimizer", "sgd", "--optimizer.momentum", "0.9"]),
         ("sdlm-latest", ["--optimizer.rule", "latest", "--optimizer.momentum", "0.5", "--schedule", "cosine"]),
         ("decay", ["--optimizer", "sgd", "--optimizer.l2", "1e-4", "--schedule", "step", "--schedule.warmup", "1"]),
+        ("adam", ["--optimizer", "adam", "--optimizer.amsgrad", "true", "--batch-size", "32"]),
+        ("rmsprop", ["--optimizer", "rmsprop", "--optimizer.momentum", "0.5", "--optimizer.lr", "1e-4"]),
+        ("adagrad", ["--optimizer", "adagrad", "--optimizer.decay", "1e-3", "--loss", "softmax"]),
     ],
 )
 def test_other_recipes_train_and_resume(tmp_path, name, options):
