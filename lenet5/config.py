@@ -45,6 +45,11 @@ class _Section:
                     raise ConfigError(f"{name} must be {limits}; found {value!r}.")
 
 
+Init = Literal[
+    "fan-in", "fan-in-2.4", "gaussian", "he", "he-uniform", "paper", "truncated-normal", "xavier", "xavier-normal"
+]
+
+
 @dataclass(frozen=True)
 class ModelConfig(_Section):
     """The network."""
@@ -56,7 +61,7 @@ class ModelConfig(_Section):
     output: Literal["rbf", "softmax"] | None = _option(
         None, "output units: RBF (eq. 7) or ten scores; default: what the loss needs"
     )
-    init: Literal["fan-in", "fan-in-2.4", "gaussian", "he", "paper", "xavier"] | None = _option(
+    init: Init | None = _option(
         None,
         "start of the weights: uniform +-1/sqrt(F) is fan-in, the default (+-2.4/sqrt(F) with average pooling); "
         "paper is the +-2.4/F of appendix A, which does not train at the paper's rates",
@@ -108,12 +113,12 @@ class OptimizerConfig(_Section):
 class ScheduleConfig(_Section):
     """The learning rate from pass to pass."""
 
-    name: Literal["paper", "constant", "step", "cosine"] | None = _option(
+    name: Literal["paper", "constant", "step", "cosine", "one-cycle"] | None = _option(
         None, "paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5; default paper for sdlm, constant for sgd"
     )
     every: int = _option(10, "passes between two steps (step)", least=1)
     factor: float = _option(0.1, "factor of each step (step)", least=0.0, below=1e300)
-    final: float = _option(0.0, "rate of the last pass (cosine)", least=0.0, below=1e300)
+    final: float = _option(0.0, "rate of the last pass (cosine, one-cycle)", least=0.0, below=1e300)
     warmup: int = _option(0, "passes of linear rise in front", least=0)
 
 

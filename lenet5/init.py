@@ -9,7 +9,10 @@ from functools import partial
 
 import numpy as np
 
-__all__ = ["INITIALIZERS", "Initializer", "fan_in_uniform", "gaussian", "he", "paper", "xavier"]
+__all__ = [
+    "INITIALIZERS", "Initializer", "fan_in_uniform", "gaussian", "he", "he_uniform", "paper", "truncated_normal",
+    "xavier", "xavier_normal",
+]  # fmt: skip
 
 Initializer = Callable[[tuple[int, ...], int, int, np.random.Generator], np.ndarray]
 
@@ -43,10 +46,25 @@ def gaussian(
     return rng.normal(0.0, std, shape)
 
 
+def truncated_normal(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, std: float = 0.1
+) -> np.ndarray:
+    """Normal with mean 0 and standard deviation `std`, drawn again where it lies beyond 2 std."""
+    drawn = rng.normal(0.0, std, shape)
+    while (beyond := np.abs(drawn) > 2 * std).any():
+        drawn[beyond] = rng.normal(0.0, std, int(beyond.sum()))
+    return drawn
+
+
 def xavier(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
     """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
     bound = np.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-bound, bound, shape)
+
+
+def xavier_normal(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
+    """Normal with standard deviation sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
+    return rng.normal(0.0, np.sqrt(2.0 / (fan_in + fan_out)), shape)
 
 
 def he(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
@@ -54,11 +72,20 @@ def he(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generat
     return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)
 
 
+def he_uniform(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
+    """Uniform in +-sqrt(6 / fan_in), for ReLU (He et al. 2015)."""
+    bound = np.sqrt(6.0 / fan_in)
+    return rng.uniform(-bound, bound, shape)
+
+
 INITIALIZERS: dict[str, Initializer] = {
     "fan-in": fan_in_uniform,
     "fan-in-2.4": partial(fan_in_uniform, scale=2.4),
     "gaussian": gaussian,
     "he": he,
+    "he-uniform": he_uniform,
     "paper": paper,
+    "truncated-normal": truncated_normal,
     "xavier": xavier,
+    "xavier-normal": xavier_normal,
 }

@@ -227,6 +227,7 @@ def _schedule(settings: TrainConfig) -> optim.schedule.Schedule:
         "constant": lambda: optim.schedule.constant(lr),
         "step": lambda: optim.schedule.step(lr, every=s.every, factor=s.factor),
         "cosine": lambda: optim.schedule.cosine(lr, epochs=settings.epochs, final=s.final),
+        "one-cycle": lambda: optim.schedule.one_cycle(lr, epochs=settings.epochs, final=s.final),
     }[s.name]()
     return optim.schedule.warmup(made, epochs=s.warmup) if s.warmup else made
 

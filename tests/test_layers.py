@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from layer_cases import CASES
 
-from lenet5 import ConfigError, gradcheck, kernels
+from lenet5 import ConfigError, gradcheck, init, kernels
 from lenet5.errors import ShapeError
 from lenet5.layers import (
     ELU,
@@ -321,3 +321,25 @@ def test_flatten_fixes_the_size_of_maps():
     layer.build((2, 3, 3), rng=np.random.default_rng(0))
     with pytest.raises(ShapeError, match="size"):
         layer.forward(np.zeros((1, 2, 4, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("draw", "spread", "bound"),
+    [
+        (init.fan_in_uniform, (1 / 50) ** 0.5 / 3**0.5, (1 / 50) ** 0.5),
+        (init.paper, 2.4 / 50 / 3**0.5, 2.4 / 50),
+        (init.gaussian, 0.1, np.inf),
+        (init.truncated_normal, 0.1 * 0.8796, 0.2),  # 0.8796: s.d. of a normal that is cut off at 2 s.d.
+        (init.xavier, (2 / 120) ** 0.5, (6 / 120) ** 0.5),
+        (init.xavier_normal, (2 / 120) ** 0.5, np.inf),
+        (init.he, (2 / 50) ** 0.5, np.inf),
+        (init.he_uniform, (2 / 50) ** 0.5, (6 / 50) ** 0.5),
+    ],
+)
+def test_initialisers_have_their_spread(draw, spread, bound):
+    w = draw((200, 500), 50, 70, np.random.default_rng(0))
+    assert w.shape == (200, 500) and w.dtype == np.float64
+    assert abs(w.mean()) < 4 * spread / len(w.ravel()) ** 0.5  # four standard errors
+    assert w.std() == pytest.approx(spread, rel=0.01)
+    assert np.abs(w).max() <= bound and (np.isinf(bound) or np.abs(w).max() > 0.99 * bound)
+    assert draw in [getattr(f, "func", f) for f in init.INITIALIZERS.values()]

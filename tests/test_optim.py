@@ -164,6 +164,7 @@ def test_an_optimiser_of_some_parameters_steps_the_network_itself():
         lambda p: SDLM(p, lr=1, rule="sum"),
         lambda p: schedule.step(0.1, every=0),
         lambda p: schedule.cosine(0.1, epochs=0),
+        lambda p: schedule.one_cycle(0.1, epochs=0),
     ],
 )
 def test_options_must_make_sense(make):
@@ -185,6 +186,11 @@ def test_schedules():
     cosine = schedule.cosine(1.0, epochs=5, final=0.2)
     assert [cosine(k) for k in (0, 2, 4, 9)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
     assert schedule.cosine(0.3, epochs=1)(0) == 0.3
+    cycle = schedule.one_cycle(1.0, epochs=11, start=0.2, final=0.1)
+    rates = [cycle(k) for k in range(11)]
+    assert rates[0] == pytest.approx(0.2) and rates[3] == 1.0 and rates[10] == pytest.approx(0.1)
+    assert rates[1] == pytest.approx(0.2 + 0.8 * 0.25) and rates == sorted(rates[:4]) + sorted(rates[4:], reverse=True)
+    assert schedule.one_cycle(0.3, epochs=1)(0) == 0.3
     warm = schedule.warmup(schedule.constant(1.0), epochs=3)
     assert [warm(k) for k in range(5)] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
 

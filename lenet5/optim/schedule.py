@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ..errors import ConfigError
 
-__all__ = ["PAPER_ETA", "Schedule", "constant", "cosine", "paper", "step", "warmup"]
+__all__ = ["PAPER_ETA", "Schedule", "constant", "cosine", "one_cycle", "paper", "step", "warmup"]
 
 Schedule = Callable[[int], float]
 
@@ -48,6 +48,27 @@ def cosine(lr: float, *, epochs: int, final: float = 0.0) -> Schedule:
         raise ConfigError(f"epochs of a cosine schedule is at least 1; found {epochs}.")
     last = max(epochs - 1, 1)
     return lambda epoch: final + (lr - final) * (1 + math.cos(math.pi * min(epoch, last) / last)) / 2
+
+
+def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float = 0.0) -> Schedule:
+    """Rise from `start` lr to `lr` over the first 0.3 of the passes, fall to `final`: half cosines (Smith 2018).
+
+    Raises
+    ------
+    ConfigError
+        If `epochs` is not positive.
+    """
+    if epochs < 1:
+        raise ConfigError(f"epochs of a one-cycle schedule is at least 1; found {epochs}.")
+    top = round(0.3 * (epochs - 1))
+    fall = cosine(lr, epochs=epochs - top, final=final)
+
+    def rate(epoch: int) -> float:
+        if epoch >= top:
+            return fall(epoch - top)
+        return lr * (1 - (1 - start) * (1 + math.cos(math.pi * epoch / top)) / 2)
+
+    return rate
 
 
 def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
