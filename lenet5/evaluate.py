@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import datasets, storage
+from . import datasets, kernels, storage
 from .cli import Parser, command
 from .datasets.base import Dataset
 from .errors import ConfigError
@@ -89,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(notice, file=sys.stderr)
     else:
         _, test = datasets.load(name, options["data_dir"], verify=options["verify"], progress=True)
+    if kernels.cold("forward"):
+        print("compiling the kernels, once: about 7 s", file=sys.stderr, flush=True)
     result = {"weights": str(Path(options["weights"])), **evaluate(net, test)}
     print(json.dumps(result, indent=1) if options["json"] else _text(result))
     return 0

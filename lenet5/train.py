@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _write_json(folder / "config.json", config.to_dict(settings))
     say(f"training on {train.name}: {len(train):,} images, {len(test):,} to test on; run folder {folder}")
 
-    if kernels.cold():
+    if kernels.cold("learn"):
         say("compiling the kernels, once: about 20 s")
     validation = None
     if settings.validation_split:

@@ -38,8 +38,8 @@ ALLOWED = {
     "cli": {"config"},
     "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "losses", "models", "network", "optim",
               "plots", "reports", "shards", "storage", "trainer"},
-    "evaluate": {"cli", "datasets", "network", "storage"},
-    "predict": {"cli", "datasets", "network", "storage"},
+    "evaluate": {"cli", "datasets", "kernels", "network", "storage"},
+    "predict": {"cli", "datasets", "kernels", "network", "storage"},
 }  # fmt: skip
 
 

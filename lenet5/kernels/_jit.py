@@ -44,9 +44,9 @@ _FOLDER = cache_folder()
 _CACHED = _writable(_FOLDER)
 
 
-def cold() -> bool:
-    """Whether the first call of a kernel will have to compile."""
-    return HAVE_NUMBA and not any(_FOLDER.rglob("program.learn*.nbi"))
+def cold(name: str) -> bool:
+    """Whether the first call of kernel `name` of `program` will have to compile."""
+    return HAVE_NUMBA and not any(_FOLDER.rglob(f"program.{name}*.nbi"))
 
 
 def kernel(twin: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
