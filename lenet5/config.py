@@ -107,6 +107,7 @@ class OptimizerConfig(_Section):
     l2: float = _option(0.0, "L2 penalty (all but sdlm)", least=0.0, below=1e300)
     l1: float = _option(0.0, "L1 penalty (all but sdlm)", least=0.0, below=1e300)
     decay: float = _option(0.0, "decay apart from the gradient, as in AdamW (all but sdlm)", least=0.0, below=1e300)
+    clip: float | None = _option(None, "largest norm of the gradient (all but sdlm)", least=1e-300, below=1e300)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ _FIRST_ORDER = ("sgd", "adam", "rmsprop", "adagrad")
 # Who has a use for an option, where not all of its section do.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     **{("optimizer", name): ("sdlm",) for name in ("mu", "rule")},
-    **{("optimizer", name): _FIRST_ORDER for name in ("l2", "l1", "decay")},
+    **{("optimizer", name): _FIRST_ORDER for name in ("l2", "l1", "decay", "clip")},
     **{("optimizer", name): ("adam",) for name in ("beta1", "beta2", "amsgrad")},
     ("optimizer", "momentum"): ("sdlm", "sgd", "rmsprop"),
     ("optimizer", "nesterov"): ("sgd",),

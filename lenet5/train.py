@@ -209,7 +209,7 @@ def _optimizer(settings: TrainConfig, net: Sequential) -> optim.Optimizer:
     assert o.lr is not None
     if o.name == "sdlm":
         return optim.SDLM(net.parameters(), lr=o.lr, mu=o.mu, momentum=o.momentum, rule=o.rule)
-    penalties = {"lr": o.lr, "l2": o.l2, "l1": o.l1, "decay": o.decay}
+    penalties = {"lr": o.lr, "l2": o.l2, "l1": o.l1, "decay": o.decay, "clip": np.inf if o.clip is None else o.clip}
     if o.name == "sgd":
         return optim.SGD(net.parameters(), momentum=o.momentum, nesterov=o.nesterov, **penalties)
     if o.name == "adam":

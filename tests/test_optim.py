@@ -267,12 +267,30 @@ def test_adaptive_optimisers_go_on_where_they_stopped(kind, equation, options):
     np.testing.assert_array_equal(follow(second, 12), straight[8:])
 
 
+@pytest.mark.parametrize("kind", [SGD, Adagrad, RMSprop, Adam])
+def test_long_gradients_are_shortened(kind):
+    clipped, short = kind(parameters(), lr=0.1, clip=0.5), kind(parameters(), lr=0.1)
+    for gradient in ([3.0, 0.0, -4.0, 0.0], [0.1, 0.2, 0.0, 0.3]):
+        clipped.params.grad[...] = gradient
+        short.params.grad[...] = np.array(gradient) * min(1, 0.5 / np.linalg.norm(gradient))
+        clipped.step()
+        short.step()
+        np.testing.assert_allclose(clipped.params.value, short.params.value, rtol=0, atol=1e-15)
+        np.testing.assert_array_equal(clipped.params.grad, gradient)
+    assert SGD(parameters(), lr=0.1, clip=1.0).rates_of_plain_step() is None
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(TypeError, match="weight_decay"):
+        Adam(parameters(), weight_decay=0.1)
+
+
 @pytest.mark.parametrize(
     "make",
     [
         lambda p: Adam(p, beta1=1.0), lambda p: Adam(p, beta2=-0.1), lambda p: Adam(p, eps=0.0),
         lambda p: RMSprop(p, rho=1.0), lambda p: Adagrad(p, lr=-1.0), lambda p: SGD(p, lr=0.1, decay=-1.0),
-        lambda p: Adam(p, l2=float("nan")),
+        lambda p: Adam(p, l2=float("nan")), lambda p: SGD(p, lr=0.1, clip=0.0),
     ],
 )  # fmt: skip
 def test_options_out_of_range(make):

@@ -1,11 +1,12 @@
 """Optimisers that divide each step by a measure of the gradients so far: Adagrad, RMSprop, Adam."""
 
 from collections.abc import Iterable
+from typing import Unpack
 
 import numpy as np
 
 from ..parameter import Parameter
-from .base import Optimizer, in_range
+from .base import Optimizer, Penalties, in_range
 
 __all__ = ["Adagrad", "Adam", "RMSprop"]
 
@@ -15,7 +16,7 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    params, lr, l2, l1, decay
+    params, lr, l2, l1, decay, clip
         As for every optimiser.
     eps : float
         Positive.
@@ -32,11 +33,9 @@ class Adagrad(Optimizer):
         *,
         lr: float = 0.01,
         eps: float = 1e-10,
-        l2: float = 0.0,
-        l1: float = 0.0,
-        decay: float = 0.0,
+        **penalties: Unpack[Penalties],
     ) -> None:
-        super().__init__(params, lr=lr, l2=l2, l1=l1, decay=decay)
+        super().__init__(params, lr=lr, **penalties)
         self.eps = float(in_range("eps", eps, 1e-300, np.inf))
         self._square = np.zeros_like(self.params.value)
         self._scaled = np.zeros_like(self.params.value)
@@ -57,7 +56,7 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    params, lr, l2, l1, decay
+    params, lr, l2, l1, decay, clip
         As for every optimiser.
     rho, momentum : float
         In [0, 1). With a momentum, v = momentum v + g / (sqrt(s) + eps); value -= lr v.
@@ -78,11 +77,9 @@ class RMSprop(Optimizer):
         rho: float = 0.99,
         momentum: float = 0.0,
         eps: float = 1e-8,
-        l2: float = 0.0,
-        l1: float = 0.0,
-        decay: float = 0.0,
+        **penalties: Unpack[Penalties],
     ) -> None:
-        super().__init__(params, lr=lr, l2=l2, l1=l1, decay=decay)
+        super().__init__(params, lr=lr, **penalties)
         self.rho = float(in_range("rho", rho, 0.0, 1.0))
         self.momentum = float(in_range("momentum", momentum, 0.0, 1.0))
         self.eps = float(in_range("eps", eps, 1e-300, np.inf))
@@ -116,7 +113,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    params, lr, l2, l1, decay
+    params, lr, l2, l1, decay, clip
         As for every optimiser.
     beta1, beta2 : float
         In [0, 1).
@@ -139,11 +136,9 @@ class Adam(Optimizer):
         beta2: float = 0.999,
         eps: float = 1e-8,
         amsgrad: bool = False,
-        l2: float = 0.0,
-        l1: float = 0.0,
-        decay: float = 0.0,
+        **penalties: Unpack[Penalties],
     ) -> None:
-        super().__init__(params, lr=lr, l2=l2, l1=l1, decay=decay)
+        super().__init__(params, lr=lr, **penalties)
         self.beta1 = float(in_range("beta1", beta1, 0.0, 1.0))
         self.beta2 = float(in_range("beta2", beta2, 0.0, 1.0))
         self.eps = float(in_range("eps", eps, 1e-300, np.inf))

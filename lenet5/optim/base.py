@@ -1,13 +1,23 @@
 """What an optimiser is: it owns its state and steps the flat vector of parameters."""
 
 from collections.abc import Iterable
+from typing import TypedDict, Unpack
 
 import numpy as np
 
 from ..errors import CheckpointError, ConfigError
 from ..parameter import Parameter, ParameterList
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "Penalties"]
+
+
+class Penalties(TypedDict, total=False):
+    """What every optimiser may be given besides its own options."""
+
+    l2: float
+    l1: float
+    decay: float
+    clip: float
 
 
 class Optimizer:
@@ -23,6 +33,8 @@ class Optimizer:
         Penalties on all parameters, biases included: the gradient of l2/2 |value|^2 + l1 |value| is added to `grad`.
     decay : float
         Decoupled decay (Loshchilov and Hutter 2019): value -= lr decay value, apart from the gradient.
+    clip : float
+        Largest norm of the gradient, penalties included; a longer one is shortened to it. Positive, default none.
 
     Raises
     ------
@@ -30,15 +42,20 @@ class Optimizer:
         If an option is out of its range.
     """
 
-    def __init__(
-        self, params: Iterable[Parameter], *, lr: float, l2: float = 0.0, l1: float = 0.0, decay: float = 0.0
-    ) -> None:
+    def __init__(self, params: Iterable[Parameter], *, lr: float, **penalties: Unpack[Penalties]) -> None:
         self.params = params if isinstance(params, ParameterList) else ParameterList(params)
         self.lr = lr
-        self.l2, self.l1 = float(in_range("l2", l2, 0.0, np.inf)), float(in_range("l1", l1, 0.0, np.inf))
-        self.decay = float(in_range("decay", decay, 0.0, np.inf))
+        unknown = sorted(penalties.keys() - Penalties.__annotations__.keys())
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(unknown)}")
+        self.l2 = float(in_range("l2", penalties.get("l2", 0.0), 0.0, np.inf))
+        self.l1 = float(in_range("l1", penalties.get("l1", 0.0), 0.0, np.inf))
+        self.decay = float(in_range("decay", penalties.get("decay", 0.0), 0.0, np.inf))
+        clip = penalties.get("clip", np.inf)
+        self.clip = np.inf if clip == np.inf else float(in_range("clip", clip, 1e-300, np.inf))
         self._step = np.zeros_like(self.params.value)
-        self._penalised = np.zeros_like(self.params.value) if l2 or l1 else None
+        changed = self.l2 or self.l1 or self.clip < np.inf
+        self._changed = np.zeros_like(self.params.value) if changed else None
 
     @property
     def lr(self) -> float:
@@ -54,14 +71,17 @@ class Optimizer:
         raise NotImplementedError
 
     def _gradient(self) -> np.ndarray:
-        """Return grad + l1 sign(value) + l2 value, for `step` to read; `grad` itself is not touched."""
-        g = self._penalised
+        """Return grad + l1 sign(value) + l2 value, clipped, for `step` to read; `grad` itself is not touched."""
+        g = self._changed
         if g is None:
             return self.params.grad
         np.sign(self.params.value, out=g)
         g *= self.l1
         g += self.params.grad
         g += np.multiply(self.params.value, self.l2, out=self._step)
+        norm = float(np.sqrt(np.dot(g, g)))
+        if norm > self.clip:
+            g *= self.clip / norm
         return g
 
     def _move(self, step: np.ndarray) -> None:

@@ -1,12 +1,13 @@
 """Stochastic gradient descent."""
 
 from collections.abc import Iterable
+from typing import Unpack
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..parameter import Parameter
-from .base import Optimizer, in_range
+from .base import Optimizer, Penalties, in_range
 
 __all__ = ["SGD"]
 
@@ -18,7 +19,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    params, lr, l2, l1, decay
+    params, lr, l2, l1, decay, clip
         As for every optimiser.
     momentum : float
         In [0, 1).
@@ -38,11 +39,9 @@ class SGD(Optimizer):
         lr: float,
         momentum: float = 0.0,
         nesterov: bool = False,
-        l2: float = 0.0,
-        l1: float = 0.0,
-        decay: float = 0.0,
+        **penalties: Unpack[Penalties],
     ) -> None:
-        super().__init__(params, lr=lr, l2=l2, l1=l1, decay=decay)
+        super().__init__(params, lr=lr, **penalties)
         self.momentum = float(in_range("momentum", momentum, 0.0, 1.0))
         if nesterov and not momentum:
             raise ConfigError("nesterov needs a momentum above 0.")
@@ -66,8 +65,8 @@ class SGD(Optimizer):
         self._move(self._step)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
-        """Return the one rate for all, unless there is a momentum, a penalty or a decay."""
-        if self._velocity is not None or self._penalised is not None or self.decay:
+        """Return the one rate for all, unless there is a momentum, a penalty, a decay or a limit."""
+        if self._velocity is not None or self._changed is not None or self.decay:
             return None
         self._step[...] = self._lr
         return self._step
