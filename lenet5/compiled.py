@@ -189,6 +189,10 @@ class Compiled:
         """Set `grad` to their part of the Gauss-Newton diagonal of that mean; return as `gradient` does."""
         return self._learn(program.CURVATURE, x, labels, loss, n)
 
+    def evaluate(self, x: np.ndarray, labels: np.ndarray, loss: Loss) -> tuple[float, int]:
+        """Return the sum of the loss, and the errors."""
+        return self._learn(program.EVALUATE, x, labels, loss, len(x))
+
     def step(self, x: np.ndarray, labels: np.ndarray, loss: Loss, rates: np.ndarray, total: float) -> tuple[float, int]:
         """Move every parameter by its rate after each pattern; return total plus the losses, and the errors."""
         return self._learn(program.STEP, x, labels, loss, 1, rates, total)

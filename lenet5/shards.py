@@ -178,6 +178,9 @@ class _Compiled(_Layers):
         differentiate = self._compiled.gradient if kind == "gradient" else self._compiled.curvature
         return *differentiate(self._prepared(images), labels, self.loss, n), self._compiled.grad
 
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        return self._compiled.evaluate(self._prepared(images), labels, self.loss)
+
     def outputs(self, images: np.ndarray) -> np.ndarray:
         return self._compiled.forward(self._prepared(images))
 

@@ -6,7 +6,7 @@ that lie across two take twice as long. What the row ends give is not read.
 """
 
 from ._jit import part
-from .taps import add_dots, add_taps, move_rows, whole
+from .taps import add_dots_plane, add_taps_plane, move_rows, whole
 from .vectors import VECTOR, copy_rows
 
 __all__ = ["conv_plane", "conv_plane_back", "room_for_planes"]
@@ -50,8 +50,8 @@ def conv_plane(  # type: ignore[no-untyped-def]
         line[result : result + ho * row] = bias[bias_at + o]
         for m in range(starts[o], starts[o + 1]):
             source = channels[m] * plane
-            add_taps(
-                line, source, w, w_at + m * taps, size, False, line, result, 1, ho * row, 0, 0, row, c_count * plane
+            add_taps_plane(
+                line, source, w, w_at + m * taps, size, False, line, result, ho * row, row, c_count * plane
             )  # fmt: skip
         move_rows(line, result, y, y_at + o * ho * wo, ho, wo, row, wo)
 
@@ -92,13 +92,11 @@ def conv_plane_back(  # type: ignore[no-untyped-def]
                 copy_rows(line, margined + j, line, 0, line, target_at, ho, wide, stride, wide, 0, 0)
         for m in range(starts[o], starts[o + 1]):
             source = channels[m] * plane
-            add_dots(
-                line, source, g, g_at + m * taps, size, line, above, 1, ho * row, 0, 0, row, c_count * plane
-            )  # fmt: skip
+            add_dots_plane(line, source, g, g_at + m * taps, size, line, above, ho * row, row, c_count * plane)
             if to_input:
                 target = below + channels[m] * height * wide
-                add_taps(
-                    line, moved, w, w_at + m * taps, size, True, line, target, 1, height * wide, 0, 0, wide, tall * wide
+                add_taps_plane(
+                    line, moved, w, w_at + m * taps, size, True, line, target, height * wide, wide, tall * wide
                 )  # fmt: skip
     if to_input:
         move_rows(line, below, vx, x_at, c_count * height, width, wide, width)

@@ -19,7 +19,7 @@ from .squash import elu, elu_back, leaky, leaky_back, relu, relu_back, sigmoid, 
 from .vectors import VECTOR
 
 __all__ = [
-    "COLUMNS", "CROSS_ENTROPY", "CURVATURE", "EQ_8", "EQ_9", "GRADIENT", "KINDS", "LANES", "STEP", "VECTOR",
+    "COLUMNS", "CROSS_ENTROPY", "CURVATURE", "EQ_8", "EQ_9", "EVALUATE", "GRADIENT", "KINDS", "LANES", "STEP", "VECTOR",
     "forward", "learn",
 ]  # fmt: skip
 
@@ -40,7 +40,7 @@ COLUMNS = (
 ROOMS = STATES, SQUARES, DERIVATIVES, LINE, TOP, OUTPUT = range(6)
 
 EQ_8, EQ_9, CROSS_ENTROPY = range(3)
-GRADIENT, CURVATURE, STEP = range(3)
+GRADIENT, CURVATURE, STEP, EVALUATE = range(4)
 
 
 @woven
@@ -305,7 +305,8 @@ def learn(  # type: ignore[no-untyped-def]
 
     GRADIENT sets grad to the sum of factor * dE/dtheta. CURVATURE sets it to that of the Gauss-Newton diagonal
     (eqs. 23 to 27), with the squares of theta in `squared`. STEP updates theta after every single pattern, each
-    number by its own rate; grad is then room to work in, and lanes is 1.
+    number by its own rate; grad is then room to work in, and lanes is 1. EVALUATE stops at the loss: in place of
+    `forward`, so that training need not compile both.
     """
     last = len(table) - 1
     classes = table[last, Y_SIZE]
@@ -317,7 +318,7 @@ def learn(  # type: ignore[no-untyped-def]
     power, used, seen = 1, theta, states
     if mode == CURVATURE:
         power, used, seen = 2, squared, squares
-    if mode != STEP:
+    if mode == GRADIENT or mode == CURVATURE:
         grad[:] = 0
     for first in range(0, len(x), lanes):
         _load(x, first, states, lanes)
@@ -336,6 +337,8 @@ def learn(  # type: ignore[no-untyped-def]
                 _loss_curvature(loss, factor, v)
             for i in range(classes):
                 derivative[i * lanes + k] = v[i]
+        if mode == EVALUATE:
+            continue
         if mode == CURVATURE:
             for p in range(len(states)):
                 squares[p] = states[p] * states[p]

@@ -18,7 +18,7 @@ from .vectors import (
     copy_rows,
 )
 
-__all__ = ["add_dots", "add_taps", "move_rows", "whole"]
+__all__ = ["add_dots", "add_dots_plane", "add_taps", "add_taps_plane", "move_rows", "whole"]
 
 
 @part
@@ -45,24 +45,15 @@ def add_taps(  # type: ignore[no-untyped-def]
 ):
     """y[r, p] += sum_ij w[i, j] x[r, p + i width + j step] for p < n and every row; see `vectors`."""
     done, (kh, kw) = 0, size
-    if kh == kw and (kh == 5 or kh == 3):
+    if kh == 5 and kw == 5:
         done = n & -VECTOR
-        if kh == 5:
-            if width == 16:
-                if turned:
-                    add_turned_5x5_16(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
-                else:
-                    add_taps_5x5_16(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
-            elif width == 32:
-                if turned:
-                    add_turned_5x5_32(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
-                else:
-                    add_taps_5x5_32(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
-            elif turned:
-                add_turned_5x5(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
-            else:
-                add_taps_5x5(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
-        elif turned:
+        if turned:
+            add_turned_5x5(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
+        else:
+            add_taps_5x5(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
+    elif kh == 3 and kw == 3:
+        done = n & -VECTOR
+        if turned:
             add_turned_3x3(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
         else:
             add_taps_3x3(x, x_at, w, w_at, y, y_at, rows, done, x_row, y_row, width, step)
@@ -82,12 +73,7 @@ def add_dots(x, x_at, g, g_at, size, v, v_at, rows, n, x_row, v_row, width, step
     done, (kh, kw) = 0, size
     if kh == 5 and kw == 5:
         done = n & -VECTOR
-        if width == 16:
-            add_dots_5x5_16(x, x_at, g, g_at, v, v_at, rows, done, x_row, v_row, width, step)
-        elif width == 32:
-            add_dots_5x5_32(x, x_at, g, g_at, v, v_at, rows, done, x_row, v_row, width, step)
-        else:
-            add_dots_5x5(x, x_at, g, g_at, v, v_at, rows, done, x_row, v_row, width, step)
+        add_dots_5x5(x, x_at, g, g_at, v, v_at, rows, done, x_row, v_row, width, step)
     elif kh == 3 and kw == 3:
         done = n & -VECTOR
         add_dots_3x3(x, x_at, g, g_at, v, v_at, rows, done, x_row, v_row, width, step)
@@ -100,3 +86,31 @@ def add_dots(x, x_at, g, g_at, size, v, v_at, rows, n, x_row, v_row, width, step
                 for p in range(n - done):
                     total += above[p] * source[p]
                 g[g_at + k] = total
+
+
+@part
+def add_taps_plane(x, x_at, w, w_at, size, turned, y, y_at, n, width, step):  # type: ignore[no-untyped-def]
+    """`add_taps` over one row, as fast as can be where that is a plane of the paper's maps."""
+    if size[0] == 5 and size[1] == 5 and width == 16:
+        if turned:
+            add_turned_5x5_16(x, x_at, w, w_at, y, y_at, 1, n, 0, 0, width, step)
+        else:
+            add_taps_5x5_16(x, x_at, w, w_at, y, y_at, 1, n, 0, 0, width, step)
+    elif size[0] == 5 and size[1] == 5 and width == 32:
+        if turned:
+            add_turned_5x5_32(x, x_at, w, w_at, y, y_at, 1, n, 0, 0, width, step)
+        else:
+            add_taps_5x5_32(x, x_at, w, w_at, y, y_at, 1, n, 0, 0, width, step)
+    else:
+        add_taps(x, x_at, w, w_at, size, turned, y, y_at, 1, n, 0, 0, width, step)
+
+
+@part
+def add_dots_plane(x, x_at, g, g_at, size, v, v_at, n, width, step):  # type: ignore[no-untyped-def]
+    """`add_dots` over one row, as `add_taps_plane`."""
+    if size[0] == 5 and size[1] == 5 and width == 16:
+        add_dots_5x5_16(x, x_at, g, g_at, v, v_at, 1, n, 0, 0, width, step)
+    elif size[0] == 5 and size[1] == 5 and width == 32:
+        add_dots_5x5_32(x, x_at, g, g_at, v, v_at, 1, n, 0, 0, width, step)
+    else:
+        add_dots(x, x_at, g, g_at, size, v, v_at, 1, n, 0, 0, width, step)
