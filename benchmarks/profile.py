@@ -14,7 +14,7 @@ import numpy as np
 import lenet5
 from lenet5.compiled import Compiled, compiled
 from lenet5.kernels import program
-from lenet5.shards import Shards
+from lenet5.shards import Shards, cores
 
 from .peers import SCALE, J, data
 
@@ -34,6 +34,7 @@ def profile() -> dict:
         "start_s": start(),
         "memory_mb": memory(),
         "scaling": scaling(),
+        "threads_us": threads(),
     }
 
 
@@ -191,6 +192,24 @@ def scaling() -> list[dict[str, float | str]]:
             }
         )
     return rows
+
+
+def threads(batch: int = 256, seconds: float = 4.0) -> dict[str, float]:
+    """Microseconds per sample of a batch's gradient on 1, 2, 4, ... threads, in turn, as processors allow."""
+    net, loss = lenet5.lenet5(), lenet5.MAP(J, scale=SCALE)
+    counts = [n for n in (1, 2, 4, 8, 16) if n <= cores()]
+    pools = {n: Shards(net, loss, threads=n) for n in counts}
+    times: dict[int, list[float]] = {n: [] for n in counts}
+    images, labels = data(batch)
+    end = time.perf_counter() + seconds
+    while not times[1] or time.perf_counter() < end:
+        for n, shards in pools.items():
+            begin = time.perf_counter()
+            shards.gradient(images, labels)
+            times[n].append((time.perf_counter() - begin) / batch * 1e6)
+    medians = {n: statistics.median(values) for n, values in times.items()}
+    result = {f"batch {batch}, {n} threads": round(value, 2) for n, value in medians.items()}
+    return result | {f"1 to {n} threads": round(medians[1] / value, 2) for n, value in medians.items() if n > 1}
 
 
 def wide(width: int) -> lenet5.Sequential:

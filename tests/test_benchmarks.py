@@ -25,3 +25,17 @@ def test_lenet5_alone(tmp_path):
         assert row["library"] == "lenet5" and row["threads"] == 1 and row["ratio_to_best_peer"] is None
         assert 0 < row["min"] <= row["median_us_per_sample"] <= row["max"]
     assert "| train, 256, 1 |" in done.stdout and (tmp_path / "bars.png").exists()
+
+
+@pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="not a checkout")
+def test_the_profile_measures_every_layer(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import profile
+
+    monkeypatch.setattr(profile, "median_us", lambda call: (call(), 1.0)[1])
+    assert set(profile.layers()["C3"]) == {"forward", "backward"}
+    rows = profile.compiled_layers()
+    assert len(rows) == 13 and list(rows)[4] == "5 convolution"
+    assert {row["what"] for row in profile.scaling()} >= {"width, batch 64", "gradient of one batch"}
+    assert "batch 32, 1 threads" in profile.threads(32, seconds=0)
+    assert profile.peak_mb("-c", "x = b'x' * 50_000_000") > 50
