@@ -156,8 +156,6 @@ class Compiled:
     ----------
     table, links, numbers, room : ndarray
         What `kernels.program` reads, and its room to work in.
-    grad : ndarray (parameters,)
-        What `gradient` or `curvature` has found.
     """
 
     def __init__(self, net: "Sequential") -> None:
@@ -172,7 +170,7 @@ class Compiled:
         size = max(table.states * program.LANES + program.VECTOR, table.line)
         self.room = _aligned(len(program.ROOMS), size, net.dtype)
         self._classes = int(np.prod(net.out_shape))
-        self.grad = np.zeros_like(net.theta)
+        self._grad = np.zeros_like(net.theta)
         self._squared = np.empty_like(net.theta)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -181,13 +179,16 @@ class Compiled:
         program.forward(self.table, self.links, self.numbers, self._net.theta, self.room, _flat(x), y, _lanes(len(x)))
         return y
 
-    def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int) -> tuple[float, int]:
-        """Set `grad` to these patterns' part of the mean loss's of n; return the sum of the loss, and the errors."""
-        return self._learn(program.GRADIENT, x, labels, loss, n)
+    def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int, out: np.ndarray) -> tuple[float, int]:
+        """Write these patterns' part of the gradient of the mean loss of n; return the sum of the loss, and the errors.
 
-    def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int) -> tuple[float, int]:
-        """Set `grad` to their part of the Gauss-Newton diagonal of that mean; return as `gradient` does."""
-        return self._learn(program.CURVATURE, x, labels, loss, n)
+        out : ndarray (parameters,)
+        """
+        return self._learn(program.GRADIENT, x, labels, loss, n, grad=out)
+
+    def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int, out: np.ndarray) -> tuple[float, int]:
+        """Write their part of the Gauss-Newton diagonal of that mean; return as `gradient` does."""
+        return self._learn(program.CURVATURE, x, labels, loss, n, grad=out)
 
     def evaluate(self, x: np.ndarray, labels: np.ndarray, loss: Loss) -> tuple[float, int]:
         """Return the sum of the loss, and the errors."""
@@ -195,7 +196,7 @@ class Compiled:
 
     def step(self, x: np.ndarray, labels: np.ndarray, loss: Loss, rates: np.ndarray, total: float) -> tuple[float, int]:
         """Move every parameter by its rate after each pattern; return total plus the losses, and the errors."""
-        return self._learn(program.STEP, x, labels, loss, 1, rates, total)
+        return self._learn(program.STEP, x, labels, loss, 1, rates=rates, total=total)
 
     def _learn(
         self,
@@ -204,15 +205,17 @@ class Compiled:
         labels: np.ndarray,
         loss: Loss,
         n: int,
+        *,
+        grad: np.ndarray | None = None,
         rates: np.ndarray | None = None,
         total: float = 0.0,
     ) -> tuple[float, int]:
-        number, theta = self._net.dtype.type, self._net.theta
+        number, theta, grad = self._net.dtype.type, self._net.theta, self._grad if grad is None else grad
         squared = np.square(theta, out=self._squared) if mode == program.CURVATURE else theta
         total, errors = program.learn(
             mode, self.table, self.links, self.numbers, theta, squared, self.room, _flat(x),
             labels.astype(np.int64), _LOSSES[type(loss)], number(getattr(loss, "j", 0.0)), number(loss.scale / n),
-            self.grad, self.grad if rates is None else rates, total, 1 if mode == program.STEP else _lanes(len(x)),
+            grad, grad if rates is None else rates, total, 1 if mode == program.STEP else _lanes(len(x)),
         )  # fmt: skip
         return total * n, errors
 

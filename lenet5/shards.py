@@ -20,8 +20,9 @@ from .network import Sequential
 __all__ = ["SHARD", "Shards", "cores"]
 
 SHARD = 32
-# Shards that a thread takes at a time where only numbers come back.
-RUN = 16
+# Shards that a thread takes at a time, to pay for the handing over: where only numbers come back, and of gradients,
+# which all have to be kept until they are added up in order.
+RUN, GRADIENTS = 16, 4
 
 T = TypeVar("T")
 
@@ -106,10 +107,11 @@ class Shards:
         n, loss_sum, error_sum = len(labels), 0.0, 0
 
         def differentiate(worker: "_Layers", part: slice) -> tuple[float, int, np.ndarray]:
-            return worker.derivatives(kind, images[part], labels[part], n)
+            out = worker.room[part.start // SHARD % GRADIENTS]
+            return *worker.derivatives(kind, images[part], labels[part], n, out), out
 
         # In the order of the shards; the first is copied, so that one shard keeps its very bits.
-        for k, (loss, errors, flat) in enumerate(self._map(differentiate, n)):
+        for k, (loss, errors, flat) in enumerate(self._map(differentiate, n, GRADIENTS)):
             if k == 0:
                 total[...] = flat
             else:
@@ -118,12 +120,8 @@ class Shards:
             error_sum += errors
         return loss_sum, error_sum
 
-    def _map(self, work: Callable[["_Layers", slice], T], n: int, run: int = 1) -> Iterator[T]:
-        """Yield work(worker, part) for each shard in order.
-
-        A worker takes up to `run` shards at a time, which pays for handing them over; if a result is the worker's
-        own array, which holds until its next shard, `run` must be 1.
-        """
+    def _map(self, work: Callable[["_Layers", slice], T], n: int, run: int) -> Iterator[T]:
+        """Yield work(worker, part) for each shard in order. A worker takes up to `run` shards at a time."""
         parts = [slice(start, min(start + SHARD, n)) for start in range(0, n, SHARD)]
         run = min(run, -(-len(parts) // len(self._workers)))
         runs = iter([parts[k : k + run] for k in range(0, len(parts), max(run, 1))])
@@ -144,17 +142,20 @@ class _Layers:
         self.net, self.loss = copy.deepcopy(net), copy.copy(loss)
         for own, shared in zip(self.net.parameters(), net.parameters(), strict=True):
             own.bind(value=shared.value)
+        self.room = _room_for_gradients(net)
 
-    def derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray, n: int) -> tuple[float, int, np.ndarray]:
-        """Return the sum of the loss, the errors, and this shard's part of the mean over n patterns."""
+    def derivatives(
+        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray
+    ) -> tuple[float, int]:
+        """Write this shard's part of the mean over n patterns; return the sum of the loss, and the errors."""
         loss, errors = self.evaluate(images, labels)
         self.net.backward(self.loss.backward(), to_input=False)
         flat = self.net.parameters().grad
         if kind == "curvature":
             self.net.bbprop(self.loss.bbprop(), to_input=False)
             flat = self.net.parameters().hess
-        flat *= len(labels) / n
-        return loss, errors, flat
+        np.multiply(flat, len(labels) / n, out=out)
+        return loss, errors
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         y = self.outputs(images)
@@ -173,10 +174,13 @@ class _Compiled(_Layers):
         found = compiled(net, loss=loss)
         assert found is not None
         self._compiled, self._room = found, np.empty((0, *net.in_shape), net.dtype)
+        self.room = _room_for_gradients(net)
 
-    def derivatives(self, kind: str, images: np.ndarray, labels: np.ndarray, n: int) -> tuple[float, int, np.ndarray]:
+    def derivatives(
+        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray
+    ) -> tuple[float, int]:
         differentiate = self._compiled.gradient if kind == "gradient" else self._compiled.curvature
-        return *differentiate(self._prepared(images), labels, self.loss, n), self._compiled.grad
+        return differentiate(self._prepared(images), labels, self.loss, n, out)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         return self._compiled.evaluate(self._prepared(images), labels, self.loss)
@@ -194,3 +198,7 @@ class _Compiled(_Layers):
         if len(self._room) < len(images):
             self._room = np.empty((len(images), *self.net.in_shape), self.net.dtype)
         return self.net.prepare(images, out=self._room[: len(images)])
+
+
+def _room_for_gradients(net: Sequential) -> np.ndarray:
+    return np.empty((GRADIENTS, net.theta.size), net.dtype)
