@@ -105,13 +105,14 @@ class Shards:
 
     def _sum(self, kind: str, images: np.ndarray, labels: np.ndarray, total: np.ndarray) -> tuple[float, int]:
         n, loss_sum, error_sum = len(labels), 0.0, 0
+        run = GRADIENTS if self._pool else 1  # alone, one that stays in the cache
 
         def differentiate(worker: "_Layers", part: slice) -> tuple[float, int, np.ndarray]:
-            out = worker.room[part.start // SHARD % GRADIENTS]
+            out = worker.room[part.start // SHARD % run]
             return *worker.derivatives(kind, images[part], labels[part], n, out), out
 
         # In the order of the shards; the first is copied, so that one shard keeps its very bits.
-        for k, (loss, errors, flat) in enumerate(self._map(differentiate, n, GRADIENTS)):
+        for k, (loss, errors, flat) in enumerate(self._map(differentiate, n, run)):
             if k == 0:
                 total[...] = flat
             else:
