@@ -180,14 +180,18 @@ class Compiled:
         return y
 
     def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int, out: np.ndarray) -> tuple[float, int]:
-        """Write these patterns' part of the gradient of the mean loss of n; return the sum of the loss, and the errors.
+        """Write these patterns' part of the gradient of the mean loss of n to `out` (parameters,).
 
-        out : ndarray (parameters,)
+        Returns
+        -------
+        loss : float
+            Sum over the patterns.
+        errors : int
         """
         return self._learn(program.GRADIENT, x, labels, loss, n, grad=out)
 
     def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Loss, n: int, out: np.ndarray) -> tuple[float, int]:
-        """Write their part of the Gauss-Newton diagonal of that mean; return as `gradient` does."""
+        """Write their part of the Gauss-Newton diagonal of that mean to `out`; return as `gradient` does."""
         return self._learn(program.CURVATURE, x, labels, loss, n, grad=out)
 
     def evaluate(self, x: np.ndarray, labels: np.ndarray, loss: Loss) -> tuple[float, int]:

@@ -8,9 +8,8 @@ Where a batch is large enough, `lanes` patterns go side by side: every cell of e
 numbers in a row, and the vectors of the processor run along patterns.
 """
 
-import numpy as np
-
 from ._jit import jit, part, woven
+from .criterion import CROSS_ENTROPY, EQ_8, EQ_9, loss_curvature, loss_one, wrong
 from .dense import dense_back_one, dense_one, dense_step_one, rbf_back_one, rbf_bbprop_one, rbf_one
 from .lanes import LANES, conv_lanes, conv_lanes_back
 from .planes import conv_plane, conv_plane_back
@@ -39,7 +38,6 @@ COLUMNS = (
 # Vectors of a workspace, for every pattern: the states, their squares, the derivatives, and room for a layer.
 ROOMS = STATES, SQUARES, DERIVATIVES, LINE, TOP, OUTPUT = range(6)
 
-EQ_8, EQ_9, CROSS_ENTROPY = range(3)
 GRADIENT, CURVATURE, STEP, EVALUATE = range(4)
 
 
@@ -91,22 +89,21 @@ def _forward_one(table, links, numbers, theta, states, line, lanes):  # type: ig
             dense_one(x, w, theta[op[P] + w.size : op[P] + op[P_SIZE]], y, lanes)
         elif kind == RBF:
             rbf_one(x, _matrix(numbers, op[NUMBERS], op[Y_SIZE], op[X_SIZE]), y, lanes)
+        elif kind == CONV:
+            starts, channels = _links(op, links)
+            bias_at = op[P] + len(channels) * op[KERNEL_H] * op[KERNEL_W]
+            maps, size, out = (op[C], op[H], op[W]), (op[KERNEL_H], op[KERNEL_W]), (op[OUT], op[HO], op[WO])
+            if lanes > 1:
+                conv_lanes(
+                    states, op[X] * lanes, maps, theta, op[P], size, starts, channels, theta, bias_at,
+                    states, op[Y] * lanes, out,
+                )  # fmt: skip
+            else:
+                conv_plane(
+                    states, op[X], maps, theta, op[P], size, starts, channels, theta, bias_at,
+                    states, op[Y], out, line,
+                )  # fmt: skip
         else:
-            if kind == CONV:
-                starts, channels = _links(op, links)
-                bias_at = op[P] + len(channels) * op[KERNEL_H] * op[KERNEL_W]
-                maps, size, out = (op[C], op[H], op[W]), (op[KERNEL_H], op[KERNEL_W]), (op[OUT], op[HO], op[WO])
-                if lanes > 1:
-                    conv_lanes(
-                        states, op[X] * lanes, maps, theta, op[P], size, starts, channels, theta, bias_at,
-                        states, op[Y] * lanes, out,
-                    )  # fmt: skip
-                else:
-                    conv_plane(
-                        states, op[X], maps, theta, op[P], size, starts, channels, theta, bias_at,
-                        states, op[Y], out, line,
-                    )  # fmt: skip
-                continue
             xs = _maps(states, op[X], op[C], op[H], op[W], lanes)
             ys = _maps(states, op[Y], op[OUT], op[HO], op[WO], lanes)
             if kind == PAD:
@@ -221,42 +218,6 @@ def _sweep_one(  # type: ignore[no-untyped-def]
 
 
 @part
-def _loss_one(kind, j, factor, y, label, v):  # type: ignore[no-untyped-def]
-    """Return the loss of outputs y, times `factor`, and write its gradient into v; eqs. 8 and 9, cross-entropy."""
-    zero = y.dtype.type(0)
-    if kind == EQ_8:
-        v[:] = zero
-        v[label] = factor
-        return factor * y[label]
-    sign = y.dtype.type(1 if kind == EQ_9 else -1)
-    # Of penalties (or negative scores) the smallest is taken out, so that the sum is at least 1.
-    low = sign * y[0]
-    for i in range(len(y)):
-        low = min(low, sign * y[i])
-    if kind == EQ_9:
-        low = min(low, j)
-    total = np.exp(low - j) if kind == EQ_9 else zero
-    for i in range(len(y)):
-        v[i] = np.exp(low - sign * y[i])
-        total += v[i]
-    scale = sign * factor / total
-    for i in range(len(y)):
-        v[i] *= -scale
-    v[label] += sign * factor
-    return factor * (sign * y[label] - low + np.log(total))
-
-
-@part
-def _wrong(y, label, kind):  # type: ignore[no-untyped-def]
-    """Whether another class than `label` has the smallest penalty or, for cross-entropy, the largest score."""
-    best = 0
-    for i in range(1, len(y)):
-        if (y[i] > y[best]) if kind == CROSS_ENTROPY else (y[i] < y[best]):
-            best = i
-    return best != label
-
-
-@part
 def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
     """Lay patterns first, first + 1, ... side by side at the front of `states`; zeros where there are no more."""
     if lanes == 1:
@@ -286,15 +247,6 @@ def forward(table, links, numbers, theta, room, x, y, lanes):  # type: ignore[no
         for k in range(min(lanes, len(x) - first)):
             for i in range(y.shape[1]):
                 y[first + k, i] = out[i * lanes + k]
-
-
-@part
-def _loss_curvature(kind, factor, v):  # type: ignore[no-untyped-def]
-    """Turn the gradient of a loss into the diagonal of its second derivative, p (1 - p), or 0 for eq. 8."""
-    zero, one = v.dtype.type(0), v.dtype.type(1)
-    for i in range(len(v)):
-        share = abs(v[i]) / factor  # p_i, or 1 - p_i for the label: the product is the same
-        v[i] = zero if kind == EQ_8 else factor * share * (one - share)
 
 
 @jit
@@ -329,12 +281,12 @@ def learn(  # type: ignore[no-untyped-def]
             label = labels[first + k]
             for i in range(classes):
                 y[i] = outputs[i * lanes + k]
-            total += _loss_one(loss, j, factor, y[:classes], label, v[:classes])
-            errors += _wrong(y[:classes], label, loss)
+            total += loss_one(loss, j, factor, y[:classes], label, v[:classes])
+            errors += wrong(y[:classes], label, loss)
             for i in range(classes):
                 top[i * lanes + k] = v[i]
             if mode == CURVATURE:
-                _loss_curvature(loss, factor, v)
+                loss_curvature(loss, factor, v)
             for i in range(classes):
                 derivative[i * lanes + k] = v[i]
         if mode == EVALUATE:

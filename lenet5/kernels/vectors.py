@@ -39,7 +39,7 @@ def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -
         weights = [code.spread(code.w(k)) for k in (reversed(order) if turned else order)]
         with code.vectors():
             total = code.load(code.y())
-            for i in range(kh):
+            for i in range(kh):  # a sum for each row: in a single chain every product would wait for the one before
                 part = code.build.fmul(weights[i * kw], code.load(code.x(i, 0)))
                 for j in range(1, kw):
                     part = code.add_product(part, weights[i * kw + j], code.load(code.x(i, j)))
