@@ -105,7 +105,17 @@ class ReLU(Activation):
         np.greater(y, 0.0, out=slope, casting="unsafe")
 
 
-class LeakyReLU(Activation):
+class _Bent(Activation):
+    """An activation with a positive number of its own."""
+
+    def __init__(self, alpha: float, *, name: str = "") -> None:
+        super().__init__(name=name)
+        if not 0 < alpha < np.inf:
+            raise ConfigError(f"alpha of {type(self).__name__} is positive and finite; found {alpha!r}.")
+        self.alpha = float(alpha)
+
+
+class LeakyReLU(_Bent):
     """f(a) = a for a > 0, else alpha a, with f'(0) = alpha (Maas et al. 2013).
 
     Parameters
@@ -121,8 +131,7 @@ class LeakyReLU(Activation):
     """
 
     def __init__(self, alpha: float = 0.01, *, name: str = "") -> None:
-        super().__init__(name=name)
-        self.alpha = _positive(alpha, "LeakyReLU")
+        super().__init__(alpha, name=name)
 
     def _f(self, x: np.ndarray, y: np.ndarray) -> None:
         np.minimum(x, 0.0, out=y)
@@ -134,7 +143,7 @@ class LeakyReLU(Activation):
         np.maximum(slope, self.alpha, out=slope, where=y <= 0)
 
 
-class ELU(Activation):
+class ELU(_Bent):
     """f(a) = a for a > 0, else alpha (exp(a) - 1) (Clevert et al. 2016).
 
     Parameters
@@ -150,8 +159,7 @@ class ELU(Activation):
     """
 
     def __init__(self, alpha: float = 1.0, *, name: str = "") -> None:
-        super().__init__(name=name)
-        self.alpha = _positive(alpha, "ELU")
+        super().__init__(alpha, name=name)
 
     def _f(self, x: np.ndarray, y: np.ndarray) -> None:
         np.minimum(x, 0.0, out=y)  # so that exp cannot overflow
@@ -220,9 +228,3 @@ class PReLU(Layer):
     def parameters(self) -> tuple[Parameter, ...]:
         """Return alpha."""
         return (self.alpha,)
-
-
-def _positive(alpha: float, what: str) -> float:
-    if not 0 < alpha < np.inf:
-        raise ConfigError(f"alpha of {what} is positive and finite; found {alpha!r}.")
-    return float(alpha)
