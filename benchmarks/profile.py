@@ -208,6 +208,8 @@ def threads(batch: int = 256, seconds: float = 4.0) -> dict[str, float]:
                 begin = time.perf_counter()
                 shards.gradient(images, labels)
                 times[n].append((time.perf_counter() - begin) / batch * 1e6)
+    for shards in pools.values():
+        shards.close()
     medians = {n: statistics.median(values) for n, values in times.items()}
     result = {f"batch {batch}, {n} threads": round(value, 2) for n, value in medians.items()}
     return result | {f"1 to {n} threads": round(medians[1] / value, 2) for n, value in medians.items() if n > 1}

@@ -12,7 +12,7 @@ __all__ = ["Optimizer", "Penalties"]
 
 
 class Penalties(TypedDict, total=False):
-    """What every optimiser may be given besides its own options."""
+    """What every first-order optimiser may be given besides its own options; SDLM takes none of it."""
 
     l2: float
     l1: float
