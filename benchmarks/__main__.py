@@ -83,7 +83,7 @@ def plot(rows: list[dict], path: Path) -> None:
     axes.set_ylabel("microseconds per sample")
     axes.set_title("LeNet-5 of the paper: forward, backward and update; and inference")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(ncols=len(names), fontsize=8)
+    figure.legend(loc="outside lower center", ncols=len(names), fontsize=8)
     plots.save(figure, path)
 
 
