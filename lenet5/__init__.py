@@ -27,12 +27,14 @@ if TYPE_CHECKING:
         MaxPool2D,
         PReLU,
         ReLU,
+        Repeat,
         ScaledTanh,
         Sigmoid,
         Subsampling,
         Tanh,
+        ZeroPad2D,
     )
-    from .losses import MAP, MLE, SoftmaxCrossEntropy
+    from .losses import MAP, MLE, SoftmaxCrossEntropy, SquaredError
     from .models import lenet5
     from .network import Sequential
     from .optim import SDLM, SGD, Adagrad, Adam, RMSprop
@@ -66,14 +68,17 @@ __all__ = [
     "Parameter",
     "RMSprop",
     "ReLU",
+    "Repeat",
     "ScaledTanh",
     "Sequential",
     "ShapeError",
     "Sigmoid",
     "SoftmaxCrossEntropy",
+    "SquaredError",
     "Subsampling",
     "Tanh",
     "Trainer",
+    "ZeroPad2D",
     "__version__",
     "bitmaps",
     "datasets",
@@ -98,9 +103,9 @@ _HOME = {
     "errors": ("ConfigError", "LenetError", "ShapeError"),
     "layers": (
         "ELU", "RBF", "AvgPool2D", "Conv2D", "Dense", "Flatten", "Layer", "LeakyReLU", "MaxPool2D", "PReLU", "ReLU",
-        "ScaledTanh", "Sigmoid", "Subsampling", "Tanh",
+        "Repeat", "ScaledTanh", "Sigmoid", "Subsampling", "Tanh", "ZeroPad2D",
     ),
-    "losses": ("MAP", "MLE", "SoftmaxCrossEntropy"),
+    "losses": ("MAP", "MLE", "SoftmaxCrossEntropy", "SquaredError"),
     "models": ("lenet5",),
     "network": ("Sequential",),
     "optim": ("SDLM", "SGD", "Adagrad", "Adam", "RMSprop"),

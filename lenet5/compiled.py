@@ -22,15 +22,17 @@ from .layers import (
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Repeat,
     ScaledTanh,
     Sigmoid,
     Subsampling,
     Tanh,
+    ZeroPad2D,
 )
 from .layers.activation import Activation
 from .layers.base import Shape
 from .layers.subsample import Windowed
-from .losses import MAP, MLE, Loss, SoftmaxCrossEntropy
+from .losses import MAP, MLE, Loss, SoftmaxCrossEntropy, SquaredError
 
 if TYPE_CHECKING:
     from .network import Sequential
@@ -50,12 +52,15 @@ _KINDS: dict[type[Layer], int] = {
     LeakyReLU: program.LEAKY,
     ELU: program.ELU,
     RBF: program.RBF,
+    Repeat: program.REPEAT,
+    ZeroPad2D: program.PAD,
 }
 _SQUASHES = (program.TANH, program.SIGMOID, program.RELU, program.LEAKY, program.ELU)
 _LOSSES: dict[type[Loss], int] = {
     MLE: program.EQ_8,
     MAP: program.EQ_9,
     SoftmaxCrossEntropy: program.CROSS_ENTROPY,
+    SquaredError: program.SQUARED,
 }
 
 
@@ -104,6 +109,8 @@ class _Table:
             return
         if isinstance(layer, Conv2D):
             row = self._conv(layer)
+        elif isinstance(layer, ZeroPad2D):
+            row = self._pad(layer.frame[0], layer.frame[2], layer.out_shape)
         elif isinstance(layer, Windowed):
             row = self.row(_KINDS[type(layer)], layer.out_shape, numbers=(1.0 / layer.size**2, 0.0))
             row |= {program.KERNEL_H: layer.size, program.KERNEL_W: layer.size, program.STRIDE: layer.stride}
@@ -129,12 +136,17 @@ class _Table:
         row |= {program.P: first_parameter, program.P_SIZE: sum(p.size for p in layer.parameters())}
         self.to_input |= bool(layer.parameters())
 
+    def _pad(self, top: int, left: int, out_shape: Shape) -> dict:
+        row = self.row(program.PAD, out_shape)
+        row |= {program.KERNEL_H: top, program.KERNEL_W: left}
+        return row
+
     def _conv(self, layer: Conv2D) -> dict:
         (top, left), (ho, wo) = layer.geometry(layer.in_shape[1:])
         kh, kw = layer.kernel_size
         padded = (layer.in_shape[0], ho + kh - 1, wo + kw - 1)
         if padded != layer.in_shape:
-            self.row(program.PAD, padded).update({program.KERNEL_H: top, program.KERNEL_W: left})
+            self._pad(top, left, padded)
         if (ho, wo) == (1, 1) and layer.table is None:
             return self.row(program.DENSE, layer.out_shape)  # C5: each kernel covers its input whole
         row = self.row(program.CONV, layer.out_shape)
@@ -218,7 +230,7 @@ class Compiled:
         squared = np.square(theta, out=self._squared) if mode == program.CURVATURE else theta
         total, errors = program.learn(
             mode, self.table, self.links, self.numbers, theta, squared, self.room, _flat(x),
-            labels.astype(np.int64), _LOSSES[type(loss)], number(getattr(loss, "j", 0.0)), number(loss.scale / n),
+            labels.astype(np.int64), _LOSSES[type(loss)], number(loss.constant), number(loss.scale / n),
             grad, grad if rates is None else rates, total, 1 if mode == program.STEP else _lanes(len(x)),
         )  # fmt: skip
         return total * n, errors

@@ -1,4 +1,4 @@
-"""Training criteria: eq. 8, eq. 9 and softmax cross-entropy.
+"""Training criteria: eq. 8, eq. 9, softmax cross-entropy and squared error.
 
 Every loss has `forward(y, labels)` -> mean over the batch, `backward()` -> dE/dy, `bbprop()` -> the
 diagonal of d2E/dy2, and `predict(y)` -> labels. The loss alone owns the 1/N of the mean.
@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import ConfigError, ShapeError
 
-__all__ = ["MAP", "MLE", "Loss", "SoftmaxCrossEntropy", "check_labels"]
+__all__ = ["MAP", "MLE", "Loss", "SoftmaxCrossEntropy", "SquaredError", "check_labels"]
 
 
 class Loss:
@@ -25,7 +25,14 @@ class Loss:
     ------
     ConfigError
         If `scale` is not positive and finite.
+
+    Attributes
+    ----------
+    constant : float
+        The one number that the criterion has besides, or 0.
     """
+
+    constant = 0.0
 
     def __init__(self, *, scale: float = 1.0) -> None:
         if not 0 < scale < np.inf:
@@ -53,7 +60,7 @@ class Loss:
         return float(self._forward(y)) * self._factor
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name not in ("_y", "_share", "_factor", "_at_label"):
+        if name.startswith("__") or name not in ("_y", "_off", "_share", "_factor", "_at_label"):
             raise AttributeError(name)
         raise ShapeError(f"{type(self).__name__}: call forward() first; there is nothing to differentiate.")
 
@@ -113,7 +120,7 @@ class MAP(Loss):
         super().__init__(scale=scale)
         if not 0 < j < np.inf:
             raise ConfigError(f"j of eq. 9 is positive; found {j!r}.")
-        self.j = float(j)
+        self.j = self.constant = float(j)
 
     def _forward(self, y: np.ndarray) -> float:
         # Shifted by the smallest penalty m, so that the sum is between 1 and classes + 1.
@@ -135,31 +142,77 @@ class MAP(Loss):
         return self._share * (1.0 - self._share) * self._factor
 
 
-class SoftmaxCrossEntropy(Loss):
-    """E = mean of -log softmax(y)_D. Not in the paper; for networks with a dense output."""
+class _Scores(Loss):
+    """A criterion over scores: the largest names the class."""
+
+    @staticmethod
+    def predict(y: np.ndarray) -> np.ndarray:
+        """Return the class (N,) of largest score; the first of equals."""
+        return y.argmax(axis=1)
+
+
+class SoftmaxCrossEntropy(_Scores):
+    """E = mean of -sum_i q_i log softmax(y)_i, with q_D = 1 - s + s/C and q_i = s/C for the other of C classes.
+
+    Not in the paper; for networks with a dense output.
+
+    Parameters
+    ----------
+    smoothing : float
+        s, label smoothing (Szegedy et al. 2016): the share of the target that all classes have alike.
+    scale : float
+        As for every loss.
+
+    Raises
+    ------
+    ConfigError
+        If `smoothing` is not between 0 and 1.
+    """
+
+    def __init__(self, smoothing: float = 0.0, *, scale: float = 1.0) -> None:
+        super().__init__(scale=scale)
+        if not 0 <= smoothing < 1:
+            raise ConfigError(f"smoothing of the labels is at least 0 and below 1; found {smoothing!r}.")
+        self.smoothing = self.constant = float(smoothing)
 
     def _forward(self, y: np.ndarray) -> float:
-        share = np.exp(y - y.max(axis=1, keepdims=True))
+        shifted = y - y.max(axis=1, keepdims=True)
+        share = np.exp(shifted)
         total = share.sum(axis=1, keepdims=True)
         share /= total
         self._share = share
-        shifted = y[self._at_label] - y.max(axis=1)
-        return (np.log(total[:, 0]) - shifted).sum()
+        target = (1 - self.smoothing) * shifted[self._at_label] + self.smoothing * shifted.mean(axis=1)
+        return (np.log(total[:, 0]) - target).sum()
 
     def backward(self) -> np.ndarray:
-        """(p_i - [i = D])/N."""
-        dy = self._share * self._factor
-        dy[self._at_label] -= self._factor
+        """(p_i - q_i)/N."""
+        dy = (self._share - self.smoothing / self._share.shape[1]) * self._factor
+        dy[self._at_label] -= self._factor * (1 - self.smoothing)
         return dy
 
     def bbprop(self) -> np.ndarray:
         """p_i (1 - p_i)/N."""
         return self._share * (1.0 - self._share) * self._factor
 
-    @staticmethod
-    def predict(y: np.ndarray) -> np.ndarray:
-        """Return the class (N,) of largest score; the first of equals."""
-        return y.argmax(axis=1)
+
+class SquaredError(_Scores):
+    """E = mean of 1/2 sum_i (y_i - t_i)^2, with targets t_D = 1 and -1 for every other class.
+
+    The place code that the paper argues against in section II.C: every unit has to be off most of the time.
+    """
+
+    def _forward(self, y: np.ndarray) -> float:
+        self._off = y + 1
+        self._off[self._at_label] -= 2
+        return 0.5 * np.square(self._off, dtype=np.float64).sum()
+
+    def backward(self) -> np.ndarray:
+        """(y_i - t_i)/N."""
+        return self._off * self._factor
+
+    def bbprop(self) -> np.ndarray:
+        """1/N."""
+        return np.full_like(self._off, self._factor)
 
 
 def check_labels(y: np.ndarray, labels: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import kernels, storage
 from .cli import Parser, command
-from .datasets.transforms import prepare_digit
+from .datasets import normalise_digit
 from .errors import ConfigError
 from .network import Sequential
 
@@ -37,7 +37,7 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
     ImageError
         If the picture cannot be read, or nothing is drawn in it.
     """
-    x = prepare_digit(image).astype(net.dtype)
+    x = net.prepared(normalise_digit(image)[None])
     outputs, shares = net.outputs(x)[0], net.predict_proba(x)[0]
     order = np.argsort(outputs if net.outputs_penalties else -outputs, kind="stable")[:3]
     return {

@@ -13,10 +13,12 @@ from lenet5.layers import (
     MaxPool2D,
     PReLU,
     ReLU,
+    Repeat,
     ScaledTanh,
     Sigmoid,
     Subsampling,
     Tanh,
+    ZeroPad2D,
 )
 
 TABLE = """
@@ -61,6 +63,11 @@ CASES = {
     "elu-own": (lambda: ELU(0.4), (7,)),
     "prelu": (lambda: PReLU(), (3, 2, 3)),
     "prelu-vector": (lambda: PReLU(-0.3), (6,)),
+    "repeat": (lambda: Repeat(), (2, 3, 4)),
+    "repeat-thrice": (lambda: Repeat(3), (1, 2, 3)),
+    "zero-pad": (lambda: ZeroPad2D(1, 2, 0, 3), (2, 3, 4)),
+    "dense-bias": (lambda: Dense(3, bias=0.1), (5,)),
+    "conv-bias": (lambda: Conv2D(3, 3, bias=0.1), (2, 5, 4)),
     "flatten": (lambda: Flatten(), (2, 3, 4)),
     "rbf": (lambda: RBF(), (84,)),
     "rbf-maps": (lambda: RBF("0Oo"), (84, 1, 1)),

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet5 import MAP, MLE, ConfigError, ShapeError, SoftmaxCrossEntropy, gradcheck
+from lenet5 import MAP, MLE, ConfigError, ShapeError, SoftmaxCrossEntropy, SquaredError, gradcheck
 
 LOSSES = [
     MLE(),
@@ -13,6 +13,10 @@ LOSSES = [
     MAP(10.0),
     SoftmaxCrossEntropy(),
     SoftmaxCrossEntropy(scale=2),
+    SoftmaxCrossEntropy(0.1),
+    SoftmaxCrossEntropy(0.9, scale=0.5),
+    SquaredError(),
+    SquaredError(scale=0.5),
 ]
 
 
@@ -32,6 +36,10 @@ def test_values_by_hand():
     assert MAP(3.0, scale=0.5).forward(y, labels) == pytest.approx(np.mean(eq9) / 2)
     softmax = [np.log(1 + np.exp(3)), np.log(1 + np.exp(1.5))]
     assert SoftmaxCrossEntropy().forward(y, labels) == pytest.approx(np.mean(softmax))
+    p = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+    smoothed = -(np.array([[0.9, 0.1], [0.1, 0.9]]) * np.log(p)).sum(axis=1)  # 1 - 0.2 + 0.2/2 at the label
+    assert SoftmaxCrossEntropy(0.2).forward(y, labels) == pytest.approx(np.mean(smoothed))
+    assert SquaredError().forward(y, labels) == pytest.approx(((0 + 25) / 2 + (9 + 0.25) / 2) / 2)
 
 
 def test_the_smallest_penalty_and_the_largest_score_win():
@@ -83,7 +91,7 @@ def test_wrong_labels_are_named(y, labels, what):
         assert what in str(error.value)
 
 
-@pytest.mark.parametrize("loss", [MLE(), MAP(), SoftmaxCrossEntropy()])
+@pytest.mark.parametrize("loss", [MLE(), MAP(), SoftmaxCrossEntropy(), SquaredError()])
 def test_derivatives_need_a_forward(loss):
     for method in (loss.backward, loss.bbprop):
         with pytest.raises(ShapeError, match="forward"):
@@ -91,7 +99,15 @@ def test_derivatives_need_a_forward(loss):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: MAP(0), lambda: MAP(float("nan")), lambda: MLE(scale=-1), lambda: MAP(np.inf)]
+    "make",
+    [
+        lambda: MAP(0),
+        lambda: MAP(float("nan")),
+        lambda: MLE(scale=-1),
+        lambda: MAP(np.inf),
+        lambda: SoftmaxCrossEntropy(1.0),
+        lambda: SoftmaxCrossEntropy(-0.1),
+    ],
 )
 def test_constants_must_make_sense(make):
     with pytest.raises(ConfigError):

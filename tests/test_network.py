@@ -10,7 +10,7 @@ import pytest
 from reference import Reference
 
 import lenet5
-from lenet5 import MAP, MLE, ConfigError, SoftmaxCrossEntropy, bitmaps, gradcheck
+from lenet5 import MAP, MLE, ConfigError, SoftmaxCrossEntropy, SquaredError, bitmaps, gradcheck
 from lenet5.compiled import compiled
 from lenet5.errors import ShapeError
 from lenet5.files import forget
@@ -24,10 +24,12 @@ from lenet5.layers import (
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Repeat,
     ScaledTanh,
     Sigmoid,
     Subsampling,
     Tanh,
+    ZeroPad2D,
 )
 from lenet5.shards import Shards
 
@@ -126,7 +128,15 @@ def small_network(dtype):
 def padded_network(dtype):
     """Every way to pad, and kernels of many sizes."""
     layers = [Conv2D(4, 5, padding="same", name="A"), Tanh(), Conv2D(3, 3, padding=(1, 2), name="B"), ReLU()]
-    layers += [MaxPool2D(2), Conv2D(5, (7, 2), padding="same", name="C"), Tanh(), Conv2D(2, 1, name="D"), ELU(0.7)]
+    layers += [
+        ZeroPad2D(0, 1, 2, 1),
+        MaxPool2D(2),
+        Repeat(2),
+        Conv2D(5, (7, 2), padding="same", name="C"),
+        Tanh(),
+        Conv2D(2, 1, name="D"),
+        ELU(0.7),
+    ]
     layers += [
         Conv2D(6, 4, padding=2, name="E"),
         LeakyReLU(0.2),
@@ -141,11 +151,13 @@ def padded_network(dtype):
 
 # 1e-5: float32 has 6e-8, and sums of up to 784 terms are taken in another order.
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
-@pytest.mark.parametrize("loss", [MAP(0.7, scale=0.5), MLE(), SoftmaxCrossEntropy(scale=2)])
+@pytest.mark.parametrize(
+    "loss", [MAP(0.7, scale=0.5), MLE(), SoftmaxCrossEntropy(scale=2), SoftmaxCrossEntropy(0.1), SquaredError()]
+)
 @pytest.mark.parametrize("kind", ["trainable", "average", "max", "small", "padded"])
 @pytest.mark.parametrize("n", [3, 19, 37])  # one by one; 16 side by side, then 3; a whole shard, then 5 one by one
 def test_the_compiled_network_equals_its_layers(kind, loss, dtype, tolerance, n):
-    output = "softmax" if isinstance(loss, SoftmaxCrossEntropy) else "rbf"
+    output = "rbf" if isinstance(loss, MAP | MLE) else "softmax"
     own = {"small": small_network, "padded": padded_network}
     net = own[kind](dtype) if kind in own else lenet5.lenet5(subsampling=kind, output=output, dtype=dtype)
     rng = np.random.default_rng(1)
@@ -200,9 +212,11 @@ def test_what_is_not_compiled_goes_through_its_layers():
 
 
 @pytest.mark.parametrize("subsampling", ["trainable", "average", "max"])
-@pytest.mark.parametrize("loss", [MAP(scale=0.5), MLE(), SoftmaxCrossEntropy()])
+@pytest.mark.parametrize(
+    "loss", [MAP(scale=0.5), MLE(), SoftmaxCrossEntropy(), SoftmaxCrossEntropy(0.1), SquaredError()]
+)
 def test_gradients_of_the_whole_network(subsampling, loss):
-    output = "softmax" if isinstance(loss, SoftmaxCrossEntropy) else "rbf"
+    output = "rbf" if isinstance(loss, MAP | MLE) else "softmax"
     net = lenet5.lenet5(subsampling=subsampling, output=output, seed=2)
     x = np.random.default_rng(1).uniform(-0.1, 1.175, (2, 1, 32, 32))
     # Of C1's 1,176 windows some have maxima closer than 1e-4 to their runner-up: a shorter step does not

@@ -1,16 +1,21 @@
 """Distortions of training images, fresh at every pass."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..errors import ConfigError
 
-__all__ = ["Distortion", "shift"]
+__all__ = ["DISTORTIONS", "Distort", "Distortion", "shift"]
 
 # (images uint8 (N, H, W) or (N, H, W, C), rng) -> images of the same kind
 Distortion = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
+
+# Images that are distorted at a time, so that their random fields stay in the cache.
+_CHUNK = 256
 
 
 def shift(images: NDArray[np.uint8], rng: np.random.Generator, *, pixels: int = 1) -> NDArray[np.uint8]:
@@ -43,3 +48,120 @@ def shift(images: NDArray[np.uint8], rng: np.random.Generator, *, pixels: int = 
     down, right = rng.integers(2 * pixels + 1, size=(2, n))
     moved = windows[np.arange(n), down, right]  # (N, H, W), or (N, C, H, W) for colour
     return np.ascontiguousarray(moved if images.ndim == 3 else np.moveaxis(moved, 1, 3))
+
+
+@dataclass(frozen=True)
+class Distort:
+    """Planar affine distortions (the paper's, section III-C), rotation, and elastic deformation (Simard et al. 2003).
+
+    Every number is drawn uniformly up to the given one, on both sides of no change. The paper names translation,
+    scaling, squeezing ("simultaneous horizontal compression and vertical elongation, or the reverse") and
+    horizontal shearing, without rotation, and gives no ranges; the defaults are ours.
+
+    Parameters
+    ----------
+    translation : float
+        Pixels, along each axis.
+    scale, squeeze : float
+        Shares below 1: sizes change by factors 1 +- scale; heights grow by 1 +- squeeze as widths shrink by it.
+    shear : float
+        Columns per row.
+    rotation : float
+        Degrees.
+    elastic : float
+        Simard's alpha: a field of displacements, uniform in +-1 and smoothed with a Gaussian, times this
+        many pixels. With the published 34 and sigma 4 a pixel moves by 1.4 pixels (s.d.) along each axis.
+    sigma : float
+        Standard deviation of that Gaussian, in pixels.
+    share : float
+        Of the images; the others stay as they are.
+
+    Raises
+    ------
+    ConfigError
+        If a number is negative or not finite, scale or squeeze is not below 1, share is above 1 or sigma is 0.
+    """
+
+    translation: float = 2.0
+    scale: float = 0.12
+    squeeze: float = 0.10
+    shear: float = 0.25
+    rotation: float = 0.0
+    elastic: float = 0.0
+    sigma: float = 4.0
+    share: float = 0.9
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            most = {"scale": 0.9, "squeeze": 0.9, "share": 1.0}.get(field.name, 1e6)
+            least = 0.1 if field.name == "sigma" else 0.0
+            if not least <= value <= most:
+                raise ConfigError(f"distort: {field.name} is {least:g} to {most:g}; found {value!r}.")
+
+    def __call__(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Distort every image in its own way.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
+            Never changed. What enters at the border is background (0).
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of uint8, of the same shape
+        """
+        out = np.empty(images.shape, np.uint8)
+        n, height, width = images.shape[:3]
+        smooth = [_gaussian(side, self.sigma) for side in (height, width)]
+        for start in range(0, n, _CHUNK):
+            part = slice(start, min(start + _CHUNK, n))
+            chunk = images[part].reshape(part.stop - start, height, width, -1)
+            matrices = self._matrices(rng, len(chunk), height, width)
+            field = np.empty((0, 2, height, width), np.float32)
+            if self.elastic:
+                noise = rng.random((2 * len(chunk), height, width), np.float32)
+                noise -= np.float32(0.5)
+                rows = (noise.reshape(-1, width) @ smooth[1]).reshape(noise.shape)
+                field = np.matmul(smooth[0], rows, out=noise).reshape(-1, 2, height, width)
+            changed = rng.random(len(chunk)) < self.share
+            matrices[~changed] = np.eye(2, 3)
+            if self.elastic:
+                field[~changed] = 0
+            # The noise is uniform in +-1/2.
+            kernels.warp(chunk, matrices, field, np.float32(2 * self.elastic), out[part].reshape(chunk.shape))
+        return out
+
+    def _matrices(self, rng: np.random.Generator, n: int, height: int, width: int) -> NDArray[np.float32]:
+        """Draw (N, 2, 3): from (row, column, 1) of the new picture to where the old one is looked up."""
+        size, squeeze, shear, angle, down, right = rng.uniform(-1.0, 1.0, (6, n))
+        size, squeeze = 1 + self.scale * size, 1 + self.squeeze * squeeze
+        shear, angle = self.shear * shear, np.deg2rad(self.rotation) * angle
+        # old -> new: diag(size squeeze, size / squeeze), then the shear, then the rotation; this is its inverse.
+        cos, sin = np.cos(angle), np.sin(angle)
+        matrices = np.empty((n, 2, 3))
+        matrices[:, 0, 0], matrices[:, 0, 1] = cos, sin
+        matrices[:, 1, 0], matrices[:, 1, 1] = -sin - shear * cos, cos - shear * sin
+        matrices[:, 0] /= (size * squeeze)[:, None]
+        matrices[:, 1] *= (squeeze / size)[:, None]
+        centre = np.array([(height - 1) / 2, (width - 1) / 2])
+        moved = centre + self.translation * np.stack([down, right], axis=1)
+        matrices[:, :, 2] = centre - np.einsum("nij,nj->ni", matrices[:, :, :2], moved)
+        return matrices.astype(np.float32)
+
+
+# By the names that the configuration knows.
+DISTORTIONS: dict[str, Distortion] = {
+    "shift": shift,
+    "affine": Distort(),
+    "rotation": Distort(translation=0.0, scale=0.0, squeeze=0.0, shear=0.0, rotation=15.0),
+    "elastic": Distort(translation=0.0, scale=0.0, squeeze=0.0, shear=0.0, elastic=34.0),
+    "all": Distort(squeeze=0.12, shear=0.2, rotation=12.0, elastic=34.0),
+}
+
+
+def _gaussian(side: int, sigma: float) -> NDArray[np.float32]:
+    """Return the matrix (side, side) that smooths a row of noise: every row a Gaussian of sum 1, cut at the border."""
+    distance = np.subtract.outer(np.arange(side), np.arange(side))
+    return (np.exp(-0.5 * (distance / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))).astype(np.float32)

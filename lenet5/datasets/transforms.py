@@ -6,23 +6,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
+from .distort import DISTORTIONS, Distort, Distortion, shift
 from .handwriting import Invert, normalise_digit
 
-__all__ = ["BACKGROUND", "FOREGROUND", "prepare", "prepare_digit"]
+__all__ = [
+    "BACKGROUND", "DISTORTIONS", "FOREGROUND", "SCALES", "Distort", "Distortion", "one_hot", "prepare", "prepare_digit",
+    "shift",
+]  # fmt: skip
 
 # With these the mean of the pixels is about 0 and their variance about 1; they are never fitted to the data.
 BACKGROUND = -0.1
 FOREGROUND = 1.175
 
-# (step from one grey level to the next, background), of the type computed in: no float64 array comes into being.
-_SCALE = {np.dtype(t): (t((FOREGROUND - BACKGROUND) / 255), t(BACKGROUND)) for t in (np.float32, np.float64)}
+# (background, foreground) by name; "standard" is mean 0 and s.d. 1 over the training images of MNIST.
+SCALES: dict[str, tuple[float, float]] = {
+    "paper": (BACKGROUND, FOREGROUND),
+    "unit": (0.0, 1.0),
+    "signed": (-1.0, 1.0),
+    "standard": (-0.1307 / 0.3081, (1 - 0.1307) / 0.3081),
+}
 
 
 def prepare(
     images: NDArray[np.uint8],
     *,
     size: int = 32,
+    scale: str = "paper",
     dtype: DTypeLike = np.float32,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
@@ -35,6 +45,8 @@ def prepare(
     size : int
         An axis shorter than this is padded to it, `(size - H) // 2` before and the rest after; a longer one
         is kept as it is (section VII feeds the network wide images).
+    scale : str
+        Key of `SCALES`: what background (pixel 0) and foreground (255) become.
     dtype : float32 or float64
         Type of the result; with `out`, that of `out`.
     out : ndarray, shape (N, C, max(H, size), max(W, size)), optional
@@ -46,6 +58,8 @@ def prepare(
 
     Raises
     ------
+    ConfigError
+        There is no such scale.
     ShapeError
         `images` is not uint8, has other dimensions or an empty picture; `out` does not fit.
     """
@@ -67,10 +81,13 @@ def prepare(
         out = np.empty(full, dtype)
     elif out.shape != full:
         raise ShapeError(f"prepare: out: expected shape {full}, found {out.shape}")
-    try:
-        step, background = _SCALE[out.dtype]
-    except KeyError:
-        raise ShapeError(f"prepare: expected float32 or float64, found {out.dtype}") from None
+    if scale not in SCALES:
+        raise ConfigError(f"prepare: scale is one of {', '.join(SCALES)}; found {scale!r}.")
+    if out.dtype not in (np.float32, np.float64):
+        raise ShapeError(f"prepare: expected float32 or float64, found {out.dtype}")
+    # Of the type computed in: no float64 array comes into being.
+    background, foreground = SCALES[scale]
+    step, background = out.dtype.type((foreground - background) / 255), out.dtype.type(background)
 
     inner = out
     if full[2] != height or full[3] != width:
@@ -81,6 +98,29 @@ def prepare(
     np.multiply(out, step, out)
     np.add(out, background, out)
     return out
+
+
+def one_hot(labels: NDArray[Any], classes: int = 10, *, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Return (N, classes): 1 at each label, 0 elsewhere. The losses here take labels as they are.
+
+    Parameters
+    ----------
+    labels : integer ndarray (N,)
+        From 0 to classes - 1.
+    classes : int
+    dtype : numpy dtype
+
+    Raises
+    ------
+    ShapeError
+        If a label is no class, or the labels are no vector of integers.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ShapeError(f"one_hot: labels are an integer vector; found {labels.dtype} {labels.shape}.")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise ShapeError(f"one_hot: labels lie in 0 to {classes - 1}; found {labels.min()} to {labels.max()}.")
+    return np.equal.outer(labels, np.arange(classes)).astype(dtype)
 
 
 def prepare_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from .direct import conv, conv_back
 from .im2col import col2im, im2col
 from .planes import room_for_planes
 from .pool import max_pool, max_unpool, window_spread, window_sum
+from .warp import warp
 
 __all__ = [
     "HAVE_NUMBA",
@@ -26,6 +27,7 @@ __all__ = [
     "max_unpool",
     "numpy_only",
     "room_for_planes",
+    "warp",
     "window_spread",
     "window_sum",
 ]

@@ -34,6 +34,29 @@ def crop_one(y, top, left, x, lanes):  # type: ignore[no-untyped-def]
 
 
 @part
+def repeat_one(x, y):  # type: ignore[no-untyped-def]
+    """Copy every map of x (C, H, W*lanes) to as many maps of y as there are for each."""
+    copies = len(y) // len(x)
+    for c in range(len(y)):
+        for r in range(y.shape[1]):
+            row, source = y[c, r], x[c // copies, r]
+            for s in range(len(row)):
+                row[s] = source[s]
+
+
+@part
+def gather_one(y, x):  # type: ignore[no-untyped-def]
+    """Add up in every map of x the maps of y that are its copies: the transpose of `repeat_one`."""
+    copies = len(y) // len(x)
+    x[...] = 0
+    for c in range(len(y)):
+        for r in range(y.shape[1]):
+            row, source = x[c // copies, r], y[c, r]
+            for s in range(len(row)):
+                row[s] += source[s]
+
+
+@part
 def window_sum_one(x, size, stride, y, lanes):  # type: ignore[no-untyped-def]
     """Patterns side by side: x (C, H, W*lanes) to y (C, Ho, Wo*lanes)."""
     channels, ho, wide = y.shape

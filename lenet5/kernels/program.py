@@ -9,23 +9,32 @@ numbers in a row, and the vectors of the processor run along patterns.
 """
 
 from ._jit import jit, part, woven
-from .criterion import CROSS_ENTROPY, EQ_8, EQ_9, loss_curvature, loss_one, wrong
+from .criterion import CROSS_ENTROPY, EQ_8, EQ_9, SQUARED, loss_curvature, loss_one, wrong
 from .dense import dense_back_one, dense_one, dense_step_one, rbf_back_one, rbf_bbprop_one, rbf_one
 from .lanes import LANES, conv_lanes, conv_lanes_back
 from .planes import conv_plane, conv_plane_back
-from .pool import crop_one, max_pool_one, max_unpool_one, pad_one, window_spread_one, window_sum_one
+from .pool import (
+    crop_one,
+    gather_one,
+    max_pool_one,
+    max_unpool_one,
+    pad_one,
+    repeat_one,
+    window_spread_one,
+    window_sum_one,
+)
 from .squash import elu, elu_back, leaky, leaky_back, relu, relu_back, sigmoid, sigmoid_back, tanh, tanh_back
 from .vectors import VECTOR
 
 __all__ = [
-    "COLUMNS", "CROSS_ENTROPY", "CURVATURE", "EQ_8", "EQ_9", "EVALUATE", "GRADIENT", "KINDS", "LANES", "STEP", "VECTOR",
-    "forward", "learn",
+    "COLUMNS", "CROSS_ENTROPY", "CURVATURE", "EQ_8", "EQ_9", "EVALUATE", "GRADIENT", "KINDS", "LANES", "SQUARED",
+    "STEP", "VECTOR", "forward", "learn",
 ]  # fmt: skip
 
 # Kinds of layers, and the columns of the table.
 KINDS = (
-    CONV, PAD, DENSE, SUBSAMPLE, AVERAGE, MAXIMUM, TANH, SIGMOID, RELU, LEAKY, ELU, RBF,
-) = range(12)  # fmt: skip
+    CONV, PAD, DENSE, SUBSAMPLE, AVERAGE, MAXIMUM, TANH, SIGMOID, RELU, LEAKY, ELU, RBF, REPEAT,
+) = range(13)  # fmt: skip
 COLUMNS = (
     KIND, X, X_SIZE, Y, Y_SIZE, C, H, W, OUT, HO, WO, P, P_SIZE, KERNEL_H, KERNEL_W, STRIDE, LINKS, EXTRA, NUMBERS,
     TO_INPUT,
@@ -108,6 +117,8 @@ def _forward_one(table, links, numbers, theta, states, line, lanes):  # type: ig
             ys = _maps(states, op[Y], op[OUT], op[HO], op[WO], lanes)
             if kind == PAD:
                 pad_one(xs, op[KERNEL_H], op[KERNEL_W], ys, lanes)
+            elif kind == REPEAT:
+                repeat_one(xs, ys)
             elif kind == MAXIMUM:
                 picks = _maps(states, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
                 max_pool_one(xs, op[KERNEL_W], op[STRIDE], ys, picks, lanes)
@@ -190,6 +201,8 @@ def _sweep_one(  # type: ignore[no-untyped-def]
             elif kind == PAD:
                 if to_input:
                     crop_one(vs, op[KERNEL_H], op[KERNEL_W], below, lanes)
+            elif kind == REPEAT:
+                gather_one(vs, below)
             elif kind == MAXIMUM:
                 picks = _maps(states, op[EXTRA], op[OUT], op[HO], op[WO], lanes)
                 max_unpool_one(vs, op[KERNEL_W], op[STRIDE], picks, below, lanes)
@@ -286,7 +299,7 @@ def learn(  # type: ignore[no-untyped-def]
             for i in range(classes):
                 top[i * lanes + k] = v[i]
             if mode == CURVATURE:
-                loss_curvature(loss, factor, v)
+                loss_curvature(loss, j, factor, label, v[:classes])
             for i in range(classes):
                 derivative[i * lanes + k] = v[i]
         if mode == EVALUATE:

@@ -5,8 +5,10 @@ from .base import Layer
 from .conv import TABLE_I, Conv2D
 from .dense import Dense
 from .flatten import Flatten
+from .pad import ZeroPad2D
 from .pool import MaxPool2D
 from .rbf import RBF
+from .repeat import Repeat
 from .subsample import AvgPool2D, Subsampling
 
 __all__ = [
@@ -22,8 +24,10 @@ __all__ = [
     "MaxPool2D",
     "PReLU",
     "ReLU",
+    "Repeat",
     "ScaledTanh",
     "Sigmoid",
     "Subsampling",
     "Tanh",
+    "ZeroPad2D",
 ]

@@ -46,7 +46,9 @@ class Conv2D(Layer):
         Which inputs each map is connected to, as `TABLE_I`. Only the kernels that exist are
         parameters: `weight` is then (connected pairs, kh, kw), map by map, else (O, C, kh, kw).
     init : Initializer
-        Draws `weight`; its fan-in is that of each unit. `bias` (O,) starts at 0.
+        Draws `weight`; its fan-in is that of each unit.
+    bias : float
+        Start of `bias` (O,).
     name : str
 
     Raises
@@ -64,6 +66,7 @@ class Conv2D(Layer):
         padding: Padding = "valid",
         table: str | np.ndarray | None = None,
         init: Initializer = initializers.fan_in_uniform,
+        bias: float = 0.0,
         name: str = "",
     ) -> None:
         super().__init__(name=name)
@@ -81,7 +84,7 @@ class Conv2D(Layer):
         if out_channels < 1 or (self.table is not None and self.table.shape[1] != out_channels):
             columns = "" if self.table is None else f"; its table has {self.table.shape[1]} columns"
             raise ConfigError(f"Conv2D needs at least one output map; found out_channels={out_channels}{columns}.")
-        self.init = init
+        self.init, self.initial_bias = init, bias
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(in_shape) != 3:
@@ -100,7 +103,7 @@ class Conv2D(Layer):
         shape = (-1, kh, kw) if self.table is not None else (self.out_channels, channels, kh, kw)
         weight = np.concatenate(drawn).reshape(shape)
         self.weight = Parameter("weight", weight.astype(self.dtype))
-        self.bias = Parameter("bias", np.zeros(self.out_channels, self.dtype))
+        self.bias = Parameter("bias", np.full(self.out_channels, self.initial_bias, self.dtype))
         _, out = self.geometry(in_shape[1:])
         # One position, as in C5, is a product of matrices.
         self._algorithm: Direct | Im2col = (

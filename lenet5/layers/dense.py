@@ -19,7 +19,9 @@ class Dense(Layer):
     units : int
         O, the number of outputs.
     init : Initializer
-        Draws `weight` (O, D); `bias` (O,) starts at 0.
+        Draws `weight` (O, D).
+    bias : float
+        Start of `bias` (O,).
     name : str
 
     Raises
@@ -28,12 +30,14 @@ class Dense(Layer):
         If `units` is not positive.
     """
 
-    def __init__(self, units: int, *, init: Initializer = initializers.fan_in_uniform, name: str = "") -> None:
+    def __init__(
+        self, units: int, *, init: Initializer = initializers.fan_in_uniform, bias: float = 0.0, name: str = ""
+    ) -> None:
         super().__init__(name=name)
         if not isinstance(units, int | np.integer) or units < 1:
             raise ConfigError(f"Dense needs at least one unit; found units={units}.")
         self.units = units
-        self.init = init
+        self.init, self.initial_bias = init, bias
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(in_shape) not in (1, 3) or in_shape[1:] not in ((), (1, 1)):
@@ -42,7 +46,7 @@ class Dense(Layer):
             )
         drawn = self.init((self.units, in_shape[0]), in_shape[0], self.units, rng)
         self.weight = Parameter("weight", drawn.astype(self.dtype))
-        self.bias = Parameter("bias", np.zeros(self.units, self.dtype))
+        self.bias = Parameter("bias", np.full(self.units, self.initial_bias, self.dtype))
         return (self.units,)
 
     def forward(self, x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,60 @@
+"""A frame of zeros around maps."""
+
+import numpy as np
+
+from ..errors import ConfigError, ShapeError
+from .base import Layer, Shape
+
+__all__ = ["ZeroPad2D"]
+
+
+class ZeroPad2D(Layer):
+    """y = x within a frame of zeros, for padding that differs from side to side.
+
+    Parameters
+    ----------
+    top, bottom, left, right : int
+        Width of the frame in cells.
+    name : str
+
+    Raises
+    ------
+    ConfigError
+        If a width is negative.
+    """
+
+    def __init__(self, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0, *, name: str = "") -> None:
+        super().__init__(name=name)
+        self.frame = (top, bottom, left, right)
+        if not all(isinstance(width, int | np.integer) and width >= 0 for width in self.frame):
+            raise ConfigError(f"ZeroPad2D takes widths of at least 0; found {self.frame}.")
+
+    def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(in_shape) != 3:
+            raise ShapeError(f"ZeroPad2D {self.name} takes maps (C, H, W); found {in_shape}.")
+        return self._framed(in_shape)
+
+    def _framed(self, maps: Shape) -> Shape:
+        top, bottom, left, right = self.frame
+        return (maps[0], maps[1] + top + bottom, maps[2] + left + right)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y (N, C, top + H + bottom, left + W + right) for x (N, C, H, W)."""
+        self._check(x)
+        y = self._buffer("y", (len(x), *self._framed(x.shape[1:])))
+        y.fill(0)
+        self._inner(y)[...] = x
+        return self._done(y)
+
+    def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """dx = dy without the frame."""
+        self._expect(dy)
+        return np.ascontiguousarray(self._inner(dy)) if to_input else None
+
+    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """The same map as `backward`: its Jacobian holds only zeros and ones."""
+        return self.backward(hy, to_input=to_input)
+
+    def _inner(self, y: np.ndarray) -> np.ndarray:
+        top, bottom, left, right = self.frame
+        return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]

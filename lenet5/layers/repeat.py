@@ -1,0 +1,55 @@
+"""Several copies of each map, for sub-sampling maps that share one (LeNet-4)."""
+
+import numpy as np
+
+from ..errors import ConfigError, ShapeError
+from .base import Layer, Shape
+
+__all__ = ["Repeat"]
+
+
+class Repeat(Layer):
+    """y[c] = x[c // copies]: every map `copies` times in a row.
+
+    Parameters
+    ----------
+    copies : int
+    name : str
+
+    Raises
+    ------
+    ConfigError
+        If `copies` is not positive.
+    """
+
+    def __init__(self, copies: int = 2, *, name: str = "") -> None:
+        super().__init__(name=name)
+        if not isinstance(copies, int | np.integer) or copies < 1:
+            raise ConfigError(f"Repeat makes at least one copy; found copies={copies!r}.")
+        self.copies = int(copies)
+
+    def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(in_shape) != 3:
+            raise ShapeError(f"Repeat {self.name} takes maps (C, H, W); found {in_shape}.")
+        return (in_shape[0] * self.copies, *in_shape[1:])
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y (N, C*copies, H, W) for x (N, C, H, W)."""
+        self._check(x)
+        self._x_shape = x.shape
+        y = self._buffer("y", (len(x), x.shape[1] * self.copies, *x.shape[2:]))
+        self._grouped(y)[...] = x[:, :, None]
+        return self._done(y)
+
+    def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """dx = the sum of dy over the copies."""
+        self._expect(dy)
+        return self._grouped(dy).sum(axis=2, out=self._buffer("dx", self._x_shape)) if to_input else None
+
+    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """The same map as `backward`: its Jacobian holds only zeros and ones."""
+        return self.backward(hy, to_input=to_input)
+
+    def _grouped(self, y: np.ndarray) -> np.ndarray:
+        """View y as (N, C, copies, H, W)."""
+        return y.reshape(len(y), -1, self.copies, *y.shape[2:])

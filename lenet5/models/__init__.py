@@ -1,0 +1,60 @@
+"""Named architectures: the 1998 network first, then the ones that other people call LeNet."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ConfigError
+from ..network import Sequential
+from .build import one_of
+from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial
+from .paper import lenet1, lenet4, lenet5
+from .summary import summary
+
+__all__ = [
+    "MODELS",
+    "caffe",
+    "cifar10",
+    "d2l",
+    "from_spec",
+    "lenet1",
+    "lenet4",
+    "lenet5",
+    "mattwang44",
+    "summary",
+    "tensorflow_tutorial",
+]
+
+MODELS: dict[str, Callable[..., Sequential]] = {
+    "lenet5": lenet5,
+    "lenet4": lenet4,
+    "lenet1": lenet1,
+    "lenet5-mattwang44": mattwang44,
+    "caffe": caffe,
+    "tensorflow-tutorial": tensorflow_tutorial,
+    "d2l": d2l,
+    "lenet5-cifar10": cifar10,
+}
+
+
+def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
+    """Build the network that a `Sequential.spec` describes.
+
+    Parameters
+    ----------
+    spec : dict
+        ``name``, a key of `MODELS`, and the options of that builder.
+    **more
+        Further options, such as ``seed``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such network or option.
+    """
+    options = dict(spec)
+    name = options.pop("name", None)
+    one_of("name of the network", name, tuple(MODELS))
+    try:
+        return MODELS[name](**options, **more)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"The network {name!r} cannot be built from {options}: {error}.") from error

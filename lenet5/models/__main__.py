@@ -1,0 +1,64 @@
+"""``python -m lenet5.models``: every network, layer by layer."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ..cli import Parser, command
+from ..errors import ConfigError
+from . import MODELS, from_spec, summary
+from .later import VARIATIONS
+
+__all__ = ["main"]
+
+_COUNTS = ("parameters", "connections", "multiply_adds")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = Parser(
+        prog="python -m lenet5.models",
+        positional="[NAME ...]",
+        description="Print the layers of every network, or of those named: shapes, parameters, connections (as the "
+        "paper counts them: one per input and per bias of every unit) and multiply-adds of one forward pass.",
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"{', '.join(MODELS)}; default all")
+    parser.add_argument("--channels", type=int | None, default=None, metavar="N", help="of the images")
+    parser.add_argument("--size", type=int | None, default=None, metavar="N", help="side of the images")
+    parser.add_argument("--classes", type=int | None, default=None, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    options = parser.parse(argv)
+    unknown = [name for name in options["names"] if name not in MODELS]
+    if unknown:
+        raise ConfigError(f"no network {', '.join(unknown)}; there are {', '.join(MODELS)}.")
+    own = {key: options[key] for key in ("channels", "size", "classes") if options[key] is not None}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for name in options["names"] or MODELS:
+        tables[name] = summary(from_spec({"name": name} | own))
+        for variation in VARIATIONS[1:] if name == "tensorflow-tutorial" else ():
+            tables[f"{name}, {variation}"] = summary(from_spec({"name": name, "variation": variation} | own))
+    print(json.dumps(tables, indent=1) if options["json"] else "\n\n".join(_text(*item) for item in tables.items()))
+    return 0
+
+
+def _text(name: str, table: list[dict[str, Any]]) -> str:
+    # A squash has nothing to count.
+    rows = [row for row in table if any(row[key] for key in _COUNTS) or row["kind"] in ("AvgPool2D", "MaxPool2D")]
+    total = {key: sum(row[key] for row in table) for key in _COUNTS}
+    lines = [f"{name}", f"  {'layer':<8} {'kind':<12} {'output':<12}" + "".join(f"{_head(key):>14}" for key in _COUNTS)]
+    for row in rows:
+        shape = "x".join(map(str, row["shape"]))
+        lines.append(f"  {row['name']:<8} {row['kind']:<12} {shape:<12}" + "".join(f"{row[k]:>14,}" for k in _COUNTS))
+    lines.append(f"  {'total':<34}" + "".join(f"{total[key]:>14,}" for key in _COUNTS))
+    return "\n".join(lines)
+
+
+def _head(key: str) -> str:
+    return key.replace("_", "-")
+
+
+run = command(main)
+
+if __name__ == "__main__":
+    sys.exit(run())

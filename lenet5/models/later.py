@@ -1,0 +1,273 @@
+"""Networks that others call LeNet, each named by its origin."""
+
+from typing import Literal
+
+import numpy as np
+
+from ..layers import RBF, TABLE_I, AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, ScaledTanh, ZeroPad2D
+from ..network import Sequential
+from .build import ACTIVATIONS, POOLS, initializer, network, one_of
+
+__all__ = ["VARIATIONS", "caffe", "cifar10", "d2l", "mattwang44", "tensorflow_tutorial"]
+
+Variation = Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"]
+VARIATIONS = ("original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense")
+
+
+def mattwang44(
+    *,
+    init: str = "gaussian",
+    bias: float = 0.01,
+    channels: int = 1,
+    size: int = 32,
+    classes: int = 10,
+    scale: str = "paper",
+    dtype: np.typing.DTypeLike = np.float32,
+    seed: int | np.random.Generator = 0,
+) -> Sequential:
+    """Build the network of mattwang44/LeNet-from-Scratch (2018): LeNet-5 with average pooling, 59,956 parameters.
+
+    No squash follows the pooling. Its F6 trains a bias that it never adds; this one does add it.
+
+    Parameters
+    ----------
+    init : str
+        Its layers start Gaussian with s.d. 0.1.
+    bias : float
+        Start of the biases.
+    channels, size, classes, scale, dtype, seed
+        As for `lenet5`; up to ten classes.
+
+    Returns
+    -------
+    Sequential
+        Takes x (N, channels, size, size).
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        As for `lenet5`.
+    """
+    draw = initializer(init)
+    whole = max(1, ((size - 4) // 2 - 4) // 2)
+    layers: list[Layer] = [
+        Conv2D(6, 5, init=draw, bias=bias, name="C1"),
+        ScaledTanh(),
+        AvgPool2D(2, name="S2"),
+        Conv2D(16, 5, table=TABLE_I, init=draw, bias=bias, name="C3"),
+        ScaledTanh(),
+        AvgPool2D(2, name="S4"),
+        Conv2D(120, whole, init=draw, bias=bias, name="C5"),
+        ScaledTanh(),
+        Dense(84, init=draw, bias=bias, name="F6"),
+        ScaledTanh(),
+        RBF("0123456789"[:classes], name="output"),
+    ]
+    spec = {"name": "lenet5-mattwang44", "init": init, "bias": float(bias), "classes": int(classes)}
+    return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
+
+
+def caffe(
+    *,
+    init: str = "xavier",
+    channels: int = 1,
+    size: int = 28,
+    classes: int = 10,
+    scale: str = "unit",
+    dtype: np.typing.DTypeLike = np.float32,
+    seed: int | np.random.Generator = 0,
+) -> Sequential:
+    """Build the 20-50-500 network of Caffe's examples, with the padding of its Keras copies: 1,256,080 parameters.
+
+    Parameters
+    ----------
+    init : str
+        Keras starts with Xavier's uniform rule.
+    channels, size, classes, scale, dtype, seed
+        As for `lenet5`.
+
+    Returns
+    -------
+    Sequential
+        Takes x (N, channels, size, size); its outputs are scores.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        As for `lenet5`.
+    """
+    draw = initializer(init)
+    layers: list[Layer] = [
+        Conv2D(20, 5, padding="same", init=draw, name="conv1"),
+        ReLU(),
+        MaxPool2D(2, name="pool1"),
+        Conv2D(50, 5, padding="same", init=draw, name="conv2"),
+        ReLU(),
+        MaxPool2D(2, name="pool2"),
+        Flatten(),
+        Dense(500, init=draw, name="dense1"),
+        ReLU(),
+        Dense(classes, init=draw, name="output"),
+    ]
+    spec = {"name": "caffe", "init": init, "classes": int(classes)}
+    return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
+
+
+def tensorflow_tutorial(
+    *,
+    variation: Variation = "original",
+    init: str = "truncated-normal",
+    bias: float = 0.1,
+    channels: int = 1,
+    size: int = 28,
+    classes: int = 10,
+    scale: str = "unit",
+    dtype: np.typing.DTypeLike = np.float32,
+    seed: int | np.random.Generator = 0,
+) -> Sequential:
+    """Build the 32-64-1024 network of TensorFlow's first tutorial, 3,274,634 parameters, or a variation of it.
+
+    The six variations are those of LuxxxLucy/mnist_LeNet (2017).
+
+    Parameters
+    ----------
+    variation : str
+        "original"; "third-stage" adds a convolution to 128 maps and a pooling of stride 1; "7x7" enlarges the second
+        kernel; "half-width" has 16 and 32 maps; "sigmoid" replaces every ReLU; "dense-128" has 128 units in place of
+        1,024; "extra-dense" puts 128 units behind them.
+    init : str
+        Truncated normal with s.d. 0.1.
+    bias : float
+        Start of the biases.
+    channels, size, classes, scale, dtype, seed
+        As for `lenet5`.
+
+    Returns
+    -------
+    Sequential
+        Takes x (N, channels, size, size); its outputs are scores.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        As for `lenet5`.
+    """
+    one_of("variation", variation, VARIATIONS)
+    start = {"init": initializer(init), "bias": bias}
+    activation = ACTIVATIONS["sigmoid" if variation == "sigmoid" else "relu"]
+    first, second = (16, 32) if variation == "half-width" else (32, 64)
+    layers: list[Layer] = [
+        Conv2D(first, 5, padding="same", **start, name="conv1"),
+        activation(),
+        MaxPool2D(2, name="pool1"),
+        Conv2D(second, 7 if variation == "7x7" else 5, padding="same", **start, name="conv2"),
+        activation(),
+        MaxPool2D(2, name="pool2"),
+    ]
+    if variation == "third-stage":
+        layers += [Conv2D(128, 5, padding="same", **start, name="conv3"), activation()]
+        # "Same" pooling of stride 1: behind ReLU a maximum never notices the zeros.
+        layers += [ZeroPad2D(bottom=1, right=1), MaxPool2D(2, stride=1, name="pool3")]
+    layers += [Flatten(), Dense(128 if variation == "dense-128" else 1024, **start, name="dense1"), activation()]
+    if variation == "extra-dense":
+        layers += [Dense(128, **start, name="dense2"), activation()]
+    layers.append(Dense(classes, **start, name="output"))
+    spec = {"name": "tensorflow-tutorial", "variation": variation, "init": init, "bias": float(bias)}
+    spec |= {"classes": int(classes)}
+    return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
+
+
+def d2l(
+    *,
+    activation: str = "sigmoid",
+    subsampling: Literal["average", "max"] = "average",
+    init: str = "xavier",
+    channels: int = 1,
+    size: int = 28,
+    classes: int = 10,
+    scale: str = "unit",
+    dtype: np.typing.DTypeLike = np.float32,
+    seed: int | np.random.Generator = 0,
+) -> Sequential:
+    """Build the LeNet of the textbook Dive into Deep Learning: C3 on all maps, scores for softmax, 61,706 parameters.
+
+    Parameters
+    ----------
+    activation : str
+        Key of `ACTIVATIONS`; the book begins with "sigmoid" and goes on to "relu".
+    subsampling : {"average", "max"}
+        S2 and S4, with no squash behind them.
+    init : str
+        The book uses Xavier's uniform rule; "he" suits ReLU.
+    channels, size, classes, scale, dtype, seed
+        As for `lenet5`; images of 28x28 are padded to 32x32 in C1.
+
+    Returns
+    -------
+    Sequential
+        Takes x (N, channels, size, size); its outputs are scores.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        As for `lenet5`.
+    """
+    layers = _modern(activation, subsampling, init, classes, padding=2)
+    spec = {"name": "d2l", "activation": activation, "subsampling": subsampling, "init": init, "classes": int(classes)}
+    return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
+
+
+def cifar10(
+    *,
+    activation: str = "relu",
+    subsampling: Literal["average", "max"] = "max",
+    init: str = "he",
+    channels: int = 3,
+    size: int = 32,
+    classes: int = 10,
+    scale: str = "signed",
+    dtype: np.typing.DTypeLike = np.float32,
+    seed: int | np.random.Generator = 0,
+) -> Sequential:
+    """Build the three-channel LeNet of PyTorch's first tutorial, for CIFAR-10: 62,006 parameters.
+
+    Parameters
+    ----------
+    activation, subsampling, init, channels, size, classes, scale, dtype, seed
+        As for `d2l`; nothing is padded, since the images are 32x32.
+
+    Returns
+    -------
+    Sequential
+        Takes x (N, channels, size, size); its outputs are scores.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        As for `lenet5`.
+    """
+    layers = _modern(activation, subsampling, init, classes, padding=0)
+    spec = {"name": "lenet5-cifar10", "activation": activation, "subsampling": subsampling, "init": init}
+    spec |= {"classes": int(classes)}
+    return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
+
+
+def _modern(activation: str, subsampling: str, init: str, classes: int, *, padding: int) -> list[Layer]:
+    """6 and 16 maps, 120 and 84 units, scores: the 1998 shape without Table I and RBF units."""
+    one_of("activation", activation, tuple(ACTIVATIONS))
+    one_of("subsampling", subsampling, ("average", "max"))
+    draw, pool = initializer(init), POOLS[subsampling]
+    return [
+        Conv2D(6, 5, padding=padding, init=draw, name="C1"),
+        ACTIVATIONS[activation](),
+        pool(2, name="S2"),
+        Conv2D(16, 5, init=draw, name="C3"),
+        ACTIVATIONS[activation](),
+        pool(2, name="S4"),
+        Flatten(),
+        Dense(120, init=draw, name="C5"),
+        ACTIVATIONS[activation](),
+        Dense(84, init=draw, name="F6"),
+        ACTIVATIONS[activation](),
+        Dense(classes, init=draw, name="output"),
+    ]

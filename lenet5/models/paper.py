@@ -1,0 +1,239 @@
+"""The networks of the 1998 paper: LeNet-5, and LeNet-4 and LeNet-1 beside it (section III-C)."""
+
+import string
+from typing import Literal
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..layers import RBF, TABLE_I, Conv2D, Dense, Flatten, Layer, Repeat, ScaledTanh, Subsampling
+from ..network import Sequential
+from .build import POOLS, initializer, network, one_of
+
+__all__ = ["lenet1", "lenet4", "lenet5"]
+
+Pooling = Literal["trainable", "average", "max"]
+Output = Literal["rbf", "softmax", "dense"]
+
+# Characters with a code in the paper's Fig. 3, in the order in which classes without names take them.
+_CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+# C3 of LeNet-1, as in LeCun et al. 1990: the 1998 paper does not repeat it. Rows: maps of S2; columns: maps of C3.
+TABLE_LENET1 = """
+    X X X . X X . . . . . .
+    . X X X X X . . . . . .
+    . . . . . . X X X . X X
+    . . . . . . . X X X X X
+"""
+# C3 of LeNet-4: the paper gives no table. With three of the eight maps for each the connections are its 260,000.
+TABLE_LENET4 = """
+    X . . . . . X X X . . . X . X .
+    X X . . . . . X . X . . . X . X
+    X X X . . . . . X . X . X . X .
+    . X X X . . . . . X . X . X . X
+    . . X X X . . . X . X . X . . .
+    . . . X X X . . . X . X . X . .
+    . . . . X X X . . . X . . . X .
+    . . . . . X X X . . . X . . . X
+"""
+
+
+def lenet5(
+    *,
+    subsampling: Pooling = "trainable",
+    output: Output = "rbf",
+    codes: str = "",
+    init: str | None = None,
+    coefficient: float = 1.0,
+    channels: int = 1,
+    size: int = 32,
+    classes: int | None = None,
+    scale: str = "paper",
+    dtype: np.typing.DTypeLike = np.float32,
+    seed: int | np.random.Generator = 0,
+) -> Sequential:
+    """Build the network of the paper's Fig. 2: 60,000 trainable parameters, 340,908 connections.
+
+    Parameters
+    ----------
+    subsampling : {"trainable", "average", "max"}
+        S2 and S4: the paper's, with a coefficient and a bias per map, or fixed pooling.
+    output : {"rbf", "softmax", "dense"}
+        Ten RBF units (eq. 7); ten scores for softmax cross-entropy, with which F6 is trained freely; or ten
+        more units like those of F6, for `SquaredError` (the place code of section II.C).
+    codes : str
+        The characters to tell apart, one per class; their bitmaps are the RBF centres. Default: the
+        first `classes` of 0-9, A-Z, a-z.
+    init : str, optional
+        Key of `lenet5.init.INITIALIZERS` for the weights. Default "fan-in", or "fan-in-2.4" where
+        the pooling takes the mean, which shrinks signals fourfold. The paper's own words are "paper".
+    coefficient : float
+        Start of the trainable coefficients of S2 and S4; the paper does not say.
+    channels, size : int
+        Images (channels, size, size), and the field that smaller ones are put in the middle of.
+    classes : int, optional
+        Default: as many as there are codes, or 10.
+    scale : str
+        Key of `lenet5.datasets.transforms.SCALES`: what the grey levels become.
+    dtype : float32 or float64
+    seed : int or numpy.random.Generator
+        Draws the weights.
+
+    Returns
+    -------
+    Sequential
+        Takes x (N, channels, size, size); layers under the paper's names, as ``net["C3"]``. A larger image
+        gives maps of outputs, since C5 is a convolution.
+
+    Raises
+    ------
+    ConfigError
+        If an option has no such value, or there are more classes than codes.
+    ShapeError
+        If the images are too small for the layers.
+    """
+    one_of("subsampling", subsampling, tuple(POOLS))
+    one_of("output", output, ("rbf", "softmax", "dense"))
+    codes, classes = _classes(codes, classes, output)
+    init = init or ("fan-in-2.4" if subsampling == "average" else "fan-in")
+    draw = initializer(init)
+    options = {"coefficient": coefficient} if subsampling == "trainable" else {}
+    # S4's maps, which C5 covers whole: 5x5 in the paper.
+    whole = max(1, ((size - 4) // 2 - 4) // 2)
+    # The squash follows C1 and C3 as well: the paper's text names it for every layer up to F6.
+    layers: list[Layer] = [
+        Conv2D(6, 5, init=draw, name="C1"),
+        ScaledTanh(),
+        POOLS[subsampling](2, **options, name="S2"),
+        ScaledTanh(),
+        Conv2D(16, 5, table=TABLE_I, init=draw, name="C3"),
+        ScaledTanh(),
+        POOLS[subsampling](2, **options, name="S4"),
+        ScaledTanh(),
+        Conv2D(120, whole, init=draw, name="C5"),
+        ScaledTanh(),
+        Dense(84, init=draw, name="F6"),
+        ScaledTanh(),
+        RBF(codes, name="output") if output == "rbf" else Dense(classes, init=draw, name="output"),
+    ]
+    if output == "dense":
+        layers.append(ScaledTanh())
+    spec = {"name": "lenet5", "subsampling": subsampling, "output": output, "codes": codes, "init": init}
+    spec |= {"coefficient": float(coefficient), "classes": classes}
+    return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
+
+
+def lenet4(
+    *,
+    init: str = "fan-in",
+    coefficient: float = 1.0,
+    channels: int = 1,
+    size: int = 32,
+    classes: int = 10,
+    scale: str = "paper",
+    dtype: np.typing.DTypeLike = np.float32,
+    seed: int | np.random.Generator = 0,
+) -> Sequential:
+    """Build LeNet-4: 4 maps, 8 sub-sampling maps in pairs, 16 maps, 16 sub-sampling maps, 120 units, 10 units.
+
+    That is all the paper says, with "about 260,000 connections and 17,000 parameters". The connections
+    come out (262,306) with three of the eight maps for each map of C3. The parameters cannot: 120 units on
+    16 maps of 5x5 cells alone have 48,120, and the whole has 50,698.
+
+    Parameters
+    ----------
+    init, coefficient, channels, size, classes, scale, dtype, seed
+        As for `lenet5`; the outputs are ten units with a squash, for `SquaredError`.
+
+    Returns
+    -------
+    Sequential
+        Takes x (N, channels, size, size).
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        As for `lenet5`.
+    """
+    draw = initializer(init)
+    whole = max(1, ((size - 4) // 2 - 4) // 2)
+    layers: list[Layer] = [
+        Conv2D(4, 5, init=draw, name="C1"),
+        ScaledTanh(),
+        Repeat(2),
+        Subsampling(2, coefficient=coefficient, name="S2"),
+        ScaledTanh(),
+        Conv2D(16, 5, table=TABLE_LENET4, init=draw, name="C3"),
+        ScaledTanh(),
+        Subsampling(2, coefficient=coefficient, name="S4"),
+        ScaledTanh(),
+        Conv2D(120, whole, init=draw, name="C5"),
+        ScaledTanh(),
+        Dense(classes, init=draw, name="output"),
+        ScaledTanh(),
+    ]
+    spec = {"name": "lenet4", "init": init, "coefficient": float(coefficient), "classes": int(classes)}
+    return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
+
+
+def lenet1(
+    *,
+    init: str = "fan-in",
+    coefficient: float = 1.0,
+    channels: int = 1,
+    size: int = 28,
+    classes: int = 10,
+    scale: str = "paper",
+    dtype: np.typing.DTypeLike = np.float32,
+    seed: int | np.random.Generator = 0,
+) -> Sequential:
+    """Build LeNet-1: 2,578 parameters and 98,442 connections (the paper: "2,600" and "100,000").
+
+    The paper shrinks its images to 16x16 in the 28x28 field; here they fill it as they are.
+
+    Parameters
+    ----------
+    init, coefficient, channels, size, classes, scale, dtype, seed
+        As for `lenet5`; the outputs are ten units with a squash, for `SquaredError`.
+
+    Returns
+    -------
+    Sequential
+        Takes x (N, channels, size, size).
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        As for `lenet5`.
+    """
+    draw = initializer(init)
+    layers: list[Layer] = [
+        Conv2D(4, 5, init=draw, name="C1"),
+        ScaledTanh(),
+        Subsampling(2, coefficient=coefficient, name="S2"),
+        ScaledTanh(),
+        Conv2D(12, 5, table=TABLE_LENET1, init=draw, name="C3"),
+        ScaledTanh(),
+        Subsampling(2, coefficient=coefficient, name="S4"),
+        ScaledTanh(),
+        Flatten(),
+        Dense(classes, init=draw, name="output"),
+        ScaledTanh(),
+    ]
+    spec = {"name": "lenet1", "init": init, "coefficient": float(coefficient), "classes": int(classes)}
+    return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
+
+
+def _classes(codes: str, classes: int | None, output: str) -> tuple[str, int]:
+    """Return one character per class where the outputs are RBF units, and the number of classes."""
+    if classes is None:
+        classes = len(codes) or 10
+    if output != "rbf":
+        return "", int(classes)
+    codes = codes or _CHARACTERS[:classes]
+    if len(codes) != classes:
+        raise ConfigError(
+            f"RBF units need a code for each of the {classes} classes; found {len(codes)}. "
+            f"Without codes of your own there are {len(_CHARACTERS)}; output softmax needs none."
+        )
+    return codes, int(classes)
