@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bitmaps, datasets, errors, gradcheck, kernels, layers, losses, models, optim, plots
+    from . import bitmaps, datasets, errors, gradcheck, kernels, layers, losses, metrics, models, optim, plots
     from .callbacks import Callback
     from .datasets import Dataset, prepare_digit
     from .errors import ConfigError, LenetError, ShapeError
@@ -89,6 +89,7 @@ __all__ = [
     "lenet5",
     "load",
     "losses",
+    "metrics",
     "models",
     "optim",
     "plots",
@@ -119,7 +120,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
         value = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
-    elif name in __all__ or name in ("callbacks", "checkpoint", "config", "init", "reports", "storage"):
+    elif name in __all__ or name in ("callbacks", "checkpoint", "config", "init", "reports", "runs", "storage"):
         value = importlib.import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module 'lenet5' has no attribute {name!r}")

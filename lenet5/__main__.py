@@ -12,14 +12,22 @@ COMMANDS = {
     "train": "train a network; with no option, as the paper did",
     "evaluate": "error, confusion and mistakes of a network on a test set",
     "predict": "which digit is in a picture",
+    "models": "the networks, layer by layer",
+    "reproduce": "the tables of the paper and of others, run again",
 }
+
+
+def _module(name: str) -> str:
+    """Name the module of a command: that of its package where it is one."""
+    package = importlib.import_module(f"lenet5.{name}")
+    return f"{package.__name__}.__main__" if hasattr(package, "__path__") else package.__name__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that the first word names; return its exit code."""
     name, *rest = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     if name in COMMANDS:
-        return importlib.import_module(f"lenet5.{name}").run(rest)
+        return importlib.import_module(_module(name)).run(rest)
     if name == "--version":
         print(__version__)
         return 0

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from . import checkpoint
 from .datasets.base import Dataset
-from .errors import DivergenceError
+from .errors import ConfigError, DivergenceError
 from .optim import SDLM
 from .optim.schedule import Schedule
 
@@ -21,6 +22,7 @@ __all__ = [
     "Checkpoint",
     "Clock",
     "CurvaturePass",
+    "EarlyStopping",
     "Evaluate",
     "GuardDivergence",
     "Rates",
@@ -129,12 +131,12 @@ def rate_range(optimizer: Any) -> tuple[float, float, float]:
 
 
 class Evaluate(Callback):
-    """Record the error on held-out images after each pass.
+    """Record error and loss on held-out images after each pass.
 
     Parameters
     ----------
     **sets : Dataset or None
-        ``test=...`` is recorded as ``test_error``; None leaves it empty.
+        ``test=...`` is recorded as ``test_error`` and ``test_loss``; None leaves them empty.
     """
 
     def __init__(self, **sets: Dataset | None) -> None:
@@ -143,10 +145,59 @@ class Evaluate(Callback):
     def on_pass_end(self, trainer: "Trainer") -> None:
         """Measure and record."""
         for name, data in self.sets.items():
-            error = None
+            loss = error = None
             if data is not None:
-                error = trainer.shards.evaluate(data.images, data.labels)[1] / len(data)
-            trainer.history[-1][f"{name}_error"] = error
+                loss, error = (total / len(data) for total in trainer.shards.evaluate(data.images, data.labels))
+            trainer.history[-1] |= {f"{name}_loss": loss, f"{name}_error": error}
+
+
+class EarlyStopping(Callback):
+    """Stop when a validation figure has not improved for a number of passes.
+
+    Put it behind `Evaluate`, whose record it reads.
+
+    Parameters
+    ----------
+    patience : int
+        Passes to wait for something better.
+    monitor : str
+        What of the record of a pass should fall, such as "validation_loss".
+    keep : callable taking a Trainer, optional
+        Called after each pass that is the best so far, for example to save the weights.
+    """
+
+    def __init__(
+        self,
+        patience: int,
+        *,
+        monitor: str = "validation_loss",
+        keep: "Callable[[Trainer], None] | None" = None,
+    ) -> None:
+        self.patience, self.monitor, self.keep = patience, monitor, keep
+        self.best, self.best_pass = math.inf, 0
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Do not go on with a run that has stopped."""
+        trainer.stop |= trainer.epoch >= self.best_pass + self.patience
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Compare with the best pass so far."""
+        value = trainer.history[-1].get(self.monitor)
+        if value is None:
+            raise ConfigError(f"Early stopping watches {self.monitor}, which no callback before it has recorded.")
+        if value < self.best:
+            self.best, self.best_pass = value, trainer.epoch
+            if self.keep is not None:
+                self.keep(trainer)
+        trainer.stop |= trainer.epoch >= self.best_pass + self.patience
+
+    def state(self) -> dict[str, Any]:
+        """Return the best value and its pass."""
+        return {"best": self.best, "best_pass": self.best_pass} if self.best_pass else {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take them over."""
+        self.best, self.best_pass = float(state.get("best", math.inf)), int(state.get("best_pass", 0))
 
 
 class GuardDivergence(Callback):

@@ -16,7 +16,7 @@ from .errors import ConfigError, LenetError
 __all__ = ["Parser", "add_config_options", "command", "overrides"]
 
 # Sections whose choice may be given by name alone, as in --optimizer sgd.
-_SHORT = ("loss", "model", "optimizer", "schedule")
+_SHORT = ("distort", "loss", "model", "optimizer", "schedule")
 
 
 class Parser(jsonargparse.ArgumentParser):

@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from .errors import ConfigError
 
 __all__ = [
+    "DistortConfig",
     "LossConfig",
     "ModelConfig",
     "OptimizerConfig",
@@ -50,33 +51,55 @@ Init = Literal[
 ]
 
 
+Activation = Literal["scaled-tanh", "tanh", "sigmoid", "relu", "leaky-relu", "prelu", "elu"]
+
+
 @dataclass(frozen=True)
 class ModelConfig(_Section):
     """The network."""
 
-    name: Literal["lenet5"] = _option("lenet5", "network; lenet5 is the paper's Fig. 2")
-    subsampling: Literal["trainable", "average", "max"] = _option(
-        "trainable", "S2 and S4: the paper's trainable sub-sampling, or fixed pooling"
+    name: Literal[
+        "lenet5", "lenet4", "lenet1", "lenet5-mattwang44", "caffe", "tensorflow-tutorial", "d2l", "lenet5-cifar10"
+    ] = _option("lenet5", "network; lenet5 is the paper's Fig. 2, the others are printed by python -m lenet5.models")
+    subsampling: Literal["trainable", "average", "max"] | None = _option(
+        None, "S2 and S4: the paper's trainable sub-sampling, the default of lenet5, or fixed pooling"
     )
-    output: Literal["rbf", "softmax"] | None = _option(
-        None, "output units: RBF (eq. 7) or ten scores; default: what the loss needs"
+    activation: Activation | None = _option(None, "squash; default sigmoid for d2l, relu for lenet5-cifar10")
+    output: Literal["rbf", "softmax", "dense"] | None = _option(
+        None, "output units: RBF (eq. 7), ten scores, or ten units with a squash; default: what the loss needs"
     )
     init: Init | None = _option(
         None,
-        "start of the weights: uniform +-1/sqrt(F) is fan-in, the default (+-2.4/sqrt(F) with average pooling); "
-        "paper is the +-2.4/F of appendix A, which does not train at the paper's rates",
+        "start of the weights; for lenet5 uniform +-1/sqrt(F) is fan-in, the default (+-2.4/sqrt(F) with average "
+        "pooling); paper is the +-2.4/F of appendix A, which does not train at the paper's rates",
     )
-    coefficient: float = _option(1.0, "start of the coefficients of S2 and S4", least=-1e300, below=1e300)
+    coefficient: float | None = _option(
+        None, "start of the coefficients of S2 and S4; default 1", least=-1e300, below=1e300
+    )
+    variation: Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"] | None = (
+        _option(None, "of tensorflow-tutorial")
+    )
+    scale: Literal["paper", "unit", "signed", "standard"] | None = _option(
+        None, "grey levels: paper is -0.1 to 1.175, unit 0 to 1, signed -1 to 1, standard mean 0 and s.d. 1 on MNIST"
+    )
 
 
 @dataclass(frozen=True)
 class LossConfig(_Section):
     """The criterion."""
 
-    name: Literal["map", "mle", "softmax"] = _option("map", "map is eq. 9, mle is eq. 8, softmax is cross-entropy")
+    name: Literal["map", "mle", "softmax", "squared"] | None = _option(
+        None,
+        "map is eq. 9, mle is eq. 8, softmax is cross-entropy, squared is half the squared distance from targets of "
+        "+-1; default map for RBF units, else what the output is for",
+    )
     j: float = _option(0.1, "penalty of the rubbish class in eq. 9; the paper gives no value", least=1e-300)
-    scale: float = _option(
-        0.5, "factor on the whole loss; with SDLM 1/2 is the same as doubling mu", least=1e-300, below=1e300
+    smoothing: float = _option(0.0, "label smoothing (softmax)", least=0.0, below=1.0)
+    scale: float | None = _option(
+        None,
+        "factor on the whole loss, default 1/2 for map and mle, else 1; with SDLM 1/2 is the same as doubling mu",
+        least=1e-300,
+        below=1e300,
     )
 
 
@@ -84,8 +107,10 @@ class LossConfig(_Section):
 class OptimizerConfig(_Section):
     """The steps."""
 
-    name: Literal["sdlm", "sgd", "adam", "rmsprop", "adagrad"] = _option(
-        "sdlm", "sdlm is the paper's second-order method (eq. 21), sgd the plain one; the others came later"
+    name: Literal["sdlm", "sgd", "adam", "rmsprop", "adagrad"] | None = _option(
+        None,
+        "sdlm is the paper's second-order method (eq. 21), sgd the plain one; the others came later. Default sdlm for "
+        "lenet1, 4 and 5, else adam",
     )
     lr: float | None = _option(
         None,
@@ -115,7 +140,7 @@ class ScheduleConfig(_Section):
     """The learning rate from pass to pass."""
 
     name: Literal["paper", "constant", "step", "cosine", "one-cycle"] | None = _option(
-        None, "paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5; default paper for sdlm, constant for sgd"
+        None, "paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5; default paper for sdlm, else constant"
     )
     every: int = _option(10, "passes between two steps (step)", least=1)
     factor: float = _option(0.1, "factor of each step (step)", least=0.0, below=1e300)
@@ -123,7 +148,29 @@ class ScheduleConfig(_Section):
     warmup: int = _option(0, "passes of linear rise in front", least=0)
 
 
+@dataclass(frozen=True)
+class DistortConfig(_Section):
+    """Distortions of the training images, fresh before each pass; a number that is not given is the name's own."""
+
+    name: Literal["none", "shift", "affine", "rotation", "elastic", "all", "noise"] | None = _option(
+        None,
+        "shift moves by up to a pixel; affine is the paper's translation, scaling, squeezing and horizontal shear; "
+        "elastic is Simard's of 2003; all is affine, rotation and elastic; noise inverts a tenth of the pixels. "
+        "Default none, but shift for the few images of digits",
+    )
+    translation: float | None = _option(None, "largest move, in pixels", least=0.0, below=1e6)
+    scale: float | None = _option(None, "largest change of size, as a share", least=0.0, below=0.9)
+    squeeze: float | None = _option(None, "largest growth of heights as widths shrink", least=0.0, below=0.9)
+    shear: float | None = _option(None, "largest horizontal shear, in columns per row", least=0.0, below=1e6)
+    rotation: float | None = _option(None, "largest rotation, in degrees", least=0.0, below=1e6)
+    elastic: float | None = _option(None, "Simard's alpha: the field's amplitude, in pixels", least=0.0, below=1e6)
+    sigma: float | None = _option(None, "s.d. of the Gaussian that smooths the field, in pixels", least=0.1, below=1e6)
+    share: float | None = _option(None, "of the images that are distorted", least=0.0, below=1.0000001)
+
+
 _FIRST_ORDER = ("sgd", "adam", "rmsprop", "adagrad")
+_WARPS = ("affine", "rotation", "elastic", "all")
+_PAPER = ("lenet5", "lenet4", "lenet1")
 # Who has a use for an option, where not all of its section do.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     **{("optimizer", name): ("sdlm",) for name in ("mu", "rule")},
@@ -133,8 +180,22 @@ _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("optimizer", "nesterov"): ("sgd",),
     ("optimizer", "rho"): ("rmsprop",),
     ("loss", "j"): ("map",),
+    ("loss", "smoothing"): ("softmax",),
+    ("model", "subsampling"): ("lenet5", "d2l", "lenet5-cifar10"),
+    ("model", "activation"): ("d2l", "lenet5-cifar10"),
+    ("model", "output"): ("lenet5",),
+    ("model", "coefficient"): _PAPER,
+    ("model", "variation"): ("tensorflow-tutorial",),
+    **{
+        ("distort", name): _WARPS
+        for name in ("translation", "scale", "squeeze", "shear", "rotation", "elastic", "sigma", "share")
+    },
 }
 _LR = {"sdlm": 5e-4, "adagrad": 1e-2}
+# What units a loss is for; and those of networks that leave no choice.
+_UNITS: dict[str, Any] = {"map": "rbf", "mle": "rbf", "softmax": "softmax", "squared": "dense"}
+_LOSS: dict[str, Any] = {"rbf": "map", "softmax": "softmax", "dense": "squared"}
+_FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang44": "rbf"}
 
 
 @dataclass(frozen=True)
@@ -147,7 +208,9 @@ class TrainConfig(_Section):
     data_dir: str | None = _option(None, "folder with the files of the data set")
     verify: bool = _option(True, "hold the files against the published hashes; false for files of your own")
     epochs: int = _option(20, "passes through the training set", least=1)
-    batch_size: int = _option(1, "patterns per update; the paper updates after every single one", least=1)
+    batch_size: int | None = _option(
+        None, "patterns per update; default 1 for lenet1, 4 and 5, as in the paper, else 128", least=1
+    )
     seed: int = _option(0, "seed of weights, order and samples", least=0, below=2**63)
     threads: int | None = _option(None, "threads; default all cores. Results are the same bits for any number", least=1)
     out: str | None = _option(None, "folder of the run; default runs/NAME-TIME")
@@ -155,10 +218,11 @@ class TrainConfig(_Section):
         0.0, "share of the training set that is held out to validate on", least=0.0, below=1.0
     )
     train_size: int | None = _option(None, "train on that many patterns only, the first ones", least=1)
-    distort: Literal["none", "shift"] | None = _option(
-        None,
-        "distort the training images before each pass; shift moves each by up to one pixel along both axes. "
-        "Default none, but shift for the few images of digits",
+    patience: int | None = _option(
+        None, "stop after that many passes without a better monitor; needs a validation split", least=1
+    )
+    monitor: Literal["validation_loss", "validation_error"] = _option(
+        "validation_loss", "what patience watches; the weights of the best pass are kept in best.npz"
     )
     checkpoint_minutes: float = _option(5.0, "minutes between checkpoints within a pass", least=0.0)
     quiet: bool = _option(False, "print nothing but errors")
@@ -166,6 +230,7 @@ class TrainConfig(_Section):
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    distort: DistortConfig = field(default_factory=DistortConfig)
 
     def resolved(self) -> "TrainConfig":
         """Fill in every default that depends on another option.
@@ -175,24 +240,38 @@ class TrainConfig(_Section):
         ConfigError
             If two options contradict each other.
         """
-        sdlm, softmax = self.optimizer.name == "sdlm", self.loss.name == "softmax"
-        output = self.model.output or ("softmax" if softmax else "rbf")
-        if (output == "softmax") != softmax:
-            raise ConfigError(
-                f"model.output {output} does not go with loss.name {self.loss.name}: "
-                "softmax needs softmax; map and mle need rbf."
-            )
-        for (section, name), owners in _OWNERS.items():
-            part = getattr(self, section)
-            if part.name not in owners and getattr(part, name) != getattr(type(part)(), name):
-                raise ConfigError(f"{section}.{name} belongs to {', '.join(owners)}; {part.name} has no use for it.")
-        init = self.model.init or ("fan-in-2.4" if self.model.subsampling == "average" else "fan-in")
-        lr = _LR.get(self.optimizer.name, 1e-3) if self.optimizer.lr is None else self.optimizer.lr
-        schedule = self.schedule.name or ("paper" if sdlm else "constant")
+        model, loss, optimizer = self.model, self.loss, self.optimizer
+        paper = model.name in _PAPER
+        units: Any = _FIXED.get(model.name, "softmax") if model.name != "lenet5" else model.output
+        units = units or (_UNITS[loss.name] if loss.name else "rbf")
+        criterion = loss.name or _LOSS[units]
+        if _UNITS[criterion] != units:
+            owner = f"model.output {units}" if model.name == "lenet5" else f"the outputs of {model.name} ({units})"
+            needs = ", ".join(f"{name} needs {unit}" for name, unit in _UNITS.items())
+            raise ConfigError(f"{owner} and loss.name {criterion} do not go together: {needs}.")
+        rule = optimizer.name or ("sdlm" if paper or model.name == "lenet5-mattwang44" else "adam")
+        loss = dataclasses.replace(loss, name=criterion, scale=loss.scale or (0.5 if units == "rbf" else 1.0))
+        optimizer = dataclasses.replace(optimizer, name=rule)
+        for part, section in (("model", model), ("loss", loss), ("optimizer", optimizer), ("distort", self.distort)):
+            default = type(section)()
+            for (owned, name), owners in _OWNERS.items():
+                if owned == part and section.name not in owners and getattr(section, name) != getattr(default, name):
+                    raise ConfigError(
+                        f"{part}.{name} belongs to {', '.join(owners)}; {section.name or 'none'} has no use for it."
+                    )
+        if self.patience is not None and not self.validation_split:
+            raise ConfigError("patience watches the validation set: give a --validation-split, such as 0.1.")
+        if model.name == "lenet5":
+            init = model.init or ("fan-in-2.4" if model.subsampling == "average" else "fan-in")
+            model = dataclasses.replace(model, output=units, init=init, subsampling=model.subsampling or "trainable")
+        lr = _LR.get(rule, 1e-3) if optimizer.lr is None else optimizer.lr
+        schedule = self.schedule.name or ("paper" if rule == "sdlm" else "constant")
         return dataclasses.replace(
             self,
-            model=dataclasses.replace(self.model, output=output, init=init),
-            optimizer=dataclasses.replace(self.optimizer, lr=lr),
+            batch_size=self.batch_size or (1 if paper else 128),
+            model=model,
+            loss=loss,
+            optimizer=dataclasses.replace(optimizer, lr=lr),
             schedule=dataclasses.replace(self.schedule, name=schedule),
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import datasets, kernels, storage
+from . import datasets, kernels, metrics, storage
 from .cli import Parser, command
 from .datasets.base import Dataset
 from .errors import ConfigError
@@ -31,8 +31,9 @@ def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``dataset``, ``images``, ``errors``, ``error`` (a fraction), ``confusion`` (rows: true class,
-        columns: answer) and ``mistakes`` (index, label, prediction and their probabilities).
+        ``dataset``, ``images``, ``errors``, ``error`` (a fraction), ``top_3_error``, ``cross_entropy``,
+        ``confusion`` (rows: true class, columns: answer) and ``mistakes`` (index, label, prediction and
+        their probabilities).
 
     Raises
     ------
@@ -63,6 +64,8 @@ def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
         "images": len(data),
         "errors": len(wrong),
         "error": len(wrong) / len(data),
+        "top_3_error": 1 - metrics.top_k_accuracy(probabilities, data.labels, min(3, classes)),
+        "cross_entropy": metrics.cross_entropy(probabilities, data.labels),
         "confusion": confusion.tolist(),
         "mistakes": mistakes,
     }
@@ -105,6 +108,8 @@ def _text(result: dict[str, Any]) -> str:
     lines = [
         f"{result['weights']} on the test images of {result['dataset']}:",
         f"error {result['error']:.2%}: {result['errors']} of {result['images']:,} images",
+        f"label not among the three likeliest: {result['top_3_error']:.2%}; "
+        f"cross-entropy {result['cross_entropy']:.4f}",
         "",
         "confusion (rows: true class, columns: answer)",
         "     " + "".join(f"{c:>6}" for c in classes),

@@ -19,7 +19,7 @@ __all__ = ["COLUMNS", "Progress", "Report", "ReportRates", "WriteHistory"]
 
 # The record of a pass, in this order in every output. Errors are fractions; seconds are wall time.
 COLUMNS = (
-    "pass", "eta", "loss", "train_error", "validation_error", "test_error",
+    "pass", "eta", "loss", "train_error", "validation_loss", "validation_error", "test_loss", "test_error",
     "rate_min", "rate_median", "rate_max", "seconds",
 )  # fmt: skip
 

@@ -36,9 +36,11 @@ ALLOWED = {
     "storage": {"checkpoint", "models", "network"},
     "plots": {"bitmaps", "datasets", "network"},
     "cli": {"config"},
-    "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "losses", "models", "network", "optim",
-              "plots", "reports", "shards", "storage", "trainer"},
-    "evaluate": {"cli", "datasets", "kernels", "network", "storage"},
+    "metrics": {"losses"},
+    "runs": {"callbacks", "config", "datasets", "losses", "models", "network", "optim", "shards", "trainer"},
+    "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "plots", "reports", "runs", "storage",
+              "trainer"},
+    "evaluate": {"cli", "datasets", "kernels", "metrics", "network", "storage"},
     "predict": {"cli", "datasets", "kernels", "network", "storage"},
 }  # fmt: skip
 

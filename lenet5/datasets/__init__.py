@@ -1,7 +1,7 @@
 """Data sets: found on disk or downloaded, always verified; and preparation for the network."""
 
 from .base import Dataset
-from .distort import DISTORTIONS, Distort, Distortion, shift
+from .distort import DISTORTIONS, Distort, Distortion, noise, shift
 from .handwriting import normalise_digit
 from .idx import read_idx, write_idx
 from .loading import NAMES, load, load_auto
@@ -21,6 +21,7 @@ __all__ = [
     "load",
     "load_auto",
     "load_idx_pair",
+    "noise",
     "normalise_digit",
     "one_hot",
     "prepare",

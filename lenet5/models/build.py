@@ -10,8 +10,7 @@ from .. import init as initializers
 from ..datasets.transforms import SCALES, prepare
 from ..errors import ConfigError
 from ..init import Initializer
-from ..layers import AvgPool2D, Layer, LeakyReLU, MaxPool2D, PReLU, ReLU, ScaledTanh, Sigmoid, Subsampling, Tanh
-from ..layers import ELU as _ELU
+from ..layers import ELU, AvgPool2D, Layer, LeakyReLU, MaxPool2D, PReLU, ReLU, ScaledTanh, Sigmoid, Subsampling, Tanh
 from ..network import Sequential
 
 __all__ = ["ACTIVATIONS", "POOLS", "initializer", "network", "one_of"]
@@ -25,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[], Layer]] = {
     "relu": ReLU,
     "leaky-relu": LeakyReLU,
     "prelu": PReLU,
-    "elu": _ELU,
+    "elu": ELU,
 }
 
 

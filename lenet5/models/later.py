@@ -1,6 +1,6 @@
 """Networks that others call LeNet, each named by its origin."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -153,7 +153,7 @@ def tensorflow_tutorial(
         As for `lenet5`.
     """
     one_of("variation", variation, VARIATIONS)
-    start = {"init": initializer(init), "bias": bias}
+    start: Any = {"init": initializer(init), "bias": bias}
     activation = ACTIVATIONS["sigmoid" if variation == "sigmoid" else "relu"]
     first, second = (16, 32) if variation == "half-width" else (32, 64)
     layers: list[Layer] = [
@@ -172,7 +172,7 @@ def tensorflow_tutorial(
     if variation == "extra-dense":
         layers += [Dense(128, **start, name="dense2"), activation()]
     layers.append(Dense(classes, **start, name="output"))
-    spec = {"name": "tensorflow-tutorial", "variation": variation, "init": init, "bias": float(bias)}
+    spec: dict[str, Any] = {"name": "tensorflow-tutorial", "variation": variation, "init": init, "bias": float(bias)}
     spec |= {"classes": int(classes)}
     return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
 
@@ -247,7 +247,12 @@ def cifar10(
         As for `lenet5`.
     """
     layers = _modern(activation, subsampling, init, classes, padding=0)
-    spec = {"name": "lenet5-cifar10", "activation": activation, "subsampling": subsampling, "init": init}
+    spec: dict[str, Any] = {
+        "name": "lenet5-cifar10",
+        "activation": activation,
+        "subsampling": subsampling,
+        "init": init,
+    }
     spec |= {"classes": int(classes)}
     return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
 

@@ -1,7 +1,7 @@
 """The networks of the 1998 paper: LeNet-5, and LeNet-4 and LeNet-1 beside it (section III-C)."""
 
 import string
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -118,7 +118,13 @@ def lenet5(
     ]
     if output == "dense":
         layers.append(ScaledTanh())
-    spec = {"name": "lenet5", "subsampling": subsampling, "output": output, "codes": codes, "init": init}
+    spec: dict[str, Any] = {
+        "name": "lenet5",
+        "subsampling": subsampling,
+        "output": output,
+        "codes": codes,
+        "init": init,
+    }
     spec |= {"coefficient": float(coefficient), "classes": classes}
     return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
 

@@ -1,0 +1,99 @@
+"""How good answers are: error, accuracy, top-k, cross-entropy, and what is left when the doubtful are rejected.
+
+Scores are (N, classes), larger for likelier classes: probabilities, or penalties with the sign changed.
+"""
+
+import numpy as np
+
+from .errors import ConfigError
+from .losses import check_labels
+
+__all__ = ["accuracy", "cross_entropy", "error", "rejection_rate", "top_k_accuracy"]
+
+
+def error(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of patterns whose largest score is not at their label; the first of equals counts.
+
+    Parameters
+    ----------
+    scores : ndarray (N, classes)
+    labels : integer ndarray (N,)
+
+    Raises
+    ------
+    ShapeError
+        If the labels do not fit the scores.
+    """
+    check_labels(scores, labels)
+    return float((scores.argmax(axis=1) != labels).mean())
+
+
+def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return 1 - `error`."""
+    return 1.0 - error(scores, labels)
+
+
+def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
+    """Return the share of patterns with fewer than k classes that score as high as their label or higher.
+
+    Parameters
+    ----------
+    scores, labels
+        As for `error`.
+    k : int
+        From 1, which gives the accuracy wherever no two scores are equal, to the number of classes.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such k.
+    ShapeError
+        As for `error`.
+    """
+    check_labels(scores, labels)
+    if not 1 <= k <= scores.shape[1]:
+        raise ConfigError(f"k of top-k accuracy is 1 to {scores.shape[1]}, the number of classes; found {k}.")
+    own = scores[np.arange(len(labels)), labels]
+    return float(((scores >= own[:, None]).sum(axis=1) <= k).mean())
+
+
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean of -log of the probability (N, classes) of the label, none taken as smaller than 1e-30.
+
+    Raises
+    ------
+    ShapeError
+        As for `error`.
+    """
+    check_labels(probabilities, labels)
+    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(own, 1e-30)).mean())
+
+
+def rejection_rate(scores: np.ndarray, labels: np.ndarray, *, target: float = 0.005) -> float:
+    """Return the smallest share of patterns to reject so that of all patterns at most `target` are answered wrongly.
+
+    The paper's Fig. 10: rejected are those whose two largest scores lie closest together.
+
+    Parameters
+    ----------
+    scores, labels
+        As for `error`; of at least two classes.
+    target : float
+        The paper's 0.5 %.
+
+    Raises
+    ------
+    ConfigError
+        If there is one class only, or the target is negative.
+    ShapeError
+        As for `error`.
+    """
+    check_labels(scores, labels)
+    if scores.shape[1] < 2 or not target >= 0:
+        raise ConfigError("rejection compares the two best classes, and its target is at least 0.")
+    second, first = np.partition(scores, -2, axis=1)[:, -2:].T
+    doubtful_first = np.argsort(first - second, kind="stable")
+    wrong = (scores.argmax(axis=1) != labels)[doubtful_first]
+    left = wrong.sum() - np.concatenate([[0], np.cumsum(wrong)])  # errors among those answered
+    return float(np.argmax(left <= target * len(labels)) / len(labels))

@@ -1,0 +1,179 @@
+"""What a `TrainConfig` describes, made: network, loss, optimiser, schedule, distortion, and their trainer."""
+
+import dataclasses
+import datetime
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import __version__, callbacks, losses, models, optim
+from .config import TrainConfig, to_dict
+from .datasets import DISTORTIONS, Distort, Distortion
+from .datasets.base import Dataset
+from .network import Sequential
+from .shards import cores
+from .trainer import Trainer
+
+__all__ = ["make_trainer", "meta", "record", "split"]
+
+
+def split(settings: TrainConfig, train: Dataset) -> tuple[Dataset, Dataset | None]:
+    """Return the images to train on, and those held out to validate on."""
+    validation = None
+    if settings.validation_split:
+        train, validation = train.split(settings.validation_split, np.random.default_rng([settings.seed, 1]))
+    if settings.train_size is not None:
+        train = train.subset(slice(settings.train_size))
+    return train, validation
+
+
+def make_trainer(
+    settings: TrainConfig,
+    train: Dataset,
+    *,
+    validation: Dataset | None = None,
+    test: Dataset | None = None,
+    guard: bool = True,
+    hooks: Iterable[callbacks.Callback] = (),
+) -> Trainer:
+    """Return the trainer of a resolved configuration.
+
+    Parameters
+    ----------
+    settings : TrainConfig
+        Resolved.
+    train : Dataset
+        What will be trained on; gives the number of channels.
+    validation, test : Dataset, optional
+        Measured after each pass.
+    guard : bool
+        False goes on where a run has failed.
+    hooks : iterable of Callback
+        Called after the trainer's own.
+    """
+    rng = np.random.default_rng(settings.seed)
+    net = _network(settings, train, rng)
+    optimizer = _optimizer(settings, net)
+    own: list[callbacks.Callback] = [callbacks.SetRate(_schedule(settings))]
+    if guard:
+        own.append(callbacks.GuardDivergence())
+    if isinstance(optimizer, optim.SDLM):
+        own.append(callbacks.CurvaturePass(settings.optimizer.patterns))
+    own += [callbacks.Rates(), callbacks.Evaluate(validation=validation, test=test)]
+    assert settings.batch_size is not None
+    return Trainer(
+        net,
+        _loss(settings),
+        optimizer,
+        [*own, *hooks],
+        batch_size=settings.batch_size,
+        threads=settings.threads or cores(),
+        distort=_distortion(settings),
+        rng=rng,
+    )
+
+
+def meta(settings: TrainConfig, net: Sequential, train: Dataset) -> dict[str, Any]:
+    """Return the note that goes into every checkpoint of a run."""
+    return {
+        "model": net.spec,
+        "dtype": net.dtype.name,
+        "config": to_dict(settings),
+        "dataset": train.name,
+        "data_sha256": train.digest(),
+    }
+
+
+def record(trainer: Trainer, train: Dataset) -> dict[str, Any]:
+    """Return what a finished run was, and where and when it ran, as JSON can hold it."""
+    return {
+        "dataset": train.name,
+        "provenance": dict(train.provenance),
+        "train_images": len(train),
+        "parameters": trainer.net.theta.size,
+        "last": trainer.history[-1],
+        **circumstances(),
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    """Return date, versions, machine and commit."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"lenet5": __version__, "numpy": np.__version__, "python": platform.python_version()},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout this package runs from, if it does."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if (here.parent / ".git").exists() else None
+
+
+def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) -> Sequential:
+    options = {name: value for name, value in dataclasses.asdict(settings.model).items() if value is not None}
+    # The data set decides, but the paper's single channel and ten classes need no mention.
+    if train.images.ndim == 4:
+        options["channels"] = train.images.shape[3]
+    if train.num_classes > 10:
+        options["classes"] = train.num_classes
+    return models.from_spec(options, seed=rng)
+
+
+def _loss(settings: TrainConfig) -> losses.Loss:
+    options = settings.loss
+    assert options.scale is not None
+    if options.name == "map":
+        return losses.MAP(options.j, scale=options.scale)
+    if options.name == "softmax":
+        return losses.SoftmaxCrossEntropy(options.smoothing, scale=options.scale)
+    return (losses.MLE if options.name == "mle" else losses.SquaredError)(scale=options.scale)
+
+
+def _optimizer(settings: TrainConfig, net: Sequential) -> optim.Optimizer:
+    o = settings.optimizer
+    assert o.lr is not None
+    if o.name == "sdlm":
+        return optim.SDLM(net.parameters(), lr=o.lr, mu=o.mu, momentum=o.momentum, rule=o.rule)
+    penalties = {"lr": o.lr, "l2": o.l2, "l1": o.l1, "decay": o.decay, "clip": np.inf if o.clip is None else o.clip}
+    if o.name == "sgd":
+        return optim.SGD(net.parameters(), momentum=o.momentum, nesterov=o.nesterov, **penalties)
+    if o.name == "adam":
+        return optim.Adam(net.parameters(), beta1=o.beta1, beta2=o.beta2, amsgrad=o.amsgrad, **penalties)
+    if o.name == "rmsprop":
+        return optim.RMSprop(net.parameters(), rho=o.rho, momentum=o.momentum, **penalties)
+    return optim.Adagrad(net.parameters(), **penalties)
+
+
+def _schedule(settings: TrainConfig) -> optim.schedule.Schedule:
+    s, lr = settings.schedule, settings.optimizer.lr
+    assert lr is not None and s.name is not None
+    made = {
+        "paper": lambda: optim.schedule.paper(lr),
+        "constant": lambda: optim.schedule.constant(lr),
+        "step": lambda: optim.schedule.step(lr, every=s.every, factor=s.factor),
+        "cosine": lambda: optim.schedule.cosine(lr, epochs=settings.epochs, final=s.final),
+        "one-cycle": lambda: optim.schedule.one_cycle(lr, epochs=settings.epochs, final=s.final),
+    }[s.name]()
+    return optim.schedule.warmup(made, epochs=s.warmup) if s.warmup else made
+
+
+def _distortion(settings: TrainConfig) -> Distortion | None:
+    name = settings.distort.name or "none"
+    if name == "none":
+        return None
+    own = {k: v for k, v in dataclasses.asdict(settings.distort).items() if k != "name" and v is not None}
+    known = DISTORTIONS[name]
+    return dataclasses.replace(known, **own) if isinstance(known, Distort) else known
