@@ -14,12 +14,14 @@ from .errors import ShapeError
 from .files import atomic_write
 from .network import Sequential
 
-__all__ = ["feature_maps", "learning_curves", "save"]
+__all__ = ["compared", "feature_maps", "learning_curves", "save"]
 
 PAPER_TEST_ERROR = 0.0095
 
 # Colours that differ in lightness as well (Okabe and Ito), and line styles for print.
 _TEST, _TRAIN, _VALIDATION, _PAPER = "#0072B2", "#D55E00", "#009E73", "#555555"
+_COLOURS = (_TEST, _TRAIN, _VALIDATION, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "v", "D")
 
 
 def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: str) -> Figure:
@@ -63,6 +65,54 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: st
     axes.set_title(f"LeNet-5 on {data}: " + (next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs"))
     axes.grid(which="both", alpha=0.25)
     axes.legend()
+    return figure
+
+
+def compared(
+    rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, key: str = "test_error", title: str
+) -> Figure:
+    """Draw one figure of several recipes against passes: the mean of the runs of each, and their range.
+
+    Parameters
+    ----------
+    rows : mapping of str to histories
+        Label of each recipe -> the histories of its runs, as in ``history.json``. Recipes without any are left out.
+    key : str
+        An error in every record, as a fraction.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        In per cent on a logarithmic axis; up to the shortest run of each recipe.
+    """
+    shown = {label: runs for label, runs in rows.items() if any(runs)}
+    figure = Figure(figsize=(7.5, 4.5 + 0.09 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (label, runs) in enumerate(shown.items()):
+        length = min(map(len, runs))
+        values = [
+            [100 * record[key] if record.get(key) is not None else np.nan for record in run[:length]] for run in runs
+        ]
+        passes, percent = range(1, length + 1), np.array(values)
+        # Zero has no place on the axis: half an image in 10,000 stands for it.
+        percent = np.maximum(percent, 0.005)
+        colour, line, marker = _COLOURS[number % 7], _LINES[number // 7 % 4], _MARKERS[number % 5]
+        axes.plot(
+            passes, percent.mean(axis=0), line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=label
+        )
+        if len(runs) > 1:
+            axes.fill_between(passes, percent.min(axis=0), percent.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("passes through the training set")
+    axes.set_ylabel(f"{key.replace('_', ' ')} (%)")
+    axes.set_title(title)
+    axes.grid(which="both", alpha=0.25)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 

@@ -1,7 +1,7 @@
 """Data sets: found on disk or downloaded, always verified; and preparation for the network."""
 
 from .base import Dataset
-from .distort import DISTORTIONS, Distort, Distortion, noise, shift
+from .distort import DISTORTIONS, Distort, Distortion, noise, shift, transform
 from .handwriting import normalise_digit
 from .idx import read_idx, write_idx
 from .loading import NAMES, load, load_auto
@@ -28,5 +28,6 @@ __all__ = [
     "prepare_digit",
     "read_idx",
     "shift",
+    "transform",
     "write_idx",
 ]

@@ -1,6 +1,6 @@
 """Distortions of training images, fresh at every pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 
-__all__ = ["DISTORTIONS", "Distort", "Distortion", "noise", "shift"]
+__all__ = ["DISTORTIONS", "Distort", "Distortion", "noise", "shift", "transform"]
 
 # (images uint8 (N, H, W) or (N, H, W, C), rng) -> images of the same kind
 Distortion = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
@@ -149,7 +149,7 @@ class Distort:
         smooth = [_gaussian(side, self.sigma) for side in (height, width)]
         for start in range(0, n, _CHUNK):
             part = slice(start, min(start + _CHUNK, n))
-            chunk = images[part].reshape(part.stop - start, height, width, -1)
+            chunk = np.array(images[part]).reshape(part.stop - start, height, width, -1)
             matrices = self._matrices(rng, len(chunk), height, width)
             field = np.empty((0, 2, height, width), np.float32)
             if self.elastic:
@@ -166,21 +166,74 @@ class Distort:
         return out
 
     def _matrices(self, rng: np.random.Generator, n: int, height: int, width: int) -> NDArray[np.float32]:
-        """Draw (N, 2, 3): from (row, column, 1) of the new picture to where the old one is looked up."""
         size, squeeze, shear, angle, down, right = rng.uniform(-1.0, 1.0, (6, n))
-        size, squeeze = 1 + self.scale * size, 1 + self.squeeze * squeeze
-        shear, angle = self.shear * shear, np.deg2rad(self.rotation) * angle
-        # old -> new: diag(size squeeze, size / squeeze), then the shear, then the rotation; this is its inverse.
-        cos, sin = np.cos(angle), np.sin(angle)
-        matrices = np.empty((n, 2, 3))
-        matrices[:, 0, 0], matrices[:, 0, 1] = cos, sin
-        matrices[:, 1, 0], matrices[:, 1, 1] = -sin - shear * cos, cos - shear * sin
-        matrices[:, 0] /= (size * squeeze)[:, None]
-        matrices[:, 1] *= (squeeze / size)[:, None]
-        centre = np.array([(height - 1) / 2, (width - 1) / 2])
-        moved = centre + self.translation * np.stack([down, right], axis=1)
-        matrices[:, :, 2] = centre - np.einsum("nij,nj->ni", matrices[:, :, :2], moved)
-        return matrices.astype(np.float32)
+        sizes = [1 + self.scale * size, 1 + self.squeeze * squeeze]
+        moves = [self.translation * down, self.translation * right]
+        return _look_up([*sizes, self.shear * shear, self.rotation * angle, *moves], (height, width))
+
+
+def transform(
+    images: NDArray[np.uint8],
+    *,
+    scale: float = 1.0,
+    squeeze: float = 1.0,
+    shear: float = 0.0,
+    rotation: float = 0.0,
+    down: float = 0.0,
+    right: float = 0.0,
+) -> NDArray[np.uint8]:
+    """Change all images in the same way.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
+        Never changed. What enters at the border is background (0).
+    scale : float
+        Factor on the size.
+    squeeze : float
+        Factor on heights, by which widths are divided.
+    shear : float
+        Columns per row.
+    rotation : float
+        Degrees, counter-clockwise.
+    down, right : float
+        Pixels.
+
+    Returns
+    -------
+    ndarray of uint8, of the same shape
+
+    Raises
+    ------
+    ConfigError
+        If scale or squeeze is not positive.
+    """
+    from .. import kernels
+
+    if not (scale > 0 and squeeze > 0):
+        raise ConfigError(f"transform: scale and squeeze are positive; found {scale!r} and {squeeze!r}.")
+    n, height, width = images.shape[:3]
+    numbers = [np.full(n, value) for value in (scale, squeeze, shear, rotation, down, right)]
+    matrices, none = _look_up(numbers, (height, width)), np.empty((0, 2, height, width), np.float32)
+    out = np.empty((n, height, width, images[..., None].shape[3]), np.uint8)
+    kernels.warp(np.array(images).reshape(out.shape), matrices, none, np.float32(0), out)
+    return out.reshape(images.shape)
+
+
+def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> NDArray[np.float32]:
+    """Return (N, 2, 3): from (row, column, 1) of the new pictures to where the old ones are looked up."""
+    size, squeeze, shear, degrees, down, right = numbers
+    # old -> new: diag(size squeeze, size / squeeze), then the shear, then the rotation; this is its inverse.
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    matrices = np.empty((len(size), 2, 3))
+    matrices[:, 0, 0], matrices[:, 0, 1] = cos, sin
+    matrices[:, 1, 0], matrices[:, 1, 1] = -sin - shear * cos, cos - shear * sin
+    matrices[:, 0] /= (size * squeeze)[:, None]
+    matrices[:, 1] *= (squeeze / size)[:, None]
+    centre = np.array([(side - 1) / 2 for side in field])
+    moved = centre + np.stack([down, right], axis=1)
+    matrices[:, :, 2] = centre - np.einsum("nij,nj->ni", matrices[:, :, :2], moved)
+    return matrices.astype(np.float32)
 
 
 # By the names that the configuration knows.

@@ -1,0 +1,6 @@
+"""The tables and figures of the paper and of four predecessors, run again: several seeds, means and spreads."""
+
+from .sweep import report, run
+from .tables import TABLES, Column, Row, Table
+
+__all__ = ["TABLES", "Column", "Row", "Table", "report", "run"]

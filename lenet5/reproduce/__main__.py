@@ -1,0 +1,76 @@
+"""``python -m lenet5.reproduce``: list the tables, run them, join them into one page."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import kernels
+from ..cli import Parser, command
+from ..errors import ConfigError
+from ..shards import cores
+from .sweep import report
+from .sweep import run as sweep
+from .tables import TABLES
+
+__all__ = ["main"]
+
+_EPILOG = """`list` shows every table; `run NAME ...` (or `run all`) trains what is missing and writes
+OUT/NAME/ with a JSON record per run, table.md and curves.png; `report` joins all tables into OUT/report.md. Finished
+runs are not repeated, a killed sweep goes on where it was when it is started again. To use a cluster, call
+lenet5.reproduce.run(...) inside joblib.parallel_config("dask") or ("ray"). Exit codes: 0 done, 2 bad option, 3 no
+data, 130 interrupted."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = Parser(
+        prog="python -m lenet5.reproduce",
+        positional="{list,run,report} [NAME ...]",
+        description="Run the tables and figures of the paper and of four predecessors again.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("what", metavar="{list,run,report}", help="what to do")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="tables to run; all is all of them")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="runs of each row (default 5)")
+    parser.add_argument("--quick", action="store_true", help="one seed, 600 images, two passes: does it work?")
+    parser.add_argument("--jobs", type=int | None, default=None, metavar="N", help="runs at a time; default all cores")
+    parser.add_argument("--out", default="results", metavar="DIR", help="folder of the results (default results)")
+    parser.add_argument("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data set")
+    options = parser.parse(argv)
+    what, names, out = options["what"], options["names"], Path(options["out"])
+    if what not in ("list", "run", "report"):
+        raise ConfigError(f"what to do is list, run or report; found {what!r}.")
+    if names and what != "run":
+        raise ConfigError(f"{what} takes no names; found {', '.join(names)}.")
+    if what == "list":
+        width = max(map(len, TABLES))
+        print("\n".join(f"{name:<{width}}  {len(table.rows):>2} rows  {table.title}" for name, table in TABLES.items()))
+        return 0
+    if what == "report":
+        report(out)
+        print(f"see {out / 'report.md'}")
+        return 0
+    if not names:
+        raise ConfigError(f"name a table to run, or all; there are {', '.join(TABLES)}.")
+    if options["jobs"] is not None and options["jobs"] < 1:
+        raise ConfigError(f"--jobs is at least 1; found {options['jobs']}.")
+    if kernels.cold("learn"):
+        print("compiling the kernels, once: about 30 s", flush=True)
+    chosen = list(TABLES) if names == ["all"] else names
+    sweep(
+        *chosen,
+        seeds=options["seeds"],
+        quick=options["quick"],
+        jobs=options["jobs"] or cores(),
+        out=out,
+        data_dir=options["data_dir"],
+        say=lambda text: print(text, flush=True),
+    )
+    print("\n".join(f"see {out / name / 'table.md'}" for name in chosen))
+    return 0
+
+
+run = command(main)
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,91 @@
+"""What a table is: rows of runs, columns of figures, and what others found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["ACCURACY", "ERROR", "PASSES", "TRAINING", "Column", "Row", "Table"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of every run.
+
+    Parameters
+    ----------
+    heading : str
+        Also the key of the others' figure in `Row.theirs`.
+    key : str
+        In the ``result`` of a run's record.
+    form : str
+        Format of a value; of "%" formats means and spreads are given in per cent.
+    """
+
+    heading: str
+    key: str
+    form: str = ".2%"
+
+
+ERROR = Column("test error", "test_error")
+TRAINING = Column("training error", "train_error")
+ACCURACY = Column("test accuracy", "test_accuracy")
+PASSES = Column("passes", "pass", ".0f")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe, run with several seeds.
+
+    Parameters
+    ----------
+    label : str
+    config : mapping
+        Options of a `TrainConfig`, nested.
+    theirs : mapping of str to str
+        Heading of a column -> what others found, as they print it.
+    note : str
+        A sentence: how this differs from what they did, and why the figures do.
+    classifier : str
+        Key of `classifiers.CLASSIFIERS`, in place of a network.
+    variant : str
+        Key of `variants.VARIANTS`: a change of the trainer that no configuration can make.
+    measures : tuple of str
+        Keys of `measures.MEASURES`, taken after training.
+    watch : tuple of str
+        Keys of `measures.WATCHERS`, taken after each pass.
+    seeds : int, optional
+        At most so many; for what is deterministic, or dear.
+    """
+
+    label: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    theirs: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    classifier: str = ""
+    variant: str = ""
+    measures: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
+    seeds: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or figure.
+
+    Parameters
+    ----------
+    name, title, text : str
+    rows : tuple of Row
+    columns : tuple of Column
+    dataset : str
+    curve : str
+        Key of the history that the picture shows against passes; empty for none.
+    """
+
+    name: str
+    title: str
+    text: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...] = (ERROR,)
+    dataset: str = "mnist"
+    curve: str = "test_error"

@@ -1,0 +1,84 @@
+"""What is measured besides error and loss: after training, and after each pass."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import metrics
+from ..callbacks import Callback
+from ..datasets import noise, transform
+from ..datasets.base import Dataset
+from ..layers import ScaledTanh
+from ..network import Sequential
+from ..optim import SDLM
+from ..trainer import Trainer
+
+__all__ = ["MEASURES", "WATCHERS"]
+
+_SAMPLE = 500
+_FIELD = 32
+
+
+def rejection(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
+    """Share of the test images to reject to answer wrongly in 0.5 % of all (the paper's Fig. 10)."""
+    outputs = net.outputs(test.images)
+    return {"rejection": metrics.rejection_rate(-outputs if net.outputs_penalties else outputs, test.labels)}
+
+
+def top_3(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
+    """Share of images whose label is among the three likeliest classes."""
+    sets = {"test": test} | ({"validation": validation} if validation is not None else {})
+    return {
+        f"{name}_top_3": metrics.top_k_accuracy(net.predict_proba(data.images), data.labels, 3)
+        for name, data in sets.items()
+    }
+
+
+def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
+    """Test error on images that are noisy, turned, shrunken, enlarged or moved (the paper's Fig. 13)."""
+    height, width = test.images.shape[1:3]
+    frame = [(0, 0), *(((_FIELD - side) // 2, _FIELD - side - (_FIELD - side) // 2) for side in (height, width))]
+    field = np.pad(test.images, frame)  # what is enlarged may use all of the network's field
+    changed = {f"noise_{s:g}": noise(test.images, np.random.default_rng(0), share=s) for s in (0.05, 0.1, 0.2, 0.3)}
+    changed |= {f"rotation_{a}": transform(field, rotation=a) for a in (-40, -30, -20, -10, 10, 20, 30, 40)}
+    changed |= {f"scale_{s:g}": transform(field, scale=s) for s in (0.5, 0.7, 0.85, 1.2, 1.4, 1.6)}
+    changed |= {f"down_{d}": transform(field, down=d) for d in (-6, -4, -2, 2, 4, 6)}
+    errors = {name: float((net.predict(images) != test.labels).mean()) for name, images in changed.items()}
+    return errors | {f"rotation_{a}_either": (errors[f"rotation_{a}"] + errors[f"rotation_-{a}"]) / 2 for a in (20, 30)}
+
+
+MEASURES: dict[str, Callable[[Sequential, Dataset, Dataset | None], dict[str, float]]] = {
+    "rejection": rejection,
+    "robustness": robustness,
+    "top-3": top_3,
+}
+
+
+class Saturation(Callback):
+    """Record the share of units with a squash that are within 5 % of its limits, on some training images."""
+
+    def on_pass_end(self, trainer: Trainer) -> None:
+        """Record it: ``saturated`` over all units, ``saturated_F6`` and so on for each stage."""
+        sample = trainer.train.images[:_SAMPLE]
+        x, shares, units = trainer.net.prepared(sample), {}, {}
+        for layer in trainer.net:
+            x = layer.forward(x)
+            if isinstance(layer, ScaledTanh):
+                flat = np.abs(x) > 0.95 * layer.amplitude
+                shares[layer.name.split(".")[0]], units[layer.name] = float(flat.mean()), (flat.sum(), flat.size)
+        hit, all_units = (sum(pair[k] for pair in units.values()) for k in (0, 1))
+        trainer.history[-1] |= {"saturated": float(hit / all_units)}
+        trainer.history[-1] |= {f"saturated_{stage}": share for stage, share in shares.items()}
+
+
+class RateQuantiles(Callback):
+    """Record the distribution of the effective rates: their 5, 25, 50, 75 and 95 % points."""
+
+    def on_pass_end(self, trainer: Trainer) -> None:
+        """Record it as ``rates``."""
+        if isinstance(trainer.optimizer, SDLM):
+            points = np.quantile(trainer.optimizer.rates, (0.05, 0.25, 0.5, 0.75, 0.95))
+            trainer.history[-1]["rates"] = [float(f"{p:.3g}") for p in points]
+
+
+WATCHERS: dict[str, Callable[[], Callback]] = {"rates": RateQuantiles, "saturation": Saturation}

@@ -1,0 +1,99 @@
+"""Tables as Markdown and pictures: theirs, ours as mean and standard deviation, and the number of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import atomic_write
+from .base import Column, Row, Table
+from .jobs import read_record
+
+__all__ = ["join", "write"]
+
+
+def write(table: Table, out: Path) -> None:
+    """Write ``table.md`` and, where there is a curve to show, ``curves.png`` of one table."""
+    found = _found(table, out)
+    with atomic_write(out / table.name / "table.md", text=True) as file:
+        file.write(_markdown(table, found, level=1))
+    if any(record["history"] for _, records in found for record in records):
+        from .. import plots
+
+        runs = {row.label: [record["history"] for record in records] for row, records in found}
+        title = f"{table.name} on {_datasets(found)}"
+        plots.save(plots.compared(runs, key=table.curve, title=title), out / table.name / "curves.png")
+
+
+def join(tables: Sequence[Table], out: Path) -> str:
+    """Write all tables to ``report.md``, and return its text."""
+    parts = ["# Results\n\nMade by `python -m lenet5.reproduce report` from the records beside it.\n"]
+    for table in tables:
+        text = _markdown(table, _found(table, out), level=2)
+        if (out / table.name / "curves.png").exists():
+            text += f"\n![{table.curve.replace('_', ' ')} against passes]({table.name}/curves.png)\n"
+        parts.append(text)
+    text = "\n".join(parts)
+    with atomic_write(out / "report.md", text=True) as file:
+        file.write(text)
+    return text
+
+
+def _found(table: Table, out: Path) -> list[tuple[Row, list[dict[str, Any]]]]:
+    """Return the finished runs of each row, in the order of their seeds."""
+    read = (read_record(path) for path in (out / table.name).glob("*-seed-*.json"))
+    records = sorted((r for r in read if r is not None), key=lambda record: record["seed"])
+    return [(row, [r for r in records if r["row"] == row.label]) for row in table.rows]
+
+
+def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, level: int) -> str:
+    theirs = [column for column in table.columns if any(column.heading in row.theirs for row in table.rows)]
+    heads = [""]
+    for column in table.columns:
+        heads += [f"{column.heading}: theirs", "ours"] if column in theirs else [column.heading]
+    heads += ["runs", "minutes each", "what differs"]
+    lines = [f"{'#' * level} {table.title}", "", table.text, "", _line(heads), _line(["---"] * len(heads))]
+    for row, records in found:
+        cells = [row.label]
+        for column in table.columns:
+            cells += [row.theirs.get(column.heading, "")] if column in theirs else []
+            cells.append(_figure(column, records))
+        minutes = f"{np.mean([r['seconds'] for r in records]) / 60:.1f}" if records else ""
+        lines.append(_line([*cells, str(len(records) or "not run"), minutes, row.note]))
+    records = [record for _, some in found for record in some]
+    if records:
+        commits = {(record.get("commit") or "unknown")[:7] for record in records}
+        hours = sum({record["key"]: record["seconds"] for record in records}.values()) / 3600
+        lines += [
+            "",
+            f"Ours: mean (s.d.) over seeds 0, 1, ... at the last pass, on {_datasets(found)}. "
+            f"`{records[0]['command']}`, {min(r['date'] for r in records)[:10]}, commit {', '.join(sorted(commits))}, "
+            f"{records[0]['machine']}; {hours:.1f} processor hours.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _datasets(found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
+    sets = {
+        f"{record['dataset']} ({record['test_images']:,} test images)" for _, records in found for record in records
+    }
+    return ", ".join(sorted(sets))
+
+
+def _figure(column: Column, records: list[dict[str, Any]]) -> str:
+    """Return mean and spread, such as "0.99 % (0.06)"."""
+    values = [record["result"].get(column.key) for record in records]
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-" if records else ""
+    percent = column.form.endswith("%")
+    factor, form, unit = (100, column.form[:-1] + "f", " %") if percent else (1, column.form, "")
+    scaled = factor * np.array(known)
+    text = f"{scaled.mean():{form}}{unit}"
+    text += f" ({scaled.std(ddof=1):{form}})" if len(scaled) > 1 else ""
+    return text if len(known) == len(values) else f"{text}, {len(values) - len(known)} without"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,131 @@
+"""Tables run row by row: what is finished is not repeated, and what was killed goes on."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from .. import datasets
+from ..datasets.base import Dataset
+from ..errors import ConfigError, LenetError
+from . import pages
+from .base import Table
+from .jobs import Job, execute, read_record, write_record
+from .tables import TABLES
+
+__all__ = ["report", "run"]
+
+
+def run(
+    *names: str,
+    seeds: int = 5,
+    quick: bool = False,
+    jobs: int | None = None,
+    out: str | Path = "results",
+    data_dir: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Run tables, and write ``out/NAME/``: a JSON record per run, ``table.md`` and ``curves.png``.
+
+    The runs are independent jobs of joblib: inside ``joblib.parallel_config("dask")``, or ``"ray"``, they go
+    to that cluster, whose machines have to share the folder `out`. A finished run is found again by all
+    that decides its numbers, whichever table it belongs to.
+
+    Parameters
+    ----------
+    *names : str
+        Keys of `TABLES`.
+    seeds : int
+        Runs of each row, with seeds 0, 1, ...
+    quick : bool
+        One seed, a few hundred images, two passes: to see that everything works.
+    jobs : int, optional
+        Processes; default what joblib's configuration says, else 1.
+    out, data_dir : path-like
+        Folder of all results, and of the data set's files.
+    say : callable taking str
+        Told of each run that has ended.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such table, or no seed.
+    DataError
+        If the data can neither be found nor downloaded.
+    """
+    unknown = [name for name in names if name not in TABLES]
+    if unknown:
+        raise ConfigError(f"no table {', '.join(unknown)}; there are {', '.join(TABLES)}.")
+    if seeds < 1:
+        raise ConfigError(f"a table needs at least one seed; found {seeds}.")
+    known, wanted = _records(Path(out)), []
+    for name in names:
+        table = TABLES[name]
+        train = _data(table, quick, data_dir, say)
+        data, digest = train.name, train.digest()
+        wanted += [
+            Job(name, row, seed, data, data_dir, digest, str(out), quick)
+            for row in table.rows
+            for seed in range(1 if quick else min(seeds, row.seeds or seeds))
+        ]
+    todo: dict[str, Job] = {}
+    for job in wanted:
+        if job.key in todo or job.key not in known or not job.measured <= set(known[job.key]["measured"]):
+            todo[job.key] = todo[job.key].beside(job) if job.key in todo else job
+    say(f"{len(todo)} runs to do, {len(wanted) - len(todo)} finished or shared between tables")
+    for number, record in enumerate(_in_parallel(list(todo.values()), jobs), 1):
+        error = record["result"].get("test_error")
+        told = "no answer" if error is None else f"test error {error:.2%}"
+        say(
+            f"[{number}/{len(todo)}] {record['table']}: {record['row']}, seed {record['seed']}: {told}, "
+            f"{record['seconds']:.0f} s"
+        )
+    known = _records(Path(out))
+    for job in wanted:
+        source = known[job.key]
+        if (source["table"], source["row"]) != (job.table, job.row.label):
+            write_record(job.path, source | {"table": job.table, "row": job.row.label})
+    for name in names:
+        pages.write(TABLES[name], Path(out))
+
+
+def report(out: str | Path = "results") -> str:
+    """Join the tables that have been run into ``out/report.md``; return its text.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    found = [table for table in TABLES.values() if (Path(out) / table.name).is_dir()]
+    if not found:
+        raise ConfigError(f"{out} holds no results: run a table first, as python -m lenet5.reproduce run paper-fig5.")
+    return pages.join(found, Path(out))
+
+
+def _in_parallel(jobs: list[Job], workers: int | None) -> Iterable[dict[str, Any]]:
+    import joblib
+
+    calls = [joblib.delayed(execute)(job) for job in jobs]
+    try:
+        return joblib.Parallel(workers, return_as="generator_unordered")(calls)
+    except ValueError:  # a backend that gives everything back at the end
+        return joblib.Parallel(workers)(calls)
+
+
+def _data(table: Table, quick: bool, data_dir: str | None, say: Callable[[str], None]) -> Dataset:
+    """Return the training set of a table, or one that can be had in its place."""
+    try:
+        return datasets.load(table.dataset, data_dir, progress=False)[0]
+    except LenetError as error:
+        if table.dataset == "mnist" and not quick:
+            raise
+        train, _, notice = datasets.load_auto(data_dir, progress=False)
+        say(f"{table.name}: {error} It runs on {train.name} in place of {table.dataset}. {notice or ''}")
+        return train
+
+
+def _records(out: Path) -> dict[str, dict[str, Any]]:
+    """Return every finished run below `out` by its key; of several, the one with the most measured."""
+    found = (read_record(path) for path in sorted(out.glob("*/*-seed-*.json")))
+    records = (record for record in found if record is not None)
+    return {record["key"]: record for record in sorted(records, key=lambda record: len(record["measured"]))}

@@ -1,0 +1,72 @@
+"""Second-order training as mattwang44/LeNet-from-Scratch has it: three mistakes, each on its own or all together.
+
+1. One rate per layer, from the *sum* of h over the layer, where the paper has one per weight.
+2. Average pooling passes curvatures on with 1/4 per connection, where the square of its 1/4 belongs.
+3. The loss has a factor 1/2 that the paper's eq. 7 has not.
+
+The rates then come out far too small, and are made 100 times as large. A factor on the loss and on the
+rate are options of the configuration; the other two are here.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..layers import AvgPool2D
+from ..optim import SDLM
+from ..trainer import Trainer
+
+__all__ = ["VARIANTS", "rate_per_layer", "pool_quarter"]
+
+
+class _SummedSDLM(SDLM):
+    """SDLM with one h for all weights of a layer, and one for its biases: their sum."""
+
+    parts: tuple[slice, ...] = ()
+
+    def observe(self) -> None:
+        """Take sums in place of the entries of `hess`."""
+        for part in self.parts:
+            self.params.hess[part] = self.params.hess[part].sum()
+        super().observe()
+
+
+class _QuarterPool(AvgPool2D):
+    """Average pooling whose curvature has a 1/4 for each of four cells; it is 1/16."""
+
+    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """hx = hy/4 in every cell: the mistake."""
+        return self.backward(hy, to_input=to_input)
+
+
+def rate_per_layer(trainer: Trainer) -> None:
+    """Make mistake 1."""
+    old = trainer.optimizer
+    assert isinstance(old, SDLM)
+    made = _SummedSDLM(trainer.net.parameters(), lr=old.lr, mu=old.mu, momentum=old.momentum, rule=old.rule)
+    made.parts = tuple(trainer.net.parameters().slices().values())
+    trainer.optimizer = made
+
+
+def pool_quarter(trainer: Trainer) -> None:
+    """Make mistake 2. The network then runs through its layers' own methods."""
+
+    def mistaken(pool: AvgPool2D) -> AvgPool2D:
+        made = _QuarterPool(pool.size, stride=pool.stride, name=pool.name)
+        made.build(pool.in_shape, dtype=pool.dtype, rng=trainer.rng)  # nothing to draw
+        return made
+
+    net = trainer.net
+    net.layers = tuple(mistaken(layer) if isinstance(layer, AvgPool2D) else layer for layer in net)
+
+
+def _both(trainer: Trainer) -> None:
+    rate_per_layer(trainer)
+    pool_quarter(trainer)
+
+
+VARIANTS: dict[str, Callable[[Trainer], None]] = {
+    "rate-per-layer": rate_per_layer,
+    "pool-quarter": pool_quarter,
+    "rate-per-layer, pool-quarter": _both,
+}
