@@ -8,6 +8,7 @@ from lenet5.layers import (
     AvgPool2D,
     Conv2D,
     Dense,
+    Dropout,
     Flatten,
     LeakyReLU,
     MaxPool2D,
@@ -24,7 +25,7 @@ TABLE = """
     X X .
 """
 
-# name: (a function that makes the layer, its input shape)
+# name: (a function that makes the layer, in the state to check it in, and its input shape)
 CASES = {
     "conv": (lambda: Conv2D(3, 3), (2, 6, 7)),
     "conv-1x1": (lambda: Conv2D(3, 1), (2, 4, 3)),
@@ -61,6 +62,9 @@ CASES = {
     "elu-own": (lambda: ELU(0.4), (7,)),
     "prelu": (lambda: PReLU(), (3, 2, 3)),
     "prelu-vector": (lambda: PReLU(-0.3), (6,)),
+    "dropout": (lambda: Dropout(), (2, 3, 3)),
+    "dropout-training": (lambda: Dropout().train(), (2, 3, 3)),
+    "dropout-vector-training": (lambda: Dropout(0.2).train(), (7,)),
     "flatten": (lambda: Flatten(), (2, 3, 4)),
     "rbf": (lambda: RBF(), (84,)),
     "rbf-maps": (lambda: RBF("0Oo"), (84, 1, 1)),

@@ -4,6 +4,7 @@ from .activation import ELU, LeakyReLU, PReLU, ReLU, ScaledTanh, Sigmoid, Tanh
 from .base import Layer
 from .conv import TABLE_I, Conv2D
 from .dense import Dense
+from .dropout import Dropout
 from .flatten import Flatten
 from .pool import MaxPool2D
 from .rbf import RBF
@@ -16,6 +17,7 @@ __all__ = [
     "AvgPool2D",
     "Conv2D",
     "Dense",
+    "Dropout",
     "Flatten",
     "Layer",
     "LeakyReLU",
