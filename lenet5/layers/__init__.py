@@ -2,6 +2,7 @@
 
 from .activation import ELU, LeakyReLU, PReLU, ReLU, ScaledTanh, Sigmoid, Tanh
 from .base import Layer
+from .batch_norm import BatchNorm
 from .conv import TABLE_I, Conv2D
 from .dense import Dense
 from .dropout import Dropout
@@ -15,6 +16,7 @@ __all__ = [
     "RBF",
     "TABLE_I",
     "AvgPool2D",
+    "BatchNorm",
     "Conv2D",
     "Dense",
     "Dropout",
