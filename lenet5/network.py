@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Self
 
 import numpy as np
 
@@ -65,6 +67,7 @@ class Sequential(Layer):
             raise ConfigError(f"Layers of a network have different names; found {doubled or 'no layer'}.")
         self._parameters = ParameterList(())
         self._compiled: Compiled | None = None
+        self.reseed()
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         parameters: list[Parameter] = []
@@ -93,6 +96,58 @@ class Sequential(Layer):
     @theta.setter
     def theta(self, values: np.ndarray) -> None:
         self._parameters.value[...] = values
+
+    def running(self) -> dict[str, np.ndarray]:
+        """Return every layer's running arrays, under names such as ``C1.BatchNorm.mean``."""
+        return {f"{layer.name}.{name}": array for layer in self.layers for name, array in layer.running().items()}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what a file keeps of the network: the arrays "parameter/NAME" and "running/NAME" themselves."""
+        values = {f"parameter/{p.name}": p.value for p in self.parameters()}
+        return values | {f"running/{name}": array for name, array in self.running().items()}
+
+    def train(self) -> Self:
+        """Put every layer into the training state; return the network.
+
+        That state is for `forward` and what follows it. `predict`, `predict_proba`, `outputs` and
+        `feature_maps` answer in the evaluating state in any case, and leave the state as it was.
+        """
+        for layer in self.layers:
+            layer.train()
+        return super().train()
+
+    def evaluate(self) -> Self:
+        """Put every layer into the evaluating state, in which it was built; return the network."""
+        for layer in self.layers:
+            layer.evaluate()
+        return super().evaluate()
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Evaluate within the block; after it, the layers that were training are so again."""
+        training = [layer for layer in self.sublayers() if layer.training]
+        for layer in training:
+            layer.training = False
+        try:
+            yield
+        finally:
+            for layer in training:
+                layer.training = True
+
+    def reseed(self, *key: int) -> None:
+        """Give every layer a key of its own: this one, and the layer's place in the network."""
+        for place, layer in enumerate(self.layers):
+            layer.reseed(*key, place)
+
+    @property
+    def couples_patterns(self) -> bool:  # type: ignore[override]
+        """Whether a layer does."""
+        return any(layer.couples_patterns for layer in self.layers)
+
+    @property
+    def draws_at_random(self) -> bool:  # type: ignore[override]
+        """Whether a layer does."""
+        return any(layer.draws_at_random for layer in self.layers)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, classes) for x (N, C, H, W); maps (N, classes, H', W') for larger images."""
@@ -193,7 +248,7 @@ class Sequential(Layer):
         n = len(images)
         if n == 0:
             blank = self.prepared(np.zeros((1, *images.shape[1:]), images.dtype))
-            return read(self.forward(blank))[:0]
+            return read(self._outputs(blank))[:0]
         if n <= _CHUNK:  # no detours for one image
             return read(self._outputs(self.prepared(images)))
         results = []
@@ -205,7 +260,8 @@ class Sequential(Layer):
 
     def _outputs(self, x: np.ndarray) -> np.ndarray:
         if self._compiled is None or x.shape[1:] != self.in_shape:
-            return self.forward(x).copy()
+            with self._evaluating():
+                return self.forward(x).copy()
         return self._compiled.forward(x)
 
     def feature_maps(self, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -226,9 +282,10 @@ class Sequential(Layer):
         batch = self._batch(images)
         x = self.prepared(batch)
         maps = {"input": x.copy()}
-        for layer in self.layers:
-            x = layer.forward(x)
-            maps[layer.name.split(".")[0]] = x.copy()
+        with self._evaluating():
+            for layer in self.layers:
+                x = layer.forward(x)
+                maps[layer.name.split(".")[0]] = x.copy()
         return maps if images.ndim == batch.ndim else {name: m[0] for name, m in maps.items()}
 
     def _batch(self, images: np.ndarray) -> np.ndarray:

@@ -1,7 +1,11 @@
 """Batches in shards: the same sums, and so the same bits, for any number of threads.
 
 A batch is cut into shards of a fixed size. Each is run forward and backward on a workspace of its own
-over the same parameters, and the results are added in the order of the shards.
+over the same parameters, and the results are added in the order of the shards. Gradients and curvatures are
+those of the training state; all else is evaluated.
+
+A network that couples the patterns of a batch (batch normalisation) is not the sum of its shards: its
+gradients and curvatures are taken in one, on one thread, whatever the size of the batch.
 """
 
 import copy
@@ -44,6 +48,12 @@ class Shards:
         Workspaces that run at the same time. A batch of one shard runs on the caller's thread.
     use_compiled : bool
         False runs the layers' own methods even where the compiled network could.
+
+    Attributes
+    ----------
+    key : tuple of int
+        What layers that draw at random draw for the next batch: the same for the same key. Every shard adds
+        its place in the batch. Set it before each batch; it stays as it is.
     """
 
     def __init__(self, net: Sequential, loss: Loss, *, threads: int = 1, use_compiled: bool = True) -> None:
@@ -51,6 +61,8 @@ class Shards:
         make = _Compiled if use_compiled and compiled(net, loss=loss) else _Layers
         self._workers: list[_Layers] = [make(net, loss) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._whole = net.couples_patterns
+        self.key: tuple[int, ...] = ()
 
     def close(self) -> None:
         """End the threads."""
@@ -76,8 +88,16 @@ class Shards:
         return self._sum("gradient", images, labels, self.net.parameters().grad)
 
     def curvature(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Set `hess` of the network to the mean of eqs. 23 to 27 over the patterns, as `gradient` does."""
-        return self._sum("curvature", images, labels, self.net.parameters().hess)
+        """Set `hess` of the network to the mean of eqs. 23 to 27 over the patterns, as `gradient` does.
+
+        Running statistics stay as they are: this measures, and does not learn.
+        """
+        running = self.net.running().values()
+        before = [array.copy() for array in running]
+        sums = self._sum("curvature", images, labels, self.net.parameters().hess)
+        for array, values in zip(running, before, strict=True):
+            array[...] = values
+        return sums
 
     def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int] | None:
         """Update after every single pattern: value -= rates * grad.
@@ -94,25 +114,28 @@ class Shards:
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Return the sum of the loss and the number of errors; no derivative is touched."""
-        results = list(self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), len(labels), RUN))
+        work = self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), len(labels), SHARD, RUN)
+        results = list(work)
         return sum(r[0] for r in results), sum(r[1] for r in results)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
         """Return the last layer's outputs (N, classes)."""
         return np.concatenate(
-            list(self._map(lambda worker, part: worker.outputs(images[part]).copy(), len(images), RUN))
+            list(self._map(lambda worker, part: worker.outputs(images[part]).copy(), len(images), SHARD, RUN))
         )
 
     def _sum(self, kind: str, images: np.ndarray, labels: np.ndarray, total: np.ndarray) -> tuple[float, int]:
         n, loss_sum, error_sum = len(labels), 0.0, 0
         run = GRADIENTS if self._pool else 1  # alone, one that stays in the cache
+        size = n if self._whole else SHARD
 
         def differentiate(worker: "_Layers", part: slice) -> tuple[float, int, np.ndarray]:
             out = worker.room[part.start // SHARD % run]
-            return *worker.derivatives(kind, images[part], labels[part], n, out), out
+            key = (*self.key, part.start)
+            return *worker.derivatives(kind, images[part], labels[part], n, out, key), out
 
         # In the order of the shards; the first is copied, so that one shard keeps its very bits.
-        for k, (loss, errors, flat) in enumerate(self._map(differentiate, n, run)):
+        for k, (loss, errors, flat) in enumerate(self._map(differentiate, n, size, run)):
             if k == 0:
                 total[...] = flat
             else:
@@ -121,9 +144,9 @@ class Shards:
             error_sum += errors
         return loss_sum, error_sum
 
-    def _map(self, work: Callable[["_Layers", slice], T], n: int, run: int) -> Iterator[T]:
-        """Yield work(worker, part) for each shard in order. A worker takes up to `run` shards at a time."""
-        parts = [slice(start, min(start + SHARD, n)) for start in range(0, n, SHARD)]
+    def _map(self, work: Callable[["_Layers", slice], T], n: int, size: int, run: int) -> Iterator[T]:
+        """Yield work(worker, part) for each shard of `size` in order. A worker takes up to `run` shards at a time."""
+        parts = [slice(start, min(start + size, n)) for start in range(0, n, max(size, 1))]
         run = min(run, -(-len(parts) // len(self._workers)))
         runs = iter([parts[k : k + run] for k in range(0, len(parts), max(run, 1))])
         while chunk := list(islice(runs, len(self._workers))):
@@ -140,16 +163,19 @@ class _Layers:
     """A workspace that runs the layers' own methods: a copy of the network over the same values."""
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
-        self.net, self.loss = copy.deepcopy(net), copy.copy(loss)
-        for own, shared in zip(self.net.parameters(), net.parameters(), strict=True):
-            own.bind(value=shared.value)
+        # A copy of everything but the running statistics, which the memo says are copied already: by themselves.
+        shared = {id(array): array for array in net.running().values()}
+        self.net, self.loss = copy.deepcopy(net, shared), copy.copy(loss)
+        for own, original in zip(self.net.parameters(), net.parameters(), strict=True):
+            own.bind(value=original.value)
         self.room = _room_for_gradients(net)
 
     def derivatives(
-        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray
+        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
         """Write this shard's part of the mean over n patterns; return the sum of the loss, and the errors."""
-        loss, errors = self.evaluate(images, labels)
+        self.net.train().reseed(*key)
+        loss, errors = self._measure(images, labels)
         self.net.backward(self.loss.backward(), to_input=False)
         flat = self.net.parameters().grad
         if kind == "curvature":
@@ -159,12 +185,17 @@ class _Layers:
         return loss, errors
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        y = self.outputs(images)
-        loss = self.loss.forward(y, labels) * len(labels)
-        return loss, int((self.loss.predict(y) != labels).sum())
+        self.net.evaluate()
+        return self._measure(images, labels)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
+        self.net.evaluate()
         return self.net.forward(self.net.prepared(images))
+
+    def _measure(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        y = self.net.forward(self.net.prepared(images))
+        loss = self.loss.forward(y, labels) * len(labels)
+        return loss, int((self.loss.predict(y) != labels).sum())
 
 
 class _Compiled(_Layers):
@@ -178,7 +209,7 @@ class _Compiled(_Layers):
         self.room = _room_for_gradients(net)
 
     def derivatives(
-        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray
+        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
         differentiate = self._compiled.gradient if kind == "gradient" else self._compiled.curvature
         return differentiate(self._prepared(images), labels, self.loss, n, out)

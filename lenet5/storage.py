@@ -19,7 +19,7 @@ CHECKPOINT = "checkpoint.npz"
 
 
 def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] | None = None) -> None:
-    """Write the parameters of a network, and what it takes to build it again, to one .npz file.
+    """Write a network's parameters and running statistics, and what it takes to build it again, to one .npz file.
 
     Parameters
     ----------
@@ -29,8 +29,7 @@ def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] 
     meta : dict, optional
         Anything else that JSON can hold.
     """
-    arrays = {f"parameter/{p.name}": p.value for p in net.parameters()}
-    checkpoint.save(path, arrays, dict(meta or {}) | {"model": net.spec, "dtype": net.dtype.name})
+    checkpoint.save(path, net.arrays(), dict(meta or {}) | {"model": net.spec, "dtype": net.dtype.name})
 
 
 def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequential:
@@ -70,9 +69,8 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
             net = from_spec(spec, dtype=dtype)
         except ConfigError as error:
             raise CheckpointError(f"{path}: {error}") from error
-    own = {f"parameter/{p.name}": p.value for p in net.parameters()}
-    found = {name: array for name, array in arrays.items() if name.startswith("parameter/")}
-    checkpoint.restore(own, found, path=path, what="network")
+    found = {name: array for name, array in arrays.items() if name.startswith(("parameter/", "running/"))}
+    checkpoint.restore(net.arrays(), found, path=path, what="network")
     return net, meta
 
 

@@ -36,11 +36,12 @@ class Trainer:
     batch_size : int
         Patterns per update; the paper updates after every single one.
     threads : int
-        Shards of a batch that run at once; the results do not depend on it.
+        Shards of a batch that run at once; the results do not depend on it. Of no use to the gradients of
+        a network with `BatchNorm`, which are taken of the batch as a whole.
     distort : Distortion, optional
         Applied to all training images before each pass.
     rng : numpy.random.Generator, optional
-        Draws distortions, orders and samples; default seed 0.
+        Draws distortions, orders, samples and what `Dropout` drops; default seed 0.
 
     Attributes
     ----------
@@ -77,6 +78,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.stop = False
         self._pass_state = self.rng.bit_generator.state
+        self._pass_seed = 0
 
     def fit(self, train: Dataset, *, epochs: int) -> list[dict[str, Any]]:
         """Train until `epochs` passes are complete, or `stop` is set.
@@ -92,7 +94,8 @@ class Trainer:
         -------
         list of dict
             `history`: ``pass`` counted from 1, ``loss`` and ``train_error`` measured on the fly, as in
-            the paper's Fig. 5, and what the callbacks add.
+            the paper's Fig. 5 (in the training state: with `Dropout`, of what it left), and what the
+            callbacks add. The network is left in the evaluating state.
 
         Raises
         ------
@@ -122,6 +125,7 @@ class Trainer:
         finally:
             limits.restore_original_limits()
             self.shards.close()
+            self.net.evaluate()
         return self.history
 
     def _fit(self, n: int) -> None:
@@ -143,6 +147,7 @@ class Trainer:
             done = self.shards.step(self.images[batch], self.train.labels[batch], rates, self.loss_sum)
         if rates is None or done is None:
             batch = order[self.position : self.position + self.batch_size]
+            self.shards.key = self._pass_seed, self.position
             loss, errors = self.shards.gradient(self.images[batch], self.train.labels[batch])
             self.optimizer.step()
             done = self.loss_sum + loss, errors
@@ -158,6 +163,9 @@ class Trainer:
         if self.distort:
             self.images = self.distort(self.train.images, self.rng)
         order = self.rng.permutation(n)
+        if self.net.draws_at_random:  # only then: other networks' runs keep their numbers
+            self._pass_seed = int(self.rng.integers(1 << 32))
+        self.shards.key = self._pass_seed, self.position
         self._call("on_pass_begin")
         return order
 
@@ -176,7 +184,7 @@ class Trainer:
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return all that a resumed run needs: arrays and a note, as `checkpoint.save` takes them."""
-        arrays = {f"parameter/{p.name}": p.value for p in self.net.parameters()}
+        arrays = self.net.arrays()
         arrays |= {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
         note = {
             "epoch": self.epoch,
@@ -197,7 +205,7 @@ class Trainer:
         CheckpointError
             If something is missing or of another shape.
         """
-        own = {f"parameter/{p.name}": p.value for p in self.net.parameters()}
+        own = self.net.arrays()
         state = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
         checkpoint.restore(own | state, arrays, path="checkpoint", what="run")
         self.optimizer.load_state_dict({name.partition("/")[2]: array for name, array in state.items()})

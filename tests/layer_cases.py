@@ -6,8 +6,10 @@ from lenet5.layers import (
     RBF,
     TABLE_I,
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
+    Dropout,
     Flatten,
     LeakyReLU,
     MaxPool2D,
@@ -26,7 +28,7 @@ TABLE = """
     X X .
 """
 
-# name: (a function that makes the layer, its input shape)
+# name: (a function that makes the layer, in the state to check it in, and its input shape)
 CASES = {
     "conv": (lambda: Conv2D(3, 3), (2, 6, 7)),
     "conv-1x1": (lambda: Conv2D(3, 1), (2, 4, 3)),
@@ -68,6 +70,14 @@ CASES = {
     "zero-pad": (lambda: ZeroPad2D(1, 2, 0, 3), (2, 3, 4)),
     "dense-bias": (lambda: Dense(3, bias=0.1), (5,)),
     "conv-bias": (lambda: Conv2D(3, 3, bias=0.1), (2, 5, 4)),
+    "dropout": (lambda: Dropout(), (2, 3, 3)),
+    "dropout-training": (lambda: Dropout().train(), (2, 3, 3)),
+    "dropout-vector-training": (lambda: Dropout(0.2).train(), (7,)),
+    "batch-norm": (lambda: BatchNorm(), (3, 2, 4)),
+    "batch-norm-training": (lambda: BatchNorm().train(), (3, 2, 4)),
+    "batch-norm-vector": (lambda: BatchNorm(0.5, 0.1), (5,)),
+    "batch-norm-vector-training": (lambda: BatchNorm().train(), (5,)),
+    "batch-norm-epsilon-training": (lambda: BatchNorm(1.0, 0.1).train(), (2, 1, 1)),
     "flatten": (lambda: Flatten(), (2, 3, 4)),
     "rbf": (lambda: RBF(), (84,)),
     "rbf-maps": (lambda: RBF("0Oo"), (84, 1, 1)),

@@ -2,8 +2,10 @@
 
 from .activation import ELU, LeakyReLU, PReLU, ReLU, ScaledTanh, Sigmoid, Tanh
 from .base import Layer
+from .batch_norm import BatchNorm
 from .conv import TABLE_I, Conv2D
 from .dense import Dense
+from .dropout import Dropout
 from .flatten import Flatten
 from .pad import ZeroPad2D
 from .pool import MaxPool2D
@@ -16,8 +18,10 @@ __all__ = [
     "RBF",
     "TABLE_I",
     "AvgPool2D",
+    "BatchNorm",
     "Conv2D",
     "Dense",
+    "Dropout",
     "Flatten",
     "Layer",
     "LeakyReLU",

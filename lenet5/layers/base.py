@@ -5,6 +5,8 @@ K = C*kh*kw cells of a receptive field, P = Ho*Wo output positions, D features o
 Arrays come in threes with a prefix: x, dx = dE/dx, hx = the diagonal of d2E/dx2.
 """
 
+from typing import Self
+
 import numpy as np
 
 from ..errors import ShapeError
@@ -31,10 +33,21 @@ class Layer:
     gauss_newton : bool
         Whether `bbprop` drops the layer's own second derivative; if not, it adds
         sum_i dy_i d2y_i/dx2 for the dy of the last `backward`, and keeps the result non-negative.
+    couples_patterns : bool
+        Whether in training what becomes of a pattern depends on the others of its batch. Only such a
+        layer may change what `running` returns.
+    draws_at_random : bool
+        Whether `forward` in training draws random numbers; `reseed` says which.
+    training : bool
+        The state, for layers that treat patterns to learn from in another way than patterns to judge.
+        False, evaluating, until `train` is called.
     """
 
     outputs_penalties = False
     gauss_newton = True
+    couples_patterns = False
+    draws_at_random = False
+    training: bool = False
 
     def __init__(self, *, name: str = "") -> None:
         self.name = name
@@ -91,6 +104,23 @@ class Layer:
     def parameters(self) -> tuple[Parameter, ...]:
         """Return the trainable parameters, in a fixed order with stable names."""
         return ()
+
+    def running(self) -> dict[str, np.ndarray]:
+        """Return, by name, the arrays themselves that are state but not trained: saved with the parameters."""
+        return {}
+
+    def train(self) -> Self:
+        """Enter the training state; return the layer."""
+        self.training = True
+        return self
+
+    def evaluate(self) -> Self:
+        """Enter the evaluating state; return the layer."""
+        self.training = False
+        return self
+
+    def reseed(self, *key: int) -> None:
+        """Have a layer that draws at random draw, from now on, what belongs to this key of numbers from 0 up."""
 
     def sublayers(self) -> tuple["Layer", ...]:
         """Return the layers that this one is a sequence of: itself, unless it is a network."""

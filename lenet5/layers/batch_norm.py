@@ -1,0 +1,168 @@
+"""Batch normalisation: not in the paper (Ioffe and Szegedy 2015)."""
+
+import numpy as np
+
+from ..errors import ConfigError, ShapeError
+from ..parameter import Parameter
+from .base import Layer, Shape
+
+__all__ = ["BatchNorm"]
+
+
+class BatchNorm(Layer):
+    """y[c] = weight[c] xhat[c] + bias[c]; xhat = (x - mean) / s, s^2 = variance + epsilon, for each map or feature c.
+
+    Not in the paper: Ioffe and Szegedy (2015). In training, mean and variance are those of the batch, over the
+    M = N*H*W cells of a map (N, C, H, W) or the M = N of a feature (N, D), so that the patterns of a batch
+    depend on each other. When evaluating they are the running ones, which each `forward` in training moves:
+    running = (1 - momentum) running + momentum batch, for the variance with M - 1 in place of M.
+
+    Parameters
+    ----------
+    momentum : float
+        Share of the last batch in the running statistics, above 0 and at most 1.
+    epsilon : float
+        Positive; keeps s from 0.
+    name : str
+
+    Attributes
+    ----------
+    weight, bias : Parameter (C,)
+        Ones and zeros at the start.
+    running_mean, running_variance : ndarray (C,)
+        Zeros and ones at the start.
+
+    Raises
+    ------
+    ConfigError
+        If `momentum` or `epsilon` is out of its range.
+    """
+
+    couples_patterns = True
+
+    def __init__(self, momentum: float = 0.1, epsilon: float = 1e-5, *, name: str = "") -> None:
+        super().__init__(name=name)
+        if not 0 < momentum <= 1 or not 0 < epsilon < np.inf:
+            raise ConfigError(
+                "BatchNorm needs a momentum above 0 and at most 1, and a positive epsilon; "
+                f"found momentum={momentum!r}, epsilon={epsilon!r}."
+            )
+        self.momentum, self.epsilon = float(momentum), float(epsilon)
+
+    def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
+        self.weight = Parameter("weight", np.ones(in_shape[0], self.dtype))
+        self.bias = Parameter("bias", np.zeros(in_shape[0], self.dtype))
+        self.running_mean = np.zeros(in_shape[0], self.dtype)
+        self.running_variance = np.ones(in_shape[0], self.dtype)
+        return in_shape
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y of x's shape.
+
+        Raises
+        ------
+        ShapeError
+            If in training M is below 2.
+        """
+        self._check(x)
+        m = x.size // x.shape[1]
+        if self.training and m < 2:
+            raise ShapeError(
+                f"{self}: statistics of {m} value for each feature say nothing. Train on batches of two patterns or "
+                "more, what is left for the last batch of a pass included; or call evaluate()."
+            )
+        # 1/M, by how much one pattern moves the statistics: those that are given, by nothing.
+        self._share = 1.0 / m if self.training else 0.0
+        mean, variance = self._of_batch(x, m) if self.training else (self.running_mean, self.running_variance)
+        inverse = 1.0 / np.sqrt(variance + self.epsilon)
+        self._slope = self.weight.value * inverse
+        self._xhat = np.subtract(x, _over_maps(mean, x.ndim), out=self._buffer("xhat", x.shape))
+        self._xhat *= _over_maps(inverse, x.ndim)
+        y = np.multiply(self._xhat, _over_maps(self.weight.value, x.ndim), out=self._buffer("y", x.shape))
+        y += _over_maps(self.bias.value, x.ndim)
+        return self._done(y)
+
+    def _of_batch(self, x: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of each map, having moved the running ones towards them."""
+        axes = _all_but_maps(x.ndim)
+        mean = x.mean(axis=axes)
+        squares = np.subtract(x, _over_maps(mean, x.ndim), out=self._buffer("product", x.shape))
+        variance = np.square(squares, out=squares).mean(axis=axes)
+        # In place: the workspaces of a trainer share these arrays.
+        self.running_mean += self.momentum * (mean - self.running_mean)
+        self.running_variance += self.momentum * (variance * (m / (m - 1)) - self.running_variance)
+        return mean, variance
+
+    def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """dweight = S1; dbias = S0; dx = weight/s [dy - (S0 + S1 xhat)/M], where S_k = sum of dy xhat^k.
+
+        Evaluating, the statistics do not depend on x: 1/M = 0.
+        """
+        self._expect(dy)
+        s0, s1 = self._sums(dy, 2)
+        self.bias.grad[...], self.weight.grad[...] = s0, s1
+        if not to_input:
+            return None
+        dx = self._polynomial(-self._share * s0, -self._share * s1)
+        dx += dy
+        dx *= _over_maps(self._slope, dx.ndim)
+        return dx
+
+    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """dweight = S2; dbias = S0; hx = (weight/s)^2 [hy (1 - 2 (1 + xhat^2)/M) + (S0 + 2 S1 xhat + S2 xhat^2)/M^2].
+
+        With S_k = sum of hy xhat^k. Exact, the coupling of the patterns included: dy_m/dx_n =
+        weight/s [(m = n) - (1 + xhat_m xhat_n)/M], and hx_n is the sum over m of its square times hy_m.
+        """
+        self._expect(hy)
+        s0, s1, s2 = self._sums(hy, 3)
+        self.bias.hess[...], self.weight.hess[...] = s0, s2
+        if not to_input:
+            return None
+        share = self._share
+        hx = self._polynomial(share**2 * s0, 2 * share**2 * s1, share**2 * s2)
+        own = np.square(self._xhat, out=self._buffer("product", hy.shape))
+        own += 1.0
+        own *= -2.0 * share
+        own += 1.0
+        own *= hy
+        hx += own
+        hx *= _over_maps(self._slope**2, hx.ndim)
+        return np.maximum(hx, 0.0, out=hx)  # which only rounding could make negative
+
+    def _sums(self, vy: np.ndarray, count: int) -> list[np.ndarray]:
+        """Return S_k, the sums of vy xhat^k over each map, for k = 0, 1, ... below `count`."""
+        axes = _all_but_maps(vy.ndim)
+        product, sums = self._buffer("product", vy.shape), [vy.sum(axis=axes)]
+        for k in range(1, count):
+            np.multiply(vy if k == 1 else product, self._xhat, out=product)
+            sums.append(product.sum(axis=axes))
+        return sums
+
+    def _polynomial(self, *coefficients: np.ndarray) -> np.ndarray:
+        """Return sum_k coefficients[k] xhat^k, with one coefficient for each map."""
+        xhat = self._xhat
+        *lower, highest = (_over_maps(c, xhat.ndim) for c in coefficients)
+        vx = np.multiply(xhat, highest, out=self._buffer("vx", xhat.shape))
+        for c in reversed(lower[1:]):
+            vx += c
+            vx *= xhat
+        vx += lower[0]
+        return vx
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return weight and bias."""
+        return self.weight, self.bias
+
+    def running(self) -> dict[str, np.ndarray]:
+        """Return the running mean and variance."""
+        return {"mean": self.running_mean, "variance": self.running_variance}
+
+
+def _all_but_maps(ndim: int) -> tuple[int, ...]:
+    return (0, *range(2, ndim))
+
+
+def _over_maps(values: np.ndarray, ndim: int) -> np.ndarray:
+    """(C,) in a shape that meets (N, C, ...)."""
+    return values.reshape(-1, *[1] * (ndim - 2))

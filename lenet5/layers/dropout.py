@@ -1,0 +1,76 @@
+"""Dropout: not in the paper (Srivastava et al. 2014)."""
+
+import numpy as np
+
+from ..errors import ConfigError
+from .base import Layer, Shape
+
+__all__ = ["Dropout"]
+
+
+class Dropout(Layer):
+    """y = m x in training, with m = 0 for a share `rate` of the cells and 1 / (1 - rate) for the rest; else y = x.
+
+    Not in the paper: Srivastava et al. (2014), "inverted", so that the mean of y is x and nothing is left
+    to scale when evaluating.
+
+    The mask m has a cell for each of x, and follows from x's shape and the key of `reseed` alone: a second
+    `forward` repeats it. The trainer gives every shard of every update a key of its own; a loop of one's own
+    calls ``net.reseed(update)``, with the number of the update, before each `forward`.
+
+    Parameters
+    ----------
+    rate : float
+        Share of the cells that are dropped, from 0 to below 1.
+    name : str
+
+    Raises
+    ------
+    ConfigError
+        If `rate` is out of its range.
+    """
+
+    draws_at_random = True
+
+    def __init__(self, rate: float = 0.5, *, name: str = "") -> None:
+        super().__init__(name=name)
+        if not 0 <= rate < 1:
+            raise ConfigError(f"rate of Dropout is at least 0 and below 1; found {rate!r}.")
+        self.rate = float(rate)
+        self._key: tuple[int, ...] = ()
+
+    def reseed(self, *key: int) -> None:
+        """Draw the mask that belongs to this key of numbers from 0 up."""
+        self._key = key
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y of x's shape; x itself when evaluating."""
+        self._check(x)
+        self._mask = self._draw(x.shape) if self.training else None
+        return self._done(self._times(self._mask, x, "y"))
+
+    def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """dx = m dy."""
+        self._expect(dy)
+        return self._times(self._mask, dy, "vx") if to_input else None
+
+    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """hx = m^2 hy."""
+        self._expect(hy)
+        if not to_input:
+            return None
+        hx = self._times(self._mask, hy, "vx")
+        return self._times(self._mask, hx, "vx")
+
+    def _draw(self, shape: Shape) -> np.ndarray:
+        # As a spawn key, (1,) and (1, 0) differ; as entropy they would not.
+        seed = np.random.SeedSequence(0, spawn_key=self._key)
+        # Always float32 numbers, so that the mask does not depend on the dtype of the layer.
+        drawn = self._buffer("drawn", shape, np.float32)
+        np.random.Generator(np.random.Philox(seed)).random(out=drawn, dtype=np.float32)
+        mask = np.greater_equal(drawn, self.rate, out=self._buffer("mask", shape), casting="unsafe")
+        mask *= 1.0 / (1.0 - self.rate)
+        return mask
+
+    def _times(self, mask: np.ndarray | None, v: np.ndarray, key: str) -> np.ndarray:
+        return v if mask is None else np.multiply(mask, v, out=self._buffer(key, v.shape))
