@@ -225,7 +225,7 @@ def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> 
     size, squeeze, shear, degrees, down, right = numbers
     # old -> new: diag(size squeeze, size / squeeze), then the shear, then the rotation; this is its inverse.
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    matrices = np.empty((len(size), 2, 3))
+    matrices = np.zeros((len(size), 2, 3))
     matrices[:, 0, 0], matrices[:, 0, 1] = cos, sin
     matrices[:, 1, 0], matrices[:, 1, 1] = -sin - shear * cos, cos - shear * sin
     matrices[:, 0] /= (size * squeeze)[:, None]
