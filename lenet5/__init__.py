@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .callbacks import Callback
     from .datasets import Dataset, prepare_digit
     from .errors import ConfigError, LenetError, ShapeError
+    from .estimator import LeNet5Classifier
     from .layers import (
         ELU,
         RBF,
@@ -59,6 +60,7 @@ __all__ = [
     "Dense",
     "Flatten",
     "Layer",
+    "LeNet5Classifier",
     "LeakyReLU",
     "LenetError",
     "MaxPool2D",
@@ -96,6 +98,7 @@ _HOME = {
     "callbacks": ("Callback",),
     "datasets": ("Dataset", "prepare_digit"),
     "errors": ("ConfigError", "LenetError", "ShapeError"),
+    "estimator": ("LeNet5Classifier",),
     "layers": (
         "ELU", "RBF", "AvgPool2D", "Conv2D", "Dense", "Flatten", "Layer", "LeakyReLU", "MaxPool2D", "PReLU", "ReLU",
         "ScaledTanh", "Sigmoid", "Subsampling", "Tanh",
