@@ -73,6 +73,8 @@ def test_pixels_are_prepared_as_the_library_does(shape):
     pictures = _Pictures(images.reshape(5, -1), shape, 0.0, 255.0)
     np.testing.assert_allclose(pictures[np.array([4, 0])], prepare(images)[[4, 0]], atol=1e-6)
     np.testing.assert_array_equal(pictures.grey_levels(), images)
+    beyond = _Pictures(images.reshape(5, -1), shape, 100.0, 101.0)
+    np.testing.assert_array_equal(beyond.grey_levels(), 255 * (images > 100))
 
 
 def test_range_is_that_of_the_first_patterns():
