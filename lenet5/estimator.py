@@ -150,8 +150,8 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         rows, labels = self._checked(X, y, reset=True)
         check_classification_targets(labels)
         with _value_errors():
-            self._begin(rows, np.unique(labels))
-            return self._train(rows, labels, self.epochs, anneal=True)
+            net = self._fresh(rows, np.unique(labels))
+            return self._train(net, rows, labels, self.epochs, anneal=True)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Make one pass over these patterns, from where the training stands; also after `fit`.
@@ -180,9 +180,8 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         if unknown.size:
             raise ValueError(f"y has labels that are not among the classes: {unknown}")
         with _value_errors():
-            if first:
-                self._begin(rows, known)
-            return self._train(rows, labels, 1, anneal=False)
+            net = self._fresh(rows, known) if first else self.net_
+            return self._train(net, rows, labels, 1, anneal=False)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the likeliest class (n,) of each image of X, which is as for `fit`."""
@@ -213,26 +212,28 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         scores = np.concatenate(outputs)[:n]
         return softmax(-scores if self.net_.outputs_penalties else scores, copy=False)
 
-    def _begin(self, rows: np.ndarray, classes: np.ndarray) -> None:
-        """Set what every later pass goes on from."""
+    def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
+        """Return an untrained network; set what every later pass goes on from."""
+        self.__dict__.pop("net_", None)  # what follows may fail, and then there is nothing to predict with
         # Of a softmax only the number of classes counts.
         codes = _characters(classes) if self.output == "rbf" else "0" * len(classes)
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        self.net_ = lenet5(subsampling=self.subsampling, output=self.output, codes=codes, seed=rng)
+        net = lenet5(subsampling=self.subsampling, output=self.output, codes=codes, seed=rng)
         self.classes_ = classes
         self.range_ = (0.0, 255.0) if rows.dtype == np.uint8 else (float(rows.min()), float(rows.max()))
         self.history_: list[dict[str, Any]] = []
         self._rng = rng
         self._memory: dict[str, dict[str, np.ndarray]] = {}
+        return net
 
-    def _train(self, rows: np.ndarray, labels: np.ndarray, epochs: int, *, anneal: bool) -> Self:
+    def _train(self, net: Sequential, rows: np.ndarray, labels: np.ndarray, epochs: int, *, anneal: bool) -> Self:
         if self.optimizer not in _OPTIMIZERS:
             raise ConfigError(f"optimizer is one of {', '.join(_OPTIMIZERS)}; found {self.optimizer!r}.")
         if epochs < 1:
             raise ConfigError(f"epochs is at least 1; found {epochs!r}.")
         make, lr = _OPTIMIZERS[self.optimizer]
         lr = lr if self.learning_rate is None else self.learning_rate
-        optimizer = make(self.net_.parameters(), lr=lr)
+        optimizer = make(net.parameters(), lr=lr)
         if self.optimizer in self._memory:
             optimizer.load_state_dict(self._memory[self.optimizer])
         second_order = isinstance(optimizer, optim.SDLM)
@@ -241,8 +242,8 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         hooks += [CurvaturePass()] if second_order else []
         hooks += [Report(print)] if self.verbose else []
         trainer = Trainer(
-            self.net_,
-            _loss(self.net_),
+            net,
+            _loss(net),
             optimizer,
             hooks,
             batch_size=self.batch_size,
@@ -255,7 +256,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         images = pictures.grey_levels() if self.distort else pictures
         patterns = _Patterns(images, np.searchsorted(self.classes_, labels))
         trainer.fit(cast(Dataset, patterns), epochs=trainer.epoch + epochs)
-        self._memory = {self.optimizer: optimizer.state_dict()}
+        self.net_, self._memory = net, {self.optimizer: optimizer.state_dict()}
         return self
 
     def _threads(self) -> int:

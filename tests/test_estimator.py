@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -206,8 +207,11 @@ def test_verbose(capsys):
     ids=repr,
 )  # fmt: skip
 def test_wrong_parameters(options, message):
+    model = small(epochs=1).fit(X, Y)
     with pytest.raises(ValueError, match=message):
-        small(**options).fit(X, Y)
+        model.set_params(**options).fit(X, Y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
 
 
 @pytest.mark.parametrize(
