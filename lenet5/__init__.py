@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .callbacks import Callback
     from .datasets import Dataset, prepare_digit
     from .errors import ConfigError, LenetError, ShapeError
+    from .estimator import LeNet5Classifier
     from .layers import (
         ELU,
         RBF,
@@ -65,6 +66,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Layer",
+    "LeNet5Classifier",
     "LeakyReLU",
     "LenetError",
     "MaxPool2D",
@@ -106,6 +108,7 @@ _HOME = {
     "callbacks": ("Callback",),
     "datasets": ("Dataset", "prepare_digit"),
     "errors": ("ConfigError", "LenetError", "ShapeError"),
+    "estimator": ("LeNet5Classifier",),
     "layers": (
         "ELU", "RBF", "AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Dropout", "Flatten", "Layer", "LeakyReLU",
         "MaxPool2D", "PReLU", "ReLU", "Repeat", "ScaledTanh", "Sigmoid", "Subsampling", "Tanh", "ZeroPad2D",
