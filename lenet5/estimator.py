@@ -1,7 +1,6 @@
 """LeNet-5 as scikit-learn's users know a classifier: `LeNet5Classifier`."""
 
 import math
-import string
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,17 +19,16 @@ from .callbacks import Callback, CurvaturePass, SetRate
 from .datasets import Dataset, Distortion
 from .datasets.transforms import BACKGROUND, FOREGROUND
 from .errors import ConfigError, DivergenceError
-from .models import Output, Pooling, from_spec, lenet5
+from .layers import ScaledTanh
+from .models import from_spec, lenet5
+from .models.paper import CHARACTERS, Output, Pooling
 from .network import Sequential
 from .optim import schedule
 from .reports import Report
 from .shards import SHARD, Shards, cores
 from .trainer import Trainer
 
-__all__ = ["CHARACTERS", "LeNet5Classifier"]
-
-# Their bitmaps stand for classes that are not characters themselves, in this order.
-CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
+__all__ = ["LeNet5Classifier"]
 
 FIELD = 32
 # Images that are prepared at a time.
@@ -57,10 +55,10 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     ----------
     subsampling : {"trainable", "average", "max"}
         S2 and S4: the paper's, with a coefficient and a bias per map, or fixed pooling.
-    output : {"rbf", "softmax"}
-        RBF units trained with eq. 9, or scores with softmax cross-entropy. The centres of the RBF units are
-        the bitmaps of the classes themselves where each is a printable ASCII character or an integer
-        of one digit, and else of the first of `CHARACTERS`, which are 94.
+    output : {"rbf", "softmax", "dense"}
+        RBF units trained with eq. 9, scores with softmax cross-entropy, or units with a squash and targets of +-1.
+        The centres of the RBF units are the bitmaps of the classes themselves where each is a printable ASCII
+        character or an integer of one digit, and else of the first of `lenet5.models.CHARACTERS`, which are 94.
     optimizer : {"sdlm", "sgd", "adam", "rmsprop", "adagrad"}
         The paper's second-order method, with its curvature pass of 500 patterns before each pass; or
         plain gradient descent, or a method that came later.
@@ -215,10 +213,9 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
         """Return an untrained network; set what every later pass goes on from."""
         self.__dict__.pop("net_", None)  # what follows may fail, and then there is nothing to predict with
-        # Of a softmax only the number of classes counts.
-        codes = _characters(classes) if self.output == "rbf" else "0" * len(classes)
+        codes = _characters(classes) if self.output == "rbf" else ""
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        net = lenet5(subsampling=self.subsampling, output=self.output, codes=codes, seed=rng)
+        net = lenet5(subsampling=self.subsampling, output=self.output, codes=codes, classes=len(classes), seed=rng)
         self.classes_ = classes
         self.range_ = (0.0, 255.0) if rows.dtype == np.uint8 else (float(rows.min()), float(rows.max()))
         self.history_: list[dict[str, Any]] = []
@@ -345,7 +342,9 @@ class _Finite(Callback):
 
 
 def _loss(net: Sequential) -> losses.Loss:
-    return losses.MAP(0.1, scale=0.5) if net.outputs_penalties else losses.SoftmaxCrossEntropy()
+    if net.outputs_penalties:
+        return losses.MAP(0.1, scale=0.5)
+    return losses.SquaredError() if isinstance(net.layers[-1], ScaledTanh) else losses.SoftmaxCrossEntropy()
 
 
 def _characters(classes: np.ndarray) -> str:

@@ -10,7 +10,12 @@ from typing import IO, Any
 
 import numpy as np
 
-__all__ = ["atomic_write", "forget", "fsync_folder"]
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: no locks
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["atomic_write", "forget", "fsync_folder", "locked"]
 
 
 @contextmanager
@@ -45,6 +50,24 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
         Path(temporary).unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Wait until no other process is in a block with this path; the file goes when the block ends.
+
+    Whoever has waited must look again at what the block is about: it may have been done. A process that dies
+    lets go of its lock.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def fsync_folder(folder: Path) -> None:

@@ -35,7 +35,7 @@ ALLOWED = {
     "trainer": {"callbacks", "checkpoint", "datasets", "losses", "network", "optim", "shards"},
     "storage": {"checkpoint", "models", "network"},
     "plots": {"bitmaps", "datasets", "network"},
-    "estimator": {"callbacks", "datasets", "losses", "models", "network", "optim", "reports", "shards", "trainer"},
+    "estimator": {"layers", "callbacks", "datasets", "losses", "models", "network", "optim", "reports", "shards", "trainer"},
     "cli": {"config"},
     "metrics": {"losses"},
     "runs": {"callbacks", "config", "datasets", "losses", "models", "network", "optim", "shards", "trainer"},

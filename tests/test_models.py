@@ -105,12 +105,12 @@ def test_every_activation_learns_to_fit_a_few_patterns(activation):
 def test_names_of_networks_and_codes():
     with pytest.raises(ConfigError, match="lenet5, lenet4"):
         from_spec({"name": "alexnet"})
-    assert lenet5.lenet5(classes=62)["output"].codes.shape == (62, 84)
+    assert lenet5.lenet5(classes=94)["output"].codes.shape == (94, 84)
     with pytest.raises(ConfigError, match="softmax needs none"):
-        lenet5.lenet5(classes=63)
+        lenet5.lenet5(classes=95)
     with pytest.raises(ConfigError, match="a code for each"):
         lenet5.lenet5(codes="abc", classes=4)
-    assert lenet5.lenet5(output="softmax", classes=63).out_shape == (63,)
+    assert lenet5.lenet5(output="softmax", classes=95).out_shape == (95,)
     assert not lenet5.lenet5(output="dense").outputs_penalties
 
 

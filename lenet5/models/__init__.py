@@ -7,10 +7,11 @@ from ..errors import ConfigError
 from ..network import Sequential
 from .build import one_of
 from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial
-from .paper import lenet1, lenet4, lenet5
+from .paper import CHARACTERS, lenet1, lenet4, lenet5
 from .summary import summary
 
 __all__ = [
+    "CHARACTERS",
     "MODELS",
     "caffe",
     "cifar10",

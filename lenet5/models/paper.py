@@ -10,13 +10,13 @@ from ..layers import RBF, TABLE_I, Conv2D, Dense, Flatten, Layer, Repeat, Scaled
 from ..network import Sequential
 from .build import POOLS, initializer, network, one_of
 
-__all__ = ["lenet1", "lenet4", "lenet5"]
+__all__ = ["CHARACTERS", "Output", "Pooling", "lenet1", "lenet4", "lenet5"]
 
 Pooling = Literal["trainable", "average", "max"]
 Output = Literal["rbf", "softmax", "dense"]
 
-# Characters with a code in the paper's Fig. 3, in the order in which classes without names take them.
-_CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+# Those with a bitmap in the paper's Fig. 3, in the order in which classes that are no characters themselves take them.
+CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
 
 # C3 of LeNet-1, as in LeCun et al. 1990: the 1998 paper does not repeat it. Rows: maps of S2; columns: maps of C3.
 TABLE_LENET1 = """
@@ -63,7 +63,7 @@ def lenet5(
         more units like those of F6, for `SquaredError` (the place code of section II.C).
     codes : str
         The characters to tell apart, one per class; their bitmaps are the RBF centres. Default: the
-        first `classes` of 0-9, A-Z, a-z.
+        first `classes` of `CHARACTERS`: 0-9, A-Z, a-z, punctuation.
     init : str, optional
         Key of `lenet5.init.INITIALIZERS` for the weights. Default "fan-in", or "fan-in-2.4" where
         the pooling takes the mean, which shrinks signals fourfold. The paper's own words are "paper".
@@ -236,10 +236,10 @@ def _classes(codes: str, classes: int | None, output: str) -> tuple[str, int]:
         classes = len(codes) or 10
     if output != "rbf":
         return "", int(classes)
-    codes = codes or _CHARACTERS[:classes]
+    codes = codes or CHARACTERS[:classes]
     if len(codes) != classes:
         raise ConfigError(
             f"RBF units need a code for each of the {classes} classes; found {len(codes)}. "
-            f"Without codes of your own there are {len(_CHARACTERS)}; output softmax needs none."
+            f"Without codes of your own there are {len(CHARACTERS)}; output softmax needs none."
         )
     return codes, int(classes)

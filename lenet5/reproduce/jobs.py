@@ -19,7 +19,7 @@ from .. import callbacks, checkpoint, config, datasets, runs
 from ..config import TrainConfig
 from ..datasets.base import Dataset
 from ..errors import LenetError
-from ..files import atomic_write
+from ..files import atomic_write, locked
 from .base import Row
 from .classifiers import CLASSIFIERS
 from .measures import MEASURES, WATCHERS
@@ -104,7 +104,18 @@ class Job:
 
 
 def execute(job: Job) -> dict[str, Any]:
-    """Run a job, or go on with it where it was killed; write its record and return it."""
+    """Run a job, or go on with it where it was killed; write its record and return it.
+
+    One that a worker of a killed sweep is still busy with is waited for.
+    """
+    with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock"):
+        found = read_record(job.path)
+        if found is not None and found["key"] == job.key and job.measured <= set(found["measured"]):
+            return found
+        return _run(job)
+
+
+def _run(job: Job) -> dict[str, Any]:
     started = time.monotonic()
     train, test = datasets.load(job.dataset, job.data_dir, progress=False)
     if job.quick:
