@@ -1,7 +1,7 @@
 """Pictures. Every function returns a Matplotlib Figure and shows nothing."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from .errors import ShapeError
 from .files import atomic_write
 from .network import Sequential
 
-__all__ = ["compared", "feature_maps", "learning_curves", "save"]
+__all__ = ["compared", "distortions", "feature_maps", "learning_curves", "save"]
 
 PAPER_TEST_ERROR = 0.0095
 
@@ -113,6 +113,42 @@ def compared(
     axes.set_title(title)
     axes.grid(which="both", alpha=0.25)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def distortions(
+    images: np.ndarray,
+    distort: Mapping[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]],
+    *,
+    data: str = "",
+    seed: int = 0,
+) -> Figure:
+    """Draw images as they are, and below them what each distortion makes of them.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (N, H, W)
+        One column each.
+    distort : mapping of str to Distortion
+        Such as `lenet5.datasets.DISTORTIONS`; one row each.
+    data : str
+        Name of the data set, for the title.
+    seed : int
+        Of every distortion.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = {"as they are": images}
+    rows |= {name: change(images, np.random.default_rng(seed)) for name, change in distort.items()}
+    figure = Figure(figsize=(1.1 + 0.54 * len(images), 0.5 + 0.62 * len(rows)), layout="constrained")
+    figure.suptitle("Distortions, drawn anew for each pass" + (f", on {data}" if data else ""))
+    for axes, (name, pictures) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+        framed = np.pad(pictures, [(0, 0), (1, 1), (1, 1)])
+        axes.imshow(np.hstack(list(framed)), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
     return figure
 
 

@@ -58,6 +58,16 @@ def test_the_resolved_configuration_can_be_passed_back(tmp_path):
         (["--optimizer", "sgd", "--optimizer.mu", "1"], "optimizer.mu belongs to sdlm"),
         (["--loss", "mle", "--loss.j", "3"], "loss.j belongs to map"),
         (["--optimizer", "adam", "--optimizer.momentum", "0.9"], "optimizer.momentum belongs to sdlm, sgd, rmsprop"),
+        (["--model", "caffe", "--loss", "map"], "the outputs of caffe (softmax)"),
+        (["--model", "lenet1", "--loss", "softmax"], "squared needs dense"),
+        (["--model", "lenet5", "--model.variation", "7x7"], "model.variation belongs to tensorflow-tutorial"),
+        (["--model", "caffe", "--model.subsampling", "max"], "model.subsampling belongs to lenet5, d2l"),
+        (["--model", "lenet6"], "lenet5, lenet4"),
+        (["--loss.smoothing", "0.1"], "loss.smoothing belongs to softmax"),
+        (["--distort.rotation", "5"], "distort.rotation belongs to affine"),
+        (["--distort", "shift", "--distort.share", "0.5"], "shift has no use for it"),
+        (["--distort", "affine", "--distort.scale", "1"], "distort.scale"),
+        (["--patience", "3"], "--validation-split"),
         (["train"], "train"),
         (["--config", "/no/such/file.toml"], "/no/such/file.toml"),
         (["--optimizer", '{"name": "sgd"}'], "sdlm, sgd"),
@@ -67,6 +77,20 @@ def test_wrong_options_are_named(argv, what):
     with pytest.raises(ConfigError) as error:
         parse(*argv)
     assert what in str(error.value) and "\n" not in str(error.value)
+
+
+def test_defaults_follow_the_network_and_the_loss():
+    for argv, expected in [
+        ([], ("rbf", "map", 0.5, "sdlm", 1)),
+        (["--loss", "softmax"], ("softmax", "softmax", 1.0, "sdlm", 1)),
+        (["--model.output", "dense"], ("dense", "squared", 1.0, "sdlm", 1)),
+        (["--loss", "mle", "--batch-size", "7"], ("rbf", "mle", 0.5, "sdlm", 7)),
+        (["--model", "lenet1"], (None, "squared", 1.0, "sdlm", 1)),
+        (["--model", "lenet5-mattwang44"], (None, "map", 0.5, "sdlm", 128)),
+        (["--model", "caffe"], (None, "softmax", 1.0, "adam", 128)),
+    ]:
+        c = parse(*argv)
+        assert (c.model.output, c.loss.name, c.loss.scale, c.optimizer.name, c.batch_size) == expected, argv
 
 
 @pytest.mark.parametrize(

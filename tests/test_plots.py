@@ -36,6 +36,24 @@ def test_feature_maps():
         plots.feature_maps(net, np.zeros((2, 28, 28), np.uint8))
 
 
+def test_compared():
+    other = [record | {"test_error": 0.0} for record in HISTORY]
+    figure = plots.compared({"a": [HISTORY, other], "b": [HISTORY[:1]], "not run": []}, title="mine on digits")
+    (axes,) = figure.axes
+    assert [len(line.get_xdata()) for line in axes.lines] == [len(HISTORY), 1]
+    expected = 100 * (HISTORY[0]["test_error"] + 0.00005) / 2  # no error has no place on a logarithmic axis
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(expected)
+    assert len(axes.collections) == 1 and axes.get_title() == "mine on digits"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
+def test_distortions():
+    images = np.zeros((3, 28, 28), np.uint8)
+    figure = plots.distortions(images, {"upside down": lambda x, rng: 255 - x}, data="nothing")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["as they are", "upside down"]
+    assert figure.axes[1].images[0].get_array().shape == (30, 90) and "nothing" in figure.get_suptitle()
+
+
 def test_saved_bytes_repeat(tmp_path):
     for name in ("a.png", "b.png"):
         plots.save(plots.learning_curves({"one": json.loads(json.dumps(HISTORY))}, data="mnist"), tmp_path / name)

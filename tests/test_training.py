@@ -15,7 +15,7 @@ import pytest
 
 import lenet5
 from lenet5 import MAP, SDLM, SGD, callbacks, checkpoint, datasets, reports, train
-from lenet5.errors import CheckpointError, ShapeError
+from lenet5.errors import CheckpointError, ConfigError, ShapeError
 from lenet5.optim import schedule
 from lenet5.shards import SHARD, Shards
 from lenet5.trainer import Trainer
@@ -242,6 +242,33 @@ def test_validation_is_held_out_of_the_training_set(tmp_path, digits):
     )
 
 
+def test_early_stopping_waits_and_keeps_the_best(tmp_path):
+    """Rates that soon do harm: it stops, the best weights are kept, and a resumed run agrees."""
+    options = [*SHORT, "--model", "d2l", "--optimizer.lr", "0.02", "--model.activation", "relu", "--epochs", 40]
+    options += ["--validation-split", "0.2", "--patience", 3, "--batch-size", 20]
+    assert command(*options, "--out", tmp_path / "run") == 0
+    rows = histories(tmp_path / "run")
+    best = min(range(len(rows)), key=lambda k: rows[k]["validation_loss"])
+    assert len(rows) == best + 1 + 3 < 40
+    train_set, validation = datasets.load("digits")[0].split(0.2, np.random.default_rng([0, 1]))
+    kept = lenet5.load(tmp_path / "run" / "best.npz")
+    assert (kept.predict(validation.images) != validation.labels).mean() == rows[best]["validation_error"]
+    assert command("--resume", tmp_path / "run", "--quiet") == 0  # it has ended, and adds no pass
+    assert histories(tmp_path / "run") == rows
+    by_error = [*options, "--monitor", "validation_error", "--out", tmp_path / "error"]
+    assert command(*by_error) == 0
+    errors = [row["validation_error"] for row in histories(tmp_path / "error")]
+    assert len(errors) == errors.index(min(errors)) + 1 + 3
+
+
+def test_early_stopping_needs_what_it_watches(digits):
+    net = lenet5.models.d2l()
+    hooks = [callbacks.EarlyStopping(2)]
+    trainer = Trainer(net, lenet5.SoftmaxCrossEntropy(), SGD(net.parameters(), lr=0.1), hooks, batch_size=50)
+    with pytest.raises(ConfigError, match="validation_loss"):
+        trainer.fit(digits[0].subset(slice(50)), epochs=2)
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("batch_size", [1, SHARD, 100])
 def test_threads_do_not_change_the_bits(tmp_path, threads, batch_size):
@@ -271,6 +298,9 @@ def test_shards_add_up_to_the_whole_batch(digits, n):
     shards.close()
 
 
+SMALL = ["--batch-size", "16"]
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -281,6 +311,14 @@ def test_shards_add_up_to_the_whole_batch(digits, n):
         ("decay", ["--optimizer", "sgd", "--optimizer.l2", "1e-4", "--schedule", "step", "--schedule.warmup", "1"]),
         ("adam", ["--optimizer", "adam", "--optimizer.amsgrad", "true", "--batch-size", "32"]),
         ("rmsprop", ["--optimizer", "rmsprop", "--optimizer.momentum", "0.5", "--optimizer.lr", "1e-4"]),
+        ("dense", ["--loss", "squared"]),
+        ("lenet1", ["--model", "lenet1", "--distort", "noise"]),
+        ("lenet4", ["--model", "lenet4", "--distort", "affine", "--distort.translation", "1"]),
+        (
+            "d2l",
+            ["--model", "d2l", "--model.activation", "relu", "--distort", "all", *SMALL],
+        ),
+        ("prelu", ["--model", "d2l", "--model.activation", "prelu", "--loss.smoothing", "0.1", *SMALL]),
         ("adagrad", ["--optimizer", "adagrad", "--optimizer.decay", "1e-3", "--loss", "softmax"]),
     ],
 )
