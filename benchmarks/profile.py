@@ -21,7 +21,7 @@ from .peers import SCALE, J, data
 # In the order of program.KINDS.
 KINDS = (
     "convolution", "padding", "full connection", "sub-sampling", "average", "maximum", "tanh", "sigmoid", "relu",
-    "leaky", "elu", "rbf",
+    "leaky", "elu", "rbf", "repeat",
 )  # fmt: skip
 
 
@@ -31,6 +31,7 @@ def profile() -> dict:
         "layers_us": layers(),
         "compiled_layers_us": compiled_layers(),
         "step_us": step(),
+        "distortions_us": distort(),
         "start_s": start(),
         "memory_mb": memory(),
         "scaling": scaling(),
@@ -112,6 +113,20 @@ def step() -> dict[str, float]:
         "compiled, forward": median_us(lambda: table.forward(x)) / 100,
         "compiled, gradient": median_us(lambda: table.gradient(x, labels, loss, 100, grad)) / 100,
     }
+
+
+def distort() -> dict[str, float]:
+    """Each distortion per image, and the longest of them as a share of an update of one pattern."""
+    images, labels = data(1000)
+    net = lenet5.lenet5()
+    loss, rates = lenet5.MAP(J, scale=SCALE), np.full_like(net.theta, 1e-5)
+    shards, rng = Shards(net, loss), np.random.default_rng(0)
+    per_image = {
+        name: round(median_us(lambda change=change: change(images, rng)) / 1000, 2)
+        for name, change in lenet5.datasets.DISTORTIONS.items()
+    }
+    update = median_us(lambda: shards.step(images[:100], labels[:100], rates, 0.0)) / 100
+    return per_image | {"share of an update, at most": round(max(per_image.values()) / update, 3)}
 
 
 def start() -> dict[str, float]:
