@@ -202,7 +202,7 @@ _FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang
 class TrainConfig(_Section):
     """One training run. The defaults are the paper's."""
 
-    dataset: Literal["auto", "mnist", "fashion-mnist", "digits"] = _option(
+    dataset: Literal["auto", "mnist", "fashion-mnist", "cifar10", "digits"] = _option(
         "auto", "auto is mnist where it can be had, else the embedded digits; mnist insists"
     )
     data_dir: str | None = _option(None, "folder with the files of the data set")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -55,15 +56,8 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: st
                 axes.plot(passes, percent, line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=name)
     if data == "mnist":
         axes.axhline(100 * PAPER_TEST_ERROR, color=_PAPER, linestyle=":", label="paper, test: 0.95 %")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="y", which="minor", labelsize=7)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("passes through the training set")
-    axes.set_ylabel("error (%)")
-    axes.set_title(f"LeNet-5 on {data}: " + (next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs"))
-    axes.grid(which="both", alpha=0.25)
+    title = f"LeNet-5 on {data}: " + (next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs")
+    _against_passes(axes, "error (%)", title)
     axes.legend()
     return figure
 
@@ -103,15 +97,7 @@ def compared(
         )
         if len(runs) > 1:
             axes.fill_between(passes, percent.min(axis=0), percent.max(axis=0), color=colour, alpha=0.15, linewidth=0)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="y", which="minor", labelsize=7)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("passes through the training set")
-    axes.set_ylabel(f"{key.replace('_', ' ')} (%)")
-    axes.set_title(title)
-    axes.grid(which="both", alpha=0.25)
+    _against_passes(axes, f"{key.replace('_', ' ')} (%)", title)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
@@ -211,6 +197,17 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as PNG, whole or not at all, with no date inside, so that the bytes repeat."""
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
+
+
+def _against_passes(axes: Axes, label: str, title: str) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("passes through the training set")
+    axes.set(ylabel=label, title=title)
+    axes.grid(which="both", alpha=0.25)
 
 
 def _height(name: str, m: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import inspect
 import os
 import platform
 import subprocess
@@ -124,9 +125,12 @@ def _commit() -> str | None:
 
 def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) -> Sequential:
     options = {name: value for name, value in dataclasses.asdict(settings.model).items() if value is not None}
-    # The data set decides, but the paper's single channel and ten classes need no mention.
+    # The data set decides, but a network's own size, single channel and ten classes need no mention.
     if train.images.ndim == 4:
         options["channels"] = train.images.shape[3]
+    side = max(train.images.shape[1:3])
+    if side > inspect.signature(models.MODELS[settings.model.name]).parameters["size"].default:
+        options["size"] = side
     if train.num_classes > 10:
         options["classes"] = train.num_classes
     return models.from_spec(options, seed=rng)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import lenet5
-from lenet5 import MAP, SDLM, SGD, callbacks, checkpoint, datasets, reports, train
+from lenet5 import MAP, SDLM, SGD, callbacks, checkpoint, config, datasets, reports, runs, train
 from lenet5.errors import CheckpointError, ConfigError, ShapeError
 from lenet5.optim import schedule
 from lenet5.shards import SHARD, Shards
@@ -342,6 +342,19 @@ def test_a_diverged_run_says_what_to_change(tmp_path, capsys, optimizer, lr):
     assert command(*argv, "--out", tmp_path / "run") == 5
     message = capsys.readouterr().err
     assert "diverged" in message and "--optimizer.lr" in message and message.count("\n") == 1
+
+
+@pytest.mark.parametrize("model", ["lenet5-cifar10", "lenet5", "caffe"])
+def test_colour_images_make_a_network_of_three_channels(model):
+    rng = np.random.default_rng(0)
+    colours = datasets.Dataset(
+        rng.integers(256, size=(40, 32, 32, 3), dtype=np.uint8), np.arange(40, dtype=np.uint8) % 12, "colours", ()
+    )
+    settings = config.from_dict({"model": model, "epochs": 1, "distort": "all", "optimizer": {"name": "sgd"}})
+    trainer = runs.make_trainer(settings.resolved(), colours, test=colours)
+    history = trainer.fit(colours, epochs=1)
+    assert trainer.net.in_shape[0] == 3 and trainer.net.out_shape == (12,)
+    assert 0 <= history[0]["test_error"] <= 1 and np.isfinite(history[0]["test_loss"])
 
 
 def test_labels_must_be_classes_of_the_network(digits):
