@@ -28,7 +28,10 @@ def write(table: Table, out: Path) -> None:
 
 def join(tables: Sequence[Table], out: Path) -> str:
     """Write all tables to ``report.md``, and return its text."""
-    parts = ["# Results\n\nMade by `python -m lenet5.reproduce report` from the records beside it.\n"]
+    parts = [
+        "# Results\n\nMade by `python -m lenet5.reproduce report` from the records beside it.\n",
+        _summary(tables, out),
+    ]
     for table in tables:
         text = _markdown(table, _found(table, out), level=2)
         if (out / table.name / "curves.png").exists():
@@ -38,6 +41,18 @@ def join(tables: Sequence[Table], out: Path) -> str:
     with atomic_write(out / "report.md", text=True) as file:
         file.write(text)
     return text
+
+
+def _summary(tables: Sequence[Table], out: Path) -> str:
+    """Return one table of the first figure of every row that others have a figure for."""
+    lines = ["## In one table", "", "Every row whose figure others have printed; below are all of them.", ""]
+    lines += [_line(["table", "row", "figure", "theirs", "ours", "runs"]), _line(["---"] * 6)]
+    for table in tables:
+        for row, records in _found(table, out):
+            for column in [c for c in table.columns if c.heading in row.theirs][:1]:
+                figures = [row.theirs[column.heading], _figure(column, records), str(len(records) or "not run")]
+                lines.append(_line([table.name, row.label, column.heading, *figures]))
+    return "\n".join(lines) + "\n"
 
 
 def _found(table: Table, out: Path) -> list[tuple[Row, list[dict[str, Any]]]]:

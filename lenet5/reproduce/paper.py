@@ -108,7 +108,7 @@ REJECTION = Table(
     "Fig. 10: share of test images to reject to answer wrongly in 0.5 % of all",
     "Rejected are the images whose two best answers lie closest together.",
     tuple(
-        Row(label, config, {"rejected": theirs}, note, measures=("rejection",))
+        Row(label, config, {"rejected": theirs} if theirs else {}, note, measures=("rejection",))
         for label, config, theirs, note in (
             ("LeNet-1", {"model": "lenet1"}, "3.7 %", "As in paper-fig9."),
             ("LeNet-4", {"model": "lenet4"}, "1.8 %", "As in paper-fig9."),
