@@ -36,12 +36,24 @@ def test_rejection_takes_the_doubtful_first():
         assert rate == 0 or wrong[np.argsort(margin)[round(rate * 500) - 1 :]].sum() > target * 500
 
 
+def test_mcnemar_counts_only_where_the_answers_differ():
+    labels = np.zeros(1000, int)
+    one, other = labels.copy(), labels.copy()
+    assert metrics.mcnemar(one, other, labels) == 1.0
+    other[:8], one[8:10], one[500:], other[500:] = 1, 1, 3, 4  # 8 against 2, and both wrong
+    assert metrics.mcnemar(one, other, labels) == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+    assert metrics.mcnemar(other, one, labels) == metrics.mcnemar(one, other, labels)
+    one[8:10] = 0
+    assert metrics.mcnemar(one, other, labels) == pytest.approx(2 / 2**8)
+
+
 @pytest.mark.parametrize(
     "call",
     [
         lambda: metrics.error(SCORES, LABELS[:2]),
         lambda: metrics.error(SCORES, LABELS + 2),
         lambda: metrics.cross_entropy(SCORES[0], LABELS),
+        lambda: metrics.mcnemar(LABELS, LABELS[:2], LABELS),
         lambda: metrics.top_k_accuracy(SCORES, LABELS, 4),
         lambda: metrics.top_k_accuracy(SCORES, LABELS, 0),
         lambda: metrics.rejection_rate(SCORES[:, :1], 0 * LABELS),
