@@ -205,7 +205,7 @@ def test_pages_by_hand(tmp_path):
         jobs.write_record(tmp_path / "mine" / f"{row}-seed-{seed}.json", record)
     pages.write(table, tmp_path)
     lines = (tmp_path / "mine" / "table.md").read_text().splitlines()
-    assert lines[4] == "|  | test error: theirs | ours | loss | runs | minutes each | what differs |"
+    assert lines[4] == "|  | test error: theirs | ours | loss | runs | processor minutes each | what differs |"
     assert lines[6] == "| a | 2.0 % | 1.50 % (0.71) | 1.0, 1 without | 2 | 1.5 | Why. |"
     assert lines[7] == "| b |  | 50.00 % | 2.0 | 1 | 1.5 |  |"
     assert lines[8] == "| not yet |  |  |  | not run |  |  |"
