@@ -43,9 +43,10 @@ def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
     classes = net.out_shape[0]
     if data.num_classes > classes:
         raise ConfigError(f"the network tells {classes} classes apart; {data.name} has {data.num_classes}.")
-    probabilities = net.predict_proba(data.images)
+    outputs, probabilities = net.outputs(data.images), net.predict_proba(data.images)
     # Of the outputs, not of the probabilities: those of two unlikely classes may both round to 0.
-    answers = net.predict(data.images)
+    scores = -outputs if net.outputs_penalties else outputs
+    answers = scores.argmax(axis=1)
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (data.labels, answers), 1)
     wrong = np.flatnonzero(answers != data.labels)
@@ -64,7 +65,7 @@ def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
         "images": len(data),
         "errors": len(wrong),
         "error": len(wrong) / len(data),
-        "top_3_error": 1 - metrics.top_k_accuracy(probabilities, data.labels, min(3, classes)),
+        "top_3_error": 1 - metrics.top_k_accuracy(scores, data.labels, min(3, classes)),
         "cross_entropy": metrics.cross_entropy(probabilities, data.labels),
         "confusion": confusion.tolist(),
         "mistakes": mistakes,

@@ -53,21 +53,44 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
 
 
 @contextmanager
-def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+def locked(path: str | os.PathLike[str]) -> Iterator[bool]:
     """Wait until no other process is in a block with this path; the file goes when the block ends.
 
-    Whoever has waited must look again at what the block is about: it may have been done. A process that dies
-    lets go of its lock.
+    A process that dies lets go of its lock. Where the platform has no such locks, nothing is waited for.
+
+    Yields
+    ------
+    bool
+        Whether there was another, which may have done what the block is about.
     """
+    if fcntl is None:
+        yield False
+        return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    waited = False
+    while True:
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                waited = True
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # Whoever was waited for has removed the file, and there may be a new one under its name.
+            if _is_at(file, path):
+                try:
+                    yield waited
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+
+
+def _is_at(file: IO, path: Path) -> bool:
+    """Whether `path` still names the open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def fsync_folder(folder: Path) -> None:

@@ -36,7 +36,7 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
-    """Return the share of patterns with fewer than k classes that score as high as their label or higher.
+    """Return the share of patterns with fewer than k other classes that do not score below their label.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
     if not 1 <= k <= scores.shape[1]:
         raise ConfigError(f"k of top-k accuracy is 1 to {scores.shape[1]}, the number of classes; found {k}.")
     own = scores[np.arange(len(labels)), labels]
-    return float(((scores >= own[:, None]).sum(axis=1) <= k).mean())
+    return float(((~(scores < own[:, None])).sum(axis=1) <= k).mean())  # what is not a number never counts as lower
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -73,7 +73,7 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def rejection_rate(scores: np.ndarray, labels: np.ndarray, *, target: float = 0.005) -> float:
-    """Return the smallest share of patterns to reject so that of all patterns at most `target` are answered wrongly.
+    """Return the smallest share of patterns to reject so that of those left at most `target` are answered wrongly.
 
     The paper's Fig. 10: rejected are those whose two largest scores lie closest together.
 
@@ -98,7 +98,7 @@ def rejection_rate(scores: np.ndarray, labels: np.ndarray, *, target: float = 0.
     doubtful_first = np.argsort(first - second, kind="stable")
     wrong = (scores.argmax(axis=1) != labels)[doubtful_first]
     left = wrong.sum() - np.concatenate([[0], np.cumsum(wrong)])  # errors among those answered
-    return float(np.argmax(left <= target * len(labels)) / len(labels))
+    return float(np.argmax(left <= target * np.arange(len(labels), -1, -1)) / len(labels))
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:

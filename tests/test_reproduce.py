@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import joblib
@@ -13,6 +14,7 @@ import pytest
 
 from lenet5 import config, datasets, metrics, reproduce
 from lenet5.errors import ConfigError
+from lenet5.files import locked
 from lenet5.layers import AvgPool2D
 from lenet5.reproduce import TABLES, jobs, measures, pages, sweep
 from lenet5.reproduce.__main__ import main
@@ -56,7 +58,7 @@ def test_every_table_is_there_and_can_be_configured():
         assert len(paths) == len(labels)
         for row in table.rows:
             config.from_dict(row.config).resolved()
-            assert set(row.measures) <= set(measures.MEASURES) and set(row.watch) <= set(measures.WATCHERS)
+            assert set(row.measures) <= measures.MEASURES.keys() | measures.WATCHERS.keys()
             assert set(row.theirs) <= {column.heading for column in table.columns}
             assert row.classifier in {"", *CLASSIFIERS} and row.variant in {"", *VARIANTS}
     assert len(TABLES["tensorflow-tutorial"].rows) == 2 * 7
@@ -69,21 +71,58 @@ def test_runs_are_shared_and_not_repeated(tmp_path, on_digits):
     options = {"quick": True, "out": tmp_path, "say": told.append}
     reproduce.run("paper-fig6", "sub-sampling", **options)
     assert told[0] == "6 runs to do, 1 finished or shared between tables"
-    first = records(tmp_path)
+    first = records(tmp_path / "quick")  # beside the real runs, never in their place
     assert first["paper-fig6/60-000-seed-0.json"][3:] == first["sub-sampling/trainable-seed-0.json"][3:]
     told.clear()
     reproduce.run("paper-fig6", "sub-sampling", **options)
     assert told == ["0 runs to do, 7 finished or shared between tables"]
-    assert records(tmp_path) == first
-    assert not list(tmp_path.glob(".unfinished/*"))
-    (tmp_path / "sub-sampling" / "average-seed-0.json").write_text("{ half a rec")  # then it is run again
+    assert records(tmp_path / "quick") == first
+    assert not list(tmp_path.glob("*/.unfinished/*"))
+    (tmp_path / "quick" / "sub-sampling" / "average-seed-0.json").write_text("{ half a rec")  # then it is run again
     reproduce.run("sub-sampling", **options)
-    assert records(tmp_path) == first
-    text = reproduce.report(tmp_path)
-    assert text == (tmp_path / "report.md").read_text()
-    assert text.count("\n## ") == 1 + 2 and "| 60,000 distorted | 0.82 % | " in text
+    assert records(tmp_path / "quick") == first
+    text = reproduce.report(tmp_path / "quick")
+    assert text == (tmp_path / "quick" / "report.md").read_text()
+    assert text.count("\n## ") == 1 + 2 and "| 60,000 distorted | " in text
+    assert "0.82 %" not in text  # which is MNIST's, and has no place beside figures of digits
     for name in ("paper-fig6", "sub-sampling"):
-        assert (tmp_path / name / "curves.png").read_bytes()[:4] == b"\x89PNG"
+        assert (tmp_path / "quick" / name / "curves.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_several_tables_measure_of_one_run_is_kept(tmp_path, on_digits):
+    told = []
+    options = {"quick": True, "out": tmp_path, "say": told.append}
+    for _ in range(2):
+        reproduce.run("paper-rejection", **options)
+        reproduce.run("paper-fig13-noise", **options)
+    runs_to_do = [int(text.split()[0]) for text in told if "to do" in text]
+    assert runs_to_do[2:] == [0, 0]
+    for path in (tmp_path / "quick").glob("*/lenet-5-distorted-seed-0.json"):
+        needed = {"paper-rejection": "rejected", "paper-fig13-noise": "noise_0.1"}[path.parent.name]
+        assert jobs.read_record(path)["result"][needed] is not None
+        assert jobs.read_record(path)["command"].endswith(f"{path.parent.name} --quick")
+
+
+def test_another_process_is_waited_for(tmp_path):
+    lock = tmp_path / "one.lock"
+    code = "import sys, time; from lenet5.files import locked\nwith locked(sys.argv[1]): print(flush=True); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    other.stdout.readline()
+    threading.Timer(0.3, lambda: other.communicate("go\n")).start()
+    started = time.monotonic()
+    with locked(lock) as waited:
+        assert waited and time.monotonic() - started > 0.1 and lock.exists()
+    with locked(lock) as waited:
+        assert not waited
+    assert not lock.exists()
+
+
+def test_workers_that_share_no_folder_are_told(tmp_path, on_digits, monkeypatch):
+    monkeypatch.setattr(sweep, "execute", lambda job: {"result": {}, "table": "", "row": "", "seed": 0, "seconds": 0})
+    with pytest.raises(ConfigError, match="share the folder"):
+        reproduce.run("paper-fig5", quick=True, out=tmp_path)
 
 
 def test_a_run_that_is_killed_goes_on_to_the_same_figures(tmp_path, on_digits, monkeypatch):
@@ -118,18 +157,18 @@ def test_a_sweep_that_is_killed_twice_goes_on_to_the_same_figures(tmp_path):
         return [sys.executable, "-c", code]
 
     subprocess.run(command("straight"), check=True)
-    expected = records(tmp_path / "straight")
+    expected = records(tmp_path / "straight" / "quick")
     assert len(expected) == 8
     for least in (2, 5):
         process = subprocess.Popen(command("killed"))
-        while len(list((tmp_path / "killed").glob("*/*-seed-*.json"))) < least:
+        while len(list((tmp_path / "killed").glob("quick/*/*-seed-*.json"))) < least:
             assert process.poll() is None
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert len(records(tmp_path / "killed")) < 8
+        assert len(records(tmp_path / "killed" / "quick")) < 8
     subprocess.run(command("killed"), check=True)
-    assert records(tmp_path / "killed") == expected
+    assert records(tmp_path / "killed" / "quick") == expected
 
 
 @pytest.mark.filterwarnings("ignore")  # those of the cluster's own libraries
@@ -142,7 +181,7 @@ def test_a_sweep_on_a_cluster_of_two_workers(tmp_path, on_digits):
         joblib.parallel_config("dask"),
     ):
         reproduce.run("sub-sampling", quick=True, out=tmp_path / "there")
-    assert records(tmp_path / "there") == records(tmp_path / "here") != {}
+    assert records(tmp_path / "there" / "quick") == records(tmp_path / "here" / "quick") != {}
 
 
 def test_classifiers_learn(tmp_path):
@@ -172,10 +211,9 @@ def test_the_three_mistakes_are_made():
         assert np.ptp(summed[part]) == 0
         np.testing.assert_allclose(summed[part][0], right[part].sum(dtype=np.float64), rtol=1e-4)
     # A pooling lies above C3 and two above C1: 1/4 in place of 1/16, once and twice.
-    for name, factor in (("output", None), ("F6.weight", 1), ("C5.weight", 1), ("C3.weight", 4), ("C1.weight", 16)):
-        if factor:
-            np.testing.assert_allclose(quarter[slices[name]], factor * right[slices[name]], rtol=1e-3, atol=1e-9)
-    assert AvgPool2D.bbprop is not type(make_trainer(settings, train).net["S2"]).backward
+    for name, factor in (("F6.weight", 1), ("C5.weight", 1), ("C3.weight", 4), ("C1.weight", 16)):
+        np.testing.assert_allclose(quarter[slices[name]], factor * right[slices[name]], rtol=1e-3, atol=1e-9)
+    assert type(make_trainer(settings, train).net["S2"]) is AvgPool2D  # no mistake is left behind
 
 
 def test_measures_of_a_trained_network():
@@ -185,7 +223,7 @@ def test_measures_of_a_trained_network():
     found = measures.robustness(net, test, None)
     assert {"noise_0.1", "rotation_-30", "scale_0.7", "down_4", "rotation_30_either"} <= found.keys()
     assert found["noise_0.3"] > found["noise_0.05"] and found["rotation_40"] > found["rotation_10"]
-    rejected = measures.rejection(net, test, None)["rejection"]
+    rejected = measures.rejected(net, test, None)["rejected"]
     assert rejected == metrics.rejection_rate(-net.outputs(test.images), test.labels)
     assert measures.top_3(net, test, test)["validation_top_3"] >= (net.predict(test.images) == test.labels).mean()
 
@@ -197,9 +235,14 @@ def test_pages_by_hand(tmp_path):
         "Some words.",
         (Row("a", theirs={"test error": "2.0 %"}, note="Why."), Row("b"), Row("not yet")),
         (Column("test error", "test_error"), Column("loss", "loss", ".1f")),
+        dataset="digits",
     )
+    old = {"table": "mine", "row": "b", "seed": 1, "key": "", "recipe": "of an earlier row b", "measured": []}
+    old |= {"dataset": "digits", "seconds": 1.0, "result": {"test_error": 0.0}, "history": []}
+    jobs.write_record(tmp_path / "mine" / "b-seed-1.json", old)
     for row, seed, error, loss in [("a", 0, 0.01, 1.0), ("a", 1, 0.02, None), ("b", 0, 0.5, 2.0)]:
         record = {"table": "mine", "row": row, "seed": seed, "key": f"{row}{seed}", "measured": [], "seconds": 90.0}
+        record["recipe"] = jobs.recipe(Row(row))
         record |= {"result": {"test_error": error, "loss": loss}, "history": [{"pass": 1, "test_error": error}]}
         record |= {"dataset": "digits", "test_images": 360, "command": "do", "date": "2026-01-02T", "machine": "M"}
         jobs.write_record(tmp_path / "mine" / f"{row}-seed-{seed}.json", record)
@@ -214,11 +257,12 @@ def test_pages_by_hand(tmp_path):
 
 def test_the_command(tmp_path, on_digits, capsys):
     assert main(["list"]) == 0
-    assert all(name in capsys.readouterr().out for name in [NAMES[0]])
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in NAMES)
     assert main(["run", "paper-fig5", "--quick", "--jobs", "1", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "[1/1] paper-fig5: LeNet-5, seed 0: test error" in out and "table.md" in out
-    assert main(["report", "--out", str(tmp_path)]) == 0
+    assert main(["report", "--out", str(tmp_path / "quick")]) == 0
     for argv, what in [
         (["run"], "name a table"),
         (["run", "paper-fig55"], "no table paper-fig55"),

@@ -50,9 +50,7 @@ class Row:
     variant : str
         Key of `variants.VARIANTS`: a change of the trainer that no configuration can make.
     measures : tuple of str
-        Keys of `measures.MEASURES`, taken after training.
-    watch : tuple of str
-        Keys of `measures.WATCHERS`, taken after each pass.
+        Keys of `measures.MEASURES`, taken after training, and of `measures.WATCHERS`, taken after each pass.
     seeds : int, optional
         At most so many; for what is deterministic, or dear.
     """
@@ -64,7 +62,6 @@ class Row:
     classifier: str = ""
     variant: str = ""
     measures: tuple[str, ...] = ()
-    watch: tuple[str, ...] = ()
     seeds: int | None = None
 
 

@@ -25,11 +25,12 @@ from .classifiers import CLASSIFIERS
 from .measures import MEASURES, WATCHERS
 from .variants import VARIANTS
 
-__all__ = ["Job", "execute", "read_record"]
+__all__ = ["Job", "execute", "finished", "read_record", "recipe", "write_record"]
 
 # What does not touch the numbers of a run.
 _IDLE = {"checkpoint_minutes", "data_dir", "out", "quiet", "threads", "verify"}
-_QUICK = {"epochs": 2, "train_size": 600, "test": 300, "patterns": 50}
+_QUICK = {"epochs": 2, "train_size": 600, "test": 300}
+_NEEDED = {"table", "row", "seed", "key", "recipe", "measured", "dataset", "seconds", "result", "history"}
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ class Job:
     dataset : str
     data_dir : str or None
     data_sha256 : str
-        Of the training images; part of the key.
+        Of the training images.
     out : str
         Folder of all results.
     quick : bool
         A few hundred images and two passes: to see that everything works.
+    more : frozenset of str
+        Measures beside those of the row, for other tables that share this run.
     """
 
     table: str
@@ -59,6 +62,7 @@ class Job:
     data_sha256: str
     out: str
     quick: bool = False
+    more: frozenset[str] = frozenset()
 
     @property
     def settings(self) -> TrainConfig:
@@ -66,35 +70,20 @@ class Job:
         made = config.from_dict(self.row.config, where=f"{self.table}, {self.row.label}")
         if self.quick:
             size = min(made.train_size or _QUICK["train_size"], _QUICK["train_size"])
-            optimizer = dataclasses.replace(made.optimizer, patterns=_QUICK["patterns"])
             epochs = min(made.epochs, _QUICK["epochs"])
-            made = dataclasses.replace(made, epochs=epochs, train_size=size, optimizer=optimizer)
+            made = dataclasses.replace(made, epochs=epochs, train_size=size)
         own: Any = {"dataset": self.dataset, "data_dir": self.data_dir, "seed": self.seed}
         return dataclasses.replace(made, quiet=True, threads=1, **own).resolved()
 
     @property
     def key(self) -> str:
         """Twelve hexadecimal digits of all that decides what is trained, whatever is measured then."""
-        what: dict[str, Any] = {"data": self.data_sha256, "seed": self.seed, "quick": self.quick}
-        what["variant"] = self.row.variant
-        if self.row.classifier:
-            what["classifier"] = self.row.classifier
-        else:
-            # Only what differs from the defaults: an option that is added later changes no key.
-            made = config.to_dict(config.from_dict(self.row.config))
-            what["config"] = _differences(made, config.to_dict(TrainConfig()))
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+        return _digest({"recipe": recipe(self.row), "data": self.data_sha256, "seed": self.seed, "quick": self.quick})
 
     @property
-    def measured(self) -> set[str]:
-        """What is measured besides error and loss."""
-        return {*self.row.measures, *self.row.watch}
-
-    def beside(self, other: "Job") -> "Job":
-        """Return this job, measuring also what `other`, of the same key, does."""
-        measures = tuple(sorted({*self.row.measures, *other.row.measures}))
-        watch = tuple(sorted({*self.row.watch, *other.row.watch}))
-        return dataclasses.replace(self, row=dataclasses.replace(self.row, measures=measures, watch=watch))
+    def measures(self) -> frozenset[str]:
+        """All that is measured besides error and loss."""
+        return self.more | set(self.row.measures)
 
     @property
     def path(self) -> Path:
@@ -102,21 +91,39 @@ class Job:
         slug = re.sub(r"[^a-z0-9.]+", "-", self.row.label.lower()).strip("-")
         return Path(self.out) / self.table / f"{slug}-seed-{self.seed}.json"
 
+    def answered_by(self, record: Mapping[str, Any] | None) -> bool:
+        """Whether a record is of this run, with everything that it measures."""
+        return record is not None and record["key"] == self.key and self.measures <= set(record["measured"])
+
+
+def recipe(row: Row) -> str:
+    """Return twelve hexadecimal digits of what a row does with every seed and data set."""
+    if row.classifier:
+        return _digest({"classifier": row.classifier})
+    # Only what differs from the defaults: an option that is added later changes nothing.
+    made = config.to_dict(config.from_dict(row.config))
+    return _digest({"config": _differences(made, config.to_dict(TrainConfig())), "variant": row.variant})
+
 
 def execute(job: Job) -> dict[str, Any]:
     """Run a job, or go on with it where it was killed; write its record and return it.
 
-    One that a worker of a killed sweep is still busy with is waited for.
+    One that another process is busy with, such as a worker of a killed sweep, is waited for.
     """
-    with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock"):
-        found = read_record(job.path)
-        if found is not None and found["key"] == job.key and job.measured <= set(found["measured"]):
-            return found
-        return _run(job)
+    with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock") as waited:
+        found = finished(Path(job.out)).get(job.key) if waited else None
+        return found if found is not None and job.answered_by(found) else _run(job)
+
+
+def finished(out: Path) -> dict[str, dict[str, Any]]:
+    """Return every finished run below `out` by its key; of several, the one with the most measured."""
+    found = (read_record(path) for path in sorted(out.glob("*/*-seed-*.json")))
+    records = (record for record in found if record is not None)
+    return {record["key"]: record for record in sorted(records, key=lambda record: len(record["measured"]))}
 
 
 def _run(job: Job) -> dict[str, Any]:
-    started = time.monotonic(), time.process_time()
+    started = time.monotonic()
     train, test = datasets.load(job.dataset, job.data_dir, progress=False)
     if job.quick:
         train, test = train.subset(slice(_QUICK["train_size"])), test.subset(slice(_QUICK["test"]))
@@ -126,19 +133,34 @@ def _run(job: Job) -> dict[str, Any]:
         "row": job.row.label,
         "seed": job.seed,
         "key": job.key,
-        "measured": sorted(job.measured),
+        "recipe": recipe(job.row),
+        "measured": sorted(job.measures),
         "command": f"python -m lenet5.reproduce run {job.table}{' --quick' if job.quick else ''}",
         "dataset": train.name,
         "train_images": len(train),
         "test_images": len(test),
-        "seconds": round(time.monotonic() - started[0], 1),
-        # Of this process; without what a run that was killed had taken before.
-        "processor_seconds": round(time.process_time() - started[1], 1),
+        "seconds": round(time.monotonic() - started, 1),
         **done,
         **runs.circumstances(),
     }
     write_record(job.path, record)
     return record
+
+
+class _Spent(callbacks.Callback):
+    """Processor seconds of the training, those before a kill up to its last checkpoint included."""
+
+    def __init__(self) -> None:
+        self._before, self._start = 0.0, time.process_time()
+
+    def seconds(self) -> float:
+        return round(self._before + time.process_time() - self._start, 1)
+
+    def state(self) -> dict[str, Any]:
+        return {"seconds": self.seconds()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._before = float(state.get("seconds", 0.0))
 
 
 def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
@@ -148,12 +170,12 @@ def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
     trainer = runs.make_trainer(settings, train, validation=validation, test=test, guard=False)
     if job.row.variant:
         VARIANTS[job.row.variant](trainer)
-    trainer.callbacks += [WATCHERS[name]() for name in job.row.watch]
+    trainer.callbacks += [WATCHERS[name]() for name in sorted(job.measures & WATCHERS.keys())]
     if settings.patience is not None:
         trainer.callbacks.append(callbacks.EarlyStopping(settings.patience, monitor=settings.monitor))
-    file = work / "checkpoint.npz"
+    file, spent = work / "checkpoint.npz", _Spent()
     work.mkdir(parents=True, exist_ok=True)
-    trainer.callbacks += [callbacks.Clock(), callbacks.Checkpoint(file, meta={"key": job.key}, minutes=2)]
+    trainer.callbacks += [callbacks.Clock(), spent, callbacks.Checkpoint(file, meta={"key": job.key}, minutes=2)]
     if file.exists():
         try:
             arrays, meta = checkpoint.load(file)
@@ -163,20 +185,23 @@ def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
             return _train(job, whole, test)
     trainer.fit(train, epochs=settings.epochs)
     result = dict(trainer.history[-1])
-    for name in job.row.measures:
+    for name in sorted(job.measures & MEASURES.keys()):
         result |= MEASURES[name](trainer.net, test, validation)
     result |= {f"{name}_accuracy": 1 - result[f"{name}_error"] for name in ("train", "test")}
     if validation is not None:
         result["validation_accuracy"] = 1 - result["validation_error"]
     shutil.rmtree(work)
-    # The configuration last, so that what follows reads as a table.
-    settings_read = {k: v for k, v in config.to_dict(settings).items() if k not in _IDLE}
     return {
+        "processor_seconds": spent.seconds(),
         "parameters": trainer.net.theta.size,
         "result": result,
-        "config": settings_read,
+        "config": {name: value for name, value in config.to_dict(settings).items() if name not in _IDLE},
         "history": trainer.history,
     }
+
+
+def _digest(what: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,13 +215,19 @@ def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict
 
 
 def _classify(job: Job, train: Dataset, test: Dataset) -> dict[str, Any]:
+    started = time.process_time()
     made = CLASSIFIERS[job.row.classifier](job.seed, len(train))
     images, held_out = (data.images.reshape(len(data), -1).astype(np.float32) / 255 for data in (train, test))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a multilayer perceptron has not converged after its passes
         made.fit(images, train.labels)
     error = float((made.predict(held_out) != test.labels).mean())
-    return {"result": {"test_error": error, "test_accuracy": 1 - error}, "classifier": repr(made), "history": []}
+    return {
+        "processor_seconds": round(time.process_time() - started, 1),
+        "classifier": repr(made),
+        "result": {"test_error": error, "test_accuracy": 1 - error},
+        "history": [],
+    }
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:

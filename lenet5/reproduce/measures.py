@@ -19,19 +19,15 @@ _SAMPLE = 500
 _FIELD = 32
 
 
-def rejection(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Share of the test images to reject to answer wrongly in 0.5 % of all (the paper's Fig. 10)."""
-    outputs = net.outputs(test.images)
-    return {"rejection": metrics.rejection_rate(-outputs if net.outputs_penalties else outputs, test.labels)}
+def rejected(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
+    """Share of the test images to reject to answer 0.5 % of the others wrongly (the paper's Fig. 10)."""
+    return {"rejected": metrics.rejection_rate(_scores(net, test), test.labels)}
 
 
 def top_3(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
     """Share of images whose label is among the three likeliest classes."""
     sets = {"test": test} | ({"validation": validation} if validation is not None else {})
-    return {
-        f"{name}_top_3": metrics.top_k_accuracy(net.predict_proba(data.images), data.labels, 3)
-        for name, data in sets.items()
-    }
+    return {f"{name}_top_3": metrics.top_k_accuracy(_scores(net, data), data.labels, 3) for name, data in sets.items()}
 
 
 def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
@@ -48,10 +44,15 @@ def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> di
 
 
 MEASURES: dict[str, Callable[[Sequential, Dataset, Dataset | None], dict[str, float]]] = {
-    "rejection": rejection,
+    "rejected": rejected,
     "robustness": robustness,
     "top-3": top_3,
 }
+
+
+def _scores(net: Sequential, data: Dataset) -> np.ndarray:
+    outputs = net.outputs(data.images)
+    return -outputs if net.outputs_penalties else outputs
 
 
 class Saturation(Callback):

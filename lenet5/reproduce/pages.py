@@ -1,6 +1,6 @@
 """Tables as Markdown and pictures: theirs, ours as mean and standard deviation, and the number of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..files import atomic_write
 from .base import Column, Row, Table
-from .jobs import read_record
+from .jobs import read_record, recipe
 
 __all__ = ["join", "write"]
 
@@ -45,21 +45,27 @@ def join(tables: Sequence[Table], out: Path) -> str:
 
 def _summary(tables: Sequence[Table], out: Path) -> str:
     """Return one table of the first figure of every row that others have a figure for."""
-    lines = ["## In one table", "", "Every row whose figure others have printed; below are all of them.", ""]
+    lines = ["## In one table", "", "Every row that others have a figure for; below are all rows and figures.", ""]
     lines += [_line(["table", "row", "figure", "theirs", "ours", "runs"]), _line(["---"] * 6)]
     for table in tables:
         for row, records in _found(table, out):
-            for column in [c for c in table.columns if c.heading in row.theirs][:1]:
-                figures = [row.theirs[column.heading], _figure(column, records), str(len(records) or "not run")]
+            theirs = _theirs(table, row, records)
+            for column in [c for c in table.columns if c.heading in theirs][:1]:
+                figures = [theirs[column.heading], _figure(column, records), str(len(records) or "not run")]
                 lines.append(_line([table.name, row.label, column.heading, *figures]))
     return "\n".join(lines) + "\n"
 
 
+def _theirs(table: Table, row: Row, records: list[dict[str, Any]]) -> Mapping[str, str]:
+    """Return what others found, unless ours is of another data set, beside which it would mislead."""
+    return row.theirs if all(record["dataset"] == table.dataset for record in records) else {}
+
+
 def _found(table: Table, out: Path) -> list[tuple[Row, list[dict[str, Any]]]]:
-    """Return the finished runs of each row, in the order of their seeds."""
+    """Return the finished runs of each row as it is now, in the order of their seeds."""
     read = (read_record(path) for path in (out / table.name).glob("*-seed-*.json"))
     records = sorted((r for r in read if r is not None), key=lambda record: record["seed"])
-    return [(row, [r for r in records if r["row"] == row.label]) for row in table.rows]
+    return [(row, [r for r in records if (r["row"], r["recipe"]) == (row.label, recipe(row))]) for row in table.rows]
 
 
 def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, level: int) -> str:
@@ -72,21 +78,27 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
     for row, records in found:
         cells = [row.label]
         for column in table.columns:
-            cells += [row.theirs.get(column.heading, "")] if column in theirs else []
+            cells += [_theirs(table, row, records).get(column.heading, "")] if column in theirs else []
             cells.append(_figure(column, records))
         minutes = f"{np.mean([_seconds(r) for r in records]) / 60:.1f}" if records else ""
         lines.append(_line([*cells, str(len(records) or "not run"), minutes, row.note]))
     records = [record for _, some in found for record in some]
     if records:
-        commits = {(record.get("commit") or "unknown")[:7] for record in records}
+        commits = {_short(record.get("commit")) for record in records}
         hours = sum({record["key"]: _seconds(record) for record in records}.values()) / 3600
+        date, machine = min(record["date"] for record in records)[:10], records[0]["machine"]
         lines += [
             "",
             f"Ours: mean (s.d.) over seeds 0, 1, ... at the last pass, on {_datasets(found)}. "
-            f"`{records[0]['command']}`, {min(r['date'] for r in records)[:10]}, commit {', '.join(sorted(commits))}, "
-            f"{records[0]['machine']}; {hours:.1f} processor hours.",
+            f"`python -m lenet5.reproduce run {table.name}`, {date}, commit {', '.join(sorted(commits))}, "
+            f"{machine}; {hours:.1f} processor hours.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _short(commit: str | None) -> str:
+    """Abbreviate a commit, but not the word that the tree was changed."""
+    return "unknown" if commit is None else commit[:7] + ("-dirty" if commit.endswith("-dirty") else "")
 
 
 def _seconds(record: dict[str, Any]) -> float:

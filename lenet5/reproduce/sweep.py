@@ -1,5 +1,6 @@
 """Tables run row by row: what is finished is not repeated, and what was killed goes on."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from ..datasets.base import Dataset
 from ..errors import ConfigError, LenetError
 from . import pages
 from .base import Table
-from .jobs import Job, execute, read_record, write_record
+from .jobs import Job, execute, finished, read_record, write_record
 from .tables import TABLES
 
 __all__ = ["report", "run"]
@@ -37,7 +38,7 @@ def run(
     seeds : int
         Runs of each row, with seeds 0, 1, ...
     quick : bool
-        One seed, a few hundred images, two passes: to see that everything works.
+        One seed, a few hundred images, two passes, into ``out/quick``: to see that everything works.
     jobs : int, optional
         Processes; default what joblib's configuration says, else 1.
     out, data_dir : path-like
@@ -57,7 +58,10 @@ def run(
         raise ConfigError(f"no table {', '.join(unknown)}; there are {', '.join(TABLES)}.")
     if seeds < 1:
         raise ConfigError(f"a table needs at least one seed; found {seeds}.")
-    known, wanted = _records(Path(out)), []
+    # Workers may have another working directory.
+    out, data_dir = Path(out).absolute(), None if data_dir is None else str(Path(data_dir).absolute())
+    out = out / "quick" if quick else out
+    known, wanted = finished(out), []
     for name in names:
         table = TABLES[name]
         train = _data(table, quick, data_dir, say)
@@ -69,8 +73,11 @@ def run(
         ]
     todo: dict[str, Job] = {}
     for job in wanted:
-        if job.key in todo or job.key not in known or not job.measured <= set(known[job.key]["measured"]):
-            todo[job.key] = todo[job.key].beside(job) if job.key in todo else job
+        if not job.answered_by(known.get(job.key)):
+            # With all that other tables want or already have of the same run.
+            first = todo.setdefault(job.key, job)
+            also = known[job.key]["measured"] if job.key in known else ()
+            todo[job.key] = dataclasses.replace(first, more=first.more | job.measures | set(also))
     say(f"{len(todo)} runs to do, {len(wanted) - len(todo)} finished or shared between tables")
     for number, record in enumerate(_in_parallel(list(todo.values()), jobs), 1):
         error = record["result"].get("test_error")
@@ -79,13 +86,15 @@ def run(
             f"[{number}/{len(todo)}] {record['table']}: {record['row']}, seed {record['seed']}: {told}, "
             f"{record['seconds']:.0f} s"
         )
-    known = _records(Path(out))
+    known = finished(out)
     for job in wanted:
-        source = known[job.key]
-        if (source["table"], source["row"]) != (job.table, job.row.label):
-            write_record(job.path, source | {"table": job.table, "row": job.row.label})
+        if not job.answered_by(known.get(job.key)):
+            raise ConfigError(f"{job.path} has not appeared: all workers have to share the folder {out}.")
+        if not job.answered_by(read_record(job.path)):
+            command = f"python -m lenet5.reproduce run {job.table}{' --quick' if quick else ''}"
+            write_record(job.path, known[job.key] | {"table": job.table, "row": job.row.label, "command": command})
     for name in names:
-        pages.write(TABLES[name], Path(out))
+        pages.write(TABLES[name], out)
 
 
 def report(out: str | Path = "results") -> str:
@@ -122,10 +131,3 @@ def _data(table: Table, quick: bool, data_dir: str | None, say: Callable[[str], 
         train, _, notice = datasets.load_auto(data_dir, progress=False)
         say(f"{table.name}: {error} It runs on {train.name} in place of {table.dataset}. {notice or ''}")
         return train
-
-
-def _records(out: Path) -> dict[str, dict[str, Any]]:
-    """Return every finished run below `out` by its key; of several, the one with the most measured."""
-    found = (read_record(path) for path in sorted(out.glob("*/*-seed-*.json")))
-    records = (record for record in found if record is not None)
-    return {record["key"]: record for record in sorted(records, key=lambda record: len(record["measured"]))}
