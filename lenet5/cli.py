@@ -25,7 +25,7 @@ class Parser(jsonargparse.ArgumentParser):
     def __init__(self, *, positional: str = "", **options: Any) -> None:
         # The plain formatter: types and defaults are part of the help texts.
         usage = f"%(prog)s [options] {positional}"
-        super().__init__(formatter_class=argparse.HelpFormatter, usage=usage, **options)
+        super().__init__(formatter_class=argparse.HelpFormatter, usage=usage, allow_abbrev=False, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ConfigError with the message in one line."""
@@ -33,7 +33,8 @@ class Parser(jsonargparse.ArgumentParser):
         match = re.match(r'Parser key "([\w.]+)":', text)
         if match:
             kinds = {key: field.type for key, field in config.keys()}
-            kind = kinds.get(match[1])
+            # Options that are not of the configuration are integers, or texts, which are never wrong.
+            kind = kinds.get(match[1], int if "<class 'int'>" in text else None)
             found = re.findall(r"(?:Given value|Got value): (.*)$|literal for int\(\) with base 10: (.*)$", text)
             if kind is not None and found:
                 value = "".join(found[0]).strip("'\"")

@@ -29,18 +29,22 @@ __all__ = [
 _MAX_BYTES = 1 << 20
 
 
-def _option(default: Any, help: str, *, least: float | None = None, below: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "least": least, "below": below})
+def _option(
+    default: Any, help: str, *, least: float | None = None, below: float | None = None, most: float | None = None
+) -> Any:
+    return field(default=default, metadata={"help": help, "least": least, "below": below, "most": most})
 
 
 @dataclass(frozen=True)
 class _Section:
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
-            value, least, below = getattr(self, f.name), f.metadata.get("least"), f.metadata.get("below")
+            value, (least, below, most) = getattr(self, f.name), map(f.metadata.get, ("least", "below", "most"))
             if isinstance(value, int | float) and not isinstance(value, bool):
-                if least is not None and not value >= least or below is not None and not value < below:
-                    limits = f"at least {least:g}" if below is None else f"at least {least:g} and below {below:g}"
+                too_much = below is not None and not value < below or most is not None and not value <= most
+                if least is not None and not value >= least or too_much:
+                    limits = f"at least {least:g}" + (f" and below {below:g}" if below is not None else "")
+                    limits += f" and at most {most:g}" if most is not None else ""
                     section = type(self).__name__.removesuffix("Config").lower()
                     name = f.name if section == "train" else f"{section}.{f.name}"
                     raise ConfigError(f"{name} must be {limits}; found {value!r}.")
@@ -62,7 +66,9 @@ class ModelConfig(_Section):
         "lenet5", "lenet4", "lenet1", "lenet5-mattwang44", "caffe", "tensorflow-tutorial", "d2l", "lenet5-cifar10"
     ] = _option("lenet5", "network; lenet5 is the paper's Fig. 2, the others are printed by python -m lenet5.models")
     subsampling: Literal["trainable", "average", "max"] | None = _option(
-        None, "S2 and S4: the paper's trainable sub-sampling, the default of lenet5, or fixed pooling"
+        None,
+        "S2 and S4: the paper's trainable sub-sampling, which is lenet5's own, or fixed pooling; default average for "
+        "d2l, max for lenet5-cifar10",
     )
     activation: Activation | None = _option(None, "squash; default sigmoid for d2l, relu for lenet5-cifar10")
     output: Literal["rbf", "softmax", "dense"] | None = _option(
@@ -75,6 +81,10 @@ class ModelConfig(_Section):
     )
     coefficient: float | None = _option(
         None, "start of the coefficients of S2 and S4; default 1", least=-1e300, below=1e300
+    )
+    norm: bool | None = _option(None, "batch normalisation in front of every squash (d2l, lenet5-cifar10)")
+    dropout: float | None = _option(
+        None, "share of the units of C5 and F6 that are dropped in training (d2l, lenet5-cifar10)", least=0.0, below=1.0
     )
     variation: Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"] | None = (
         _option(None, "of tensorflow-tutorial")
@@ -110,7 +120,7 @@ class OptimizerConfig(_Section):
     name: Literal["sdlm", "sgd", "adam", "rmsprop", "adagrad"] | None = _option(
         None,
         "sdlm is the paper's second-order method (eq. 21), sgd the plain one; the others came later. Default sdlm for "
-        "lenet1, 4 and 5, else adam",
+        "lenet1, 4 and 5 and lenet5-mattwang44, else adam",
     )
     lr: float | None = _option(
         None,
@@ -165,7 +175,7 @@ class DistortConfig(_Section):
     rotation: float | None = _option(None, "largest rotation, in degrees", least=0.0, below=1e6)
     elastic: float | None = _option(None, "Simard's alpha: the field's amplitude, in pixels", least=0.0, below=1e6)
     sigma: float | None = _option(None, "s.d. of the Gaussian that smooths the field, in pixels", least=0.1, below=1e6)
-    share: float | None = _option(None, "of the images that are distorted", least=0.0, below=1.0000001)
+    share: float | None = _option(None, "of the images that are distorted", least=0.0, most=1.0)
 
 
 _FIRST_ORDER = ("sgd", "adam", "rmsprop", "adagrad")
@@ -173,7 +183,7 @@ _WARPS = ("affine", "rotation", "elastic", "all")
 _PAPER = ("lenet5", "lenet4", "lenet1")
 # Who has a use for an option, where not all of its section do.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
-    **{("optimizer", name): ("sdlm",) for name in ("mu", "rule")},
+    **{("optimizer", name): ("sdlm",) for name in ("mu", "rule", "patterns")},
     **{("optimizer", name): _FIRST_ORDER for name in ("l2", "l1", "decay", "clip")},
     **{("optimizer", name): ("adam",) for name in ("beta1", "beta2", "amsgrad")},
     ("optimizer", "momentum"): ("sdlm", "sgd", "rmsprop"),
@@ -185,7 +195,11 @@ _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("model", "activation"): ("d2l", "lenet5-cifar10"),
     ("model", "output"): ("lenet5",),
     ("model", "coefficient"): _PAPER,
+    ("model", "norm"): ("d2l", "lenet5-cifar10"),
+    ("model", "dropout"): ("d2l", "lenet5-cifar10"),
     ("model", "variation"): ("tensorflow-tutorial",),
+    **{("schedule", name): ("step",) for name in ("every", "factor")},
+    ("schedule", "final"): ("cosine", "one-cycle"),
     **{
         ("distort", name): _WARPS
         for name in ("translation", "scale", "squeeze", "shear", "rotation", "elastic", "sigma", "share")
@@ -252,7 +266,10 @@ class TrainConfig(_Section):
         rule = optimizer.name or ("sdlm" if paper or model.name == "lenet5-mattwang44" else "adam")
         loss = dataclasses.replace(loss, name=criterion, scale=loss.scale or (0.5 if units == "rbf" else 1.0))
         optimizer = dataclasses.replace(optimizer, name=rule)
-        for part, section in (("model", model), ("loss", loss), ("optimizer", optimizer), ("distort", self.distort)):
+        schedule = self.schedule.name or ("paper" if rule == "sdlm" else "constant")
+        sections: dict[str, Any] = {"model": model, "loss": loss, "optimizer": optimizer, "distort": self.distort}
+        sections["schedule"] = dataclasses.replace(self.schedule, name=schedule)
+        for part, section in sections.items():
             default = type(section)()
             for (owned, name), owners in _OWNERS.items():
                 if owned == part and section.name not in owners and getattr(section, name) != getattr(default, name):
@@ -261,11 +278,16 @@ class TrainConfig(_Section):
                     )
         if self.patience is not None and not self.validation_split:
             raise ConfigError("patience watches the validation set: give a --validation-split, such as 0.1.")
+        if self.patience is None and self.monitor != type(self)().monitor:
+            raise ConfigError("monitor says what patience watches: give --patience, such as 10.")
+        if model.subsampling == "trainable" and model.name != "lenet5":
+            raise ConfigError(f"model.subsampling of {model.name} is average or max; found trainable.")
+        if model.subsampling in ("average", "max") and model.coefficient is not None:
+            raise ConfigError("model.coefficient belongs to trainable sub-sampling; fixed pooling has no use for it.")
         if model.name == "lenet5":
             init = model.init or ("fan-in-2.4" if model.subsampling == "average" else "fan-in")
             model = dataclasses.replace(model, output=units, init=init, subsampling=model.subsampling or "trainable")
         lr = _LR.get(rule, 1e-3) if optimizer.lr is None else optimizer.lr
-        schedule = self.schedule.name or ("paper" if rule == "sdlm" else "constant")
         return dataclasses.replace(
             self,
             batch_size=self.batch_size or (1 if paper else 128),

@@ -20,8 +20,8 @@ from .datasets import Dataset, Distortion
 from .datasets.transforms import BACKGROUND, FOREGROUND
 from .errors import ConfigError, DivergenceError
 from .layers import ScaledTanh
-from .models import from_spec, lenet5
-from .models.paper import CHARACTERS, Output, Pooling
+from .models import CHARACTERS, from_spec, lenet5
+from .models.paper import Output, Pooling
 from .network import Sequential
 from .optim import schedule
 from .reports import Report
@@ -259,6 +259,8 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     def _threads(self) -> int:
         if self.n_jobs is None:
             return 1
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs is a number of threads, or -1 for all processors; found 0.")
         return self.n_jobs if self.n_jobs >= 0 else max(cores() + 1 + self.n_jobs, 1)
 
     def _checked(self, X: Any, *y: Any, reset: bool) -> Any:

@@ -198,7 +198,7 @@ class SoftmaxCrossEntropy(_Scores):
 class SquaredError(_Scores):
     """E = mean of 1/2 sum_i (y_i - t_i)^2, with targets t_D = 1 and -1 for every other class.
 
-    The place code that the paper argues against in section II.C: every unit has to be off most of the time.
+    The place code that the paper argues against in section II.B: every unit has to be off most of the time.
     """
 
     def _forward(self, y: np.ndarray) -> float:

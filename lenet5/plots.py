@@ -25,7 +25,7 @@ _COLOURS = (_TEST, _TRAIN, _VALIDATION, "#CC79A7", "#E69F00", "#56B4E9", "#00000
 _LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "v", "D")
 
 
-def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: str) -> Figure:
+def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: str, net: str = "lenet5") -> Figure:
     """Draw error against passes, as the paper's Fig. 5.
 
     Parameters
@@ -34,11 +34,13 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: st
         Label of each run -> its records, as in ``history.json``.
     data : str
         Name of the data set, for the title.
+    net : str
+        Name of the network, for the title.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Errors in per cent on a logarithmic axis; on MNIST with the paper's 0.95 % marked.
+        Errors in per cent on a logarithmic axis; of lenet5 on MNIST with the paper's 0.95 % marked.
     """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
@@ -54,9 +56,11 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: st
             if not np.isnan(percent).all():
                 name = label if not number else None
                 axes.plot(passes, percent, line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=name)
-    if data == "mnist":
+    if (net, data) == ("lenet5", "mnist"):
         axes.axhline(100 * PAPER_TEST_ERROR, color=_PAPER, linestyle=":", label="paper, test: 0.95 %")
-    title = f"LeNet-5 on {data}: " + (next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs")
+    title = f"{'LeNet-5' if net == 'lenet5' else net} on {data}: " + (
+        next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs"
+    )
     _against_passes(axes, "error (%)", title)
     axes.legend()
     return figure

@@ -125,9 +125,8 @@ def _commit() -> str | None:
 
 def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) -> Sequential:
     options = {name: value for name, value in dataclasses.asdict(settings.model).items() if value is not None}
-    # The data set decides, but a network's own size, single channel and ten classes need no mention.
-    if train.images.ndim == 4:
-        options["channels"] = train.images.shape[3]
+    # The data set decides, but a network's own size and ten classes need no mention.
+    options["channels"] = train.images.shape[3] if train.images.ndim == 4 else 1
     side = max(train.images.shape[1:3])
     if side > inspect.signature(models.MODELS[settings.model.name]).parameters["size"].default:
         options["size"] = side

@@ -43,24 +43,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         name: Any = "shift" if train.name == "digits" else "none"
         settings = dataclasses.replace(settings, distort=dataclasses.replace(settings.distort, name=name))
     settings = dataclasses.replace(settings, dataset=train.name)  # type: ignore[arg-type]
+    n = len(train)
+    train, validation = runs.split(settings, train)
+    trainer = runs.make_trainer(settings, train, validation=validation, test=test)  # before there is a folder
     folder = _folder(settings, resume)
     data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
     settings = dataclasses.replace(settings, out=None, data_dir=data_dir)
     if not resume:
         _write_json(folder / "config.json", config.to_dict(settings))
-    say(f"training on {train.name}: {len(train):,} images, {len(test):,} to test on; run folder {folder}")
-
+    say(f"training on {train.name}: {n:,} images, {len(test):,} to test on; run folder {folder}")
     if kernels.cold("learn"):
         say("compiling the kernels, once: about 20 s")
-    train, validation = runs.split(settings, train)
-    trainer = runs.make_trainer(settings, train, validation=validation, test=test)
     checkpoints = callbacks.Checkpoint(
         folder / storage.CHECKPOINT,
         meta=runs.meta(settings, trainer.net, train),
         minutes=settings.checkpoint_minutes,
     )
+    stopping = _early_stopping(settings, folder, train)
     trainer.callbacks += [
-        *_early_stopping(settings, folder, train),
+        *stopping,
         callbacks.Clock(),
         checkpoints,
         reports.WriteHistory(folder),
@@ -83,6 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + caught[0]
     _finish(trainer, folder, train)
     last = trainer.history[-1]
+    if stopping and trainer.epoch < settings.epochs:
+        say(
+            f"stopped: no better {settings.monitor} since pass {stopping[0].best_pass}, whose weights are in "
+            f"{folder / 'best.npz'}; weights.npz and what follows are of the last pass"
+        )
     say(
         f"test error {last['test_error']:.2%} on {train.name} after {trainer.epoch} passes; see {folder / 'curves.png'}"
     )
@@ -159,7 +165,7 @@ def _folder(settings: TrainConfig, resume: bool) -> Path:
     return folder
 
 
-def _early_stopping(settings: TrainConfig, folder: Path, train: Dataset) -> list[callbacks.Callback]:
+def _early_stopping(settings: TrainConfig, folder: Path, train: Dataset) -> list[callbacks.EarlyStopping]:
     if settings.patience is None:
         return []
 
@@ -195,7 +201,8 @@ def _stop_on_signals(trainer: Trainer) -> Iterator[list[int]]:
 def _draw_curves(trainer: Trainer, folder: Path, train: Dataset) -> None:
     from . import plots
 
-    plots.save(plots.learning_curves({folder.name: trainer.history}, data=train.name), folder / "curves.png")
+    net = (trainer.net.spec or {}).get("name", "")
+    plots.save(plots.learning_curves({folder.name: trainer.history}, data=train.name, net=net), folder / "curves.png")
 
 
 def _finish(trainer: Trainer, folder: Path, train: Dataset) -> None:

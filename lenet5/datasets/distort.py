@@ -20,7 +20,7 @@ _CHUNK = 256
 def shift(images: NDArray[np.uint8], rng: np.random.Generator, *, pixels: int = 1) -> NDArray[np.uint8]:
     """Move every image by its own whole number of pixels, horizontally and vertically.
 
-    The translation of the paper's planar affine distortions (section III-C), which gives no ranges.
+    The translation of the paper's planar affine distortions (section III-B), which gives no ranges.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def noise(images: NDArray[np.uint8], rng: np.random.Generator, *, share: float =
 
 @dataclass(frozen=True)
 class Distort:
-    """Planar affine distortions (the paper's, section III-C), rotation, and elastic deformation (Simard et al. 2003).
+    """Planar affine distortions (the paper's, section III-B), rotation, and elastic deformation (Simard et al. 2003).
 
     Every number is drawn uniformly up to the given one, on both sides of no change. The paper names translation,
     scaling, squeezing ("simultaneous horizontal compression and vertical elongation, or the reverse") and

@@ -5,9 +5,9 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..network import Sequential
-from .build import one_of
+from .build import CHARACTERS, one_of
 from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial
-from .paper import CHARACTERS, lenet1, lenet4, lenet5
+from .paper import lenet1, lenet4, lenet5
 from .summary import summary
 
 __all__ = [
@@ -58,4 +58,4 @@ def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
     try:
         return MODELS[name](**options, **more)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"The network {name!r} cannot be built from {options}: {error}.") from error
+        raise ConfigError(f"The network {name!r} cannot be built from {options}: {str(error).rstrip('.')}.") from error

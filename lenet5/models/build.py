@@ -1,5 +1,6 @@
 """What the builders share: how a list of layers becomes a network that can be built again."""
 
+import string
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -13,7 +14,10 @@ from ..init import Initializer
 from ..layers import ELU, AvgPool2D, Layer, LeakyReLU, MaxPool2D, PReLU, ReLU, ScaledTanh, Sigmoid, Subsampling, Tanh
 from ..network import Sequential
 
-__all__ = ["ACTIVATIONS", "POOLS", "initializer", "network", "one_of"]
+__all__ = ["ACTIVATIONS", "CHARACTERS", "POOLS", "codes_of", "initializer", "network", "one_of", "size_of_s4"]
+
+# Those with a bitmap in the paper's Fig. 3, in the order in which classes that are no characters themselves take them.
+CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
 
 POOLS: dict[str, Callable[..., Layer]] = {"trainable": Subsampling, "average": AvgPool2D, "max": MaxPool2D}
 
@@ -62,3 +66,20 @@ def one_of(what: str, value: object, known: tuple[str, ...]) -> None:
     """Raise ConfigError unless `value` is one of `known`."""
     if value not in known:
         raise ConfigError(f"{what} is one of {', '.join(known)}; found {value!r}.")
+
+
+def size_of_s4(size: int) -> int:
+    """Return the side of S4's maps for images of that size, 5 in the paper; C5 covers them whole."""
+    return max(1, ((size - 4) // 2 - 4) // 2)
+
+
+def codes_of(classes: int | None, codes: str = "") -> str:
+    """Return one character per class, whose bitmaps are the RBF centres."""
+    known = len(codes) or 10 if classes is None else classes
+    codes = codes or CHARACTERS[: max(known, 0)]
+    if len(codes) != known or not codes:
+        raise ConfigError(
+            f"RBF units need a code for each of the {known} classes; found {len(codes)}. "
+            f"Without codes of your own there are {len(CHARACTERS)}; output softmax needs none."
+        )
+    return codes

@@ -1,17 +1,31 @@
 """Networks that others call LeNet, each named by its origin."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..layers import RBF, TABLE_I, AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, ReLU, ScaledTanh, ZeroPad2D
+from ..layers import (
+    RBF,
+    TABLE_I,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2D,
+    ReLU,
+    ScaledTanh,
+    ZeroPad2D,
+)
 from ..network import Sequential
-from .build import ACTIVATIONS, POOLS, initializer, network, one_of
+from .build import ACTIVATIONS, POOLS, codes_of, initializer, network, one_of, size_of_s4
 
 __all__ = ["VARIATIONS", "caffe", "cifar10", "d2l", "mattwang44", "tensorflow_tutorial"]
 
 Variation = Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"]
-VARIATIONS = ("original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense")
+VARIATIONS: tuple[str, ...] = get_args(Variation)
 
 
 def mattwang44(
@@ -36,7 +50,7 @@ def mattwang44(
     bias : float
         Start of the biases.
     channels, size, classes, scale, dtype, seed
-        As for `lenet5`; up to ten classes.
+        As for `lenet5`.
 
     Returns
     -------
@@ -49,7 +63,6 @@ def mattwang44(
         As for `lenet5`.
     """
     draw = initializer(init)
-    whole = max(1, ((size - 4) // 2 - 4) // 2)
     layers: list[Layer] = [
         Conv2D(6, 5, init=draw, bias=bias, name="C1"),
         ScaledTanh(),
@@ -57,11 +70,11 @@ def mattwang44(
         Conv2D(16, 5, table=TABLE_I, init=draw, bias=bias, name="C3"),
         ScaledTanh(),
         AvgPool2D(2, name="S4"),
-        Conv2D(120, whole, init=draw, bias=bias, name="C5"),
+        Conv2D(120, size_of_s4(size), init=draw, bias=bias, name="C5"),
         ScaledTanh(),
         Dense(84, init=draw, bias=bias, name="F6"),
         ScaledTanh(),
-        RBF("0123456789"[:classes], name="output"),
+        RBF(codes_of(classes), name="output"),
     ]
     spec = {"name": "lenet5-mattwang44", "init": init, "bias": float(bias), "classes": int(classes)}
     return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
@@ -181,6 +194,8 @@ def d2l(
     *,
     activation: str = "sigmoid",
     subsampling: Literal["average", "max"] = "average",
+    norm: bool = False,
+    dropout: float = 0.0,
     init: str = "xavier",
     channels: int = 1,
     size: int = 28,
@@ -197,6 +212,10 @@ def d2l(
         Key of `ACTIVATIONS`; the book begins with "sigmoid" and goes on to "relu".
     subsampling : {"average", "max"}
         S2 and S4, with no squash behind them.
+    norm : bool
+        Batch normalisation in front of every squash.
+    dropout : float
+        Share of the units of C5 and of F6 that are dropped in training.
     init : str
         The book uses Xavier's uniform rule; "he" suits ReLU.
     channels, size, classes, scale, dtype, seed
@@ -212,8 +231,8 @@ def d2l(
     ConfigError, ShapeError
         As for `lenet5`.
     """
-    layers = _modern(activation, subsampling, init, classes, padding=2)
-    spec = {"name": "d2l", "activation": activation, "subsampling": subsampling, "init": init, "classes": int(classes)}
+    layers, spec = _modern(activation, subsampling, norm, dropout, init, classes, padding=2)
+    spec["name"] = "d2l"
     return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
 
 
@@ -221,6 +240,8 @@ def cifar10(
     *,
     activation: str = "relu",
     subsampling: Literal["average", "max"] = "max",
+    norm: bool = False,
+    dropout: float = 0.0,
     init: str = "he",
     channels: int = 3,
     size: int = 32,
@@ -233,7 +254,7 @@ def cifar10(
 
     Parameters
     ----------
-    activation, subsampling, init, channels, size, classes, scale, dtype, seed
+    activation, subsampling, norm, dropout, init, channels, size, classes, scale, dtype, seed
         As for `d2l`; nothing is padded, since the images are 32x32.
 
     Returns
@@ -246,33 +267,40 @@ def cifar10(
     ConfigError, ShapeError
         As for `lenet5`.
     """
-    layers = _modern(activation, subsampling, init, classes, padding=0)
-    spec: dict[str, Any] = {
-        "name": "lenet5-cifar10",
-        "activation": activation,
-        "subsampling": subsampling,
-        "init": init,
-    }
-    spec |= {"classes": int(classes)}
+    layers, spec = _modern(activation, subsampling, norm, dropout, init, classes, padding=0)
+    spec["name"] = "lenet5-cifar10"
     return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
 
 
-def _modern(activation: str, subsampling: str, init: str, classes: int, *, padding: int) -> list[Layer]:
-    """6 and 16 maps, 120 and 84 units, scores: the 1998 shape without Table I and RBF units."""
+def _modern(
+    activation: str, subsampling: str, norm: bool, dropout: float, init: str, classes: int, *, padding: int
+) -> tuple[list[Layer], dict[str, Any]]:
+    """Return 6 and 16 maps, 120 and 84 units, and scores; and the options that they were made with."""
     one_of("activation", activation, tuple(ACTIVATIONS))
     one_of("subsampling", subsampling, ("average", "max"))
     draw, pool = initializer(init), POOLS[subsampling]
-    return [
+
+    def squash() -> list[Layer]:
+        return [BatchNorm(), ACTIVATIONS[activation]()] if norm else [ACTIVATIONS[activation]()]
+
+    def drop() -> list[Layer]:
+        return [Dropout(dropout)] if dropout else []
+
+    layers: list[Layer] = [
         Conv2D(6, 5, padding=padding, init=draw, name="C1"),
-        ACTIVATIONS[activation](),
+        *squash(),
         pool(2, name="S2"),
         Conv2D(16, 5, init=draw, name="C3"),
-        ACTIVATIONS[activation](),
+        *squash(),
         pool(2, name="S4"),
         Flatten(),
         Dense(120, init=draw, name="C5"),
-        ACTIVATIONS[activation](),
+        *squash(),
+        *drop(),
         Dense(84, init=draw, name="F6"),
-        ACTIVATIONS[activation](),
+        *squash(),
+        *drop(),
         Dense(classes, init=draw, name="output"),
     ]
+    spec = {"activation": activation, "subsampling": subsampling, "norm": bool(norm), "dropout": float(dropout)}
+    return layers, spec | {"init": init, "classes": int(classes)}

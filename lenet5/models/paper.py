@@ -1,6 +1,5 @@
 """The networks of the 1998 paper: LeNet-5, and LeNet-4 and LeNet-1 beside it (section III-C)."""
 
-import string
 from typing import Any, Literal
 
 import numpy as np
@@ -8,15 +7,12 @@ import numpy as np
 from ..errors import ConfigError
 from ..layers import RBF, TABLE_I, Conv2D, Dense, Flatten, Layer, Repeat, ScaledTanh, Subsampling
 from ..network import Sequential
-from .build import POOLS, initializer, network, one_of
+from .build import POOLS, codes_of, initializer, network, one_of, size_of_s4
 
-__all__ = ["CHARACTERS", "Output", "Pooling", "lenet1", "lenet4", "lenet5"]
+__all__ = ["Output", "Pooling", "lenet1", "lenet4", "lenet5"]
 
 Pooling = Literal["trainable", "average", "max"]
 Output = Literal["rbf", "softmax", "dense"]
-
-# Those with a bitmap in the paper's Fig. 3, in the order in which classes that are no characters themselves take them.
-CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
 
 # C3 of LeNet-1, as in LeCun et al. 1990: the 1998 paper does not repeat it. Rows: maps of S2; columns: maps of C3.
 TABLE_LENET1 = """
@@ -60,7 +56,7 @@ def lenet5(
         S2 and S4: the paper's, with a coefficient and a bias per map, or fixed pooling.
     output : {"rbf", "softmax", "dense"}
         Ten RBF units (eq. 7); ten scores for softmax cross-entropy, with which F6 is trained freely; or ten
-        more units like those of F6, for `SquaredError` (the place code of section II.C).
+        more units like those of F6, for `SquaredError` (the place code of section II.B).
     codes : str
         The characters to tell apart, one per class; their bitmaps are the RBF centres. Default: the
         first `classes` of `CHARACTERS`: 0-9, A-Z, a-z, punctuation.
@@ -94,12 +90,14 @@ def lenet5(
     """
     one_of("subsampling", subsampling, tuple(POOLS))
     one_of("output", output, ("rbf", "softmax", "dense"))
-    codes, classes = _classes(codes, classes, output)
+    if output == "rbf":
+        codes = codes_of(classes, codes)
+    classes = len(codes) or 10 if classes is None else classes
     init = init or ("fan-in-2.4" if subsampling == "average" else "fan-in")
     draw = initializer(init)
+    if subsampling != "trainable" and coefficient != 1.0:
+        raise ConfigError(f"coefficient belongs to trainable sub-sampling; found {coefficient!r} with {subsampling}.")
     options = {"coefficient": coefficient} if subsampling == "trainable" else {}
-    # S4's maps, which C5 covers whole: 5x5 in the paper.
-    whole = max(1, ((size - 4) // 2 - 4) // 2)
     # The squash follows C1 and C3 as well: the paper's text names it for every layer up to F6.
     layers: list[Layer] = [
         Conv2D(6, 5, init=draw, name="C1"),
@@ -110,7 +108,7 @@ def lenet5(
         ScaledTanh(),
         POOLS[subsampling](2, **options, name="S4"),
         ScaledTanh(),
-        Conv2D(120, whole, init=draw, name="C5"),
+        Conv2D(120, size_of_s4(size), init=draw, name="C5"),
         ScaledTanh(),
         Dense(84, init=draw, name="F6"),
         ScaledTanh(),
@@ -122,7 +120,7 @@ def lenet5(
         "name": "lenet5",
         "subsampling": subsampling,
         "output": output,
-        "codes": codes,
+        "codes": codes if output == "rbf" else "",
         "init": init,
     }
     spec |= {"coefficient": float(coefficient), "classes": classes}
@@ -162,7 +160,6 @@ def lenet4(
         As for `lenet5`.
     """
     draw = initializer(init)
-    whole = max(1, ((size - 4) // 2 - 4) // 2)
     layers: list[Layer] = [
         Conv2D(4, 5, init=draw, name="C1"),
         ScaledTanh(),
@@ -173,7 +170,7 @@ def lenet4(
         ScaledTanh(),
         Subsampling(2, coefficient=coefficient, name="S4"),
         ScaledTanh(),
-        Conv2D(120, whole, init=draw, name="C5"),
+        Conv2D(120, size_of_s4(size), init=draw, name="C5"),
         ScaledTanh(),
         Dense(classes, init=draw, name="output"),
         ScaledTanh(),
@@ -228,18 +225,3 @@ def lenet1(
     ]
     spec = {"name": "lenet1", "init": init, "coefficient": float(coefficient), "classes": int(classes)}
     return network(layers, channels=channels, size=size, scale=scale, spec=spec, dtype=dtype, seed=seed)
-
-
-def _classes(codes: str, classes: int | None, output: str) -> tuple[str, int]:
-    """Return one character per class where the outputs are RBF units, and the number of classes."""
-    if classes is None:
-        classes = len(codes) or 10
-    if output != "rbf":
-        return "", int(classes)
-    codes = codes or CHARACTERS[:classes]
-    if len(codes) != classes:
-        raise ConfigError(
-            f"RBF units need a code for each of the {classes} classes; found {len(codes)}. "
-            f"Without codes of your own there are {len(CHARACTERS)}; output softmax needs none."
-        )
-    return codes, int(classes)

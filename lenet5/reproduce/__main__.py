@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"--jobs is at least 1; found {options['jobs']}.")
     if kernels.cold("learn"):
         print("compiling the kernels, once: about 30 s", flush=True)
-    chosen = list(TABLES) if names == ["all"] else names
+    chosen = list(TABLES) if "all" in names else names
     sweep(
         *chosen,
         seeds=options["seeds"],
