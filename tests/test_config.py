@@ -1,13 +1,16 @@
 import dataclasses
 import json
+import typing
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lenet5 import config
+from lenet5 import config, datasets, init, models
 from lenet5.config import TrainConfig
 from lenet5.errors import ConfigError, LenetError
+from lenet5.models import later
+from lenet5.models.build import ACTIVATIONS
 from lenet5.train import _settings
 
 
@@ -68,6 +71,17 @@ def test_the_resolved_configuration_can_be_passed_back(tmp_path):
         (["--distort", "shift", "--distort.share", "0.5"], "shift has no use for it"),
         (["--distort", "affine", "--distort.scale", "1"], "distort.scale"),
         (["--patience", "3"], "--validation-split"),
+        (["--monitor", "validation_error"], "give --patience"),
+        (["--schedule.every", "3"], "schedule.every belongs to step; paper"),
+        (["--schedule", "cosine", "--schedule.factor", "3"], "schedule.factor belongs to step"),
+        (["--schedule", "constant", "--schedule.final", "1"], "schedule.final belongs to cosine"),
+        (["--optimizer", "sgd", "--optimizer.patterns", "3"], "optimizer.patterns belongs to sdlm"),
+        (["--model.subsampling", "max", "--model.coefficient", "0.5"], "model.coefficient belongs to trainable"),
+        (["--model", "d2l", "--model.subsampling", "trainable"], "average or max"),
+        (["--model.dropout", "0.5"], "model.dropout belongs to d2l"),
+        (["--model", "d2l", "--model.dropout", "1"], "model.dropout must be at least 0 and below 1"),
+        (["--distort", "affine", "--distort.share", "1.5"], "at least 0 and at most 1"),
+        (["--epoch", "3"], "--epochs"),
         (["train"], "train"),
         (["--config", "/no/such/file.toml"], "/no/such/file.toml"),
         (["--optimizer", '{"name": "sgd"}'], "sdlm, sgd"),
@@ -77,6 +91,20 @@ def test_wrong_options_are_named(argv, what):
     with pytest.raises(ConfigError) as error:
         parse(*argv)
     assert what in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_configuration_knows_every_name():
+    def names(section, option):
+        kinds = typing.get_args({f.name: f.type for f in dataclasses.fields(section)}[option])
+        return set(typing.get_args(kinds[0]) if type(None) in kinds else kinds)
+
+    assert names(config.ModelConfig, "name") == set(models.MODELS)
+    assert names(config.ModelConfig, "variation") == set(later.VARIATIONS)
+    assert names(config.ModelConfig, "activation") == set(ACTIVATIONS)
+    assert names(config.ModelConfig, "init") == set(init.INITIALIZERS)
+    assert names(config.ModelConfig, "scale") == set(datasets.SCALES)
+    assert names(config.DistortConfig, "name") == {"none", *datasets.DISTORTIONS}
+    assert names(TrainConfig, "dataset") == {"auto", *datasets.NAMES}
 
 
 def test_defaults_follow_the_network_and_the_loss():

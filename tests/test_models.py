@@ -80,6 +80,14 @@ def test_channels_size_and_classes(name):
             build(name, **wrong)
 
 
+def test_rbf_units_need_a_code_for_every_class():
+    assert build("lenet5-mattwang44", classes=12).out_shape == (12,)
+    for name in ("lenet5", "lenet5-mattwang44"):
+        for classes in (-1, 0, 95):
+            with pytest.raises(ConfigError):
+                build(name, classes=classes)
+
+
 @pytest.mark.parametrize("name", ["lenet1", "lenet4", "lenet5-mattwang44", "d2l", "lenet5-cifar10"])
 def test_derivatives(name):
     net, loss = build(name, seed=1), lenet5.SquaredError()
@@ -112,6 +120,14 @@ def test_names_of_networks_and_codes():
         lenet5.lenet5(codes="abc", classes=4)
     assert lenet5.lenet5(output="softmax", classes=95).out_shape == (95,)
     assert not lenet5.lenet5(output="dense").outputs_penalties
+
+
+def test_norm_and_dropout_in_front_of_and_behind_every_squash():
+    plain, both = models.d2l(), models.d2l(norm=True, dropout=0.3)
+    names = [type(layer).__name__ for layer in both]
+    assert names.count("BatchNorm") == 4 and names.count("Dropout") == 2
+    assert both.theta.size == plain.theta.size + 2 * (6 + 16 + 120 + 84)
+    assert from_spec(both.spec).spec == both.spec
 
 
 def test_the_command(capsys):
