@@ -1,11 +1,12 @@
 """Second-order training as mattwang44/LeNet-from-Scratch has it: three mistakes, each on its own or all together.
 
-1. One rate per layer, from the *sum* of h over the layer, where the paper has one per weight.
+1. One rate for all weights and biases of a layer, from the *sum* of h over its weights, where the paper has one each.
 2. Average pooling passes curvatures on with 1/4 per connection, where the square of its 1/4 belongs.
 3. The loss has a factor 1/2 that the paper's eq. 7 has not.
 
-The rates then come out far too small, and are made 100 times as large. A factor on the loss and on the
-rate are options of the configuration; the other two are here.
+The rates then come out far too small, and are made 100 times as large; and its gradients are sums over a batch of
+256, where ours are means, so its rates are 256 times ours. Factors on the loss and on the rate are options of the
+configuration; the first two mistakes are here.
 """
 
 from collections.abc import Callable
@@ -20,14 +21,15 @@ __all__ = ["VARIANTS", "rate_per_layer", "pool_quarter"]
 
 
 class _SummedSDLM(SDLM):
-    """SDLM with one h for all weights of a layer, and one for its biases: their sum."""
+    """SDLM with one h for a layer: the sum of those of its weights."""
 
-    parts: tuple[slice, ...] = ()
+    layers: tuple[tuple[slice, slice], ...] = ()  # weights and biases of each
 
     def observe(self) -> None:
         """Take sums in place of the entries of `hess`."""
-        for part in self.parts:
-            self.params.hess[part] = self.params.hess[part].sum()
+        for weights, biases in self.layers:
+            total = self.params.hess[weights].sum()
+            self.params.hess[weights] = self.params.hess[biases] = total
         super().observe()
 
 
@@ -44,7 +46,9 @@ def rate_per_layer(trainer: Trainer) -> None:
     old = trainer.optimizer
     assert isinstance(old, SDLM)
     made = _SummedSDLM(trainer.net.parameters(), lr=old.lr, mu=old.mu, momentum=old.momentum, rule=old.rule)
-    made.parts = tuple(trainer.net.parameters().slices().values())
+    parts = trainer.net.parameters().slices()
+    weights = [name for name in parts if name.endswith(".weight")]
+    made.layers = tuple((parts[name], parts[name.replace(".weight", ".bias")]) for name in weights)
     trainer.optimizer = made
 
 
