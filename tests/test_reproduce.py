@@ -235,7 +235,7 @@ def test_pages_by_hand(tmp_path):
         "My table",
         "Some words.",
         (Row("a", theirs={"test error": "2.0 %"}, note="Why."), Row("b"), Row("not yet")),
-        (Column("test error", "test_error"), Column("loss", "loss", ".1f")),
+        (Column("test error", "test_error"), Column("loss", "loss", ".1f"), Column("first", "test_error@1")),
         dataset="digits",
     )
     old = {"table": "mine", "row": "b", "seed": 1, "key": "", "recipe": "of an earlier row b", "measured": []}
@@ -249,11 +249,11 @@ def test_pages_by_hand(tmp_path):
         jobs.write_record(tmp_path / "mine" / f"{row}-seed-{seed}.json", record)
     pages.write(table, tmp_path)
     lines = (tmp_path / "mine" / "table.md").read_text().splitlines()
-    assert lines[4] == "|  | test error: theirs | ours | loss | runs | processor minutes each | what differs |"
-    assert lines[6] == "| a | 2.0 % | 1.50 % (0.71) | 1.0, 1 without | 2 | 1.5 | Why. |"
-    assert lines[7] == "| b |  | 50.00 % | 2.0 | 1 | 1.5 |  |"
-    assert lines[8] == "| not yet |  |  |  | not run |  |  |"
-    assert "0.1 processor hours" in lines[-1] and "digits (360 test images)" in lines[-1]
+    assert lines[4] == "|  | test error: theirs | ours | loss | first | runs | minutes each | what differs |"
+    assert lines[6] == "| a | 2.0 % | 1.50 % (0.71) | 1.0, 1 without | 1.50 % (0.71) | 2 | 1.5 | Why. |"
+    assert lines[7] == "| b |  | 50.00 % | 2.0 | 50.00 % | 1 | 1.5 |  |"
+    assert lines[8] == "| not yet |  |  |  |  | not run |  |  |"
+    assert "0.1 hours of wall time" in lines[-1] and "digits (360 test images)" in lines[-1]
 
 
 def test_the_command(tmp_path, on_digits, capsys):

@@ -16,7 +16,7 @@ class Column:
     heading : str
         Also the key of the others' figure in `Row.theirs`.
     key : str
-        In the ``result`` of a run's record.
+        In the ``result`` of a run's record; of "test_error@3" in the history of its third pass.
     form : str
         Format of a value; of "%" formats means and spreads are given in per cent.
     """
@@ -75,8 +75,8 @@ class Table:
     rows : tuple of Row
     columns : tuple of Column
     dataset : str
-    curve : str
-        Key of the history that the picture shows against passes; empty for none.
+    curves : tuple of str
+        Keys of the history that are drawn against passes: the first as ``curves.png``, others under their names.
     """
 
     name: str
@@ -85,4 +85,4 @@ class Table:
     rows: tuple[Row, ...]
     columns: tuple[Column, ...] = (ERROR,)
     dataset: str = "mnist"
-    curve: str = "test_error"
+    curves: tuple[str, ...] = ("test_error",)

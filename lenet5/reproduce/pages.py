@@ -14,7 +14,7 @@ __all__ = ["join", "write"]
 
 
 def write(table: Table, out: Path) -> None:
-    """Write ``table.md`` and, where there is a curve to show, ``curves.png`` of one table."""
+    """Write ``table.md`` and, where there are passes, the pictures of one table."""
     found = _found(table, out)
     with atomic_write(out / table.name / "table.md", text=True) as file:
         file.write(_markdown(table, found, level=1))
@@ -23,7 +23,8 @@ def write(table: Table, out: Path) -> None:
 
         runs = {row.label: [record["history"] for record in records] for row, records in found}
         title = f"{table.name} on {_datasets(found)}"
-        plots.save(plots.compared(runs, key=table.curve, title=title), out / table.name / "curves.png")
+        for key, name in _pictures(table).items():
+            plots.save(plots.compared(runs, key=key, title=title), out / table.name / name)
 
 
 def join(tables: Sequence[Table], out: Path) -> str:
@@ -34,13 +35,19 @@ def join(tables: Sequence[Table], out: Path) -> str:
     ]
     for table in tables:
         text = _markdown(table, _found(table, out), level=2)
-        if (out / table.name / "curves.png").exists():
-            text += f"\n![{table.curve.replace('_', ' ')} against passes]({table.name}/curves.png)\n"
+        for key, name in _pictures(table).items():
+            if (out / table.name / name).exists():
+                text += f"\n![{key.replace('_', ' ')} against passes]({table.name}/{name})\n"
         parts.append(text)
     text = "\n".join(parts)
     with atomic_write(out / "report.md", text=True) as file:
         file.write(text)
     return text
+
+
+def _pictures(table: Table) -> dict[str, str]:
+    """Return the file of each curve."""
+    return {key: f"{key.replace('_', '-')}.png" if k else "curves.png" for k, key in enumerate(table.curves)}
 
 
 def _summary(tables: Sequence[Table], out: Path) -> str:
@@ -73,7 +80,7 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
     heads = [""]
     for column in table.columns:
         heads += [f"{column.heading}: theirs", "ours"] if column in theirs else [column.heading]
-    heads += ["runs", "processor minutes each", "what differs"]
+    heads += ["runs", "minutes each", "what differs"]
     lines = [f"{'#' * level} {table.title}", "", table.text, "", _line(heads), _line(["---"] * len(heads))]
     for row, records in found:
         cells = [row.label]
@@ -86,12 +93,14 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
     if records:
         commits = {_short(record.get("commit")) for record in records}
         hours = sum({record["key"]: _seconds(record) for record in records}.values()) / 3600
+        # Those of before there was a better clock are wall time, which other work on the machine stretches.
+        clock = "processor" if all("processor_seconds" in record for record in records) else "wall"
         date, machine = min(record["date"] for record in records)[:10], records[0]["machine"]
         lines += [
             "",
             f"Ours: mean (s.d.) over seeds 0, 1, ... at the last pass, on {_datasets(found)}. "
             f"`python -m lenet5.reproduce run {table.name}`, {date}, commit {', '.join(sorted(commits))}, "
-            f"{machine}; {hours:.1f} processor hours.",
+            f"{machine}; {hours:.1f} hours of {clock} time.",
         ]
     return "\n".join(lines) + "\n"
 
@@ -102,7 +111,7 @@ def _short(commit: str | None) -> str:
 
 
 def _seconds(record: dict[str, Any]) -> float:
-    """Return the processor time of a run, which other work on the machine does not stretch, or its wall time."""
+    """Return the processor time of a run, or its wall time."""
     return record.get("processor_seconds", record["seconds"])
 
 
@@ -115,7 +124,8 @@ def _datasets(found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
 
 def _figure(column: Column, records: list[dict[str, Any]]) -> str:
     """Return mean and spread, such as "0.99 % (0.06)"."""
-    values = [record["result"].get(column.key) for record in records]
+    key, _, when = column.key.partition("@")
+    values = [(record["history"][int(when) - 1] if when else record["result"]).get(key) for record in records]
     known = [value for value in values if value is not None]
     if not known:
         return "-" if records else ""

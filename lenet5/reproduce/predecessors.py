@@ -143,7 +143,7 @@ MODERN = Table(
         PASSES,
         ERROR,
     ),
-    curve="validation_error",
+    curves=("validation_error",),
 )
 
 
