@@ -235,7 +235,7 @@ def test_pages_by_hand(tmp_path):
         "My table",
         "Some words.",
         (Row("a", theirs={"test error": "2.0 %"}, note="Why."), Row("b"), Row("not yet")),
-        (Column("test error", "test_error"), Column("loss", "loss", ".1f"), Column("first", "test_error@1")),
+        (Column("test error", "test_error"), Column("loss", "loss", ".1f"), Column("second", "test_error@2")),
         dataset="digits",
     )
     old = {"table": "mine", "row": "b", "seed": 1, "key": "", "recipe": "of an earlier row b", "measured": []}
@@ -244,14 +244,15 @@ def test_pages_by_hand(tmp_path):
     for row, seed, error, loss in [("a", 0, 0.01, 1.0), ("a", 1, 0.02, None), ("b", 0, 0.5, 2.0)]:
         record = {"table": "mine", "row": row, "seed": seed, "key": f"{row}{seed}", "measured": [], "seconds": 90.0}
         record["recipe"] = jobs.recipe(Row(row))
-        record |= {"result": {"test_error": error, "loss": loss}, "history": [{"pass": 1, "test_error": error}]}
+        history = [{"pass": k, "test_error": error} for k in range(1, 2 + seed)]
+        record |= {"result": {"test_error": error, "loss": loss}, "history": history}
         record |= {"dataset": "digits", "test_images": 360, "command": "do", "date": "2026-01-02T", "machine": "M"}
         jobs.write_record(tmp_path / "mine" / f"{row}-seed-{seed}.json", record)
     pages.write(table, tmp_path)
     lines = (tmp_path / "mine" / "table.md").read_text().splitlines()
-    assert lines[4] == "|  | test error: theirs | ours | loss | first | runs | minutes each | what differs |"
-    assert lines[6] == "| a | 2.0 % | 1.50 % (0.71) | 1.0, 1 without | 1.50 % (0.71) | 2 | 1.5 | Why. |"
-    assert lines[7] == "| b |  | 50.00 % | 2.0 | 50.00 % | 1 | 1.5 |  |"
+    assert lines[4] == "|  | test error: theirs | ours | loss | second | runs | minutes each | what differs |"
+    assert lines[6] == "| a | 2.0 % | 1.50 % (0.71) | 1.0, 1 without | 2.00 %, 1 without | 2 | 1.5 | Why. |"
+    assert lines[7] == "| b |  | 50.00 % | 2.0 | - | 1 | 1.5 |  |"
     assert lines[8] == "| not yet |  |  |  |  | not run |  |  |"
     assert "0.1 hours of wall time" in lines[-1] and "digits (360 test images)" in lines[-1]
 
