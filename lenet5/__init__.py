@@ -127,7 +127,16 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
         value = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
-    elif name in __all__ or name in ("callbacks", "checkpoint", "config", "init", "reports", "runs", "storage"):
+    elif name in __all__ or name in (
+        "callbacks",
+        "checkpoint",
+        "config",
+        "init",
+        "reports",
+        "robustness",
+        "runs",
+        "storage",
+    ):
         value = importlib.import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module 'lenet5' has no attribute {name!r}")

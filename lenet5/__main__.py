@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a network; with no option, as the paper did",
     "evaluate": "error, confusion and mistakes of a network on a test set",
     "predict": "which digit is in a picture",
+    "show": "pictures of a network and of what it makes of images",
     "models": "the networks, layer by layer",
     "reproduce": "the tables of the paper and of others, run again",
 }

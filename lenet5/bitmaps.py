@@ -9,10 +9,11 @@ import numpy as np
 
 from .errors import ConfigError
 
-__all__ = ["DIGITS", "HEIGHT", "WIDTH", "codes", "draw"]
+__all__ = ["ASCII", "DIGITS", "HEIGHT", "WIDTH", "codes", "draw"]
 
 WIDTH, HEIGHT = 7, 12
 DIGITS = "0123456789"
+ASCII = "".join(map(chr, range(32, 127)))
 _FIRST, _PER_ROW = 32, 8
 
 # Characters 32 to 127, eight to a row.

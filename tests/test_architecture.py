@@ -34,7 +34,8 @@ ALLOWED = {
     "reports": {"callbacks", "optim", "trainer"},  # trainer: for its type only
     "trainer": {"callbacks", "checkpoint", "datasets", "losses", "network", "optim", "shards"},
     "storage": {"checkpoint", "models", "network"},
-    "plots": {"bitmaps", "datasets", "network"},
+    "plots": {"bitmaps", "datasets", "layers", "network", "optim", "robustness"},
+    "robustness": {"datasets", "network"},
     "estimator": {"callbacks", "datasets", "layers", "losses", "models", "network", "optim", "reports", "shards",
                   "trainer"},
     "cli": {"config"},
@@ -43,8 +44,9 @@ ALLOWED = {
     "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "plots", "reports", "runs", "storage",
               "trainer"},
     "reproduce": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "layers", "metrics", "network",
-                  "optim", "plots", "runs", "shards", "trainer"},
+                  "optim", "plots", "robustness", "runs", "shards", "trainer"},
     "evaluate": {"cli", "datasets", "kernels", "metrics", "network", "storage"},
+    "show": {"bitmaps", "cli", "datasets", "kernels", "losses", "network", "optim", "plots", "shards", "storage"},
     "predict": {"cli", "datasets", "kernels", "network", "storage"},
 }  # fmt: skip
 
@@ -102,7 +104,7 @@ def test_only_commands_print():
     speakers = {
         part_of(p) for p in sources() if re.search(r"(?<![\w.`])print\(", re.sub(r'"""[\s\S]*?"""', "", p.read_text()))
     }
-    assert speakers <= {"train", "evaluate", "predict", "models", "reproduce", "cli", "__main__"}
+    assert speakers <= {"train", "evaluate", "predict", "models", "reproduce", "show", "cli", "__main__"}
 
 
 def test_import_is_light():

@@ -1,12 +1,13 @@
 import json
+import re
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 import lenet5
-from lenet5 import plots
-from lenet5.errors import ShapeError
+from lenet5 import bitmaps, datasets, plots, show
+from lenet5.errors import ConfigError, ShapeError
 
 HISTORY = [
     {"pass": k, "train_error": 0.05 / k, "validation_error": None, "test_error": 0.03 / k} for k in range(1, 6)
@@ -30,8 +31,9 @@ def test_feature_maps():
     figure = plots.feature_maps(net, np.zeros((28, 28), np.uint8), data="nothing")
     assert isinstance(figure, Figure) and "nothing" in figure.get_suptitle()
     pictures = [a for a in figure.axes if a.images]
-    assert len(pictures) == 1 + 6 + 6 + 16 + 16 + 1 + 1
-    assert pictures[-1].images[0].get_array().shape == (12, 7)
+    assert len(pictures) == 1 + 6 + 6 + 16 + 16 + 1 + 1 + 1  # F6 beside the code of the answer
+    f6, code = (axes.images[0].get_array() for axes in pictures[-2:])
+    assert f6.shape == code.shape == (12, 7) and set(np.unique(code)) == {-1, 1}
     with pytest.raises(ShapeError):
         plots.feature_maps(net, np.zeros((2, 28, 28), np.uint8))
 
@@ -58,3 +60,142 @@ def test_saved_bytes_repeat(tmp_path):
     for name in ("a.png", "b.png"):
         plots.save(plots.learning_curves({"one": json.loads(json.dumps(HISTORY))}, data="mnist"), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def net():
+    return lenet5.pretrained()
+
+
+@pytest.fixture(scope="module")
+def test_set():
+    return datasets.load("digits")[1]
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def test_architecture_names_every_stage(net):
+    figure = plots.architecture(net)
+    drawn = texts(figure)
+    for name, size in (("input", "1@32x32"), ("C1", "6@28x28"), ("S4", "16@5x5"), ("F6", "84")):
+        assert any(text.startswith(f"{name}\n{size}") for text in drawn), name
+    assert "60,000 parameters" in figure.axes[0].get_title()
+    # 1 + 6 + 6 + 16 + 16 maps, and C5, F6 and the outputs as one bar each.
+    assert len(figure.axes[0].patches) - len([t for t in figure.axes[0].texts if t.get_text() == ""]) <= 48
+    for name in lenet5.models.MODELS:
+        assert plots.architecture(lenet5.models.from_spec({"name": name})).axes
+
+
+def test_kernels_leave_unconnected_pairs_blank(net):
+    c3 = plots.kernels(net, "C3").axes[0].images[0].get_array()
+    cells = np.ma.getdata(c3)
+    assert cells.shape == (16 * 6 - 1, 6 * 6 - 1)
+    blank = [[np.isnan(cells[6 * o : 6 * o + 5, 6 * c : 6 * c + 5]).all() for c in range(6)] for o in range(16)]
+    assert (~np.array(blank)).sum() == 60 and not np.array(blank)[15].any()
+    np.testing.assert_allclose(cells[:5, :5], net["C3"].weight.value[0])
+    assert np.ma.getdata(plots.kernels(net, "C1").axes[0].images[0].get_array()).shape == (5, 6 * 6 - 1)
+    assert np.ma.getdata(plots.kernels(net, "C5").axes[0].images[0].get_array()).shape == (120 * 6 - 1, 16 * 6 - 1)
+    with pytest.raises(ConfigError, match="C1, C3, C5"):
+        plots.kernels(net, "F6")
+
+
+def test_rbf_codes():
+    assert "10 characters" in plots.rbf_codes().get_suptitle()
+    assert "95 characters" in plots.rbf_codes(bitmaps.ASCII).get_suptitle()
+    seven = np.ma.getdata(plots.rbf_codes("7").axes[0].images[0].get_array())
+    np.testing.assert_array_equal(seven, bitmaps.codes("7")[0].reshape(12, 7))
+
+
+def test_mistakes_and_confusion_count(net, test_set):
+    answers = net.predict(test_set.images)
+    wrong = np.flatnonzero(answers != test_set.labels)
+    figure = plots.mistakes(net, test_set)
+    assert texts(figure) == [f"{test_set.labels[i]}->{answers[i]}" for i in wrong]
+    assert f"{len(wrong)} of 360" in figure.get_suptitle() and "digits" in figure.get_suptitle()
+    assert len(texts(plots.mistakes(net, test_set, limit=2))) == 2
+    right = test_set.subset(np.flatnonzero(answers == test_set.labels))
+    assert plots.mistakes(net, right).get_suptitle().startswith("0 of")
+    figure = plots.confusion(net, test_set)
+    assert sum(map(int, texts(figure))) == 360 and f"{len(wrong)} of 360" in figure.axes[0].get_title()
+
+
+def test_rates_have_a_panel_for_every_parameter(net):
+    optimizer = lenet5.SDLM(net.parameters(), lr=5e-4)
+    figure = plots.effective_rates(net, optimizer)
+    assert [axes.get_ylabel().split("\n")[0] for axes in figure.axes] == list(net.parameters().slices())
+    counted = [sum(patch.get_height() for patch in axes.patches[1:]) for axes in figure.axes]
+    assert counted == [p.size for p in net.parameters()]
+
+
+def test_training_size_and_rejection():
+    records = {100: [{"test_error": 0.1, "train_error": 0.0}, {"test_error": 0.2, "train_error": 0.0}]}
+    figure = plots.training_size(records, data="digits")
+    assert figure.axes[0].lines[0].get_ydata()[0] == pytest.approx(15.0)
+    labels = np.zeros(10, int)
+    scores = np.tile([0.6, 0.4], (10, 1))
+    scores[0] = [0.49, 0.51]  # the one mistake is the most doubtful
+    figure = plots.rejection({"a": (scores, labels)}, data="digits")
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [10.0, 0.0, 0.0])
+    with pytest.raises(ShapeError):
+        plots.rejection({}, data="digits")
+
+
+def test_robustness_has_a_panel_for_every_change(net, test_set):
+    figure = plots.robustness(net, test_set.subset(slice(60)))
+    assert len(figure.axes) == 5 and figure.axes[0].get_ylabel() == "error (%)"
+    plain = 100 * (net.predict(test_set.images[:60]) != test_set.labels[:60]).mean()
+    noise, rotation = (axes.lines[0] for axes in figure.axes[:2])
+    assert noise.get_ydata()[0] == plain and rotation.get_ydata()[list(rotation.get_xdata()).index(0)] == plain
+
+
+@pytest.mark.parametrize("name", ["lenet5", "d2l"])
+def test_saliency_is_the_derivative_of_the_lead(name, test_set):
+    net = lenet5.models.from_spec({"name": name}, seed=1, dtype=np.float64)
+    figure = plots.saliency(net, test_set.images[0])
+    picture = figure.axes[1].images[0].get_array()
+    sign = -1 if net.outputs_penalties else 1
+    best, second = map(int, re.findall(r"\d+", figure.get_suptitle())[:2])
+    x = net.prepared(test_set.images[:1]).copy()
+
+    def lead(x):
+        y = sign * net.forward(x)[0]
+        return y[best] - y[second]
+
+    r, c, step = 14, 15, 1e-5
+    moved = x.copy()
+    moved[0, 0, r, c] += step
+    assert picture[r, c] == pytest.approx((lead(moved) - lead(x)) / step, rel=1e-3, abs=1e-6)
+
+
+def test_occlusion_is_what_a_covered_patch_costs(net, test_set):
+    figure = plots.occlusion(net, test_set.images[0], size=5)
+    picture = np.ma.getdata(figure.axes[1].images[0].get_array())
+    assert np.isnan(picture[:2]).all() and np.isfinite(picture[2:-2, 2:-2]).all()
+    assert abs(picture[2, 2]) < 1e-3  # background on background; sums side by side are taken in another order
+    for wrong in (
+        lambda: plots.occlusion(net, test_set.images[:2]),
+        lambda: plots.occlusion(net, test_set.images[0], size=40),
+    ):
+        with pytest.raises(ShapeError):
+            wrong()
+
+
+def test_show_draws_every_picture(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in show._pictures():
+        if name == "learning-curves":
+            continue
+        assert show.run([name, "--dataset", "digits", "--image", "3", "-o", f"{name}.png"]) == 0
+        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    capsys.readouterr()
+    for words, what in [
+        (["nothing"], "architecture"),
+        (["feature-maps", "--dataset", "digits", "--image", "999"], "0 to 359"),
+        (["kernels", "--stage", "S2"], "C1, C3, C5"),
+        (["learning-curves", str(tmp_path)], "no history.json"),
+        (["mistakes", str(tmp_path / "none.npz")], "none.npz"),
+    ]:
+        assert show.run(words) != 0
+        assert what in capsys.readouterr().err

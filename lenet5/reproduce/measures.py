@@ -6,17 +6,16 @@ import numpy as np
 
 from .. import metrics
 from ..callbacks import Callback
-from ..datasets import noise, transform
 from ..datasets.base import Dataset
 from ..layers import ScaledTanh
 from ..network import Sequential
 from ..optim import SDLM
+from ..robustness import robustness as measure
 from ..trainer import Trainer
 
 __all__ = ["MEASURES", "WATCHERS"]
 
 _SAMPLE = 500
-_FIELD = 32
 
 
 def rejected(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
@@ -31,15 +30,8 @@ def top_3(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[st
 
 
 def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Test error on images that are noisy, turned, shrunken, enlarged or moved (the paper's Fig. 13)."""
-    height, width = test.images.shape[1:3]
-    frame = [(0, 0), *(((_FIELD - side) // 2, _FIELD - side - (_FIELD - side) // 2) for side in (height, width))]
-    field = np.pad(test.images, frame)  # what is enlarged may use all of the network's field
-    changed = {f"noise_{s:g}": noise(test.images, np.random.default_rng(0), share=s) for s in (0.05, 0.1, 0.2, 0.3)}
-    changed |= {f"rotation_{a}": transform(field, rotation=a) for a in (-40, -30, -20, -10, 10, 20, 30, 40)}
-    changed |= {f"scale_{s:g}": transform(field, scale=s) for s in (0.5, 0.7, 0.85, 1.2, 1.4, 1.6)}
-    changed |= {f"down_{d}": transform(field, down=d) for d in (-6, -4, -2, 2, 4, 6)}
-    errors = {name: float((net.predict(images) != test.labels).mean()) for name, images in changed.items()}
+    """Test error on changed images (the paper's Fig. 13); and the mean of turning them either way."""
+    errors = {f"{kind}_{step:g}": error for kind, steps in measure(net, test).items() for step, error in steps.items()}
     return errors | {f"rotation_{a}_either": (errors[f"rotation_{a}"] + errors[f"rotation_-{a}"]) / 2 for a in (20, 30)}
 
 

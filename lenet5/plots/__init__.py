@@ -1,0 +1,25 @@
+"""Pictures. Every function returns a Matplotlib Figure and shows nothing."""
+
+from .answers import confusion, distortions, mistakes, occlusion, robustness, saliency
+from .curves import compared, learning_curves, rejection, training_size
+from .stages import architecture, effective_rates, feature_maps, kernels, rbf_codes
+from .style import save
+
+__all__ = [
+    "architecture",
+    "compared",
+    "confusion",
+    "distortions",
+    "effective_rates",
+    "feature_maps",
+    "kernels",
+    "learning_curves",
+    "mistakes",
+    "occlusion",
+    "rbf_codes",
+    "rejection",
+    "robustness",
+    "saliency",
+    "save",
+    "training_size",
+]

@@ -1,0 +1,252 @@
+"""What a network answers: its mistakes, what it confuses, what it withstands, and where it looks."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..datasets.base import Dataset
+from ..errors import ShapeError
+from ..network import Sequential
+from ..robustness import robustness as measure
+from .style import TEST, mosaic
+
+__all__ = ["confusion", "distortions", "mistakes", "occlusion", "robustness", "saliency"]
+
+
+def mistakes(net: Sequential, data: Dataset, *, limit: int = 200) -> Figure:
+    """Draw every image that is misread, with its true class and the answer, as the paper's Fig. 8.
+
+    Parameters
+    ----------
+    net : Sequential
+    data : Dataset
+    limit : int
+        At most so many, the first ones; the title tells of all.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    answers = net.predict(data.images)
+    wrong = np.flatnonzero(answers != data.labels)
+    shown = wrong[:limit]
+    columns = 10 if len(shown) <= 100 else 16
+    rows = max(1, -(-len(shown) // columns))
+    figure = Figure(figsize=(0.62 * columns + 0.4, 0.84 * rows + 0.8), layout="constrained")
+    more = "" if len(shown) == len(wrong) else f", the first {len(shown)} here"
+    count = f"{len(wrong)} of {len(data):,} test images of {data.name} misread ({len(wrong) / len(data):.2%}){more}"
+    figure.suptitle(f"{count}: true->answer", fontsize=10)
+    axes = figure.add_subplot()
+    if not len(shown):
+        axes.set_axis_off()
+        return figure
+    pictures = data.images[shown] if data.images.ndim == 3 else data.images[shown].mean(axis=3)
+    labels = [f"{data.labels[i]}->{answers[i]}" for i in shown]
+    mosaic(axes, pictures, columns, labels, vmin=0, vmax=255)
+    return figure
+
+
+def confusion(net: Sequential, data: Dataset) -> Figure:
+    """Draw how often each class is answered for each true class.
+
+    Parameters
+    ----------
+    net : Sequential
+    data : Dataset
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Numbers in every cell; mistakes are shaded, the diagonal is not.
+    """
+    classes = net.out_shape[0]
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (data.labels, net.predict(data.images)), 1)
+    shade = counts.astype(float)
+    np.fill_diagonal(shade, 0)
+    figure = Figure(figsize=(0.5 * classes + 1.4, 0.5 * classes + 1.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(shade, cmap="Blues", vmin=0, vmax=max(1.0, shade.max()))
+    for true, answer in np.argwhere(counts):
+        dark = shade[true, answer] > 0.6 * shade.max() > 0
+        weight = "bold" if true == answer else "normal"
+        axes.text(answer, true, counts[true, answer], ha="center", va="center", fontsize=8, fontweight=weight,
+                  color="white" if dark else "black")  # fmt: skip
+    axes.set(xticks=range(classes), yticks=range(classes), xlabel="answer", ylabel="true class")
+    errors = int(counts.sum() - np.trace(counts))
+    axes.set_title(f"{errors} of {counts.sum():,} test images of {data.name} misread", fontsize=10)
+    return figure
+
+
+def robustness(net: Sequential, data: Dataset) -> Figure:
+    """Draw the error on images that are noisy, turned, moved, squeezed, or of another size (the paper's Fig. 13).
+
+    Parameters
+    ----------
+    net : Sequential
+    data : Dataset
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel for each change, with the paper's estimate of what LeNet-5 withstands shaded where it gives one.
+    """
+    measured = measure(net, data)
+    names = {
+        "noise": ("inverted pixels (%)", 100, None),
+        "rotation": ("rotation (degrees)", 1, (-30, 30)),
+        "scale": ("size (factor)", 1, (0.5, 2)),
+        "down": ("moved down (pixels)", 1, None),
+        "squeeze": ("height (factor; width 1/factor)", 1, None),
+    }
+    figure = Figure(figsize=(11, 3.0), layout="constrained")
+    figure.suptitle(f"Error on changed test images of {data.name} ({len(data):,}); grey: the paper's estimates")
+    for axes, (kind, (label, factor, estimate)) in zip(figure.subplots(1, 5, sharey=True), names.items(), strict=True):
+        if estimate:
+            axes.axvspan(*estimate, color="#dddddd", zorder=0)
+        values = sorted(measured[kind])
+        errors = [100 * measured[kind][v] for v in values]
+        axes.plot([factor * v for v in values], errors, color=TEST, marker="o", markersize=3.5)
+        axes.set(xlabel=label, ylim=(0, 100))
+        axes.margins(x=0.03)
+        axes.set_xlim(axes.lines[0].get_xdata()[0], axes.lines[0].get_xdata()[-1])
+        axes.grid(alpha=0.25)
+    figure.axes[0].set_ylabel("error (%)")
+    return figure
+
+
+def saliency(net: Sequential, image: np.ndarray) -> Figure:
+    """Draw how much each pixel moves the answer: the derivative of the best output's lead over the second.
+
+    Parameters
+    ----------
+    net : Sequential
+    image : ndarray
+        One image, as for ``net.predict``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Where more ink helps the answer, and where it harms it.
+
+    Raises
+    ------
+    ShapeError
+        If there is more than one image.
+    """
+    x, outputs = _one(net, image)
+    order = np.argsort(outputs if net.outputs_penalties else -outputs)
+    net.forward(x)
+    lead = np.zeros((1, len(outputs)), net.dtype)
+    lead[0, order[0]], lead[0, order[1]] = (-1, 1) if net.outputs_penalties else (1, -1)
+    slope = net.backward(lead)
+    assert slope is not None
+    title = f"Read as {order[0]}, then {order[1]}: d(lead)/d(pixel)"
+    return _beside(x, slope[0].sum(axis=0), title, "more ink here helps (+) or harms (-)")
+
+
+def occlusion(net: Sequential, image: np.ndarray, *, size: int = 5) -> Figure:
+    """Draw how much of its lead over the second the answer loses when a patch of the image is covered.
+
+    The lead is that of outputs, not of probabilities, which are 0 and 1 to many digits.
+
+    Parameters
+    ----------
+    net : Sequential
+    image : ndarray
+        One image, as for ``net.predict``.
+    size : int
+        Side of the patch, in pixels.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ShapeError
+        If there is more than one image, or the patch does not fit.
+    """
+    x, outputs = _one(net, image)
+    height, width = x.shape[2:]
+    if not 1 <= size <= min(height, width):
+        raise ShapeError(f"occlusion: a patch of {size} does not fit an image of {height}x{width}.")
+    rows, columns = height - size + 1, width - size + 1
+    covered = np.repeat(x, rows * columns, axis=0)
+    for k in range(len(covered)):
+        r, c = divmod(k, columns)
+        covered[k, :, r : r + size, c : c + size] = x.min()
+    sign = -1 if net.outputs_penalties else 1
+    best = int((sign * outputs).argmax())
+
+    def lead(outputs: np.ndarray) -> np.ndarray:
+        return sign * outputs[:, best] - np.delete(sign * outputs, best, axis=1).max(axis=1)
+
+    fall = lead(outputs[None])[0] - lead(net.outputs(covered))
+    picture = np.full((height, width), np.nan)
+    middle = size // 2
+    picture[middle : middle + rows, middle : middle + columns] = fall.reshape(rows, columns)
+    return _beside(x, picture, f"Read as {best}, with {size}x{size} pixels covered", f"what {best} loses of its lead")
+
+
+def distortions(
+    images: np.ndarray,
+    distort: Mapping[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]],
+    *,
+    data: str = "",
+    seed: int = 0,
+) -> Figure:
+    """Draw images as they are, and below them what each distortion makes of them.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (N, H, W)
+        One column each.
+    distort : mapping of str to Distortion
+        Such as `lenet5.datasets.DISTORTIONS`; one row each.
+    data : str
+        Name of the data set, for the title.
+    seed : int
+        Of every distortion.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = {"as they are": images}
+    rows |= {name: change(images, np.random.default_rng(seed)) for name, change in distort.items()}
+    figure = Figure(figsize=(1.1 + 0.54 * len(images), 0.5 + 0.62 * len(rows)), layout="constrained")
+    figure.suptitle("Distortions, drawn anew for each pass" + (f", on {data}" if data else ""))
+    for axes, (name, pictures) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+        framed = np.pad(pictures, [(0, 0), (1, 1), (1, 1)])
+        axes.imshow(np.hstack(list(framed)), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure
+
+
+def _one(net: Sequential, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return x (1, C, H, W) and the outputs (classes,) of one image."""
+    images = np.asarray(image)
+    images = images[None] if images.ndim == 2 else images
+    if len(images) != 1:
+        raise ShapeError(f"This draws one image; found {len(images)}.")
+    outputs = net.outputs(images)[0]
+    return net.prepared(images).copy(), outputs
+
+
+def _beside(x: np.ndarray, picture: np.ndarray, title: str, label: str) -> Figure:
+    """Draw the input, and a picture of its size on a scale that is even around 0."""
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    figure.suptitle(title)
+    left, right = figure.subplots(1, 2)
+    left.imshow(x[0].mean(axis=0), cmap="gray_r", interpolation="nearest")
+    left.set_title("input", fontsize=9)
+    limit = float(np.nanmax(np.abs(picture))) or 1.0
+    image = right.imshow(picture, cmap="PuOr", vmin=-limit, vmax=limit, interpolation="nearest")
+    right.contour(x[0].mean(axis=0), levels=1, colors="black", linewidths=0.6)
+    for axes in (left, right):
+        axes.set(xticks=[], yticks=[])
+    figure.colorbar(image, ax=right, label=label, shrink=0.85)
+    return figure

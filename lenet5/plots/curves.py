@@ -1,0 +1,199 @@
+"""Figures against passes, training-set size and rejections."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..errors import ShapeError
+from .style import COLOURS, LINES, MARKERS, PAPER, TEST, TRAIN, VALIDATION
+
+__all__ = ["compared", "learning_curves", "rejection", "training_size"]
+
+PAPER_TEST_ERROR = 0.0095
+# Read off the paper's Fig. 6: training images -> (test error, training error) in per cent.
+PAPER_FIG_6 = {15_000: (1.69, 0.06), 30_000: (1.14, 0.31), 60_000: (0.95, 0.35)}
+
+
+def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: str, net: str = "lenet5") -> Figure:
+    """Draw error against passes, as the paper's Fig. 5.
+
+    Parameters
+    ----------
+    runs : mapping of str to history
+        Label of each run -> its records, as in ``history.json``.
+    data : str
+        Name of the data set, for the title.
+    net : str
+        Name of the network, for the title.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Errors in per cent on a logarithmic axis; of lenet5 on MNIST with the paper's 0.95 % marked.
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    styles = {
+        "test_error": (TEST, "-", "o", "test"),
+        "validation_error": (VALIDATION, "-.", "^", "validation"),
+        "train_error": (TRAIN, "--", "s", "training, on the fly"),
+    }
+    for number, history in enumerate(runs.values()):
+        passes = [r["pass"] for r in history]
+        for column, (colour, line, marker, label) in styles.items():
+            percent = [100 * r[column] if r.get(column) is not None else np.nan for r in history]
+            if not np.isnan(percent).all():
+                name = label if not number else None
+                axes.plot(passes, percent, line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=name)
+    if (net, data) == ("lenet5", "mnist"):
+        axes.axhline(100 * PAPER_TEST_ERROR, color=PAPER, linestyle=":", label="paper, test: 0.95 %")
+    title = f"{'LeNet-5' if net == 'lenet5' else net} on {data}: " + (
+        next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs"
+    )
+    _against_passes(axes, "error (%)", title)
+    axes.legend()
+    return figure
+
+
+def compared(
+    rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, key: str = "test_error", title: str
+) -> Figure:
+    """Draw one figure of several recipes against passes: the mean of the runs of each, and their range.
+
+    Parameters
+    ----------
+    rows : mapping of str to histories
+        Label of each recipe -> the histories of its runs, as in ``history.json``. Recipes without any are left out.
+    key : str
+        An error in every record, as a fraction.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        In per cent on a logarithmic axis; up to the shortest run of each recipe.
+    """
+    shown = {label: runs for label, runs in rows.items() if any(runs)}
+    figure = Figure(figsize=(7.5, 4.5 + 0.09 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (label, runs) in enumerate(shown.items()):
+        length = min(map(len, runs))
+        values = [
+            [100 * record[key] if record.get(key) is not None else np.nan for record in run[:length]] for run in runs
+        ]
+        passes, percent = range(1, length + 1), np.array(values)
+        # Zero has no place on the axis: half an image in 10,000 stands for it.
+        percent = np.maximum(percent, 0.005)
+        colour, line, marker = COLOURS[number % 7], LINES[number // 7 % 4], MARKERS[number % 5]
+        axes.plot(
+            passes, percent.mean(axis=0), line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=label
+        )
+        if len(runs) > 1:
+            axes.fill_between(passes, percent.min(axis=0), percent.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+    _against_passes(axes, f"{key.replace('_', ' ')} (%)", title)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def training_size(results: Mapping[int, Sequence[Mapping[str, Any]]], *, data: str) -> Figure:
+    """Draw error against the number of training images, as the paper's Fig. 6.
+
+    Parameters
+    ----------
+    results : mapping of int to records
+        Training images -> the last pass of each run: ``test_error`` and ``train_error`` as fractions.
+    data : str
+        Name of the data set, for the title.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Means and ranges in per cent; on MNIST with the paper's figures.
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    sizes = sorted(results)
+    for key, colour, line, marker, label in (
+        ("test_error", TEST, "-", "o", "test"),
+        ("train_error", TRAIN, "--", "s", "training, on the fly"),
+    ):
+        percent = [100 * np.array([record[key] for record in results[n]]) for n in sizes]
+        middle = np.array([p.mean() for p in percent])
+        spread = np.array([[m - p.min(), p.max() - m] for m, p in zip(middle, percent, strict=True)]).T
+        axes.errorbar(sizes, middle, spread, color=colour, linestyle=line, marker=marker, capsize=3, label=label)
+    if data == "mnist":
+        for column, marker, label in ((0, "x", "the paper, test"), (1, "+", "the paper, training")):
+            points = [PAPER_FIG_6[n][column] for n in PAPER_FIG_6]
+            axes.plot(list(PAPER_FIG_6), points, marker, color=PAPER, markersize=8, label=label)
+    axes.set_xlabel("training images")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set(ylabel="error (%)", title=f"Size of the training set, {data}", ylim=(0, None), xlim=(0, None))
+    axes.grid(alpha=0.25)
+    axes.legend()
+    return figure
+
+
+def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str, target: float = 0.005) -> Figure:
+    """Draw the error among the images that are answered against the share that is rejected (the paper's Fig. 10).
+
+    Rejected first are the images whose two largest scores lie closest together.
+
+    Parameters
+    ----------
+    answers : mapping of str to (scores, labels)
+        Label of each network -> scores (N, classes), larger for likelier classes, and the true classes (N,).
+    data : str
+        Name of the data set, for the title.
+    target : float
+        The error that is marked; the paper's 0.5 %.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ShapeError
+        If there is nothing to draw.
+    """
+    if not answers:
+        raise ShapeError("rejection draws the answers of at least one network; found none.")
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (name, (scores, labels)) in enumerate(answers.items()):
+        second, first = np.partition(scores, -2, axis=1)[:, -2:].T
+        order = np.argsort(first - second, kind="stable")
+        wrong = (scores.argmax(axis=1) != labels)[order]
+        left = wrong.sum() - np.concatenate([[0], np.cumsum(wrong)[:-1]])
+        n = len(labels)
+        share, error = np.arange(n) / n, left / np.arange(n, 0, -1)
+        shown = share <= 0.2
+        axes.plot(
+            100 * share[shown],
+            100 * error[shown],
+            LINES[number % 4],
+            color=COLOURS[number % 7],
+            label=name,
+            linewidth=1.4,
+        )
+    axes.axhline(100 * target, color=PAPER, linestyle=":", label=f"{100 * target:g} %")
+    axes.set(xlabel="rejected (% of the images)", ylabel="error among the others (%)", ylim=(0, None), xlim=(0, None))
+    axes.set_title(f"Rejecting the doubtful, {data}")
+    axes.grid(alpha=0.25)
+    axes.legend()
+    return figure
+
+
+def _against_passes(axes: Axes, label: str, title: str) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("passes through the training set")
+    axes.set(ylabel=label, title=title)
+    axes.grid(which="both", alpha=0.25)

@@ -1,0 +1,265 @@
+"""What a network is and what goes on in it: stages, kernels, codes, rates, and what it makes of an image."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .. import bitmaps
+from ..datasets.transforms import BACKGROUND, FOREGROUND
+from ..errors import ConfigError, ShapeError
+from ..layers import RBF, Conv2D, Layer
+from ..layers.subsample import Windowed
+from ..network import Sequential
+from ..optim import SDLM
+from .style import PAPER, TEST, TRAIN, tiles
+
+__all__ = ["architecture", "effective_rates", "feature_maps", "kernels", "rbf_codes"]
+
+
+def architecture(net: Sequential) -> Figure:
+    """Draw a network as the paper's Fig. 2: every stage as a stack of maps, to scale, and what lies between them.
+
+    Parameters
+    ----------
+    net : Sequential
+        Built.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Each stage with its name, its maps and its parameters.
+    """
+    stages: list[tuple[str, tuple[int, ...], Layer | None]] = [("input", net.in_shape, None)]
+    stages += [(layer.name, layer.out_shape, layer) for layer in net.sublayers() if layer.connections()]
+    figure = Figure(figsize=(1.6 * len(stages) + 0.6, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    x, largest = 0.0, max(shape[-1] for _, shape, _ in stages if len(shape) == 3)
+    for number, (name, shape, layer) in enumerate(stages):
+        maps, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
+        left = x
+        if height * width > 1:
+            shown = min(maps, 16)
+            for k in range(shown):
+                corner = (x + 0.9 * k, -height / 2 + 0.9 * (shown - 1 - k) - 0.45 * (shown - 1))
+                axes.add_patch(Rectangle(corner, width, height, facecolor="white", edgecolor="black", linewidth=0.8))
+            x += width + 0.9 * (shown - 1)
+            size, top = f"{maps}@{height}x{width}", height / 2 + 0.45 * (shown - 1)
+        else:
+            tall = 4 + 0.22 * min(maps, 120)
+            axes.add_patch(Rectangle((x, -tall / 2), 1.6, tall, facecolor="white", edgecolor="black", linewidth=0.8))
+            x += 1.6
+            size, top = f"{maps}", tall / 2
+        parameters = "" if layer is None else f"\n{sum(p.size for p in layer.parameters()):,} parameters"
+        axes.text((left + x) / 2, top + 1.5, f"{name}\n{size}{parameters}", ha="center", va="bottom", fontsize=8)
+        if number + 1 < len(stages):
+            following = stages[number + 1][2]
+            assert following is not None
+            gap = 9.0 if height * width > 1 else 16.0  # whose labels are wider than themselves
+            axes.annotate("", (x + gap - 0.8, 0), (x + 0.8, 0), arrowprops={"arrowstyle": "->", "color": PAPER})
+            axes.text(
+                x + gap / 2, -largest / 2 - 8, _joint(following), ha="center", va="top", fontsize=7.5, color=PAPER
+            )
+            axes.plot([x + gap / 2] * 2, [-largest / 2 - 7, -1], color=PAPER, linewidth=0.6, linestyle=":")
+            x += gap
+    axes.set(xlim=(-2, x + 2), ylim=(-largest / 2 - 16, largest / 2 + 20), aspect="equal")
+    axes.set_axis_off()
+    total, name = net.theta.size, (net.spec or {}).get("name", "network")
+    axes.set_title(f"{name}: {total:,} parameters, {net.connections():,} connections")
+    return figure
+
+
+def kernels(net: Sequential, stage: str = "C1") -> Figure:
+    """Draw every kernel of a convolution: a row for each of its maps, a column for each map below.
+
+    Parameters
+    ----------
+    net : Sequential
+    stage : str
+        Name of a `Conv2D`, as "C1", "C3" (16 x 6, with the empty connections of Table I left blank) or "C5".
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ConfigError
+        If there is no such convolution.
+    """
+    convolutions = {layer.name: layer for layer in net.sublayers() if isinstance(layer, Conv2D)}
+    if stage not in convolutions:
+        raise ConfigError(
+            f"kernels draws a convolution: {', '.join(convolutions) or 'there is none'}; found {stage!r}."
+        )
+    layer = convolutions[stage]
+    height, width = layer.kernel_size
+    maps, inputs = layer.out_channels, layer.in_shape[0]
+    pictures = np.full((maps, inputs, height, width), np.nan)
+    owner = np.repeat(np.arange(maps), np.diff(layer.starts))
+    pictures[owner, layer.channels] = layer.weight.value.reshape(-1, height, width)
+    turned = maps > 3 * inputs and inputs <= 3  # a single row of C1 reads better than a column
+    grid = pictures.transpose(1, 0, 2, 3) if turned else pictures
+    rows, columns = grid.shape[:2]
+    flat = tiles(grid.reshape(-1, height, width), columns)
+    side = 0.55 if rows <= 16 else 0.22
+    figure = Figure(figsize=(max(4.5, side * columns + 2.4), max(1.8, side * rows + 1.0)), layout="constrained")
+    axes = figure.add_subplot()
+    limit = float(np.nanmax(np.abs(flat)))
+    image = axes.imshow(flat, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+    axes.set_facecolor("#dbe9f6")  # what is not connected; of no grey
+    every = 1 if max(rows, columns) <= 16 else 10
+    for axis, count, step in ((axes.xaxis, columns, width + 1), (axes.yaxis, rows, height + 1)):
+        numbers = range(0, count, every)
+        axis.set_ticks([k * step + step / 2 - 1 for k in numbers], [str(k) for k in numbers])
+    names = (f"map of {stage}", "map below")
+    axes.set_xlabel(names[0] if turned else names[1])
+    axes.set_ylabel(names[1] if turned else names[0])
+    axes.tick_params(length=0, labelsize=7)
+    axes.set_title(f"{stage}: {len(layer.channels):,} kernels of {height}x{width}", fontsize=10)
+    figure.colorbar(image, ax=axes, label="weight", shrink=0.8)
+    return figure
+
+
+def rbf_codes(characters: str = bitmaps.DIGITS) -> Figure:
+    """Draw the 7x12 target codes of characters, as the paper's Fig. 3.
+
+    Parameters
+    ----------
+    characters : str
+        Default the ten digits; `lenet5.bitmaps.ASCII` for all that there are.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ConfigError
+        If a character has no bitmap, or there is none.
+    """
+    codes = bitmaps.codes(characters).reshape(-1, bitmaps.HEIGHT, bitmaps.WIDTH)
+    columns = min(len(codes), 16)
+    rows = -(-len(codes) // columns)
+    figure = Figure(figsize=(0.42 * columns + 0.6, 0.72 * rows + 0.7), layout="constrained")
+    figure.suptitle(f"Target codes of {len(codes)} characters, 7x12 cells of +-1", fontsize=10)
+    axes = figure.add_subplot()
+    axes.imshow(tiles(codes, columns, gap=2), cmap="gray_r", vmin=-1, vmax=1, interpolation="nearest")
+    axes.set_axis_off()
+    return figure
+
+
+def effective_rates(net: Sequential, optimizer: SDLM) -> Figure:
+    """Draw how the rates of SDLM are spread in each parameter (eq. 21).
+
+    Parameters
+    ----------
+    net : Sequential
+    optimizer : SDLM
+        Of this network's parameters.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A histogram per parameter on one logarithmic axis, with the range that the paper reports for its first pass
+        and the bound eta/mu.
+    """
+    parts = net.parameters().slices()
+    figure = Figure(figsize=(7.5, 0.6 * len(parts) + 1.4), layout="constrained")
+    figure.suptitle("Effective learning rates of every weight")
+    rates, bound = optimizer.rates, optimizer.lr / optimizer.mu
+    low = min(float(rates.min()), 7e-5)
+    bins = np.geomspace(low / 1.2, bound * 1.2, 60)
+    for axes, (name, part) in zip(
+        figure.subplots(len(parts), 1, sharex=True, squeeze=False)[:, 0], parts.items(), strict=True
+    ):
+        axes.axvspan(7e-5, 0.016, color="#dddddd", zorder=0)
+        axes.hist(rates[part], bins=bins, color=TEST, zorder=2)
+        axes.axvline(bound, color=TRAIN, linestyle="--", linewidth=1)
+        axes.set_xscale("log")
+        axes.set_yticks([])
+        axes.set_ylabel(f"{name}\n({rates[part].size:,})", rotation=0, ha="right", va="center", fontsize=7)
+    axes.set_xlabel("rate; grey: the paper's first pass, 7e-5 to 0.016; dashed: the bound eta/mu")
+    return figure
+
+
+def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figure:
+    """Draw what every stage of the network makes of one image, from the input to the penalties.
+
+    Parameters
+    ----------
+    net : Sequential
+        With the stages of the paper's network.
+    image : ndarray
+        One image, as for ``net.predict``.
+    data : str
+        Name of the data set it comes from, for the title.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        F6 is drawn as the 7x12 bitmap that it imitates.
+
+    Raises
+    ------
+    ShapeError
+        If there is more than one image.
+    """
+    maps = net.feature_maps(image)
+    if maps["input"].ndim == 4:
+        if len(maps["input"]) != 1:
+            raise ShapeError(f"feature_maps draws one image; found {len(maps['input'])}.")
+        maps = {name: m[0] for name, m in maps.items()}
+    output = maps.pop("output").ravel()
+    best = int(output.argmin() if net.outputs_penalties else output.argmax())
+    figure = Figure(figsize=(10, 7))
+    figure.suptitle(f"LeNet-5 reads a digit{f' from {data}' if data else ''}: the answer is {best}", y=0.985)
+    heights = np.array([_height(name, m) for name, m in maps.items()] + [1.4])
+    bottoms = 0.94 - np.cumsum(heights + 0.25) / (heights + 0.25).sum() * 0.9
+    unit = 0.9 / (heights + 0.25).sum()
+    for bottom, height, (name, m) in zip(bottoms, heights * unit, maps.items(), strict=False):
+        shape = " x ".join(str(side) for side in m.shape if side > 1)
+        figure.text(0.015, bottom + height / 2, f"{name}\n{shape}", va="center", fontsize=9)
+        low, high = (BACKGROUND, FOREGROUND) if name == "input" else (-1.7159, 1.7159)
+        pictures = _pictures(name, m)
+        if name == "F6" and isinstance(net.layers[-1], RBF):
+            pictures.append(net.layers[-1].codes[best].reshape(bitmaps.HEIGHT, bitmaps.WIDTH))
+            figure.text(0.26, bottom + height / 2, f"F6, and the\ncode of class {best}", va="center", fontsize=8)
+        pictures, width = pictures, min(height * 0.7, 0.051 if m.ndim == 3 and len(m) > 1 else 1)
+        step = (0.87 - width) / 15 if len(pictures) > 1 else 0.0
+        for k, picture in enumerate(pictures):
+            box = (0.11 + k * step, bottom, width, height) if picture.shape[0] > 1 else (0.11, bottom, 0.87, height)
+            axes = figure.add_axes(box)
+            axes.imshow(picture, cmap="gray_r", vmin=low, vmax=high, interpolation="nearest")
+            axes.set_aspect("equal" if picture.shape[0] > 1 else "auto")
+            axes.set(xticks=[], yticks=[])
+    axes = figure.add_axes((0.11, bottoms[-1], 0.87, heights[-1] * unit))
+    axes.bar(range(len(output)), output, color=[TRAIN if i == best else TEST for i in range(len(output))])
+    axes.set_xticks(range(len(output)))
+    kind = "penalty" if net.outputs_penalties else "score"
+    figure.text(0.015, bottoms[-1] + heights[-1] * unit / 2, f"{kind}\nper class", va="center", fontsize=9)
+    axes.tick_params(labelsize=8)
+    return figure
+
+
+def _joint(layer: Layer) -> str:
+    """Say what leads to a layer, in the paper's words."""
+    if isinstance(layer, Conv2D):
+        one = layer.out_shape[1:] == (1, 1)
+        return "full\nconnection" if one else "convolutions\n" + "x".join(map(str, layer.kernel_size))
+    if isinstance(layer, Windowed):
+        return ("sub-sampling" if layer.parameters() else type(layer).__name__.removesuffix("2D").lower()) + "\n2x2"
+    return "RBF\nunits" if isinstance(layer, RBF) else "full\nconnection"
+
+
+def _height(name: str, m: np.ndarray) -> float:
+    """Height of a stage's row, in units of a feature map."""
+    return 0.3 if _pictures(name, m)[0].shape[0] == 1 else 1.3 if name in ("input", "F6") else 1.0
+
+
+def _pictures(name: str, m: np.ndarray) -> list[np.ndarray]:
+    """Maps (C, H, W) one by one; F6 as its bitmap; another vector as one strip."""
+    if m.ndim == 3 and m.shape[1] * m.shape[2] > 1:
+        return list(m)
+    if m.size == bitmaps.HEIGHT * bitmaps.WIDTH:
+        return [m.reshape(bitmaps.HEIGHT, bitmaps.WIDTH)]
+    return [m.reshape(1, -1)]

@@ -1,0 +1,178 @@
+"""``python -m lenet5.show``: every picture of `lenet5.plots` from the command line."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import bitmaps, datasets, kernels, losses, optim, storage
+from .cli import Parser, command
+from .datasets.base import Dataset
+from .errors import ConfigError
+from .network import Sequential
+from .shards import Shards
+
+__all__ = ["main"]
+
+
+class _Subject:
+    """What a picture may be of, each read when it is asked for."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+        self.path = Path(options["run"])
+        self._net: tuple[Sequential, dict[str, Any]] | None = None
+        self._data: tuple[Dataset, Dataset] | None = None
+
+    @property
+    def net(self) -> Sequential:
+        return self._read()[0]
+
+    @property
+    def test(self) -> Dataset:
+        return self._load()[1]
+
+    @property
+    def train(self) -> Dataset:
+        return self._load()[0]
+
+    @property
+    def image(self) -> np.ndarray:
+        number, test = self.options["image"], self.test
+        if not 0 <= number < len(test):
+            raise ConfigError(f"--image is 0 to {len(test) - 1}, the test images of {test.name}; found {number}.")
+        return test.images[number]
+
+    def _read(self) -> tuple[Sequential, dict[str, Any]]:
+        if self._net is None:
+            self._net = storage.read(self.path)
+            if kernels.cold("forward"):
+                print("compiling the kernels, once: about 7 s", file=sys.stderr, flush=True)
+        return self._net
+
+    def _load(self) -> tuple[Dataset, Dataset]:
+        if self._data is None:
+            name = self.options["dataset"] or self._read()[1].get("dataset", "auto")
+            if name == "auto":
+                train, test, notice = datasets.load_auto(self.options["data_dir"])
+                if notice:
+                    print(notice, file=sys.stderr)
+                self._data = train, test
+            else:
+                self._data = datasets.load(name, self.options["data_dir"])
+        return self._data
+
+
+def _history(subject: _Subject) -> Any:
+    from . import plots
+
+    file = subject.path / "history.json"
+    if not file.exists():
+        raise ConfigError(f"{subject.path}: learning-curves draws the folder of a run; there is no history.json in it.")
+    try:
+        history = json.loads(file.read_text())
+        name = json.loads((subject.path / "config.json").read_text())
+        return plots.learning_curves({subject.path.name: history}, data=name["dataset"], net=name["model"]["name"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ConfigError(f"{subject.path}: its history or configuration cannot be read: {error}.") from error
+
+
+def _rates(subject: _Subject) -> Any:
+    from . import plots
+
+    net, train = subject.net, subject.train
+    sample = np.random.default_rng(0).choice(len(train), min(500, len(train)), replace=False)
+    loss = losses.MAP(0.1, scale=0.5) if net.outputs_penalties else losses.SoftmaxCrossEntropy()
+    optimizer = optim.SDLM(net.parameters(), lr=5e-4)
+    Shards(net, loss).curvature(train.images[sample], train.labels[sample])
+    optimizer.observe()
+    return plots.effective_rates(net, optimizer)
+
+
+def _rejection(subject: _Subject) -> Any:
+    from . import plots
+
+    outputs = subject.net.outputs(subject.test.images)
+    scores = -outputs if subject.net.outputs_penalties else outputs
+    return plots.rejection({subject.path.name: (scores, subject.test.labels)}, data=subject.test.name)
+
+
+def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
+    from . import plots
+
+    return {
+        "architecture": ("the network, as the paper's Fig. 2", lambda s: plots.architecture(s.net)),
+        "confusion": ("true classes against answers", lambda s: plots.confusion(s.net, s.test)),
+        "distortions": (
+            "training images, distorted in every way",
+            lambda s: plots.distortions(s.train.images[:14], datasets.DISTORTIONS, data=s.train.name),
+        ),
+        "effective-rates": ("the rates that SDLM would give each weight now", _rates),
+        "feature-maps": (
+            "what every stage makes of --image",
+            lambda s: plots.feature_maps(s.net, s.image, data=s.test.name),
+        ),
+        "kernels": ("the kernels of --stage", lambda s: plots.kernels(s.net, s.options["stage"])),
+        "learning-curves": ("error against passes, as Fig. 5", _history),
+        "mistakes": ("every misread test image, as Fig. 8", lambda s: plots.mistakes(s.net, s.test)),
+        "occlusion": ("what covering a part of --image costs", lambda s: plots.occlusion(s.net, s.image)),
+        "rbf-codes": (
+            "the target codes of --characters, as Fig. 3",
+            lambda s: plots.rbf_codes(s.options["characters"] or bitmaps.ASCII),
+        ),
+        "rejection": ("error against the share that is rejected, as Fig. 10", _rejection),
+        "robustness": ("error on noisy, turned, moved images, as Fig. 13", lambda s: plots.robustness(s.net, s.test)),
+        "saliency": ("which pixels of --image matter", lambda s: plots.saliency(s.net, s.image)),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    from . import plots
+
+    pictures = _pictures()
+    width = max(map(len, pictures))
+    parser = Parser(
+        prog="python -m lenet5.show",
+        positional="PICTURE [RUN_OR_FILE]",
+        description="Draw a picture of a network, or of what it makes of images, into a PNG file.",
+        epilog="pictures: " + "; ".join(f"{name}: {text}" for name, (text, _) in pictures.items()),
+    )
+    parser.add_argument("picture", metavar="PICTURE", help=f"one of {', '.join(pictures)}")
+    parser.add_argument(
+        "run",
+        metavar="RUN_OR_FILE",
+        nargs="?",
+        default=str(storage.PRETRAINED),
+        help="folder of a run, or a .npz file; default the weights that come with the package",
+    )
+    parser.add_argument("--image", type=int, default=0, metavar="N", help="number of a test image (default 0)")
+    parser.add_argument("--stage", default="C1", metavar="NAME", help="a convolution, such as C3 (default C1)")
+    parser.add_argument("--characters", default="", metavar="TEXT", help="default all of ASCII")
+    parser.add_argument(
+        "--dataset",
+        type=str | None,
+        default=None,
+        metavar="NAME",
+        help=f"auto, {', '.join(datasets.NAMES)}; default the one it was trained on",
+    )
+    parser.add_argument("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
+    parser.add_argument("-o", "--out", type=str | None, default=None, metavar="FILE", help="default PICTURE.png")
+    options = parser.parse(argv)
+    name = options["picture"]
+    if name not in pictures:
+        listed = "\n".join(f"  {key:<{width}}  {text}" for key, (text, _) in pictures.items())
+        raise ConfigError(f"no picture {name!r}; there are\n{listed}")
+    out = Path(options["out"] or f"{name}.png")
+    plots.save(pictures[name][1](_Subject(options)), out)
+    print(f"see {out}")
+    return 0
+
+
+run = command(main)
+
+if __name__ == "__main__":
+    sys.exit(run())
