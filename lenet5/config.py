@@ -239,6 +239,7 @@ class TrainConfig(_Section):
         "validation_loss", "what patience watches; the weights of the best pass are kept in best.npz"
     )
     checkpoint_minutes: float = _option(5.0, "minutes between checkpoints within a pass", least=0.0)
+    tensorboard: str | None = _option(None, "folder to write TensorBoard's event files to (extra tensorboard)")
     quiet: bool = _option(False, "print nothing but errors")
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import callbacks, checkpoint, config, datasets, kernels, reports, runs, storage
+from . import callbacks, checkpoint, config, datasets, kernels, reports, runs, storage, tensorboard
 from .cli import Parser, add_config_options, command, overrides
 from .config import TrainConfig
 from .datasets.base import Dataset
@@ -28,7 +28,7 @@ option says so. Exit codes: 0 done, 2 bad option, 3 no data, 4 bad checkpoint, 5
 and saved."""
 
 # What may change when a run is resumed: nothing that touches its numbers up to then.
-_RESUMABLE = {"checkpoint_minutes", "data_dir", "epochs", "quiet", "threads"}
+_RESUMABLE = {"checkpoint_minutes", "data_dir", "epochs", "quiet", "tensorboard", "threads"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     trainer = runs.make_trainer(settings, train, validation=validation, test=test)  # before there is a folder
     folder = _folder(settings, resume)
     data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
-    settings = dataclasses.replace(settings, out=None, data_dir=data_dir)
+    board = None if settings.tensorboard is None else os.path.abspath(settings.tensorboard)
+    settings = dataclasses.replace(settings, out=None, data_dir=data_dir, tensorboard=board)
     if not resume:
         _write_json(folder / "config.json", config.to_dict(settings))
     say(f"training on {train.name}: {n:,} images, {len(test):,} to test on; run folder {folder}")
@@ -69,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         reports.Report(say),
         reports.Progress(disable=True if settings.quiet else None),
     ]
+    if settings.tensorboard is not None:
+        trainer.callbacks.append(
+            tensorboard.TensorBoard(settings.tensorboard, config=config.to_dict(settings), image=test.images[0])
+        )
     if resume and (folder / storage.CHECKPOINT).exists():
         arrays, meta = checkpoint.load(folder / storage.CHECKPOINT)
         _same_data(meta, train, folder)

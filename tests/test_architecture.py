@@ -39,10 +39,11 @@ ALLOWED = {
     "estimator": {"callbacks", "datasets", "layers", "losses", "models", "network", "optim", "reports", "shards",
                   "trainer"},
     "cli": {"config"},
+    "tensorboard": {"callbacks", "layers", "optim", "plots", "trainer"},  # trainer: for its type only
     "metrics": {"losses"},
     "runs": {"callbacks", "config", "datasets", "losses", "models", "network", "optim", "shards", "trainer"},
     "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "plots", "reports", "runs", "storage",
-              "trainer"},
+              "tensorboard", "trainer"},
     "reproduce": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "layers", "metrics", "network",
                   "optim", "plots", "robustness", "runs", "shards", "trainer"},
     "evaluate": {"cli", "datasets", "kernels", "metrics", "network", "storage"},

@@ -28,7 +28,7 @@ from .variants import VARIANTS
 __all__ = ["Job", "execute", "finished", "read_record", "recipe", "write_record"]
 
 # What does not touch the numbers of a run.
-_IDLE = {"checkpoint_minutes", "data_dir", "out", "quiet", "threads", "verify"}
+_IDLE = {"checkpoint_minutes", "data_dir", "out", "quiet", "tensorboard", "threads", "verify"}
 _QUICK = {"epochs": 2, "train_size": 600, "test": 300}
 _NEEDED = {"table", "row", "seed", "key", "recipe", "measured", "dataset", "seconds", "result", "history"}
 
