@@ -50,7 +50,8 @@ class TensorBoard(Callback):
 
     def on_train_begin(self, trainer: "Trainer") -> None:
         """Open the files; say what is trained."""
-        self._writer = self._make(str(self.folder), flush_secs=10)
+        # Files are named after the second that they are opened in: a run resumed within it must not replace the first.
+        self._writer = self._make(str(self.folder), flush_secs=10, filename_suffix=f".pass-{trainer.epoch}")
         if self.config is not None and trainer.epoch == 0:
             self._writer.add_text("configuration", "    " + json.dumps(self.config, indent=2).replace("\n", "\n    "))
 
