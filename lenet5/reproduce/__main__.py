@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         data_dir=options["data_dir"],
         say=lambda text: print(text, flush=True),
     )
-    print("\n".join(f"see {out / name / 'table.md'}" for name in chosen))
+    written = out / "quick" if options["quick"] else out
+    print("\n".join(f"see {written / name / 'table.md'}" for name in chosen))
     return 0
 
 
