@@ -206,6 +206,7 @@ _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     },
 }
 _LR = {"sdlm": 5e-4, "adagrad": 1e-2}
+_BATCH = {"lenet5-mattwang44": 256, "tensorflow-tutorial": 100}
 # What units a loss is for; and those of networks that leave no choice.
 _UNITS: dict[str, Any] = {"map": "rbf", "mle": "rbf", "softmax": "softmax", "squared": "dense"}
 _LOSS: dict[str, Any] = {"rbf": "map", "softmax": "softmax", "dense": "squared"}
@@ -223,7 +224,10 @@ class TrainConfig(_Section):
     verify: bool = _option(True, "hold the files against the published hashes; false for files of your own")
     epochs: int = _option(20, "passes through the training set", least=1)
     batch_size: int | None = _option(
-        None, "patterns per update; default 1 for lenet1, 4 and 5, as in the paper, else 128", least=1
+        None,
+        "patterns per update; default 1 for lenet1, 4 and 5, as in the paper, 256 for lenet5-mattwang44, 100 for "
+        "tensorflow-tutorial, else 128",
+        least=1,
     )
     seed: int = _option(0, "seed of weights, order and samples", least=0, below=2**63)
     threads: int | None = _option(None, "threads; default all cores. Results are the same bits for any number", least=1)
@@ -291,7 +295,7 @@ class TrainConfig(_Section):
         lr = _LR.get(rule, 1e-3) if optimizer.lr is None else optimizer.lr
         return dataclasses.replace(
             self,
-            batch_size=self.batch_size or (1 if paper else 128),
+            batch_size=self.batch_size or (1 if paper else _BATCH.get(model.name, 128)),
             model=model,
             loss=loss,
             optimizer=dataclasses.replace(optimizer, lr=lr),

@@ -114,7 +114,7 @@ def test_defaults_follow_the_network_and_the_loss():
         (["--model.output", "dense"], ("dense", "squared", 1.0, "sdlm", 1)),
         (["--loss", "mle", "--batch-size", "7"], ("rbf", "mle", 0.5, "sdlm", 7)),
         (["--model", "lenet1"], (None, "squared", 1.0, "sdlm", 1)),
-        (["--model", "lenet5-mattwang44"], (None, "map", 0.5, "sdlm", 128)),
+        (["--model", "lenet5-mattwang44"], (None, "map", 0.5, "sdlm", 256)),
         (["--model", "caffe"], (None, "softmax", 1.0, "adam", 128)),
     ]:
         c = parse(*argv)
