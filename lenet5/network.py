@@ -11,6 +11,8 @@ from .compiled import Compiled, compiled
 from .errors import ConfigError, ShapeError
 from .files import forget
 from .layers.base import Layer, Shape
+from .layers.flatten import Flatten
+from .layers.repeat import Repeat
 from .parameter import Parameter, ParameterList
 
 __all__ = ["Sequential"]
@@ -201,8 +203,8 @@ class Sequential(Layer):
         Parameters
         ----------
         images : ndarray
-            uint8 (N, 28, 28) or one (28, 28), which counts as N = 1; or prepared floats (N, 1, 32, 32).
-            Any N, at a bounded use of memory.
+            uint8 (N, 28, 28), or (N, H, W, C) for colour; one of them, which counts as N = 1; or prepared floats
+            (N, 1, 32, 32). Any N, at a bounded use of memory.
 
         Returns
         -------
@@ -285,14 +287,16 @@ class Sequential(Layer):
         with self._evaluating():
             for layer in self.layers:
                 x = layer.forward(x)
-                maps[layer.name.split(".")[0]] = x.copy()
+                if not isinstance(layer, Flatten | Repeat):  # they only lay out anew what is there already
+                    maps[layer.name.split(".")[0]] = x.copy()
         return maps if images.ndim == batch.ndim else {name: m[0] for name, m in maps.items()}
 
     def _batch(self, images: np.ndarray) -> np.ndarray:
         images = np.asarray(images)
-        if images.dtype == np.uint8 and images.ndim == 2:
-            return images[None]
         channels = self.in_shape[0]
+        colour = images.ndim == 3 and images.shape[2] == channels > 1
+        if images.dtype == np.uint8 and (images.ndim == 2 or colour):
+            return images[None]
         pictures = images.dtype == np.uint8 and (
             images.ndim == 3
             and channels == 1

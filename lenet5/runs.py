@@ -20,7 +20,7 @@ from .network import Sequential
 from .shards import cores
 from .trainer import Trainer
 
-__all__ = ["make_trainer", "meta", "record", "split"]
+__all__ = ["circumstances", "make_loss", "make_trainer", "meta", "record", "split"]
 
 
 def split(settings: TrainConfig, train: Dataset) -> tuple[Dataset, Dataset | None]:
@@ -69,7 +69,7 @@ def make_trainer(
     assert settings.batch_size is not None
     return Trainer(
         net,
-        _loss(settings),
+        make_loss(settings),
         optimizer,
         [*own, *hooks],
         batch_size=settings.batch_size,
@@ -135,7 +135,8 @@ def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) ->
     return models.from_spec(options, seed=rng)
 
 
-def _loss(settings: TrainConfig) -> losses.Loss:
+def make_loss(settings: TrainConfig) -> losses.Loss:
+    """Return the criterion of a resolved configuration."""
     options = settings.loss
     assert options.scale is not None
     if options.name == "map":

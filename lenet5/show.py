@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import bitmaps, datasets, kernels, losses, optim, storage
+from . import bitmaps, config, datasets, kernels, optim, runs, storage
 from .cli import Parser, command
 from .datasets.base import Dataset
 from .errors import ConfigError
@@ -30,6 +30,10 @@ class _Subject:
     @property
     def net(self) -> Sequential:
         return self._read()[0]
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return self._read()[1]
 
     @property
     def test(self) -> Dataset:
@@ -57,12 +61,12 @@ class _Subject:
         if self._data is None:
             name = self.options["dataset"] or self._read()[1].get("dataset", "auto")
             if name == "auto":
-                train, test, notice = datasets.load_auto(self.options["data_dir"])
+                train, test, notice = datasets.load_auto(self.options["data_dir"], verify=self.options["verify"])
                 if notice:
                     print(notice, file=sys.stderr)
                 self._data = train, test
             else:
-                self._data = datasets.load(name, self.options["data_dir"])
+                self._data = datasets.load(name, self.options["data_dir"], verify=self.options["verify"])
         return self._data
 
 
@@ -83,11 +87,15 @@ def _history(subject: _Subject) -> Any:
 def _rates(subject: _Subject) -> Any:
     from . import plots
 
-    net, train = subject.net, subject.train
-    sample = np.random.default_rng(0).choice(len(train), min(500, len(train)), replace=False)
-    loss = losses.MAP(0.1, scale=0.5) if net.outputs_penalties else losses.SoftmaxCrossEntropy()
-    optimizer = optim.SDLM(net.parameters(), lr=5e-4)
-    Shards(net, loss).curvature(train.images[sample], train.labels[sample])
+    # The run's own loss and optimiser, where the file tells; else those that its network has by default.
+    net, meta = subject.net, subject.meta
+    values = meta.get("config") or {"model": {"name": (net.spec or {}).get("name", "lenet5")}}
+    settings = config.from_dict(values, where=str(subject.path)).resolved()
+    own = settings.optimizer if settings.optimizer.name == "sdlm" else config.OptimizerConfig()
+    optimizer = optim.SDLM(net.parameters(), lr=own.lr or 5e-4, mu=own.mu)
+    train = subject.train
+    sample = np.random.default_rng(0).choice(len(train), min(own.patterns, len(train)), replace=False)
+    Shards(net, runs.make_loss(settings)).curvature(train.images[sample], train.labels[sample])
     optimizer.observe()
     return plots.effective_rates(net, optimizer)
 
@@ -160,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"auto, {', '.join(datasets.NAMES)}; default the one it was trained on",
     )
     parser.add_argument("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
+    parser.add_argument("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
     parser.add_argument("-o", "--out", type=str | None, default=None, metavar="FILE", help="default PICTURE.png")
     options = parser.parse(argv)
     name = options["picture"]
@@ -167,6 +176,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         listed = "\n".join(f"  {key:<{width}}  {text}" for key, (text, _) in pictures.items())
         raise ConfigError(f"no picture {name!r}; there are\n{listed}")
     out = Path(options["out"] or f"{name}.png")
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"{out}: pictures are PNG files; name it {out.with_suffix('.png')}.")
     plots.save(pictures[name][1](_Subject(options)), out)
     print(f"see {out}")
     return 0

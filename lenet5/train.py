@@ -46,12 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     n = len(train)
     train, validation = runs.split(settings, train)
     trainer = runs.make_trainer(settings, train, validation=validation, test=test)  # before there is a folder
+    board = _tensorboard(settings, test)
     folder = _folder(settings, resume)
     data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
-    board = None if settings.tensorboard is None else os.path.abspath(settings.tensorboard)
-    settings = dataclasses.replace(settings, out=None, data_dir=data_dir, tensorboard=board)
-    if not resume:
-        _write_json(folder / "config.json", config.to_dict(settings))
+    events = None if settings.tensorboard is None else os.path.abspath(settings.tensorboard)
+    settings = dataclasses.replace(settings, out=None, data_dir=data_dir, tensorboard=events)
     say(f"training on {train.name}: {n:,} images, {len(test):,} to test on; run folder {folder}")
     if kernels.cold("learn"):
         say("compiling the kernels, once: about 20 s")
@@ -70,15 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         reports.Report(say),
         reports.Progress(disable=True if settings.quiet else None),
     ]
-    if settings.tensorboard is not None:
-        trainer.callbacks.append(
-            tensorboard.TensorBoard(settings.tensorboard, config=config.to_dict(settings), image=test.images[0])
-        )
+    trainer.callbacks += board
     if resume and (folder / storage.CHECKPOINT).exists():
         arrays, meta = checkpoint.load(folder / storage.CHECKPOINT)
         _same_data(meta, train, folder)
         trainer.load_state(arrays, meta.get("trainer", {}))
+        if settings.epochs < trainer.epoch + (trainer.position > 0):
+            raise ConfigError(
+                f"{folder} is in pass {trainer.epoch + (trainer.position > 0)}; --epochs cannot be fewer."
+            )
         say(f"resuming after {trainer.epoch} passes and {trainer.position:,} patterns")
+    _write_json(folder / "config.json", config.to_dict(settings))  # of a resumed run, too: passes may have been added
     with _stop_on_signals(trainer) as caught:
         trainer.fit(train, epochs=settings.epochs)
     if trainer.history:
@@ -168,6 +169,12 @@ def _folder(settings: TrainConfig, resume: bool) -> Path:
         raise ConfigError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _tensorboard(settings: TrainConfig, test: Dataset) -> list[callbacks.Callback]:
+    if settings.tensorboard is None:
+        return []
+    return [tensorboard.TensorBoard(settings.tensorboard, config=config.to_dict(settings), image=test.images[0])]
 
 
 def _early_stopping(settings: TrainConfig, folder: Path, train: Dataset) -> list[callbacks.EarlyStopping]:

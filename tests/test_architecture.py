@@ -47,7 +47,8 @@ ALLOWED = {
     "reproduce": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "layers", "metrics", "network",
                   "optim", "plots", "robustness", "runs", "shards", "trainer"},
     "evaluate": {"cli", "datasets", "kernels", "metrics", "network", "storage"},
-    "show": {"bitmaps", "cli", "datasets", "kernels", "losses", "network", "optim", "plots", "shards", "storage"},
+    "show": {"bitmaps", "cli", "config", "datasets", "kernels", "network", "optim", "plots", "runs", "shards",
+             "storage"},
     "predict": {"cli", "datasets", "kernels", "network", "storage"},
 }  # fmt: skip
 

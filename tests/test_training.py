@@ -176,6 +176,25 @@ def test_a_finished_run_can_be_given_more_passes(straight, tmp_path):
     assert same_bits(straight, folder)
 
 
+def test_passes_that_were_added_stay_added(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    assert command(*SHORT, "--epochs", 1, "--out", folder) == 0
+    made = train.runs.make_trainer
+
+    def interrupted(*args, **options):
+        trainer = made(*args, **options)
+        trainer.callbacks.insert(0, InterruptAt(2, 100))
+        return trainer
+
+    monkeypatch.setattr(train.runs, "make_trainer", interrupted)
+    assert command("--resume", folder, "--epochs", 4) == 130
+    monkeypatch.undo()
+    assert command("--resume", folder, "--epochs", 2) == 2  # it is in the third
+    assert "in pass 3" in capsys.readouterr().err
+    assert command("--resume", folder) == 0  # the command that the stopped one has named
+    assert len(histories(folder)) == 4
+
+
 def test_runs_are_not_overwritten_nor_mixed(straight, tmp_path, capsys):
     before = (straight / "checkpoint.npz").read_bytes()
     assert command(*SHORT, "--out", straight) == 2

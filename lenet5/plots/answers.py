@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..datasets.base import Dataset
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError
 from ..network import Sequential
 from ..robustness import robustness as measure
 from .style import TEST, mosaic
@@ -59,8 +59,15 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
     -------
     matplotlib.figure.Figure
         Numbers in every cell; mistakes are shaded, the diagonal is not.
+
+    Raises
+    ------
+    ConfigError
+        If the data has classes that the network does not know.
     """
     classes = net.out_shape[0]
+    if data.num_classes > classes:
+        raise ConfigError(f"the network tells {classes} classes apart; {data.name} has {data.num_classes}.")
     counts = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(counts, (data.labels, net.predict(data.images)), 1)
     shade = counts.astype(float)
@@ -97,7 +104,7 @@ def robustness(net: Sequential, data: Dataset) -> Figure:
         "noise": ("inverted pixels (%)", 100, None),
         "rotation": ("rotation (degrees)", 1, (-30, 30)),
         "scale": ("size (factor)", 1, (0.5, 2)),
-        "down": ("moved down (pixels)", 1, None),
+        "down": ("moved down (pixels)", 1, (-10, 10)),
         "squeeze": ("height (factor; width 1/factor)", 1, None),
     }
     figure = Figure(figsize=(11, 3.0), layout="constrained")
@@ -201,7 +208,7 @@ def distortions(
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (N, H, W)
+    images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
         One column each.
     distort : mapping of str to Distortion
         Such as `lenet5.datasets.DISTORTIONS`; one row each.
@@ -219,7 +226,7 @@ def distortions(
     figure = Figure(figsize=(1.1 + 0.54 * len(images), 0.5 + 0.62 * len(rows)), layout="constrained")
     figure.suptitle("Distortions, drawn anew for each pass" + (f", on {data}" if data else ""))
     for axes, (name, pictures) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
-        framed = np.pad(pictures, [(0, 0), (1, 1), (1, 1)])
+        framed = np.pad(pictures, [(0, 0), (1, 1), (1, 1), (0, 0)][: pictures.ndim])
         axes.imshow(np.hstack(list(framed)), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
@@ -228,12 +235,12 @@ def distortions(
 
 def _one(net: Sequential, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return x (1, C, H, W) and the outputs (classes,) of one image."""
+    outputs = net.outputs(image)
+    if len(outputs) != 1:
+        raise ShapeError(f"This draws one image; found {len(outputs)}.")
     images = np.asarray(image)
-    images = images[None] if images.ndim == 2 else images
-    if len(images) != 1:
-        raise ShapeError(f"This draws one image; found {len(images)}.")
-    outputs = net.outputs(images)[0]
-    return net.prepared(images).copy(), outputs
+    batch = images if images.ndim == 4 else images.reshape(1, *images.shape[-3 + (net.in_shape[0] == 1) :])
+    return net.prepared(batch).copy(), outputs[0]
 
 
 def _beside(x: np.ndarray, picture: np.ndarray, title: str, label: str) -> Figure:

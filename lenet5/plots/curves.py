@@ -69,7 +69,7 @@ def compared(
     rows : mapping of str to histories
         Label of each recipe -> the histories of its runs, as in ``history.json``. Recipes without any are left out.
     key : str
-        An error in every record, as a fraction.
+        An error or a share in every record, as a fraction.
     title : str
 
     Returns

@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from .. import bitmaps
-from ..datasets.transforms import BACKGROUND, FOREGROUND
 from ..errors import ConfigError, ShapeError
 from ..layers import RBF, Conv2D, Layer
 from ..layers.subsample import Windowed
@@ -14,6 +13,10 @@ from ..optim import SDLM
 from .style import PAPER, TEST, TRAIN, tiles
 
 __all__ = ["architecture", "effective_rates", "feature_maps", "kernels", "rbf_codes"]
+
+
+# Feature maps in a row.
+_ROW = 16
 
 
 def architecture(net: Sequential) -> Figure:
@@ -188,7 +191,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
     Parameters
     ----------
     net : Sequential
-        With the stages of the paper's network.
+        Any; the paper's is drawn best.
     image : ndarray
         One image, as for ``net.predict``.
     data : str
@@ -211,24 +214,28 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
         maps = {name: m[0] for name, m in maps.items()}
     output = maps.pop("output").ravel()
     best = int(output.argmin() if net.outputs_penalties else output.argmax())
-    figure = Figure(figsize=(10, 7))
-    figure.suptitle(f"LeNet-5 reads a digit{f' from {data}' if data else ''}: the answer is {best}", y=0.985)
     heights = np.array([_height(name, m) for name, m in maps.items()] + [1.4])
+    figure = Figure(figsize=(10, 0.9 * (heights + 0.25).sum()))
+    network = (net.spec or {}).get("name", "the network")
+    network = "LeNet-5" if network == "lenet5" else network
+    figure.suptitle(f"{network} reads an image{f' of {data}' if data else ''}: the answer is {best}", y=0.985)
     bottoms = 0.94 - np.cumsum(heights + 0.25) / (heights + 0.25).sum() * 0.9
     unit = 0.9 / (heights + 0.25).sum()
     for bottom, height, (name, m) in zip(bottoms, heights * unit, maps.items(), strict=False):
         shape = " x ".join(str(side) for side in m.shape if side > 1)
         figure.text(0.015, bottom + height / 2, f"{name}\n{shape}", va="center", fontsize=9)
-        low, high = (BACKGROUND, FOREGROUND) if name == "input" else (-1.7159, 1.7159)
         pictures = _pictures(name, m)
+        bound = max(1.7159, float(np.abs(m).max())) if name != "input" else float(m.max())
+        low, high = (float(m.min()), bound) if m.min() >= 0 or name == "input" else (-bound, bound)
         if name == "F6" and isinstance(net.layers[-1], RBF):
             pictures.append(net.layers[-1].codes[best].reshape(bitmaps.HEIGHT, bitmaps.WIDTH))
             figure.text(0.26, bottom + height / 2, f"F6, and the\ncode of class {best}", va="center", fontsize=8)
-        pictures, width = pictures, min(height * 0.7, 0.051 if m.ndim == 3 and len(m) > 1 else 1)
-        step = (0.87 - width) / 15 if len(pictures) > 1 else 0.0
+        tall = height / -(-len(pictures) // _ROW)
+        width = min(tall * 0.7, 0.051 if len(pictures) > 2 else 1)
+        step = (0.87 - width) / (_ROW - 1)
         for k, picture in enumerate(pictures):
-            box = (0.11 + k * step, bottom, width, height) if picture.shape[0] > 1 else (0.11, bottom, 0.87, height)
-            axes = figure.add_axes(box)
+            box = (0.11 + k % _ROW * step, bottom + height - (k // _ROW + 1) * tall, width, 0.95 * tall)
+            axes = figure.add_axes(box if picture.shape[0] > 1 else (0.11, bottom, 0.87, height))
             axes.imshow(picture, cmap="gray_r", vmin=low, vmax=high, interpolation="nearest")
             axes.set_aspect("equal" if picture.shape[0] > 1 else "auto")
             axes.set(xticks=[], yticks=[])
@@ -252,8 +259,11 @@ def _joint(layer: Layer) -> str:
 
 
 def _height(name: str, m: np.ndarray) -> float:
-    """Height of a stage's row, in units of a feature map."""
-    return 0.3 if _pictures(name, m)[0].shape[0] == 1 else 1.3 if name in ("input", "F6") else 1.0
+    """Height of a stage's rows, in units of a feature map."""
+    pictures = _pictures(name, m)
+    if pictures[0].shape[0] == 1:
+        return 0.3
+    return 1.3 if name in ("input", "F6") else float(-(-len(pictures) // _ROW))
 
 
 def _pictures(name: str, m: np.ndarray) -> list[np.ndarray]:

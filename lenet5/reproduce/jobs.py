@@ -30,7 +30,10 @@ __all__ = ["Job", "execute", "finished", "read_record", "recipe", "write_record"
 # What does not touch the numbers of a run.
 _IDLE = {"checkpoint_minutes", "data_dir", "out", "quiet", "tensorboard", "threads", "verify"}
 _QUICK = {"epochs": 2, "train_size": 600, "test": 300}
-_NEEDED = {"table", "row", "seed", "key", "recipe", "measured", "dataset", "seconds", "result", "history"}
+_NEEDED = {
+    "table", "row", "seed", "key", "recipe", "measured", "dataset", "test_images", "seconds", "result", "history",
+    "date", "machine",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,10 @@ class Job:
 
 
 def recipe(row: Row) -> str:
-    """Return twelve hexadecimal digits of what a row does with every seed and data set."""
+    """Return twelve hexadecimal digits of what a row does with every seed and data set.
+
+    Of what its definition says: whoever changes a default, a classifier or a variant has to run its rows anew.
+    """
     if row.classifier:
         return _digest({"classifier": row.classifier})
     # Only what differs from the defaults: an option that is added later changes nothing.
@@ -110,8 +116,8 @@ def execute(job: Job) -> dict[str, Any]:
 
     One that another process is busy with, such as a worker of a killed sweep, is waited for.
     """
-    with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock") as waited:
-        found = finished(Path(job.out)).get(job.key) if waited else None
+    with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock"):
+        found = finished(Path(job.out)).get(job.key)  # by a sweep that runs beside this one
         return found if found is not None and job.answered_by(found) else _run(job)
 
 
@@ -136,6 +142,7 @@ def _run(job: Job) -> dict[str, Any]:
         "recipe": recipe(job.row),
         "measured": sorted(job.measures),
         "command": f"python -m lenet5.reproduce run {job.table}{' --quick' if job.quick else ''}",
+        "quick": job.quick,
         "dataset": train.name,
         "train_images": len(train),
         "test_images": len(test),
@@ -144,6 +151,7 @@ def _run(job: Job) -> dict[str, Any]:
         **runs.circumstances(),
     }
     write_record(job.path, record)
+    shutil.rmtree(Path(job.out) / ".unfinished" / job.key, ignore_errors=True)  # only now that the record is safe
     return record
 
 
@@ -190,7 +198,6 @@ def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
     result |= {f"{name}_accuracy": 1 - result[f"{name}_error"] for name in ("train", "test")}
     if validation is not None:
         result["validation_accuracy"] = 1 - result["validation_error"]
-    shutil.rmtree(work)
     return {
         "processor_seconds": spent.seconds(),
         "parameters": trainer.net.theta.size,
@@ -247,10 +254,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
             record = json.load(file)
     except (OSError, ValueError):
         return None
-    known = (
-        isinstance(record, dict) and {"table", "row", "seed", "key", "measured", "result", "history"} <= record.keys()
-    )
-    return record if known else None
+    return record if isinstance(record, dict) and record.keys() >= _NEEDED else None
 
 
 def _plain(value: Any) -> Any:

@@ -64,14 +64,18 @@ def _summary(tables: Sequence[Table], out: Path) -> str:
 
 
 def _theirs(table: Table, row: Row, records: list[dict[str, Any]]) -> Mapping[str, str]:
-    """Return what others found, unless ours is of another data set, beside which it would mislead."""
-    return row.theirs if all(record["dataset"] == table.dataset for record in records) else {}
+    """Return what others found, unless ours is of another data set, or a quick run, beside which it would mislead."""
+    like = all(record["dataset"] == table.dataset and not record.get("quick") for record in records)
+    return row.theirs if like else {}
 
 
 def _found(table: Table, out: Path) -> list[tuple[Row, list[dict[str, Any]]]]:
     """Return the finished runs of each row as it is now, in the order of their seeds."""
     read = (read_record(path) for path in (out / table.name).glob("*-seed-*.json"))
     records = sorted((r for r in read if r is not None), key=lambda record: record["seed"])
+    # Of one data set: that of the newest, where there are runs on another one that had stood in for it.
+    newest = max(records, key=lambda record: record["date"])["dataset"] if records else ""
+    records = [record for record in records if record["dataset"] == newest]
     return [(row, [r for r in records if (r["row"], r["recipe"]) == (row.label, recipe(row))]) for row in table.rows]
 
 
@@ -95,11 +99,12 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
         hours = sum({record["key"]: _seconds(record) for record in records}.values()) / 3600
         # Those of before there was a better clock are wall time, which other work on the machine stretches.
         clock = "processor" if all("processor_seconds" in record for record in records) else "wall"
+        quick = " --quick" if records[0].get("quick") else ""
         date, machine = min(record["date"] for record in records)[:10], records[0]["machine"]
         lines += [
             "",
             f"Ours: mean (s.d.) over seeds 0, 1, ... at the last pass, on {_datasets(found)}. "
-            f"`python -m lenet5.reproduce run {table.name}`, {date}, commit {', '.join(sorted(commits))}, "
+            f"`python -m lenet5.reproduce run {table.name}{quick}`, {date}, commit {', '.join(sorted(commits))}, "
             f"{machine}; {hours:.1f} hours of {clock} time.",
         ]
     return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@
 3. The loss has a factor 1/2 that the paper's eq. 7 has not.
 
 The rates then come out far too small, and are made 100 times as large; and its gradients are sums over a batch of
-256, where ours are means, so its rates are 256 times ours. Factors on the loss and on the rate are options of the
+256, where ours are means, so ours have to be 256 times its. Factors on the loss and on the rate are options of the
 configuration; the first two mistakes are here.
 """
 
