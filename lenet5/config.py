@@ -287,8 +287,6 @@ class TrainConfig(_Section):
             raise ConfigError("monitor says what patience watches: give --patience, such as 10.")
         if self.distort.sigma is not None and self.distort.name in ("affine", "rotation") and not self.distort.elastic:
             raise ConfigError("distort.sigma belongs to the elastic field: give --distort.elastic, such as 34.")
-        if self.schedule.warmup >= self.epochs:
-            raise ConfigError(f"schedule.warmup ({self.schedule.warmup}) is fewer than the epochs ({self.epochs}).")
         if model.subsampling == "trainable" and model.name != "lenet5":
             raise ConfigError(f"model.subsampling of {model.name} is average or max; found trainable.")
         if model.subsampling in ("average", "max") and model.coefficient is not None:
