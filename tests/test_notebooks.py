@@ -1,0 +1,75 @@
+"""The notebooks: stored without outputs, made of the package rather than a second one, and running as they are."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+# Shows what a wrong `backward` does: the only one that may write a layer, and then only a broken one.
+BROKEN_ON_PURPOSE = "02_backprop_by_hand"
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells_of(path):
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def code_of(path):
+    """The code of all cells, without the magics that Python does not know."""
+    lines = "\n".join("".join(c["source"]) for c in cells_of(path) if c["cell_type"] == "code").splitlines()
+    return ast.parse("\n".join(line for line in lines if not line.startswith("%")))
+
+
+def test_stored_without_outputs(path):
+    for cell in cells_of(path):
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"] and cell["execution_count"] is None, f"strip the outputs of {path.name}"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    assert (stored["nbformat"], stored["metadata"]["kernelspec"]["name"]) == (4, "python3")
+    assert not [part for part in ("/home/", "/tmp/", "/work/", "/Users/", "C:\\\\") if part in path.read_text()]
+
+
+def test_neither_layers_nor_training_loops_of_its_own(path):
+    for node in ast.walk(code_of(path)):
+        if isinstance(node, ast.ClassDef):
+            bases = {ast.unparse(base) for base in node.bases}
+            assert path.stem == BROKEN_ON_PURPOSE and bases == {"Conv2D"}, f"{path.name} defines {node.name}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr != "step", f"{path.name} steps an optimiser; Trainer does"
+
+
+def test_imports_no_more_than_the_package_needs(path):
+    for node in ast.walk(code_of(path)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) else []
+        assert {name.split(".")[0] for name in names} <= {"lenet5", "numpy", "matplotlib"}
+
+
+def test_runs_on_the_embedded_data(path):
+    for node in ast.walk(code_of(path)):
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in ("load_auto", "download_mnist"), f"{path.name} may need a network connection"
+    assert '"digits"' in path.read_text().replace('\\"', '"')
+
+
+@pytest.mark.filterwarnings("ignore")  # Jupyter's own deprecations are not ours
+def test_executes(path, tmp_path, monkeypatch):
+    nbclient = pytest.importorskip(
+        "nbclient", reason="notebooks are executed with nbclient: pip install 'lenet5[test]'"
+    )
+    pytest.importorskip("ipykernel", reason="notebooks are executed with ipykernel: pip install 'lenet5[test]'")
+    import nbformat
+
+    for folder in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(folder, str(tmp_path / "jupyter"))
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(
+        notebook, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    plain = [output for output in outputs if output.get("data", {}).get("text/plain", "").startswith("<Figure")]
+    assert figures and len(figures) == len(plain), f"{path.name} has a figure that does not display itself"
