@@ -171,7 +171,8 @@ def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str
         left = wrong.sum() - np.concatenate([[0], np.cumsum(wrong)[:-1]])
         n = len(labels)
         share, error = np.arange(n) / n, left / np.arange(n, 0, -1)
-        shown = share <= 0.2
+        met = share[np.argmax(error <= target)] if (error <= target).any() else 1.0
+        shown = share <= max(0.2, 1.2 * met)  # beyond that little is left to see
         axes.plot(
             100 * share[shown],
             100 * error[shown],
