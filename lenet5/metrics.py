@@ -10,7 +10,7 @@ import numpy as np
 from .errors import ConfigError, ShapeError
 from .losses import check_labels
 
-__all__ = ["accuracy", "cross_entropy", "error", "mcnemar", "rejection_rate", "top_k_accuracy"]
+__all__ = ["accuracy", "cross_entropy", "error", "mcnemar", "rejection_curve", "rejection_rate", "top_k_accuracy"]
 
 
 def error(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -91,14 +91,42 @@ def rejection_rate(scores: np.ndarray, labels: np.ndarray, *, target: float = 0.
     ShapeError
         As for `error`.
     """
+    if not target >= 0:
+        raise ConfigError(f"the target of rejection is at least 0; found {target!r}.")
+    share, remaining = rejection_curve(scores, labels)
+    met = remaining <= target
+    return float(share[np.argmax(met)]) if met.any() else 1.0
+
+
+def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Reject more and more patterns, those whose two largest scores lie closest together first.
+
+    Parameters
+    ----------
+    scores, labels
+        As for `error`; of at least two classes.
+
+    Returns
+    -------
+    share, error : ndarray (N,)
+        The share that is rejected, 0 to (N - 1)/N, and the error among those left.
+
+    Raises
+    ------
+    ConfigError
+        If there is one class only.
+    ShapeError
+        As for `error`.
+    """
     check_labels(scores, labels)
-    if scores.shape[1] < 2 or not target >= 0:
-        raise ConfigError("rejection compares the two best classes, and its target is at least 0.")
+    if scores.shape[1] < 2:
+        raise ConfigError("rejection compares the two best classes; there is one.")
+    n = len(labels)
     second, first = np.partition(scores, -2, axis=1)[:, -2:].T
     doubtful_first = np.argsort(first - second, kind="stable")
     wrong = (scores.argmax(axis=1) != labels)[doubtful_first]
-    left = wrong.sum() - np.concatenate([[0], np.cumsum(wrong)])  # errors among those answered
-    return float(np.argmax(left <= target * np.arange(len(labels), -1, -1)) / len(labels))
+    left = wrong.sum() - np.concatenate([[0], np.cumsum(wrong)[:-1]])
+    return np.arange(n) / n, left / np.arange(n, 0, -1)
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:

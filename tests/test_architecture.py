@@ -34,7 +34,7 @@ ALLOWED = {
     "reports": {"callbacks", "optim", "trainer"},  # trainer: for its type only
     "trainer": {"callbacks", "checkpoint", "datasets", "losses", "network", "optim", "shards"},
     "storage": {"checkpoint", "models", "network"},
-    "plots": {"bitmaps", "datasets", "layers", "network", "optim", "robustness"},
+    "plots": {"bitmaps", "datasets", "layers", "metrics", "network", "optim", "robustness"},
     "robustness": {"datasets", "network"},
     "estimator": {"callbacks", "datasets", "layers", "losses", "models", "network", "optim", "reports", "shards",
                   "trainer"},

@@ -238,9 +238,8 @@ def _one(net: Sequential, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     outputs = net.outputs(image)
     if len(outputs) != 1:
         raise ShapeError(f"This draws one image; found {len(outputs)}.")
-    images = np.asarray(image)
-    batch = images if images.ndim == 4 else images.reshape(1, *images.shape[-3 + (net.in_shape[0] == 1) :])
-    return net.prepared(batch).copy(), outputs[0]
+    x = net.feature_maps(image)["input"]
+    return x.reshape(1, *x.shape[-3:]), outputs[0]
 
 
 def _beside(x: np.ndarray, picture: np.ndarray, title: str, label: str) -> Figure:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .. import metrics
 from ..errors import ShapeError
 from .style import COLOURS, LINES, MARKERS, PAPER, TEST, TRAIN, VALIDATION
 
@@ -165,12 +166,7 @@ def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for number, (name, (scores, labels)) in enumerate(answers.items()):
-        second, first = np.partition(scores, -2, axis=1)[:, -2:].T
-        order = np.argsort(first - second, kind="stable")
-        wrong = (scores.argmax(axis=1) != labels)[order]
-        left = wrong.sum() - np.concatenate([[0], np.cumsum(wrong)[:-1]])
-        n = len(labels)
-        share, error = np.arange(n) / n, left / np.arange(n, 0, -1)
+        share, error = metrics.rejection_curve(scores, labels)
         met = share[np.argmax(error <= target)] if (error <= target).any() else 1.0
         shown = share <= max(0.2, 1.2 * met)  # beyond that little is left to see
         axes.plot(

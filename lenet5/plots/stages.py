@@ -215,7 +215,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
     output = maps.pop("output").ravel()
     best = int(output.argmin() if net.outputs_penalties else output.argmax())
     heights = np.array([_height(name, m) for name, m in maps.items()] + [1.4])
-    figure = Figure(figsize=(10, 0.9 * (heights + 0.25).sum()))
+    figure = Figure(figsize=(10, 0.78 * (heights + 0.25).sum()))
     network = (net.spec or {}).get("name", "the network")
     network = "LeNet-5" if network == "lenet5" else network
     figure.suptitle(f"{network} reads an image{f' of {data}' if data else ''}: the answer is {best}", y=0.985)
@@ -229,10 +229,10 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
         low, high = (float(m.min()), bound) if m.min() >= 0 or name == "input" else (-bound, bound)
         if name == "F6" and isinstance(net.layers[-1], RBF):
             pictures.append(net.layers[-1].codes[best].reshape(bitmaps.HEIGHT, bitmaps.WIDTH))
-            figure.text(0.26, bottom + height / 2, f"F6, and the\ncode of class {best}", va="center", fontsize=8)
+            figure.text(0.30, bottom + height / 2, f"F6, and the\ncode of class {best}", va="center", fontsize=8)
         tall = height / -(-len(pictures) // _ROW)
         width = min(tall * 0.7, 0.051 if len(pictures) > 2 else 1)
-        step = (0.87 - width) / (_ROW - 1)
+        step = (0.87 - width) / (_ROW - 1) if len(pictures) > 2 else 1.05 * width
         for k, picture in enumerate(pictures):
             box = (0.11 + k % _ROW * step, bottom + height - (k // _ROW + 1) * tall, width, 0.95 * tall)
             axes = figure.add_axes(box if picture.shape[0] > 1 else (0.11, bottom, 0.87, height))
