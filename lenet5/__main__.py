@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluate": "error, confusion and mistakes of a network on a test set",
     "predict": "which digit is in a picture",
     "show": "pictures of a network and of what it makes of images",
+    "demo": "a page on which you draw a digit and watch the network read it",
     "models": "the networks, layer by layer",
     "reproduce": "the tables of the paper and of others, run again",
 }

@@ -2,7 +2,7 @@
 
 from .base import Dataset
 from .distort import DISTORTIONS, Distort, Distortion, noise, shift, transform
-from .handwriting import normalise_digit
+from .handwriting import normalise_digit, normalise_line
 from .idx import read_idx, write_idx
 from .loading import NAMES, load, load_auto
 from .mnist import download_mnist, load_idx_pair
@@ -23,6 +23,7 @@ __all__ = [
     "load_idx_pair",
     "noise",
     "normalise_digit",
+    "normalise_line",
     "one_hot",
     "prepare",
     "prepare_digit",

@@ -1,4 +1,4 @@
-"""A picture of one handwritten digit, made as MNIST's are: 20x20 by its ink, 28x28 by its centre of mass."""
+"""Pictures of handwriting made as MNIST's are: a digit 20x20 by its ink, 28x28 by its centre of mass; or a line."""
 
 import math
 import os
@@ -10,9 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError, ImageError
 
-__all__ = ["BOX", "SIDE", "centre", "normalise_digit", "resize"]
+__all__ = ["BOX", "SIDE", "centre", "normalise_digit", "normalise_line", "resize"]
 
 SIDE, BOX = 28, 20  # MNIST: the digit at most BOX on a side, in a picture of SIDE
+LINE_HEIGHT = 22  # of ink: MNIST centres digits by their mass, so a line of them is higher than 20
+LINE_MARGIN = 16  # columns on either side of a line: half the field of the network
+LONGEST_LINE = 480  # columns of ink in a line; a longer one is made smaller
 MAX_PIXELS = 50_000_000
 WORKING_SIDE = 400  # larger pictures are first averaged down to about this
 FAINTEST = 8.0  # grey levels of 255; less contrast than this is a blank page
@@ -44,21 +47,58 @@ def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert
     ConfigError
         `invert` is none of the three.
     """
+    ink = _cropped(image, invert)
+    longest = max(ink.shape)
+    if not BOX - 1 <= longest <= BOX:  # one less is the fit of a picture already made this way: keep it sharp
+        ink = _fitted(ink, BOX / longest)
+    return centre(np.rint(255 * ink))
+
+
+def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.uint8]:
+    """Turn a picture of digits side by side into a line that a network can be swept across (section VII).
+
+    Parameters
+    ----------
+    image, invert
+        As for `normalise_digit`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (28, W)
+        The ink 22 rows high, in the middle, with 16 columns of paper before and after it: half the network's
+        field, so that it can look straight at a digit at either end.
+
+    Raises
+    ------
+    ImageError
+        As for `normalise_digit`.
+    ConfigError
+        `invert` is none of the three.
+    """
+    ink = _cropped(image, invert)
+    ink = _fitted(ink, min(LINE_HEIGHT / ink.shape[0], LONGEST_LINE / ink.shape[1]))
+    above = (SIDE - ink.shape[0]) // 2
+    frame = ((above, SIDE - ink.shape[0] - above), (LINE_MARGIN, LINE_MARGIN))
+    return np.pad(np.rint(255 * ink).astype(np.uint8), frame)
+
+
+def _cropped(image: str | os.PathLike[str] | ArrayLike, invert: Invert) -> NDArray[np.float32]:
+    """Return the ink of a picture, up to 1, cut to its extent."""
     if invert not in (True, False, "auto"):
         raise ConfigError(f"invert: expected True, False or 'auto', found {invert!r}")
     name = os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
     pixels = _read(image, name) if isinstance(image, str | os.PathLike) else image
     ink = _ink(_opaque(_levels(pixels, name), name), invert, name)
-    rows, columns = _extent(ink.max(axis=1)), _extent(ink.max(axis=0))
-    ink = ink[rows, columns]
-    ink /= ink.max()
-    longest = max(ink.shape)
-    if not BOX - 1 <= longest <= BOX:  # one less is the fit of a picture already made this way: keep it sharp
-        height, width = (max(1, round(side * BOX / longest)) for side in ink.shape)
-        ink = resize(ink, (height, width))
-        # Shrinking turns thin strokes grey; MNIST's are white for a quarter of their area, whatever the pen.
-        ink = np.minimum(ink / np.percentile(ink[ink > 0.1 * ink.max()], 75), 1)
-    return centre(np.rint(255 * ink))
+    ink = ink[_extent(ink.max(axis=1)), _extent(ink.max(axis=0))]
+    return ink / ink.max()
+
+
+def _fitted(ink: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """Resample ink by a factor, with strokes as white as MNIST's."""
+    height, width = (max(1, round(side * factor)) for side in ink.shape)
+    ink = resize(ink, (height, width))
+    # Shrinking turns thin strokes grey; MNIST's are white for a quarter of their area, whatever the pen.
+    return np.minimum(ink / np.percentile(ink[ink > 0.1 * ink.max()], 75), 1)
 
 
 def centre(ink: NDArray[Any]) -> NDArray[np.uint8]:

@@ -1,0 +1,1 @@
+"""``python -m lenet5.demo``: a local page on which one draws a digit and watches the network read it."""
