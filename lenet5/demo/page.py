@@ -72,13 +72,13 @@ class _Session:
         """Lay out the page."""
         reader = self.reader
         dark = ui.dark_mode(None)
-        ui.colors(primary="#0067a8")
+        ui.colors(primary="#0b72b9")
         with ui.element("div").classes("lenet5"):
             with ui.element("section").classes("hand").props('aria-label="Draw"'):
                 with ui.element("div").classes("title"):
                     with ui.element("h1"):
                         ui.label("LeNet-5 reads your digit")
-                    theme = ui.button(icon="contrast").props("flat round")
+                    theme = ui.button(icon="contrast").props("flat round color=null")
                     theme.props('aria-label="Light or dark"').on_click(lambda: dark.set_value(not dark.value))
                 self.pad = _Pad().props(f":side={SIDE} :longest={LONGEST}").on("ink", self.drawn)
                 with ui.element("div").classes("buttons"):
@@ -91,7 +91,7 @@ class _Session:
                 with ui.element("div").classes("sliders"):
                     for name, (label, least, most, step, write) in _SLIDERS.items():
                         self._slider(name, label, least, most, step, write)
-                ui.button("Reset sliders", on_click=self.reset).props("flat dense")
+                ui.button("Reset sliders", on_click=self.reset).props("flat dense color=null")
             self.stages = _Stages().classes("net")
         self.stages.props["anatomy"] = anatomy(reader.net)
 
@@ -146,14 +146,16 @@ def serve(reader: Reader, *, port: int, show: bool) -> None:
         Open a browser.
     """
     app.add_middleware(Guard, port=port)
-    app.add_static_files("/demo", _STATIC)
+    app.add_static_files("/demo", _STATIC, max_cache_age=0)
     core.sio.eio.cors_allowed_origins = [f"http://{host}:{port}" for host in HOSTS]
     core.sio.eio.max_http_buffer_size = 4 * math.ceil(SIDE * SIDE * LONGEST / 3) + 10_000
 
     @ui.page("/", title="LeNet-5 reads your digit")
     async def index() -> None:
         session = _Session(reader)
-        ui.add_head_html('<link rel="stylesheet" href="/demo/style.css"><meta name="description" content="LeNet-5">')
+        ui.add_head_html(
+            '<link rel="stylesheet" href="/demo/style.css"><script>document.documentElement.lang = "en"</script>'
+        )
         session.build()
 
     ui.run(
