@@ -84,6 +84,26 @@ def _history(subject: _Subject) -> Any:
         raise ConfigError(f"{subject.path}: its history or configuration cannot be read: {error}.") from error
 
 
+def _sizes(subject: _Subject) -> Any:
+    from . import plots
+
+    files = sorted(subject.path.glob("*.json")) if subject.path.is_dir() else []
+    results: dict[int, list[dict[str, Any]]] = {}
+    try:
+        for file in files:
+            record = json.loads(file.read_text())
+            if record["config"]["distort"]["name"] is None:
+                size = record["config"]["train_size"] or record["train_images"]
+                results.setdefault(size, []).append(record["result"])
+        name = record["dataset"]
+    except (ValueError, KeyError, TypeError, OSError, UnboundLocalError) as error:
+        raise ConfigError(
+            f"{subject.path}: training-size draws the folder of a sweep, such as results/paper-fig6; "
+            "`python -m lenet5.reproduce run paper-fig6` makes one."
+        ) from error
+    return plots.training_size(results, data=name)
+
+
 def _rates(subject: _Subject) -> Any:
     from . import plots
 
@@ -123,6 +143,7 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
             "what every stage makes of --image",
             lambda s: plots.feature_maps(s.net, s.image, data=s.test.name),
         ),
+        "images": ("the first training images", lambda s: plots.images(s.train)),
         "kernels": ("the kernels of --stage", lambda s: plots.kernels(s.net, s.options["stage"])),
         "learning-curves": ("error against passes, as Fig. 5", _history),
         "mistakes": ("every misread test image, as Fig. 8", lambda s: plots.mistakes(s.net, s.test)),
@@ -134,6 +155,8 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
         "rejection": ("error against the share that is rejected, as Fig. 10", _rejection),
         "robustness": ("error on noisy, turned, moved images, as Fig. 13", lambda s: plots.robustness(s.net, s.test)),
         "saliency": ("which pixels of --image matter", lambda s: plots.saliency(s.net, s.image)),
+        "training-size": ("error against the number of training images, as Fig. 6; of a sweep's folder", _sizes),
+        "weights": ("how the values of each parameter are spread", lambda s: plots.weights(s.net)),
     }
 
 

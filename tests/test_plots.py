@@ -126,7 +126,7 @@ def test_rates_have_a_panel_for_every_parameter(net):
     optimizer = lenet5.SDLM(net.parameters(), lr=5e-4)
     figure = plots.effective_rates(net, optimizer)
     assert [axes.get_ylabel().split("\n")[0] for axes in figure.axes] == list(net.parameters().slices())
-    counted = [sum(patch.get_height() for patch in axes.patches[1:]) for axes in figure.axes]
+    counted = [sum(patch.get_height() for patch in axes.patches[:-1]) for axes in figure.axes]
     assert counted == [p.size for p in net.parameters()]
 
 
@@ -205,11 +205,38 @@ def test_colours_and_unknown_classes(net):
         plots.confusion(net, datasets.Dataset(np.zeros((3, 28, 28), np.uint8), labels, "mine", ()))
 
 
+def test_images_with_their_classes(test_set):
+    figure = plots.images(test_set, count=12)
+    assert figure.get_suptitle() == "digits: the first 12 images"
+    assert texts(figure) == [str(label) for label in test_set.labels[:12]]
+    assert figure.axes[0].images[0].get_array().shape == (2 * (28 + 9) - 1, 10 * 29 - 1)
+
+
+def test_weights_are_all_counted(net):
+    figure = plots.weights(net)
+    counts = [sum(int(bar.get_height()) for bar in axes.patches) for axes in figure.axes]
+    assert counts == [p.size for p in net.parameters()]
+    assert figure.axes[0].get_ylabel().startswith("C1.weight") and figure.axes[-1].get_xlabel() == "value"
+
+
+def test_show_draws_the_sizes_of_a_sweep(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for size, distort in ((None, None), (30000, None), (None, "affine")):
+        record = {"config": {"train_size": size, "distort": {"name": distort}}, "train_images": 60000,
+                  "dataset": "mnist", "result": {"test_error": 0.01, "train_error": 0.005}}  # fmt: skip
+        (tmp_path / f"{size}-{distort}.json").write_text(json.dumps(record))
+    drawn = []
+    monkeypatch.setattr(plots, "training_size", lambda results, data: drawn.append((results, data)) or Figure())
+    assert show.run(["training-size", str(tmp_path)]) == 0
+    ((results, data),) = drawn
+    assert data == "mnist" and {size: len(found) for size, found in results.items()} == {60000: 1, 30000: 1}
+
+
 def test_show_draws_every_picture(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--dataset", "digits", "--train-size", "100", "--epochs", "1", "--quiet", "--out", "run"]
     assert train.run([*words, "--loss", "squared"]) == 0
-    for name in show._pictures():
+    for name in set(show._pictures()) - {"training-size"}:
         assert show.run([name, "run", "--dataset", "digits", "--image", "3", "-o", f"{name}.png"]) == 0
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     capsys.readouterr()
@@ -218,6 +245,8 @@ def test_show_draws_every_picture(tmp_path, capsys, monkeypatch):
         (["feature-maps", "--dataset", "digits", "--image", "999"], "0 to 359"),
         (["kernels", "--stage", "S2"], "C1, C3, C5"),
         (["learning-curves", str(tmp_path)], "no history.json"),
+        (["training-size", str(tmp_path)], "the folder of a sweep"),
+        (["training-size", "run"], "the folder of a sweep"),
         (["rbf-codes", "-o", "codes.pdf"], "codes.png"),
         (["mistakes", str(tmp_path / "none.npz")], "none.npz"),
     ]:

@@ -1,8 +1,8 @@
 """Pictures. Every function returns a Matplotlib Figure and shows nothing."""
 
-from .answers import confusion, distortions, mistakes, occlusion, robustness, saliency
+from .answers import confusion, distortions, images, mistakes, occlusion, robustness, saliency
 from .curves import compared, learning_curves, rejection, training_size
-from .stages import architecture, effective_rates, feature_maps, kernels, rbf_codes
+from .stages import architecture, effective_rates, feature_maps, kernels, rbf_codes, weights
 from .style import save
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "distortions",
     "effective_rates",
     "feature_maps",
+    "images",
     "kernels",
     "learning_curves",
     "mistakes",
@@ -22,4 +23,5 @@ __all__ = [
     "saliency",
     "save",
     "training_size",
+    "weights",
 ]

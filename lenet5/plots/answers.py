@@ -11,7 +11,7 @@ from ..network import Sequential
 from ..robustness import robustness as measure
 from .style import TEST, mosaic
 
-__all__ = ["confusion", "distortions", "mistakes", "occlusion", "robustness", "saliency"]
+__all__ = ["confusion", "distortions", "images", "mistakes", "occlusion", "robustness", "saliency"]
 
 
 def mistakes(net: Sequential, data: Dataset, *, limit: int = 200) -> Figure:
@@ -31,19 +31,41 @@ def mistakes(net: Sequential, data: Dataset, *, limit: int = 200) -> Figure:
     answers = net.predict(data.images)
     wrong = np.flatnonzero(answers != data.labels)
     shown = wrong[:limit]
-    columns = 10 if len(shown) <= 100 else 16
-    rows = max(1, -(-len(shown) // columns))
-    figure = Figure(figsize=(0.62 * columns + 0.4, 0.84 * rows + 0.8), layout="constrained")
     more = "" if len(shown) == len(wrong) else f", the first {len(shown)} here"
     count = f"{len(wrong)} of {len(data):,} test images of {data.name} misread ({len(wrong) / len(data):.2%}){more}"
-    figure.suptitle(f"{count}: true->answer", fontsize=10)
+    labels = [f"{data.labels[i]}->{answers[i]}" for i in shown]
+    return _grid(data.images[shown], labels, f"{count}: true->answer")
+
+
+def images(data: Dataset, *, count: int = 60) -> Figure:
+    """Draw the first images of a data set, each with its class.
+
+    Parameters
+    ----------
+    data : Dataset
+    count : int
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    pictures = data.images[:count]
+    return _grid(
+        pictures, [str(label) for label in data.labels[:count]], f"{data.name}: the first {len(pictures)} images"
+    )
+
+
+def _grid(pictures: np.ndarray, labels: list[str], title: str) -> Figure:
+    """Draw images (N, H, W) or (N, H, W, C) in rows, each with a label."""
+    columns = 10 if len(pictures) <= 100 else 16
+    rows = max(1, -(-len(pictures) // columns))
+    figure = Figure(figsize=(0.62 * columns + 0.4, 0.84 * rows + 0.8), layout="constrained")
+    figure.suptitle(title, fontsize=10)
     axes = figure.add_subplot()
-    if not len(shown):
+    if not len(pictures):
         axes.set_axis_off()
         return figure
-    pictures = data.images[shown] if data.images.ndim == 3 else data.images[shown].mean(axis=3)
-    labels = [f"{data.labels[i]}->{answers[i]}" for i in shown]
-    mosaic(axes, pictures, columns, labels, vmin=0, vmax=255)
+    mosaic(axes, pictures if pictures.ndim == 3 else pictures.mean(axis=3), columns, labels, vmin=0, vmax=255)
     return figure
 
 

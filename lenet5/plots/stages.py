@@ -12,7 +12,7 @@ from ..network import Sequential
 from ..optim import SDLM
 from .style import PAPER, TEST, TRAIN, tiles
 
-__all__ = ["architecture", "effective_rates", "feature_maps", "kernels", "rbf_codes"]
+__all__ = ["architecture", "effective_rates", "feature_maps", "kernels", "rbf_codes", "weights"]
 
 
 # Feature maps in a row.
@@ -166,22 +166,50 @@ def effective_rates(net: Sequential, optimizer: SDLM) -> Figure:
         A histogram per parameter on one logarithmic axis, with the range that the paper reports for its first pass
         and the bound eta/mu.
     """
-    parts = net.parameters().slices()
-    figure = Figure(figsize=(7.5, 0.6 * len(parts) + 1.4), layout="constrained")
-    figure.suptitle("Effective learning rates of every weight")
     rates, bound = optimizer.rates, optimizer.lr / optimizer.mu
     low = min(float(rates.min()), 7e-5)
-    bins = np.geomspace(low / 1.2, bound * 1.2, 60)
-    for axes, (name, part) in zip(
-        figure.subplots(len(parts), 1, sharex=True, squeeze=False)[:, 0], parts.items(), strict=True
-    ):
+    figure = _histograms(
+        net, rates, np.geomspace(low / 1.2, bound * 1.2, 60), "Effective learning rates of every weight"
+    )
+    for axes in figure.axes:
         axes.axvspan(7e-5, 0.016, color="#dddddd", zorder=0)
-        axes.hist(rates[part], bins=bins, color=TEST, zorder=2)
         axes.axvline(bound, color=TRAIN, linestyle="--", linewidth=1)
         axes.set_xscale("log")
-        axes.set_yticks([])
-        axes.set_ylabel(f"{name}\n({rates[part].size:,})", rotation=0, ha="right", va="center", fontsize=7)
     axes.set_xlabel("rate; grey: the paper's first pass, 7e-5 to 0.016; dashed: the bound eta/mu")
+    return figure
+
+
+def weights(net: Sequential) -> Figure:
+    """Draw how the values of each parameter are spread.
+
+    Parameters
+    ----------
+    net : Sequential
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A histogram per parameter on one axis.
+    """
+    limit = float(np.abs(net.theta).max()) or 1.0
+    name = (net.spec or {}).get("name", "network")
+    figure = _histograms(net, net.theta, np.linspace(-limit, limit, 121), f"Weights and biases of {name}")
+    for axes in figure.axes:
+        axes.axvline(0, color=PAPER, linewidth=0.8)
+    axes.set_xlabel("value")
+    return figure
+
+
+def _histograms(net: Sequential, values: np.ndarray, bins: np.ndarray, title: str) -> Figure:
+    """Draw the spread of one value per weight, a histogram for each parameter."""
+    parts = net.parameters().slices()
+    figure = Figure(figsize=(7.5, 0.6 * len(parts) + 1.4), layout="constrained")
+    figure.suptitle(title)
+    rows = figure.subplots(len(parts), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, part) in zip(rows, parts.items(), strict=True):
+        axes.hist(values[part], bins=bins, color=TEST, zorder=2)
+        axes.set_yticks([])
+        axes.set_ylabel(f"{name}\n({values[part].size:,})", rotation=0, ha="right", va="center", fontsize=7)
     return figure
 
 
