@@ -1,14 +1,8 @@
 """The page, driven in a browser as a user does; and what stands behind it, without one."""
 
 import base64
-import itertools
 import json
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import sys
 
 import hand
 import numpy as np
@@ -21,12 +15,6 @@ from lenet5.demo.anatomy import anatomy
 from lenet5.demo.guard import Guard
 from lenet5.demo.reading import LONGEST, SIDE, Changes, Reader
 from lenet5.errors import ConfigError, ImageError
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# Without the machine's own profile, updates and telephoning home.
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-
 
 # What stands behind the page
 
@@ -170,31 +158,18 @@ def test_without_the_toolkit(capsys, monkeypatch):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     pytest.importorskip("nicegui", reason="the page needs nicegui: pip install 'lenet5[demo]'")
-    command = [sys.executable, "-m", "lenet5.demo", "--port", "0", "--open", "false", "--dataset", "digits"]
-    log = tmp_path_factory.mktemp("demo") / "err.txt"
-    # NiceGUI takes PYTEST_CURRENT_TEST for a test of its own.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=env) as server,
-    ):
-        line = server.stdout.readline()
-        assert "http://127.0.0.1:" in line, log.read_text()
-        yield line.split()[4]
-        server.send_signal(signal.SIGINT)
-        server.wait(20)
-    assert "Traceback" not in log.read_text(), log.read_text()
-    assert server.returncode in (0, 130)
+    with hand.serving(tmp_path_factory.mktemp("demo") / "errors.txt") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'lenet5[test]'")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = hand.browser_path()
     if found is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed, and $CHROMIUM is not set")
+        pytest.skip(f"no browser: none of {', '.join(hand.BROWSERS)} is installed, and $CHROMIUM is not set")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=QUIET)
+        browser = driver.chromium.launch(executable_path=found, args=hand.QUIET)
         yield browser
         browser.close()
 
@@ -202,25 +177,17 @@ def browser():
 @pytest.fixture
 def page(address, browser, request):
     options = getattr(request, "param", {"viewport": {"width": 1280, "height": 1000}})
-    page = browser.new_page(**options)
     said, asked = [], []
-    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda asking: asked.append(asking.url))
-    for attempt in itertools.count():  # the server may still be starting
-        try:
-            page.goto(address)
-            break
-        except Exception:
-            if attempt == 20:
-                raise
-            page.wait_for_timeout(500)
-    hand.settle(page)
+    context = browser.new_context(**options)
+    context.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    context.on("weberror", lambda error: said.append(str(error.error)))
+    context.on("request", lambda asking: asked.append(asking.url))
+    page = hand.open_page(context, address)
     said.clear()
     yield page
     foreign = [url for url in asked if not url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))]
     assert not foreign, "the page asked for something that is not its own"
-    page.close()
+    context.close()
     assert not said, said
 
 
