@@ -297,7 +297,7 @@ def test_sliders(page):
 
 
 def test_random_digits_and_a_line(page):
-    page.get_by_role("button", name="Random digits digit").click()
+    page.get_by_role("button", name="Random from digits").click()
     page.wait_for_function("document.querySelector('[data-testid=digit]').innerText !== '–'")
     page.get_by_text("A line of digits").click()
     page.locator(".pad.wide").wait_for()

@@ -83,7 +83,7 @@ class _Session:
                 self.pad = _Pad().props(f":side={SIDE} :longest={LONGEST}").on("ink", self.drawn)
                 with ui.element("div").classes("buttons"):
                     ui.button("Clear", icon="delete_outline", on_click=lambda: self.pad.run_method("clear"))
-                    ui.button(f"Random {reader.data.name} digit", icon="casino", on_click=self.example)
+                    ui.button(f"Random from {reader.data.name}", icon="casino", on_click=self.example)
                     self.line = ui.switch("A line of digits", on_change=self.widen)
                     if not reader.sweeps:
                         self.line.disable()

@@ -291,7 +291,13 @@ export default {
           const [x, y] = this.corner(lay, where, 0, 0, window);
           context.drawImage(tile(cells, 0, WIDTH, HEIGHT), x, y, WIDTH * lay.x, HEIGHT * lay.y);
         }
-      else
+      else if (where.height === 1) {
+        // Vectors in one picture: 120 small ones take ten times as long.
+        const [wide, tall] = [lay.across * where.width, Math.ceil(where.maps / lay.across)];
+        const cells = new Uint8Array(wide * tall);
+        cells.set(stage.bytes);
+        context.drawImage(tile(cells, 0, wide, tall), 0, 0, wide * lay.x, tall * lay.y);
+      } else
         for (let map = 0; map < where.maps; map++) {
           const [x, y] = this.corner(lay, where, map, 0, 0);
           const picture = tile(stage.bytes, map * where.height * where.width, where.width, where.height);
