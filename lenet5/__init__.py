@@ -131,10 +131,12 @@ def __getattr__(name: str) -> Any:
         "callbacks",
         "checkpoint",
         "config",
+        "fields",
         "init",
         "reports",
         "robustness",
         "runs",
+        "sdnn",
         "storage",
     ):
         value = importlib.import_module(f".{name}", __name__)
