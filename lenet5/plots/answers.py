@@ -32,7 +32,7 @@ def mistakes(net: Sequential, data: Dataset, *, limit: int = 200) -> Figure:
     wrong = np.flatnonzero(answers != data.labels)
     shown = wrong[:limit]
     more = "" if len(shown) == len(wrong) else f", the first {len(shown)} here"
-    count = f"{len(wrong)} of {len(data):,} test images of {data.name} misread ({len(wrong) / len(data):.2%}){more}"
+    count = f"{len(wrong)} of {len(data):,} images of {data.name} misread ({len(wrong) / len(data):.2%}){more}"
     labels = [f"{data.labels[i]}->{answers[i]}" for i in shown]
     return _grid(data.images[shown], labels, f"{count}: true->answer")
 
@@ -104,7 +104,7 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
                   color="white" if dark else "black")  # fmt: skip
     axes.set(xticks=range(classes), yticks=range(classes), xlabel="answer", ylabel="true class")
     errors = int(counts.sum() - np.trace(counts))
-    axes.set_title(f"{errors} of {counts.sum():,} test images of {data.name} misread", fontsize=10)
+    axes.set_title(f"{errors} of {counts.sum():,} images of {data.name} misread", fontsize=10)
     return figure
 
 

@@ -344,7 +344,7 @@ export default {
       }
       const [height, width] = part.kernel;
       const first = part.starts[unit.map], count = part.starts[unit.map + 1] - first;
-      const scale = count > 8 ? 6 : 9, step = [width * scale + 8, height * scale + 18];
+      const scale = count > 8 ? 6 : 14, step = [width * scale + 8, height * scale + 18];
       const across = Math.max(1, Math.min(count, Math.floor((this.width - 24) / step[0])));
       const context = this.sized(this.$refs.kernels, across * step[0], Math.ceil(count / across) * step[1]);
       context.fillStyle = getComputedStyle(this.$refs.root).color;
