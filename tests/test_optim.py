@@ -177,6 +177,10 @@ def test_the_papers_schedule():
     expected = [5e-4] * 2 + [2e-4] * 3 + [1e-4] * 3 + [5e-5] * 4 + [1e-5] * 8
     assert [eta(k) for k in range(20)] == expected and eta(99) == 1e-5
     assert [schedule.paper(1e-3)(k) for k in (0, 2, 12)] == pytest.approx([1e-3, 4e-4, 2e-5])
+    assert [schedule.paper(skip=2)(k) for k in (0, 3, 10, 99)] == [2e-4, 1e-4, 1e-5, 1e-5]
+    assert [schedule.paper(1e-3, skip=2)(k) for k in (0, 3)] == pytest.approx([1e-3, 5e-4])
+    with pytest.raises(ConfigError, match="skip"):
+        schedule.paper(skip=13)
 
 
 def test_schedules():

@@ -13,9 +13,19 @@ Schedule = Callable[[int], float]
 PAPER_ETA = (5e-4,) * 2 + (2e-4,) * 3 + (1e-4,) * 3 + (5e-5,) * 4 + (1e-5,)
 
 
-def paper(lr: float = PAPER_ETA[0]) -> Schedule:
-    """5e-4 for 2 passes, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5; scaled so as to begin with `lr`."""
-    return lambda epoch: PAPER_ETA[min(epoch, len(PAPER_ETA) - 1)] * (lr / PAPER_ETA[0])
+def paper(lr: float | None = None, *, skip: int = 0) -> Schedule:
+    """5e-4 for 2 passes, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5; from pass `skip` on, scaled to begin with `lr`.
+
+    Raises
+    ------
+    ConfigError
+        If `skip` is not one of the 13 passes in which the rate falls.
+    """
+    if not 0 <= skip < len(PAPER_ETA):
+        raise ConfigError(f"skip leaves out 0 to {len(PAPER_ETA) - 1} passes of the paper's; found {skip}.")
+    rates = PAPER_ETA[skip:]
+    scale = 1.0 if lr is None else lr / rates[0]
+    return lambda epoch: rates[min(epoch, len(rates) - 1)] * scale
 
 
 def constant(lr: float) -> Schedule:
