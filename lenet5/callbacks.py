@@ -1,5 +1,6 @@
 """What happens around the updates: hooks that the training loop calls. Those that only tell are in `reports`."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ __all__ = [
     "CurvaturePass",
     "EarlyStopping",
     "Evaluate",
+    "Fingerprint",
     "GuardDivergence",
     "Rates",
     "SetRate",
@@ -128,6 +130,17 @@ def rate_range(optimizer: Any) -> tuple[float, float, float]:
     """Return the smallest, median and largest rate of an optimiser."""
     rates = optimizer.rates if isinstance(optimizer, SDLM) else np.array([optimizer.lr])
     return float(rates.min()), float(np.median(rates)), float(rates.max())
+
+
+class Fingerprint(Callback):
+    """Record the first 16 hex digits of the SHA-256 of the weights after each pass, as ``weights_sha256``."""
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Record them."""
+        digest = hashlib.sha256()
+        for array in trainer.net.arrays().values():
+            digest.update(array.tobytes())
+        trainer.history[-1]["weights_sha256"] = digest.hexdigest()[:16]
 
 
 class Evaluate(Callback):
@@ -267,6 +280,8 @@ class GuardDivergence(Callback):
 class Checkpoint(Callback):
     """Save everything a resumed run needs: at the start, after each pass, every so often, and at a stop.
 
+    The last two are kept, so that a run outlives damage to the newest (`checkpoint.load_newest`).
+
     Parameters
     ----------
     path : path-like
@@ -283,7 +298,7 @@ class Checkpoint(Callback):
     def save(self, trainer: "Trainer") -> None:
         """Write one now."""
         arrays, note = trainer.state()
-        checkpoint.save(self.path, arrays, self.meta | {"trainer": note})
+        checkpoint.save(self.path, arrays, self.meta | {"trainer": note}, keep=True)
         self._due = time.monotonic() + 60 * self.minutes
 
     def on_train_begin(self, trainer: "Trainer") -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from .errors import CheckpointError
 from .files import atomic_write
 
-__all__ = ["FORMAT", "load", "restore", "save"]
+__all__ = ["FORMAT", "load", "load_newest", "previous", "restore", "save"]
 
 FORMAT = 1
 _NOTE = "meta"
@@ -24,7 +24,15 @@ MAX_BYTES = 1 << 30
 _HEADER_BYTES = 4096
 
 
-def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+def previous(path: str | os.PathLike[str]) -> Path:
+    """Return where the file that a newer one has replaced is kept: checkpoint.previous.npz of checkpoint.npz."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def save(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], *, keep: bool = False
+) -> None:
     """Write arrays and a note to one .npz file.
 
     Parameters
@@ -35,11 +43,18 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: M
         Of numbers; any shapes.
     meta : mapping
         What JSON can hold. The format version and a SHA-256 of all the rest are added.
+    keep : bool
+        Keep the file that is there as `previous` of its name.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
     """
     note = dict(meta) | {"format": FORMAT}
     note["sha256"] = _digest(arrays, note)
     text = np.frombuffer(json.dumps(note).encode(), dtype=np.uint8)
-    with atomic_write(path) as file:
+    with atomic_write(path, keep=previous(path) if keep else None) as file:
         np.savez(file, **({_NOTE: text} | dict(arrays)))
 
 
@@ -72,6 +87,32 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     except Exception as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
     return arrays, _note(path, arrays)
+
+
+def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
+    """Read `path` as `load` does, or, where that is damaged or gone, the one that was kept before it.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+    meta : dict
+    notice : str
+        Empty, or what is wrong with the newest.
+
+    Raises
+    ------
+    CheckpointError
+        If neither can be read.
+    """
+    try:
+        return *load(path), ""
+    except CheckpointError as error:
+        older = previous(path)
+        try:
+            arrays, meta = load(older)
+        except CheckpointError as other:
+            raise CheckpointError(f"{error} {other}" if older.exists() else str(error)) from error
+        return arrays, meta, f"{error} Going on with {older.name}, which was saved before it."
 
 
 def _note(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

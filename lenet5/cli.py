@@ -5,13 +5,14 @@ import functools
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import jsonargparse
 
 from . import config
-from .errors import ConfigError, LenetError
+from .errors import ConfigError, LenetError, LenetWarning
 
 __all__ = ["Parser", "add_config_options", "command", "overrides"]
 
@@ -96,13 +97,22 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Say our own warnings in one plain line, as an error."""
+    text = str(message) if issubclass(category, LenetWarning) else warnings.formatwarning(message, category, *where[:2])
+    print(f"lenet5: warning: {text}" if issubclass(category, LenetWarning) else text.rstrip(), file=sys.stderr)
+
+
 def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
     """Wrap a command's main(argv): an error is one message on stderr and an exit code, no traceback."""
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", LenetWarning)
+                warnings.showwarning = _show_warning  # type: ignore[assignment]
+                return main(argv)
         except LenetError as error:
             print(f"lenet5: error: {error}", file=sys.stderr)
             return error.exit_code

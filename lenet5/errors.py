@@ -8,6 +8,7 @@ __all__ = [
     "DownloadError",
     "ImageError",
     "LenetError",
+    "LenetWarning",
     "ShapeError",
 ]
 
@@ -22,6 +23,10 @@ class LenetError(Exception):
     """
 
     exit_code = 1
+
+
+class LenetWarning(UserWarning):
+    """Something was found wrong, and there was a way to go on; the text says which."""
 
 
 class ConfigError(LenetError):

@@ -1,5 +1,6 @@
-"""Write a file whole or not at all; leave a large one on disk."""
+"""Write a file whole or not at all; leave a large one on disk; keep a place to one process at a time."""
 
+import errno
 import mmap
 import os
 import tempfile
@@ -19,7 +20,9 @@ __all__ = ["atomic_write", "forget", "fsync_folder", "locked"]
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[IO]:
+def atomic_write(
+    path: str | os.PathLike[str], *, text: bool = False, keep: str | os.PathLike[str] | None = None
+) -> Iterator[IO]:
     """Open a temporary file beside `path`; on success fsync it and rename it to `path`.
 
     If the block raises, or the process dies at any moment, `path` holds what it held before.
@@ -30,13 +33,30 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
         The final name. Missing parent folders are made.
     text : bool
         Open as UTF-8 text instead of binary.
+    keep : path-like, optional
+        What `path` held before is kept under this name. If the process dies between the two renames, it is there
+        alone.
 
     Yields
     ------
     file object
         The open temporary file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; it names `path`.
     """
     path = Path(path)
+    try:
+        with _temporary(path, text, keep) as file:
+            yield file
+    except OSError as error:  # a full disk has no name, and that of the temporary file tells a person nothing
+        raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
+
+
+@contextmanager
+def _temporary(path: Path, text: bool, keep: str | os.PathLike[str] | None) -> Iterator[IO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -45,6 +65,8 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; the user's umask decides here
+        if keep is not None and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -53,15 +75,26 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
 
 
 @contextmanager
-def locked(path: str | os.PathLike[str]) -> Iterator[bool]:
+def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]:
     """Wait until no other process is in a block with this path; the file goes when the block ends.
 
     A process that dies lets go of its lock. Where the platform has no such locks, nothing is waited for.
+
+    Parameters
+    ----------
+    path : path-like
+    wait : bool
+        False raises instead.
 
     Yields
     ------
     bool
         Whether there was another, which may have done what the block is about.
+
+    Raises
+    ------
+    BlockingIOError
+        If there is another, and `wait` is False.
     """
     if fcntl is None:
         yield False
@@ -74,6 +107,8 @@ def locked(path: str | os.PathLike[str]) -> Iterator[bool]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
+                if not wait:
+                    raise BlockingIOError(errno.EAGAIN, "another process is at work here", os.fspath(path)) from None
                 waited = True
                 fcntl.flock(file, fcntl.LOCK_EX)
             # Whoever was waited for has removed the file, and there may be a new one under its name.
@@ -101,8 +136,9 @@ def fsync_folder(folder: Path) -> None:
         return
     try:
         os.fsync(handle)
-    except OSError:
-        pass
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot, as opposed to one that failed
+            raise
     finally:
         os.close(handle)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, callbacks, losses, models, optim
+from . import __version__, callbacks, kernels, losses, models, optim
 from .config import TrainConfig, to_dict
 from .datasets import DISTORTIONS, Distort, Distortion
 from .datasets.base import Dataset
@@ -65,7 +65,7 @@ def make_trainer(
         own.append(callbacks.GuardDivergence())
     if isinstance(optimizer, optim.SDLM):
         own.append(callbacks.CurvaturePass(settings.optimizer.patterns))
-    own += [callbacks.Rates(), callbacks.Evaluate(validation=validation, test=test)]
+    own += [callbacks.Rates(), callbacks.Fingerprint(), callbacks.Evaluate(validation=validation, test=test)]
     assert settings.batch_size is not None
     return Trainer(
         net,
@@ -103,13 +103,26 @@ def record(trainer: Trainer, train: Dataset) -> dict[str, Any]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Return date, versions, machine and commit."""
+    """Return date, versions, machine, processor and commit: what may change the bits of a run besides its options."""
+    versions = {"lenet5": __version__, "numpy": np.__version__, "python": platform.python_version()}
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {"lenet5": __version__, "numpy": np.__version__, "python": platform.python_version()},
+        "versions": versions | kernels.versions(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "cpu": _cpu(),
         "commit": _commit(),
     }
+
+
+def _cpu() -> str:
+    """Return the processor's name, and the family that kernels are compiled for."""
+    name = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass  # not Linux
+    return f"{name} ({kernels.target()})"
 
 
 def _commit() -> str | None:

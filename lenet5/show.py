@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import bitmaps, config, datasets, kernels, optim, runs, storage
+from . import bitmaps, config, datasets, history, kernels, optim, runs, storage
 from .cli import Parser, command
 from .datasets.base import Dataset
 from .errors import ConfigError
@@ -73,15 +73,8 @@ class _Subject:
 def _history(subject: _Subject) -> Any:
     from . import plots
 
-    file = subject.path / "history.json"
-    if not file.exists():
-        raise ConfigError(f"{subject.path}: learning-curves draws the folder of a run; there is no history.json in it.")
-    try:
-        history = json.loads(file.read_text())
-        name = json.loads((subject.path / "config.json").read_text())
-        return plots.learning_curves({subject.path.name: history}, data=name["dataset"], net=name["model"]["name"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise ConfigError(f"{subject.path}: its history or configuration cannot be read: {error}.") from error
+    run, passes = history.read(subject.path)
+    return plots.learning_curves({subject.path.name: passes}, data=run["dataset"], net=run["config"]["model"]["name"])
 
 
 def _sizes(subject: _Subject) -> Any:

@@ -1,11 +1,12 @@
 """Networks in files: save, load, and the weights that come with the package."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 from . import checkpoint
-from .errors import CheckpointError, ConfigError
+from .errors import CheckpointError, ConfigError, LenetWarning
 from .models import from_spec
 from .network import Sequential
 
@@ -38,6 +39,7 @@ def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequent
     Parameters
     ----------
     path : path-like
+        Of a run, the newest checkpoint that is whole; if that is not the last one, a `LenetWarning` says so.
     net : Sequential, optional
         Read into this one, which is needed where the network was not built by `lenet5.models`.
 
@@ -58,7 +60,11 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
     path = Path(path)
     if path.is_dir():
         path = path / CHECKPOINT
-    arrays, meta = checkpoint.load(path)
+        arrays, meta, notice = checkpoint.load_newest(path)
+        if notice:
+            warnings.warn(notice, LenetWarning, stacklevel=3)
+    else:
+        arrays, meta = checkpoint.load(path)
     if net is None:
         spec, dtype = meta.get("model"), meta.get("dtype", "float32")
         if not isinstance(spec, dict) or dtype not in ("float32", "float64"):

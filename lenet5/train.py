@@ -6,17 +6,18 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import callbacks, checkpoint, config, datasets, kernels, reports, runs, storage, tensorboard
+from . import callbacks, checkpoint, config, datasets, history, kernels, reports, runs, storage, tensorboard
 from .cli import Parser, add_config_options, command, overrides
 from .config import TrainConfig
 from .datasets.base import Dataset
-from .errors import CheckpointError, ConfigError
-from .files import atomic_write
+from .errors import CheckpointError, ConfigError, LenetError, LenetWarning
+from .files import atomic_write, locked
 from .trainer import Trainer
 
 __all__ = ["main"]
@@ -24,8 +25,12 @@ __all__ = ["main"]
 _EPILOG = """Without options: the paper's network and training (section III): LeNet-5 with RBF outputs, eq. 9,
 one pattern per update, stochastic diagonal Levenberg-Marquardt with mu 0.02 and h from 500 patterns
 before each pass, eta 5e-4 falling to 1e-5 in 20 passes. Where this departs from the paper's words, the
-option says so. Exit codes: 0 done, 2 bad option, 3 no data, 4 bad checkpoint, 5 diverged, 130/143 stopped
-and saved."""
+option says so. Exit codes: 0 done, 1 a repeated run differs or a file cannot be written, 2 bad
+option, 3 no data, 4 bad checkpoint, 5 diverged, 130/143 stopped and saved."""
+
+# A checkpoint: arrays and note; and the history of a run: what it was, and its passes.
+_Saved = tuple[dict[str, Any], dict[str, Any]]
+_History = tuple[dict[str, Any], list[dict[str, Any]]]
 
 # What may change when a run is resumed: nothing that touches its numbers up to then.
 _RESUMABLE = {"checkpoint_minutes", "data_dir", "epochs", "quiet", "tensorboard", "threads"}
@@ -33,7 +38,37 @@ _RESUMABLE = {"checkpoint_minutes", "data_dir", "epochs", "quiet", "tensorboard"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    settings, resume = _settings(argv)
+    with ExitStack() as stack:
+        signals = stack.enter_context(_Signals())
+        options, given = _options(argv)
+        saved = other = None
+        if options["resume"] is not None:
+            folder = Path(options["resume"])
+            folder = folder.parent if folder.name == storage.CHECKPOINT else folder
+            if not folder.is_dir():
+                raise CheckpointError(f"{folder}: no run to resume: there is no such folder.")
+            stack.enter_context(_alone(folder))
+            settings, saved = _continued(folder, given)
+        elif options["repeat"] is not None:
+            other = history.read(options["repeat"])
+            settings = _repeated(options["repeat"], other[0], given)
+        else:
+            values = config.read(options["config"]) if options["config"] else {}
+            # Both are checked on their own, so that an error names the file or the command line.
+            config.from_dict(values, where=options["config"] or "")
+            settings = config.from_dict(_merged(values, given), where="command line").resolved()
+        return _train(settings, saved, other, signals, stack, resume=options["resume"] is not None)
+
+
+def _train(
+    settings: TrainConfig,
+    saved: _Saved | None,
+    other: _History | None,
+    signals: "_Signals",
+    stack: ExitStack,
+    *,
+    resume: bool,
+) -> int:
     say: Callable[[str], None] = (lambda text: None) if settings.quiet else print
     train, test, notice = _data(settings)
     if notice:
@@ -47,49 +82,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     train, validation = runs.split(settings, train)
     trainer = runs.make_trainer(settings, train, validation=validation, test=test)  # before there is a folder
     board = _tensorboard(settings, test)
-    folder = _folder(settings, resume)
+    folder = _folder(settings, resume, stack)
     data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
     events = None if settings.tensorboard is None else os.path.abspath(settings.tensorboard)
     settings = dataclasses.replace(settings, out=None, data_dir=data_dir, tensorboard=events)
+    meta = runs.meta(settings, trainer.net, train)
+    if other is not None and other[0].get("data_sha256") != meta["data_sha256"]:
+        raise CheckpointError(f"the run to repeat was trained on other images than the {train.name} found now.")
     say(f"training on {train.name}: {n:,} images, {len(test):,} to test on; run folder {folder}")
     if kernels.cold("learn"):
         say("compiling the kernels, once: about 20 s")
-    checkpoints = callbacks.Checkpoint(
-        folder / storage.CHECKPOINT,
-        meta=runs.meta(settings, trainer.net, train),
-        minutes=settings.checkpoint_minutes,
-    )
+    about = {name: meta[name] for name in ("config", "dataset", "data_sha256")}
+    here = runs.circumstances() | {"threads": trainer.threads}
     stopping = _early_stopping(settings, folder, train)
+    comparison = [] if other is None else [reports.CompareHistory(other[1])]
     trainer.callbacks += [
         *stopping,
         callbacks.Clock(),
-        checkpoints,
-        reports.WriteHistory(folder),
+        reports.WriteHistory(folder, about, here),
+        callbacks.Checkpoint(folder / storage.CHECKPOINT, meta=meta, minutes=settings.checkpoint_minutes),
+        *comparison,
         reports.ReportRates(say),
         reports.Report(say),
         reports.Progress(disable=True if settings.quiet else None),
+        *board,
     ]
-    trainer.callbacks += board
-    if resume and (folder / storage.CHECKPOINT).exists():
-        arrays, meta = checkpoint.load(folder / storage.CHECKPOINT)
-        _same_data(meta, train, folder)
-        trainer.load_state(arrays, meta.get("trainer", {}))
+    if saved is not None:
+        _same_data(saved[1], train, folder)
+        trainer.load_state(saved[0], saved[1].get("trainer", {}))
         if settings.epochs < trainer.epoch + (trainer.position > 0):
             raise ConfigError(
                 f"{folder} is in pass {trainer.epoch + (trainer.position > 0)}; --epochs cannot be fewer."
             )
         say(f"resuming after {trainer.epoch} passes and {trainer.position:,} patterns")
-    _write_json(folder / "config.json", config.to_dict(settings))  # of a resumed run, too: passes may have been added
-    with _stop_on_signals(trainer) as caught:
+    signals.trainer = trainer
+    try:
+        _write_json(folder / "config.json", config.to_dict(settings))  # again of a resumed run: passes may be added
         trainer.fit(train, epochs=settings.epochs)
-    if trainer.history:
-        _draw_curves(trainer, folder, train)
-    if caught and trainer.epoch < settings.epochs:
-        done = f"pass {trainer.epoch + 1}, pattern {trainer.position:,}"
-        print(f"stopped in {done}; saved. Continue with: python -m lenet5.train --resume {folder}", file=sys.stderr)
-        return 128 + caught[0]
-    _finish(trainer, folder, train)
+        if trainer.history:
+            _draw_curves(trainer, folder, train)
+        if signals.caught and trainer.epoch < settings.epochs:
+            done = f"pass {trainer.epoch + 1}, pattern {trainer.position:,}"
+            print(f"stopped in {done}; saved. Continue with: {_resume(folder)}", file=sys.stderr)
+            return 128 + signals.caught[0]
+        _finish(trainer, folder, train)
+    except OSError as error:
+        raise LenetError(
+            f"{error.filename or folder}: cannot be written: {error.strerror or error}. What was saved before is "
+            f"whole; when there is room and permission, continue with: {_resume(folder)}"
+        ) from error
     last = trainer.history[-1]
+    if comparison:
+        return _compared(comparison[0], other, here)
     if stopping and trainer.epoch < settings.epochs:
         say(
             f"stopped: no better {settings.monitor} since pass {stopping[0].best_pass}, whose weights are in "
@@ -101,8 +145,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _settings(argv: Sequence[str] | None) -> tuple[TrainConfig, bool]:
-    """Return the resolved configuration, and whether it continues a run (whose folder is then `out`)."""
+def _resume(folder: Path) -> str:
+    return f"python -m lenet5.train --resume {folder}"
+
+
+def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all options, and those of the configuration that were given."""
     parser = Parser(prog="python -m lenet5.train", description="Train LeNet-5.", epilog=_EPILOG)
     parser.add_argument(
         "--config",
@@ -117,27 +165,74 @@ def _settings(argv: Sequence[str] | None) -> tuple[TrainConfig, bool]:
         metavar="DIR",
         help="continue the run in DIR; it ends with the same bits as one straight run",
     )
+    parser.add_argument(
+        "--repeat",
+        default=None,
+        metavar="DIR",
+        help="run again what DIR has run, and say whether every pass is the same, or which is the first to differ",
+    )
     add_config_options(parser)
     options = parser.parse(argv)
     given = overrides(options)
-    if options["resume"] is None:
-        values = config.read(options["config"]) if options["config"] else {}
-        # Both are checked on their own, so that an error names the file or the command line.
-        config.from_dict(values, where=options["config"] or "")
-        return config.from_dict(_merged(values, given), where="command line").resolved(), False
-    fixed = sorted(set(given) - _RESUMABLE) + (["config"] if options["config"] else [])
-    if fixed:
-        raise ConfigError(
-            f"--resume continues a run as it was; not changed may be: {', '.join(fixed)}. "
-            f"Allowed beside it: {', '.join(sorted(_RESUMABLE))}."
-        )
-    folder = Path(options["resume"])
-    if folder.name == storage.CHECKPOINT:
-        folder = folder.parent
-    if not (folder / "config.json").exists():
+    modes = [name for name in ("resume", "repeat") if options[name] is not None]
+    if len(modes) > 1:
+        raise ConfigError("--resume continues a run and --repeat begins it anew: give one of them.")
+    allowed = {"resume": _RESUMABLE, "repeat": _RESUMABLE - {"epochs"} | {"out"}}
+    for name in modes:
+        fixed = sorted(set(given) - allowed[name]) + (["config"] if options["config"] else [])
+        if fixed:
+            raise ConfigError(
+                f"--{name} takes a run as it was; not changed may be: {', '.join(fixed)}. "
+                f"Allowed beside it: {', '.join(sorted(allowed[name]))}."
+            )
+    return options, given
+
+
+def _continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, _Saved | None]:
+    """Return the configuration of the run in `folder`, and the newest of its checkpoints that is whole."""
+    file, path = folder / storage.CHECKPOINT, folder / "config.json"
+    saved = None
+    if file.exists() or checkpoint.previous(file).exists():
+        arrays, meta, notice = checkpoint.load_newest(file)
+        saved = arrays, meta
+        if notice:
+            warnings.warn(notice, LenetWarning, stacklevel=2)
+            if file.exists():
+                os.replace(file, file.with_name(file.name + ".damaged"))  # not where the next one would be kept
+        values = meta.get("config", {})
+        try:
+            same = config.read(path) == values
+        except ConfigError:
+            same = False
+        if not same:
+            warnings.warn(f"{path}: not what the checkpoint says; going on with that.", LenetWarning, stacklevel=2)
+    elif path.exists():
+        values = config.read(path)
+    else:
         raise CheckpointError(f"{folder}: no run to resume: there is no config.json. Start again without --resume.")
-    saved = config.read(folder / "config.json")
-    return config.from_dict(saved | given | {"out": str(folder)}, where=str(folder / "config.json")).resolved(), True
+    values = values | given | {"out": str(folder)}
+    return config.from_dict(values, where=str(file if saved else path)).resolved(), saved
+
+
+def _repeated(name: str, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
+    """Return the configuration of another run, into a folder of its own."""
+    settings = config.from_dict(run.get("config", {}), where=f"{name}: the configuration in its history")
+    own = {"out": f"{name.rstrip('/')}-repeat", "quiet": False, "tensorboard": None} | given
+    return dataclasses.replace(settings, **own).resolved()
+
+
+def _compared(comparison: reports.CompareHistory, other: _History | None, here: dict[str, Any]) -> int:
+    """Say how a repeated run compares; return 0 if it is the same."""
+    assert other is not None
+    if not comparison.difference:
+        print(f"equal: {len(comparison.passes)} passes with the same numbers and the same weights, bit for bit")
+        return 0
+    print(comparison.difference.rstrip(), file=sys.stderr)
+    there = (other[0].get("starts") or [{}])[-1]
+    for key in ("cpu", "versions", "commit"):
+        if there.get(key) != here[key]:
+            print(f"  {key}: {there.get(key)} there, {here[key]} here", file=sys.stderr)
+    return 1
 
 
 def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -160,15 +255,31 @@ def _data(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None]:
     return *datasets.load(settings.dataset, settings.data_dir, **options), None
 
 
-def _folder(settings: TrainConfig, resume: bool) -> Path:
+def _folder(settings: TrainConfig, resume: bool, stack: ExitStack) -> Path:
     if settings.out is None:
         folder = Path("runs") / f"{settings.dataset}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     else:
         folder = Path(settings.out)
-    if not resume and any((folder / name).exists() for name in ("config.json", storage.CHECKPOINT)):
-        raise ConfigError(f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out.")
-    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        stack.enter_context(_alone(folder))
+        if any((folder / name).exists() for name in ("config.json", storage.CHECKPOINT)):
+            raise ConfigError(
+                f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out."
+            )
     return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a run's folder to this process."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise ConfigError(
+                f"{folder}: another process is training in this folder. Wait until it has ended, or give another --out."
+            ) from None
+        yield
 
 
 def _tensorboard(settings: TrainConfig, test: Dataset) -> list[callbacks.Callback]:
@@ -192,22 +303,36 @@ def _same_data(meta: dict[str, Any], train: Dataset, folder: Path) -> None:
         raise CheckpointError(f"{folder}: the run was trained on other images than the {train.name} found now.")
 
 
-@contextmanager
-def _stop_on_signals(trainer: Trainer) -> Iterator[list[int]]:
-    """Let Ctrl-C and SIGTERM end the training after the current update; a second one acts at once."""
-    caught: list[int] = []
+class _Signals:
+    """Let Ctrl-C and SIGTERM end the training after the current update; a second one acts at once.
 
-    def stop(signum: int, frame: object) -> None:
-        caught.append(signum)
-        trainer.stop = True
-        signal.signal(signum, previous[signal.Signals(signum)])
+    Before there is a trainer they end the command, which has nothing to save yet.
+    """
 
-    previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for signum, handler in previous.items():
+    def __init__(self) -> None:
+        self.trainer: Trainer | None = None
+        self.caught: list[int] = []
+
+    def __enter__(self) -> "_Signals":
+        self._previous = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _stop(self, signum: int, frame: object) -> None:
+        if self.trainer is None:
+            raise _StoppedError(signum)
+        self.caught.append(signum)
+        self.trainer.stop = True
+        signal.signal(signum, self._previous[signal.Signals(signum)])
+
+    def __exit__(self, *error: object) -> None:
+        for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+
+
+class _StoppedError(LenetError):
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name} before the training began.")
+        self.exit_code = 128 + signum
 
 
 def _draw_curves(trainer: Trainer, folder: Path, train: Dataset) -> None:

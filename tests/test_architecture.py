@@ -31,7 +31,8 @@ ALLOWED = {
     "gradcheck": {"layers", "losses"},
     "shards": {"compiled", "losses", "network"},
     "callbacks": {"checkpoint", "datasets", "optim", "trainer"},  # trainer: for its type only
-    "reports": {"callbacks", "optim", "trainer"},  # trainer: for its type only
+    "history": set(),
+    "reports": {"callbacks", "history", "optim", "trainer"},  # trainer: for its type only
     "trainer": {"callbacks", "checkpoint", "datasets", "losses", "network", "optim", "shards"},
     "storage": {"checkpoint", "models", "network"},
     "plots": {"bitmaps", "datasets", "layers", "metrics", "network", "optim", "robustness"},
@@ -41,14 +42,14 @@ ALLOWED = {
     "cli": {"config"},
     "tensorboard": {"callbacks", "layers", "optim", "plots", "trainer"},  # trainer: for its type only
     "metrics": {"losses"},
-    "runs": {"callbacks", "config", "datasets", "losses", "models", "network", "optim", "shards", "trainer"},
-    "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "plots", "reports", "runs", "storage",
-              "tensorboard", "trainer"},
+    "runs": {"callbacks", "config", "datasets", "kernels", "losses", "models", "network", "optim", "shards", "trainer"},
+    "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "history", "kernels", "plots", "reports", "runs",
+              "storage", "tensorboard", "trainer"},
     "reproduce": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "layers", "metrics", "network",
                   "optim", "plots", "robustness", "runs", "shards", "trainer"},
     "evaluate": {"cli", "datasets", "kernels", "metrics", "network", "storage"},
-    "show": {"bitmaps", "cli", "config", "datasets", "kernels", "network", "optim", "plots", "runs", "shards",
-             "storage"},
+    "show": {"bitmaps", "cli", "config", "datasets", "history", "kernels", "network", "optim", "plots", "runs",
+             "shards", "storage"},
     "fields": {"layers", "network"},
     "sdnn": {"fields", "network"},
     "demo": {"cli", "datasets", "fields", "layers", "network", "sdnn", "storage"},

@@ -1,6 +1,7 @@
 """The loop, its callbacks and the command: on the embedded digits, the real thing in small."""
 
 import csv
+import errno
 import itertools
 import json
 import os
@@ -14,8 +15,8 @@ import numpy as np
 import pytest
 
 import lenet5
-from lenet5 import MAP, SDLM, SGD, callbacks, checkpoint, config, datasets, reports, runs, train
-from lenet5.errors import CheckpointError, ConfigError, ShapeError
+from lenet5 import MAP, SDLM, SGD, callbacks, checkpoint, config, datasets, history, reports, runs, train
+from lenet5.errors import CheckpointError, ConfigError, LenetWarning, ShapeError
 from lenet5.optim import schedule
 from lenet5.shards import SHARD, Shards
 from lenet5.trainer import Trainer
@@ -44,7 +45,7 @@ def same_bits(one, other):
 
 def histories(folder):
     """history.json without the seconds, which no two runs share."""
-    rows = json.loads((Path(folder) / "history.json").read_text())
+    rows = history.read(folder)[1]
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
@@ -58,10 +59,11 @@ def straight(tmp_path_factory):
 
 def test_what_a_run_leaves(straight):
     assert {p.name for p in straight.iterdir()} == {
-        "checkpoint.npz", "config.json", "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
+        "checkpoint.npz", "checkpoint.previous.npz", "config.json", "curves.png", "history.csv", "history.json",
+        "run.json", "weights.npz",
     }  # fmt: skip
-    rows = json.loads((straight / "history.json").read_text())
-    assert [list(row) for row in rows] == [list(reports.COLUMNS)] * 3
+    rows = history.read(straight)[1]
+    assert [list(row) for row in rows] == [list(history.COLUMNS)] * 3
     assert [row["pass"] for row in rows] == [1, 2, 3] and [row["eta"] for row in rows] == [5e-4, 5e-4, 2e-4]
     for row in rows:
         assert row["validation_error"] is None
@@ -205,23 +207,147 @@ def test_runs_are_not_overwritten_nor_mixed(straight, tmp_path, capsys):
     assert (straight / "checkpoint.npz").read_bytes() == before
 
 
-def test_other_images_are_refused_on_resume(straight, tmp_path, capsys):
+def test_other_images_are_refused_on_resume(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "run"
     assert command(*SHORT, "--epochs", 1, "--out", folder) == 0
-    values = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(values | {"train_size": 200, "epochs": 2}))
-    assert command("--resume", folder) == 4
-    assert "other images" in capsys.readouterr().err
+    found = datasets.load
+
+    def others(*args, **options):
+        images, test = found(*args, **options)
+        return images.subset(slice(1, None)), test
+
+    monkeypatch.setattr(datasets, "load", others)
+    for mode in ("--resume", "--repeat"):
+        assert command(mode, folder) == 4
+        assert "other images" in capsys.readouterr().err
 
 
-def test_a_damaged_checkpoint_is_named(straight, tmp_path, capsys):
-    folder = tmp_path / "run"
-    assert command(*SHORT, "--epochs", 1, "--out", folder) == 0
-    content = bytearray((folder / "checkpoint.npz").read_bytes())
+def damage(path):
+    content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    (folder / "checkpoint.npz").write_bytes(content)
-    assert command("--resume", folder, "--epochs", 2) == 4
-    assert "checkpoint.npz" in capsys.readouterr().err
+    path.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(straight, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert command(*SHORT, "--epochs", 2, "--out", folder) == 0
+    damage(folder / "checkpoint.npz")
+    assert command("--resume", folder, "--epochs", 3, "--quiet") == 0
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "checkpoint.npz: damaged" in err and "checkpoint.previous.npz" in err
+    assert same_bits(straight, folder) and histories(straight) == histories(folder)
+    assert (folder / "checkpoint.npz.damaged").exists()
+    with pytest.warns(LenetWarning, match="previous"):
+        damage(folder / "checkpoint.npz")
+        lenet5.load(folder)
+    damage(folder / "checkpoint.previous.npz")
+    assert command("--resume", folder) == 4
+    err = capsys.readouterr().err
+    assert err.count("damaged or not") == 2 and err.count("\n") == 1
+
+
+def test_a_kill_between_two_renames_leaves_the_one_before(straight, tmp_path):
+    folder = tmp_path / "run"
+    assert command(*SHORT, "--epochs", 2, "--out", folder) == 0
+    (folder / "checkpoint.npz").unlink()
+    assert command("--resume", folder, "--epochs", 3, "--quiet") == 0
+    assert same_bits(straight, folder)
+
+
+def test_an_edited_configuration_is_not_believed(straight, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert command(*SHORT, "--epochs", 2, "--out", folder) == 0
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(values | {"seed": 3}))
+    assert command("--resume", folder, "--epochs", 3, "--quiet") == 0
+    assert "config.json: not what the checkpoint says" in capsys.readouterr().err
+    assert same_bits(straight, folder)
+
+
+def test_every_flip_of_a_history_is_noticed(straight, tmp_path):
+    content, truth = (straight / "history.json").read_bytes(), history.read(straight)
+    rng = np.random.default_rng(0)
+    for at, bit in zip(rng.integers(len(content), size=2000), rng.integers(8, size=2000), strict=True):
+        flipped = bytearray(content)
+        flipped[at] ^= 1 << bit
+        (tmp_path / "history.json").write_bytes(flipped)
+        try:
+            assert history.read(tmp_path) == truth, (at, bit)  # white space
+        except CheckpointError:
+            pass
+
+
+def test_a_run_records_what_repeats_it(straight, tmp_path, capsys):
+    about, passes = history.read(straight)
+    assert about["config"]["seed"] == 0 and about["dataset"] == "digits" and len(about["data_sha256"]) == 64
+    start = about["starts"][0]
+    assert start.keys() >= {"date", "versions", "machine", "cpu", "commit", "threads"}
+    assert {"lenet5", "numpy", "numba", "python"} == start["versions"].keys()
+    assert len({row["weights_sha256"] for row in passes}) == 3
+    assert command("--repeat", straight, "--out", tmp_path / "again", "--threads", 2) == 0
+    assert "equal: 3 passes" in capsys.readouterr().out
+    assert same_bits(straight, tmp_path / "again")
+    # A run whose second pass was another.
+    (tmp_path / "other").mkdir()
+    history.write(tmp_path / "other", about, [passes[0], passes[1] | {"loss": 1.0}, passes[2]])
+    assert command("--repeat", tmp_path / "other") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("pass 2 differs:\n  loss: 1.0 there") and err.count("\n") == 2
+    assert len(histories(tmp_path / "other-repeat")) == 2
+    assert command("--repeat", straight, "--seed", 1) == 2
+    assert "seed" in capsys.readouterr().err
+
+
+def test_one_process_at_a_time(straight, tmp_path, capsys):
+    folder = tmp_path / "run"
+    process = start(*SHORT, "--epochs", 300, "--out", folder)
+    wait_for(folder / "history.json", process)
+    assert command(*SHORT, "--out", folder) == 2 and command("--resume", folder) == 2
+    assert capsys.readouterr().err.count("another process is training in this folder") == 2
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1].startswith("stopped in pass")
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_disk_that_fails_is_named_and_costs_nothing(straight, tmp_path, monkeypatch, capsys, call):
+    folder = tmp_path / "run"
+    real, calls = getattr(os, call), itertools.count()
+
+    def failing(*args):
+        if next(calls) > 12:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*args)
+
+    monkeypatch.setattr(os, call, failing)
+    assert command(*SHORT, "--epochs", 3, "--out", folder) == 1
+    monkeypatch.undo()
+    err = capsys.readouterr().err
+    assert "No space left on device" in err and f"--resume {folder}" in err and err.count("\n") == 1
+    assert command("--resume", folder, "--quiet") == 0
+    assert same_bits(straight, folder)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_whichever_pass_a_resume_starts_from(straight, tmp_path, epochs):
+    folder = tmp_path / "run"
+    assert command(*SHORT, "--epochs", epochs, "--out", folder) == 0
+    assert command("--resume", folder, "--epochs", 3, "--quiet") == 0
+    assert same_bits(straight, folder) and histories(straight) == histories(folder)
+
+
+def test_what_only_watches_changes_no_bit(tmp_path, capsys):
+    """Progress bar and reports, TensorBoard, evaluation, checkpoints: one line of options each."""
+    recipe = ["--dataset", "digits", "--train-size", 300, "--epochs", 2, "--batch-size", 64, "--validation-split", 0.1]
+    assert command(*recipe, "--quiet", "--out", tmp_path / "plain") == 0
+    for name, options in {
+        "told": [],
+        "board": ["--tensorboard", tmp_path / "events"],
+        "saved": ["--checkpoint-minutes", 0],
+        "threads": ["--threads", 4],
+        "patient": ["--patience", 50],
+    }.items():
+        assert command(*recipe, *options, "--out", tmp_path / name) == 0
+        assert same_bits(tmp_path / "plain", tmp_path / name), name
 
 
 @pytest.mark.parametrize(
@@ -255,7 +381,7 @@ def test_short_passes_that_diverge_are_noticed(tmp_path):
 def test_validation_is_held_out_of_the_training_set(tmp_path, digits):
     folder = tmp_path / "run"
     assert command(*SHORT, "--epochs", 1, "--validation-split", 0.25, "--out", folder) == 0
-    row = json.loads((folder / "history.json").read_text())[0]
+    row = history.read(folder)[1][0]
     assert row["validation_error"] is not None
     assert row["validation_error"] * round(len(digits[0]) * 0.25) == pytest.approx(
         round(row["validation_error"] * round(len(digits[0]) * 0.25))

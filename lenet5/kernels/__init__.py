@@ -9,7 +9,7 @@ themselves are its twin, see `lenet5.compiled`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ._jit import HAVE_NUMBA, TWINS, cold
+from ._jit import HAVE_NUMBA, TWINS, cold, target, versions
 from .direct import conv, conv_back
 from .im2col import col2im, im2col
 from .planes import room_for_planes
@@ -27,6 +27,8 @@ __all__ = [
     "max_unpool",
     "numpy_only",
     "room_for_planes",
+    "target",
+    "versions",
     "warp",
     "window_spread",
     "window_sum",

@@ -49,6 +49,21 @@ def cold(name: str) -> bool:
     return HAVE_NUMBA and not any(_FOLDER.rglob(f"program.{name}*.nbi"))
 
 
+def target() -> str:
+    """Return the family of processors that kernels are compiled for: another one rounds other last bits."""
+    if not HAVE_NUMBA:
+        return "NumPy"
+    from llvmlite import binding
+    from numba.core import config
+
+    return getattr(config, "CPU_NAME", None) or binding.get_host_cpu_name()
+
+
+def versions() -> dict[str, str]:
+    """Return the version of the compiler, where there is one."""
+    return {"numba": numba.__version__} if HAVE_NUMBA else {}
+
+
 def kernel(twin: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a Numba kernel of the decorated loop; `twin` is the same map written in NumPy.
 
