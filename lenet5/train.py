@@ -32,6 +32,11 @@ option, 3 no data, 4 bad checkpoint, 5 diverged, 130/143 stopped and saved."""
 _Saved = tuple[dict[str, Any], dict[str, Any]]
 _History = tuple[dict[str, Any], list[dict[str, Any]]]
 
+# All that a run leaves in its folder.
+_FILES = {
+    "best.npz", "checkpoint.npz", "config.json", "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
+}  # fmt: skip
+
 # What may change when a run is resumed: nothing that touches its numbers up to then.
 _RESUMABLE = {"checkpoint_minutes", "data_dir", "epochs", "quiet", "tensorboard", "threads"}
 
@@ -217,7 +222,7 @@ def _continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, _Saved
 def _repeated(name: str, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
     """Return the configuration of another run, into a folder of its own."""
     settings = config.from_dict(run.get("config", {}), where=f"{name}: the configuration in its history")
-    own = {"out": f"{name.rstrip('/')}-repeat", "quiet": False, "tensorboard": None} | given
+    own: dict[str, Any] = {"out": f"{name.rstrip('/')}-repeat", "quiet": False, "tensorboard": None} | given
     return dataclasses.replace(settings, **own).resolved()
 
 
@@ -279,6 +284,9 @@ def _alone(folder: Path) -> Iterator[None]:
             raise ConfigError(
                 f"{folder}: another process is training in this folder. Wait until it has ended, or give another --out."
             ) from None
+        for unfinished in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
+            if unfinished.name[1:].rpartition(".")[0].rpartition(".")[0] in _FILES:
+                unfinished.unlink()
         yield
 
 
