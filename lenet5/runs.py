@@ -17,6 +17,7 @@ from .config import TrainConfig, to_dict
 from .datasets import DISTORTIONS, Distort, Distortion
 from .datasets.base import Dataset
 from .network import Sequential
+from .ranks import Ranks
 from .shards import cores
 from .trainer import Trainer
 
@@ -39,6 +40,7 @@ def make_trainer(
     *,
     validation: Dataset | None = None,
     test: Dataset | None = None,
+    ranks: Ranks | None = None,
     guard: bool = True,
     hooks: Iterable[callbacks.Callback] = (),
 ) -> Trainer:
@@ -52,6 +54,8 @@ def make_trainer(
         What will be trained on; gives the number of channels.
     validation, test : Dataset, optional
         Measured after each pass.
+    ranks : Ranks, optional
+        Processes that share out each batch.
     guard : bool
         False goes on where a run has failed.
     hooks : iterable of Callback
@@ -73,7 +77,8 @@ def make_trainer(
         optimizer,
         [*own, *hooks],
         batch_size=settings.batch_size,
-        threads=settings.threads or cores(),
+        threads=settings.threads or max(cores() // (ranks.neighbours if ranks else 1), 1),
+        ranks=ranks,
         distort=_distortion(settings),
         rng=rng,
     )

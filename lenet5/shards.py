@@ -1,8 +1,8 @@
-"""Batches in shards: the same sums, and so the same bits, for any number of threads.
+"""Batches in shards: the same sums, and so the same bits, for any number of threads and of machines.
 
 A batch is cut into shards of a fixed size. Each is run forward and backward on a workspace of its own
-over the same parameters, and the results are added in the order of the shards. Gradients and curvatures are
-those of the training state; all else is evaluated.
+over the same parameters, and the results are added in an order that depends on their number alone (`lenet5.sums`).
+Gradients and curvatures are those of the training state; all else is evaluated.
 
 A network that couples the patterns of a batch (batch normalisation) is not the sum of its shards: its
 gradients and curvatures are taken in one, on one thread, whatever the size of the batch.
@@ -13,13 +13,17 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from .compiled import compiled
 from .losses import Loss
 from .network import Sequential
+from .sums import Sum
+
+if TYPE_CHECKING:
+    from .ranks import Ranks
 
 __all__ = ["SHARD", "Shards", "cores"]
 
@@ -46,6 +50,8 @@ class Shards:
     loss : Loss
     threads : int
         Workspaces that run at the same time. A batch of one shard runs on the caller's thread.
+    ranks : Ranks, optional
+        Processes that share the shards of each batch; all call the same methods with the same patterns.
     use_compiled : bool
         False runs the layers' own methods even where the compiled network could.
 
@@ -56,8 +62,17 @@ class Shards:
         its place in the batch. Set it before each batch; it stays as it is.
     """
 
-    def __init__(self, net: Sequential, loss: Loss, *, threads: int = 1, use_compiled: bool = True) -> None:
-        self.net = net
+    def __init__(
+        self,
+        net: Sequential,
+        loss: Loss,
+        *,
+        threads: int = 1,
+        ranks: "Ranks | None" = None,
+        use_compiled: bool = True,
+    ) -> None:
+        self.net, self.ranks = net, ranks
+        self._sums: dict[str, Sum] = {}
         make = _Compiled if use_compiled and compiled(net, loss=loss) else _Layers
         self._workers: list[_Layers] = [make(net, loss) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
@@ -114,39 +129,51 @@ class Shards:
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Return the sum of the loss and the number of errors; no derivative is touched."""
-        work = self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), len(labels), SHARD, RUN)
-        results = list(work)
-        return sum(r[0] for r in results), sum(r[1] for r in results)
+        parts, figures, mine = self._parts(len(labels), SHARD)
+        work = self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), parts[mine], RUN)
+        for k, result in zip(range(mine.start, mine.stop), work, strict=True):
+            figures[k] = result
+        if self.ranks and len(parts) > 1:
+            self.ranks.exchange(None, figures)
+        return _totals(figures)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
         """Return the last layer's outputs (N, classes)."""
-        return np.concatenate(
-            list(self._map(lambda worker, part: worker.outputs(images[part]).copy(), len(images), SHARD, RUN))
-        )
+        parts = self._parts(len(images), SHARD)[0]
+        return np.concatenate(list(self._map(lambda worker, part: worker.outputs(images[part]).copy(), parts, RUN)))
 
     def _sum(self, kind: str, images: np.ndarray, labels: np.ndarray, total: np.ndarray) -> tuple[float, int]:
-        n, loss_sum, error_sum = len(labels), 0.0, 0
+        n = len(labels)
         run = GRADIENTS if self._pool else 1  # alone, one that stays in the cache
-        size = n if self._whole else SHARD
+        parts, figures, mine = self._parts(n, n if self._whole else SHARD)
 
         def differentiate(worker: "_Layers", part: slice) -> tuple[float, int, np.ndarray]:
             out = worker.room[part.start // SHARD % run]
             key = (*self.key, part.start)
             return *worker.derivatives(kind, images[part], labels[part], n, out, key), out
 
-        # In the order of the shards; the first is copied, so that one shard keeps its very bits.
-        for k, (loss, errors, flat) in enumerate(self._map(differentiate, n, size, run)):
-            if k == 0:
-                total[...] = flat
-            else:
-                total += flat
-            loss_sum += loss
-            error_sum += errors
-        return loss_sum, error_sum
+        sums = self._sums.get(kind)
+        if sums is None or sums.total is not total:
+            sums = self._sums[kind] = Sum(total)
+        sums.clear()
+        work = self._map(differentiate, parts[mine], run)
+        for k, (*result, flat) in zip(range(mine.start, mine.stop), work, strict=True):
+            figures[k] = result
+            sums.add(k, flat)
+        if self.ranks and len(parts) > 1:
+            self.ranks.exchange(sums, figures)
+        else:
+            sums.finish()
+        return _totals(figures)
 
-    def _map(self, work: Callable[["_Layers", slice], T], n: int, size: int, run: int) -> Iterator[T]:
-        """Yield work(worker, part) for each shard of `size` in order. A worker takes up to `run` shards at a time."""
+    def _parts(self, n: int, size: int) -> tuple[list[slice], np.ndarray, slice]:
+        """Return the shards of n patterns, room for loss and errors of each, and which of them are this process's."""
         parts = [slice(start, min(start + size, n)) for start in range(0, n, max(size, 1))]
+        share = self.ranks.share(len(parts)) if self.ranks and len(parts) > 1 else range(len(parts))
+        return parts, np.zeros((len(parts), 2)), slice(share.start, share.stop)
+
+    def _map(self, work: Callable[["_Layers", slice], T], parts: list[slice], run: int) -> Iterator[T]:
+        """Yield work(worker, part) for each shard in order. A worker takes up to `run` shards at a time."""
         run = min(run, -(-len(parts) // len(self._workers)))
         runs = iter([parts[k : k + run] for k in range(0, len(parts), max(run, 1))])
         while chunk := list(islice(runs, len(self._workers))):
@@ -157,6 +184,11 @@ class Shards:
                     lambda worker, parts: [work(worker, p) for p in parts], self._workers, chunk
                 ):
                     yield from results
+
+
+def _totals(figures: np.ndarray) -> tuple[float, int]:
+    """Return the loss and the errors of all shards; losses are added one by one, in order."""
+    return sum(figures[:, 0].tolist()), int(figures[:, 1].sum())
 
 
 class _Layers:

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,6 +15,9 @@ from .losses import Loss
 from .network import Sequential
 from .optim import Optimizer
 from .shards import Shards
+
+if TYPE_CHECKING:
+    from .ranks import Ranks
 
 __all__ = ["ROUND", "Trainer"]
 
@@ -40,6 +43,9 @@ class Trainer:
         a network with `BatchNorm`, which are taken of the batch as a whole.
     distort : Distortion, optional
         Applied to all training images before each pass.
+    ranks : Ranks, optional
+        Processes that train the same network on the same data together, each of which calls `fit`; the results do not
+        depend on it.
     rng : numpy.random.Generator, optional
         Draws distortions, orders, samples and what `Dropout` drops; default seed 0.
 
@@ -65,13 +71,14 @@ class Trainer:
         batch_size: int = 1,
         threads: int = 1,
         distort: Distortion | None = None,
+        ranks: "Ranks | None" = None,
         rng: np.random.Generator | None = None,
     ) -> None:
         if batch_size < 1 or threads < 1:
             raise ConfigError(f"batch_size and threads are at least 1; found {batch_size} and {threads}.")
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.callbacks = list(callbacks)
-        self.batch_size, self.threads, self.distort = batch_size, threads, distort
+        self.batch_size, self.threads, self.distort, self.ranks = batch_size, threads, distort, ranks
         self.rng = rng if rng is not None else np.random.default_rng(0)
         self.epoch = self.position = self.errors = 0
         self.loss_sum = 0.0
@@ -116,7 +123,7 @@ class Trainer:
         self._steps_all = np.may_share_memory(self.optimizer.params.value, self.net.theta) and (
             self.optimizer.params.value.size == self.net.theta.size
         )
-        self.shards = Shards(self.net, self.loss, threads=self.threads)
+        self.shards = Shards(self.net, self.loss, threads=self.threads, ranks=self.ranks)
         # BLAS on threads of its own would change the bits, and slow down products this small.
         limits = threadpool_limits(1, user_api="blas")
         try:
@@ -130,14 +137,18 @@ class Trainer:
 
     def _fit(self, n: int) -> None:
         self._call("on_train_begin")
-        while self.epoch < self.epochs and not self.stop:
+        while self.epoch < self.epochs and not self._stopping():
             order = self._begin_pass(n)
-            while self.position < n and not self.stop:
+            while self.position < n and not self._stopping():
                 self._update(order)
                 self._call("on_batch_end")
             if self.position == n:
                 self._end_pass(n)
         self._call("on_train_end")
+
+    def _stopping(self) -> bool:
+        """Whether to stop; of several ranks all do, after the same update."""
+        return self.stop if self.ranks is None else self.ranks.agreed(self.stop)
 
     def _update(self, order: np.ndarray) -> None:
         """Update on the next batch; or, one pattern at a time, on the next patterns up to a round position."""

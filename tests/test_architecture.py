@@ -29,11 +29,14 @@ ALLOWED = {
     "optim": {"parameter"},
     "models": {"network", "layers", "init", "datasets", "cli"},  # cli: for its command only
     "gradcheck": {"layers", "losses"},
-    "shards": {"compiled", "losses", "network"},
+    "folders": {"checkpoint", "config", "datasets"},
+    "sums": set(),
+    "ranks": {"sums"},
+    "shards": {"compiled", "losses", "network", "ranks", "sums"},  # ranks: for its type only
     "callbacks": {"checkpoint", "datasets", "optim", "trainer"},  # trainer: for its type only
     "history": set(),
     "reports": {"callbacks", "history", "optim", "trainer"},  # trainer: for its type only
-    "trainer": {"callbacks", "checkpoint", "datasets", "losses", "network", "optim", "shards"},
+    "trainer": {"callbacks", "checkpoint", "datasets", "losses", "network", "optim", "ranks", "shards"},
     "storage": {"checkpoint", "models", "network"},
     "plots": {"bitmaps", "datasets", "layers", "metrics", "network", "optim", "robustness"},
     "robustness": {"datasets", "network"},
@@ -42,9 +45,10 @@ ALLOWED = {
     "cli": {"config"},
     "tensorboard": {"callbacks", "layers", "optim", "plots", "trainer"},  # trainer: for its type only
     "metrics": {"losses"},
-    "runs": {"callbacks", "config", "datasets", "kernels", "losses", "models", "network", "optim", "shards", "trainer"},
-    "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "history", "kernels", "plots", "reports", "runs",
-              "storage", "tensorboard", "trainer"},
+    "runs": {"callbacks", "config", "datasets", "kernels", "losses", "models", "network", "optim", "ranks", "shards",
+             "trainer"},
+    "train": {"callbacks", "cli", "config", "datasets", "folders", "history", "kernels", "plots", "ranks",
+              "reports", "runs", "storage", "tensorboard", "trainer"},
     "reproduce": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "layers", "metrics", "network",
                   "optim", "plots", "robustness", "runs", "shards", "trainer"},
     "evaluate": {"cli", "datasets", "kernels", "metrics", "network", "storage"},

@@ -1,0 +1,123 @@
+"""The folder of a training run: for one process at a time; begun, continued or repeated; nothing damaged believed."""
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint, config
+from .config import TrainConfig
+from .datasets.base import Dataset
+from .errors import CheckpointError, ConfigError, LenetWarning
+from .files import locked
+
+__all__ = ["CHECKPOINT", "History", "Saved", "alone", "continued", "repeated", "same_data"]
+
+CHECKPOINT = "checkpoint.npz"
+_CONFIG = "config.json"
+# All that a run writes.
+_FILES = {
+    "best.npz", CHECKPOINT, _CONFIG, "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
+}  # fmt: skip
+
+# A checkpoint: arrays and note; and the history of a run: what it was, and its passes.
+Saved = tuple[dict[str, Any], dict[str, Any]]
+History = tuple[dict[str, Any], list[dict[str, Any]]]
+
+
+@contextmanager
+def alone(folder: Path, *, resume: bool = False) -> Iterator[None]:
+    """Keep a run's folder to this process.
+
+    Parameters
+    ----------
+    folder : Path
+    resume : bool
+        Whether there is to be a run in it, or none yet.
+
+    Raises
+    ------
+    ConfigError
+        If another process is training in it, or a new run would replace one.
+    CheckpointError
+        If there is none to resume.
+    """
+    if resume and not folder.is_dir():
+        raise CheckpointError(f"{folder}: no run to resume: there is no such folder.")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise ConfigError(
+                f"{folder}: another process is training in this folder. Wait until it has ended, or give another --out."
+            ) from None
+        if not resume and any((folder / name).exists() for name in (_CONFIG, CHECKPOINT)):
+            raise ConfigError(
+                f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out."
+            )
+        for unfinished in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
+            if unfinished.name[1:].rpartition(".")[0].rpartition(".")[0] in _FILES:
+                unfinished.unlink()
+        yield
+
+
+def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved | None]:
+    """Return the configuration of the run in `folder`, and the newest of its checkpoints that is whole.
+
+    Parameters
+    ----------
+    folder : Path
+    given : dict
+        Options that are changed.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no run, or no checkpoint of it can be read.
+    """
+    file, path = folder / CHECKPOINT, folder / _CONFIG
+    saved = None
+    if file.exists() or checkpoint.previous(file).exists():
+        arrays, meta, notice = checkpoint.load_newest(file)
+        saved, values = (arrays, meta), meta.get("config", {})
+        if notice:
+            warnings.warn(notice, LenetWarning, stacklevel=2)
+            if file.exists():
+                os.replace(file, file.with_name(file.name + ".damaged"))  # not where the next one would be kept
+        if not _holds(path, values):
+            warnings.warn(f"{path}: not what the checkpoint says; going on with that.", LenetWarning, stacklevel=2)
+    elif path.exists():
+        values = config.read(path)
+    else:
+        raise CheckpointError(f"{folder}: no run to resume: there is no {_CONFIG}. Start again without --resume.")
+    values = values | given | {"out": str(folder)}
+    return config.from_dict(values, where=str(file if saved else path)).resolved(), saved
+
+
+def _holds(path: Path, values: dict[str, Any]) -> bool:
+    try:
+        return config.read(path) == values
+    except ConfigError:
+        return False
+
+
+def repeated(name: str, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
+    """Return the configuration of another run, into a folder of its own."""
+    settings = config.from_dict(run.get("config", {}), where=f"{name}: the configuration in its history")
+    own: dict[str, Any] = {"out": f"{name.rstrip('/')}-repeat", "quiet": False, "tensorboard": None} | given
+    return dataclasses.replace(settings, **own).resolved()
+
+
+def same_data(meta: dict[str, Any], train: Dataset, folder: str | Path) -> None:
+    """Make sure that a run was trained on these images.
+
+    Raises
+    ------
+    CheckpointError
+        If it was not.
+    """
+    if meta.get("data_sha256") != train.digest():
+        raise CheckpointError(f"{folder}: the run was trained on other images than the {train.name} found now.")

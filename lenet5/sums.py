@@ -1,0 +1,77 @@
+"""Vectors added up in one fixed order, however many processes share the work.
+
+The terms are the leaves of a binary tree: blocks of 1, 2, 4, ... neighbours whose first number is a multiple of their
+size are added in pairs, and what is left over from the right to the left. Whoever has a run of neighbouring terms
+can add up the blocks inside it, and whoever is given all blocks goes on: the bits are those of one who has all terms.
+"""
+
+import numpy as np
+
+__all__ = ["Sum", "blocks_of"]
+
+
+class Sum:
+    """The sum of numbered vectors, which come in order.
+
+    Parameters
+    ----------
+    total : ndarray (n,)
+        Where `finish` leaves it; written to from the first term on.
+
+    Attributes
+    ----------
+    dtype : numpy dtype
+    length : int
+        Numbers of each vector.
+    blocks : list of (int, int, ndarray)
+        First term, number of terms and sum of each block so far, from left to right.
+    """
+
+    def __init__(self, total: np.ndarray) -> None:
+        self.total, self.dtype, self.length = total, total.dtype, total.size
+        self._free: list[np.ndarray] = []
+        self.blocks: list[tuple[int, int, np.ndarray]] = []
+
+    def clear(self) -> None:
+        """Forget all terms, and keep the room for the next ones."""
+        self._free += [block for _, _, block in self.blocks[1:]]
+        self.blocks.clear()
+
+    def add(self, first: int, term: np.ndarray, size: int = 1) -> None:
+        """Add term number `first`, or the sum of the block of `size` terms that begins with it."""
+        if not self._ends_beside(first, size):
+            room = self.total if not self.blocks else self._free.pop() if self._free else np.empty_like(self.total)
+            room[...] = term
+            self.blocks.append((first, size, room))
+            return
+        block = term
+        while self._ends_beside(first, size):
+            first, size, left = self.blocks[-1][0], 2 * size, self.blocks.pop()[2]
+            left += block
+            if block is not term:
+                self._free.append(block)
+            block = left
+        self.blocks.append((first, size, block))
+
+    def finish(self) -> None:
+        """Add up what is left, into `total`."""
+        while len(self.blocks) > 1:
+            block = self.blocks.pop()[2]
+            self.blocks[-1][2][...] += block
+            self._free.append(block)
+        self.blocks.clear()
+
+    def _ends_beside(self, first: int, size: int) -> bool:
+        """Whether the last block is the left neighbour that a block is to be added to."""
+        return bool(self.blocks) and self.blocks[-1][:2] == (first - size, size) and (first - size) % (2 * size) == 0
+
+
+def blocks_of(terms: range) -> list[tuple[int, int]]:
+    """Return the first term and the number of terms of each block that a run of neighbours is added up to."""
+    found, first = [], terms.start
+    while first < terms.stop:
+        size = 1 << (terms.stop - first).bit_length() - 1
+        size = min(size, first & -first) if first else size
+        found.append((first, size))
+        first += size
+    return found
