@@ -187,6 +187,32 @@ def test_a_sweep_on_a_cluster_of_two_workers(tmp_path, on_digits):
     assert records(tmp_path / "there" / "quick") == records(tmp_path / "here" / "quick") != {}
 
 
+@pytest.mark.filterwarnings("ignore")  # those of the cluster's own libraries
+def test_a_worker_of_a_cluster_that_is_killed_costs_no_finished_run(tmp_path, on_digits):
+    distributed = pytest.importorskip("distributed")
+    reproduce.run("paper-literal", quick=True, out=tmp_path / "here")
+    there, finished = tmp_path / "there" / "quick", {}
+
+    def kill(pid):
+        while len(found := list(there.glob("*/*-seed-*.json"))) < 2:
+            time.sleep(0.005)
+        os.kill(pid, signal.SIGKILL)
+        finished.update({path: path.stat().st_mtime_ns for path in found})
+
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        killer = threading.Thread(target=kill, args=[cluster.workers[0].pid])
+        killer.start()
+        reproduce.run("paper-literal", quick=True, out=tmp_path / "there")
+        killer.join()
+    assert records(there) == records(tmp_path / "here" / "quick") and len(records(there)) == 8
+    assert 2 <= len(finished) < 8
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished  # none was run again
+
+
 def test_classifiers_learn(tmp_path):
     train, test = datasets.load("digits")
     images = train.images.reshape(len(train), -1)[:700] / np.float32(255)
