@@ -63,7 +63,7 @@ def _mapped(source: Source) -> NDArray[Any]:
         raise ConfigError(f"read_idx: only a file with a path can be mapped; found {type(source).__name__}")
     name = os.fspath(source)
     try:
-        with open(source, "rb") as file:
+        with open(name, "rb") as file:
             if file.read(2) == GZIP_MAGIC:
                 raise DataError(f"{name}: gzipped, so it cannot be mapped; unzip it, or read it without mmap")
             file.seek(0)
