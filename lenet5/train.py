@@ -157,7 +157,7 @@ def _data(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None]:
     options: dict[str, Any] = {"verify": settings.verify, "progress": not settings.quiet}
     if settings.dataset == "auto":
         return datasets.load_auto(settings.data_dir, **options)
-    return *datasets.load(settings.dataset, settings.data_dir, **options), None
+    return *datasets.load(settings.dataset, settings.data_dir, mmap=settings.mmap, **options), None
 
 
 def _folder(settings: TrainConfig, resume: bool) -> Path:

@@ -23,7 +23,7 @@ ALLOWED = {
     "compiled": {"kernels", "layers", "losses", "network"},  # network: for its type only
     "network": {"compiled", "layers", "parameter"},
     "losses": set(),
-    "datasets": {"kernels"},
+    "datasets": {"kernels", "cli"},  # cli: for its command only
     "config": set(),
     "checkpoint": set(),
     "optim": {"parameter"},

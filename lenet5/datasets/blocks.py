@@ -83,8 +83,7 @@ class Blocks(Patterns):
         assert found is not None
         self._path, self._offset = found
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
-        # A group that is distorted leaves its room to the next one at once.
-        self._room = np.empty((1 if distort else 2, GROUP * BLOCK, *data.images.shape[1:]), np.uint8)
+        self._room = np.empty((2, GROUP * BLOCK, *data.images.shape[1:]), np.uint8)
 
     def begin(self, rng: np.random.Generator, position: int = 0) -> None:
         """Draw the order of the blocks, and begin to read the group of `position`."""
@@ -134,7 +133,7 @@ class Blocks(Patterns):
         """Return images and labels of a group as they lie in the file, and their order."""
         spans, rng = self._spans(self._groups[k]), self._rng(2 + k)
         labels = np.concatenate([self.labels[slice(*span)] for span in spans])
-        images = self._room[k % len(self._room), : len(labels)]
+        images = self._room[k % 2, : len(labels)]
         self._read(spans, images)
         if self.distort:
             images = self.distort(images, rng)
