@@ -120,7 +120,7 @@ class Blocks(Patterns):
         self._reader.shutdown(cancel_futures=True)
 
     def _rng(self, k: int) -> np.random.Generator:
-        """0 orders the blocks, 1 distorts samples, 2 and so on distort and shuffle the groups."""
+        """0 orders the blocks, 1 distorts samples, 2 and so on shuffle and distort the groups."""
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(k,)))
 
     def _spans(self, blocks: NDArray[np.integer]) -> list[tuple[int, int]]:
@@ -133,11 +133,11 @@ class Blocks(Patterns):
         """Return images and labels of a group as they lie in the file, and their order."""
         spans, rng = self._spans(self._groups[k]), self._rng(2 + k)
         labels = np.concatenate([self.labels[slice(*span)] for span in spans])
-        images = self._room[k % 2, : len(labels)]
+        images, order = self._room[k % 2, : len(labels)], rng.permutation(len(labels))
         self._read(spans, images)
         if self.distort:
             images = self.distort(images, rng)
-        return images, labels, rng.permutation(len(labels))
+        return images, labels, order
 
     def _read(self, spans: Iterable[tuple[int, int]], out: NDArray[np.uint8]) -> None:
         """Fill `out` with images start to stop of each span."""
