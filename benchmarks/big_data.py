@@ -1,0 +1,135 @@
+"""``python -m benchmarks.big_data DIR``: data larger than memory, measured.
+
+DIR is, or becomes, what ``python -m lenet5.datasets make-distorted --out DIR`` writes. Measured are, each in processes
+of its own: making it (``--make``), the memory and time of one pass over it with one pattern per update (``--pass``),
+and its throughput beside that of MNIST in memory, in slices of some seconds in turn (``--ratio``).
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from lenet5 import callbacks, config, datasets, runs
+from lenet5.files import atomic_write
+from lenet5.trainer import Trainer
+
+
+def run(*words: str) -> dict[str, float]:
+    """Run a Python process; return its seconds and its peak memory, mapped pages included."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *words], check=True)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"seconds": round(time.perf_counter() - start, 1), "peak_mb": round(peak)}
+
+
+def make(folder: str, times: str) -> dict[str, float]:
+    """Make the set."""
+    figures = run("-m", "lenet5.datasets", "make-distorted", "--times", times, "--out", folder)
+    n = json.loads(Path(folder, "manifest.json").read_text())["times"] * 60_000
+    return figures | {"images": n, "images_per_second": round(n / figures["seconds"])}
+
+
+def one_pass(folder: str) -> dict[str, float]:
+    """Train for one pass, as the paper did."""
+    with tempfile.TemporaryDirectory() as scratch:
+        words = ("--dataset", "idx", "--data-dir", folder, "--mmap", "true", "--epochs", "1", "--threads", "1")
+        figures = run("-m", "lenet5.train", *words, "--quiet", "--out", f"{scratch}/run")
+        record = json.loads(Path(scratch, "run", "run.json").read_text())
+    last, n = record["last"], record["train_images"]
+    figures |= {"images": n, "patterns_per_second": round(n / last["seconds"]), "test_error": last["test_error"]}
+    return figures
+
+
+class Meter(callbacks.Callback):
+    """Stop after a slice; count its patterns and its seconds but for what comes before a pass."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.rates = seconds, list[float]()
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Begin a slice."""
+        self.patterns, self.spent = 0, 0.0
+
+    def on_pass_begin(self, trainer: Trainer) -> None:
+        """Start the clock."""
+        self.since, self.first = time.perf_counter(), trainer.position
+
+    def on_batch_end(self, trainer: Trainer) -> None:
+        """Look at it."""
+        trainer.stop |= self.spent + time.perf_counter() - self.since > self.seconds
+
+    def on_pass_end(self, trainer: Trainer) -> None:
+        """Stop it."""
+        self._add(len(trainer.train))
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        """Note the rate."""
+        if trainer.position:
+            self._add(trainer.position)
+        self.rates.append(self.patterns / self.spent)
+
+    def _add(self, position: int) -> None:
+        self.patterns += position - self.first
+        self.spent += time.perf_counter() - self.since
+
+
+def ratio(folder: str, batch_size: int, threads: int, seconds: float, slices: int) -> dict[str, Any]:
+    """Train on both in turn; return patterns per second, medians over the slices, and their ratio."""
+    sets = {"mapped": datasets.load("idx", folder, mmap=True)[0], "in memory": datasets.load("mnist")[0]}
+    trainers, meters = {}, {}
+    for name, train in sets.items():
+        values = {"batch_size": batch_size, "threads": threads, "epochs": 1000}
+        meters[name] = Meter(seconds)
+        settings = config.from_dict(values).resolved()
+        trainers[name] = runs.make_trainer(settings, train, guard=False, hooks=[meters[name]])
+    for _ in range(slices + 1):
+        for name, train in sets.items():
+            trainers[name].fit(train, epochs=1000)
+    # The first slices warm up.
+    rates = {name: [round(rate) for rate in meter.rates[1:]] for name, meter in meters.items()}
+    pairs = [a / b for a, b in zip(rates["mapped"], rates["in memory"], strict=True)]
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    figures = {"batch_size": batch_size, "threads": threads, "patterns_per_second": rates, "medians": medians}
+    return figures | {"ratio": round(statistics.median(pairs), 3)}
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].partition(": ")[2])
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--make", action="store_true")
+    parser.add_argument("--times", default="135", metavar="N", help="of --make")
+    parser.add_argument("--pass", action="store_true")
+    parser.add_argument("--ratio", action="store_true")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of a slice (--ratio)")
+    parser.add_argument("--slices", type=int, default=5, help="of each (--ratio)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there; those not measured now stay")
+    options = vars(parser.parse_args())
+    figures: dict[str, Any] = {}
+    if options["make"]:
+        figures["make-distorted"] = make(options["folder"], options["times"])
+    if options["pass"]:
+        figures["one pass, batch 1"] = one_pass(options["folder"])
+    if options["ratio"]:
+        for batch_size, threads in ((1, 1), (64, 2)):
+            key = f"batch {batch_size}, {threads} thread{'s' if threads > 1 else ''}"
+            figures[key] = ratio(options["folder"], batch_size, threads, options["seconds"], options["slices"])
+    print(json.dumps(figures, indent=1))
+    if options["json"]:
+        words = ["python -m benchmarks.big_data DIR", *(word for word in sys.argv[2:] if word != str(options["json"]))]
+        about = {"command": " ".join(words)} | runs.circumstances()
+        before = json.loads(options["json"].read_text()) if options["json"].exists() else {}
+        with atomic_write(options["json"], text=True) as file:
+            json.dump(before | {key: value | about for key, value in figures.items()}, file, indent=1)
+            file.write("\n")
+
+
+if __name__ == "__main__":
+    main()
