@@ -2,11 +2,13 @@
 
 DIR is, or becomes, what ``python -m lenet5.datasets make-distorted --out DIR`` writes. Measured are, each in processes
 of its own: making it (``--make``), the memory and time of one pass over it with one pattern per update (``--pass``),
-and its throughput beside that of MNIST in memory, in slices of some seconds in turn (``--ratio``).
+and its throughput beside that of MNIST in memory, in slices of some seconds in turn (``--ratio``). Before each of
+these the system is asked to drop what it has cached of the file, so that it comes from the disk.
 """
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -91,6 +93,7 @@ def ratio(folder: str, batch_size: int, threads: int, seconds: float, slices: in
         trainers[name] = runs.make_trainer(settings, train, guard=False, hooks=[meters[name]])
     for _ in range(slices + 1):
         for name, train in sets.items():
+            drop(Path(folder, "train-images-idx3-ubyte"))
             trainers[name].fit(train, epochs=1000)
     # The first slices warm up.
     rates = {name: [round(rate) for rate in meter.rates[1:]] for name, meter in meters.items()}
@@ -98,6 +101,12 @@ def ratio(folder: str, batch_size: int, threads: int, seconds: float, slices: in
     medians = {name: statistics.median(values) for name, values in rates.items()}
     figures = {"batch_size": batch_size, "threads": threads, "patterns_per_second": rates, "medians": medians}
     return figures | {"ratio": round(statistics.median(pairs), 3)}
+
+
+def drop(path: Path) -> None:
+    """Let the system forget a file's pages."""
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def main() -> None:
