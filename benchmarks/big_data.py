@@ -2,8 +2,8 @@
 
 DIR is, or becomes, what ``python -m lenet5.datasets make-distorted --out DIR`` writes. Measured are, each in processes
 of its own: making it (``--make``), the memory and time of one pass over it with one pattern per update (``--pass``),
-and its throughput beside that of MNIST in memory, in slices of some seconds in turn (``--ratio``). Before each of
-these the system is asked to drop what it has cached of the file, so that it comes from the disk.
+and its throughput beside that of MNIST in memory, in slices of some seconds in turn (``--ratio``). For this
+the system is asked to drop what it has cached of the file, so that it comes from the disk.
 """
 
 import argparse
@@ -14,7 +14,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,57 +52,65 @@ def one_pass(folder: str) -> dict[str, float]:
 
 
 class Meter(callbacks.Callback):
-    """Stop after a slice; count its patterns and its seconds but for what comes before a pass."""
+    """Train for a slice of some seconds, then wait while the other trainer does; count but what comes before a pass."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.rates = seconds, list[float]()
+    other: "Meter"
+
+    def __init__(self, seconds: float, slices: int) -> None:
+        self.seconds, self.slices, self.rates = seconds, slices, list[float]()
+        self.turn = threading.Semaphore(0)
+        self.patterns, self.spent = 0, 0.0
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Begin a slice."""
-        self.patterns, self.spent = 0, 0.0
+        """Wait for the first turn."""
+        self.turn.acquire(timeout=600)
 
     def on_pass_begin(self, trainer: Trainer) -> None:
         """Start the clock."""
         self.since, self.first = time.perf_counter(), trainer.position
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        """Look at it."""
-        trainer.stop |= self.spent + time.perf_counter() - self.since > self.seconds
+        """Hand over when it is time."""
+        if self.spent + time.perf_counter() - self.since < self.seconds:
+            return
+        self._count(trainer.position)
+        self.rates.append(self.patterns / self.spent)
+        self.patterns, self.spent = 0, 0.0
+        self.other.turn.release()
+        trainer.stop = len(self.rates) > self.slices
+        if not trainer.stop:
+            self.turn.acquire(timeout=600)
+        self.on_pass_begin(trainer)
 
     def on_pass_end(self, trainer: Trainer) -> None:
-        """Stop it."""
-        self._add(len(trainer.train))
+        """Stop the clock."""
+        self._count(len(trainer.train))
 
-    def on_train_end(self, trainer: Trainer) -> None:
-        """Note the rate."""
-        if trainer.position:
-            self._add(trainer.position)
-        self.rates.append(self.patterns / self.spent)
-
-    def _add(self, position: int) -> None:
+    def _count(self, position: int) -> None:
         self.patterns += position - self.first
         self.spent += time.perf_counter() - self.since
 
 
-def ratio(folder: str, batch_size: int, threads: int, seconds: float, slices: int) -> dict[str, Any]:
-    """Train on both in turn; return patterns per second, medians over the slices, and their ratio."""
-    sets = {"mapped": datasets.load("idx", folder, mmap=True)[0], "in memory": datasets.load("mnist")[0]}
-    trainers, meters = {}, {}
-    for name, train in sets.items():
-        values = {"batch_size": batch_size, "threads": threads, "epochs": 1000}
-        meters[name] = Meter(seconds)
-        settings = config.from_dict(values).resolved()
-        trainers[name] = runs.make_trainer(settings, train, guard=False, hooks=[meters[name]])
-    for _ in range(slices + 1):
+def ratio(sets: dict[str, Any], batch_size: int, threads: int, seconds: float, slices: int) -> dict[str, Any]:
+    """Train on both in turn; return patterns per second of every slice, medians, and the median of the ratios."""
+    meters = {name: Meter(seconds, slices) for name in sets}
+    one, other = meters.values()
+    one.other, other.other = other, one
+    with ThreadPoolExecutor(2) as pool:
+        running = []
         for name, train in sets.items():
-            drop(Path(folder, "train-images-idx3-ubyte"))
-            trainers[name].fit(train, epochs=1000)
+            settings = config.from_dict({"batch_size": batch_size, "threads": threads, "epochs": 1000}).resolved()
+            trainer = runs.make_trainer(settings, train, guard=False, hooks=[meters[name]])
+            running.append(pool.submit(trainer.fit, train, epochs=1000))
+        one.turn.release()
+        for future in running:
+            future.result()
     # The first slices warm up.
     rates = {name: [round(rate) for rate in meter.rates[1:]] for name, meter in meters.items()}
-    pairs = [a / b for a, b in zip(rates["mapped"], rates["in memory"], strict=True)]
+    ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    figures = {"batch_size": batch_size, "threads": threads, "patterns_per_second": rates, "medians": medians}
-    return figures | {"ratio": round(statistics.median(pairs), 3)}
+    figures = {"batch_size": batch_size, "threads": threads, "seconds": seconds, "patterns_per_second": rates}
+    return figures | {"medians": medians, "ratio": round(statistics.median(ratios), 3)}
 
 
 def drop(path: Path) -> None:
@@ -117,8 +127,8 @@ def main() -> None:
     parser.add_argument("--times", default="135", metavar="N", help="of --make")
     parser.add_argument("--pass", action="store_true")
     parser.add_argument("--ratio", action="store_true")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of a slice (--ratio)")
-    parser.add_argument("--slices", type=int, default=5, help="of each (--ratio)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of a slice (--ratio)")
+    parser.add_argument("--slices", type=int, default=10, help="of each (--ratio)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there; those not measured now stay")
     options = vars(parser.parse_args())
     figures: dict[str, Any] = {}
@@ -127,9 +137,11 @@ def main() -> None:
     if options["pass"]:
         figures["one pass, batch 1"] = one_pass(options["folder"])
     if options["ratio"]:
+        sets = {"mapped": datasets.load("idx", options["folder"], mmap=True)[0], "in memory": datasets.load("mnist")[0]}
         for batch_size, threads in ((1, 1), (64, 2)):
             key = f"batch {batch_size}, {threads} thread{'s' if threads > 1 else ''}"
-            figures[key] = ratio(options["folder"], batch_size, threads, options["seconds"], options["slices"])
+            drop(Path(options["folder"], "train-images-idx3-ubyte"))
+            figures[key] = ratio(sets, batch_size, threads, options["seconds"], options["slices"])
     print(json.dumps(figures, indent=1))
     if options["json"]:
         words = ["python -m benchmarks.big_data DIR", *(word for word in sys.argv[2:] if word != str(options["json"]))]
