@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     trainer.callbacks += board
     if resume and (folder / storage.CHECKPOINT).exists():
         arrays, meta = checkpoint.load(folder / storage.CHECKPOINT)
-        _same_data(meta, train, folder)
+        _same_data(meta, checkpoints.meta, folder)
         trainer.load_state(arrays, meta.get("trainer", {}))
         if settings.epochs < trainer.epoch + (trainer.position > 0):
             raise ConfigError(
@@ -187,9 +187,9 @@ def _early_stopping(settings: TrainConfig, folder: Path, train: Dataset) -> list
     return [callbacks.EarlyStopping(settings.patience, monitor=settings.monitor, keep=keep)]
 
 
-def _same_data(meta: dict[str, Any], train: Dataset, folder: Path) -> None:
-    if meta.get("data_sha256") != train.digest():
-        raise CheckpointError(f"{folder}: the run was trained on other images than the {train.name} found now.")
+def _same_data(meta: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    if meta.get("data_sha256") != now["data_sha256"]:
+        raise CheckpointError(f"{folder}: the run was trained on other images than the {now['dataset']} found now.")
 
 
 @contextmanager

@@ -39,6 +39,7 @@ MANIFEST = "manifest.json"
 PARTIAL = f"{MANIFEST}.partial"
 FILES = tuple(file.name for file in MNIST.files)
 IMAGES = FILES[0]
+START = len(header(CODES["u1"], (0, 0, 0)))  # of the first image in its file
 
 Say = Callable[[str], object]
 T = TypeVar("T")
@@ -156,7 +157,8 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
     if before and "files" in before and not verify(out):
         say(f"{out}: the set is there, and right")
         return before
-    images, start, size = out / f"{IMAGES}.partial", len(_header(plan)), train.images.nbytes
+    images, size = out / f"{IMAGES}.partial", train.images.nbytes
+    whole = START + plan["times"] * size
     # What is not right is given its partial names back.
     chunks = before["chunks"] if before else [None] * plan["times"]
     _write(out / PARTIAL, plan | {"chunks": chunks})
@@ -164,7 +166,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
     if (out / IMAGES).exists():
         os.replace(out / IMAGES, images)
     images.touch()
-    if shutil.disk_usage(out).free < start + plan["times"] * size - images.stat().st_size:
+    if shutil.disk_usage(out).free < whole - images.stat().st_size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def chunk(k: int) -> tuple[Any, str, bool]:
@@ -176,25 +178,26 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
         content = _distorted(train, plan, k).data.cast("B")
         return content, _sha256(content), False
 
-    whole = hashlib.sha256(_header(plan))
+    head = header(CODES["u1"], (plan["times"] * plan["chunk_images"], *plan["image"]))
+    total = hashlib.sha256(head)
     with open(images, "r+b") as file, ThreadPoolExecutor(threads) as pool:
-        file.write(_header(plan))
+        file.write(head)
         for k, (content, sha256, right) in enumerate(_in_order(pool, chunk, plan["times"], threads + 1)):
-            whole.update(content)
+            total.update(content)
             if not right:
-                file.seek(start + k * size)
+                file.seek(START + k * size)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
                 chunks[k] = sha256
                 _write(out / PARTIAL, plan | {"chunks": chunks})
             say(f"chunk {k + 1} of {plan['times']} {'was right' if right else 'is written'}")
-        file.truncate(start + plan["times"] * size)
+        file.truncate(whole)
     for name, array in zip(FILES[1:], (np.tile(train.labels, plan["times"]), test.images, test.labels), strict=True):
         write_idx(out / name, array)
     os.replace(images, out / IMAGES)
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    hashes = {IMAGES: whole.hexdigest()} | {name: file_sha256(out / name) for name in FILES[1:]}
+    hashes = {IMAGES: total.hexdigest()} | {name: file_sha256(out / name) for name in FILES[1:]}
     manifest = plan | {"date": date, "files": hashes, "chunks": chunks}
     _write(out / MANIFEST, manifest)
     (out / PARTIAL).unlink()
@@ -234,14 +237,10 @@ def _distorted(train: Dataset, plan: Mapping[str, Any], k: int) -> np.ndarray:
     return DISTORTIONS[plan["distort"]](train.images, rng)
 
 
-def _header(plan: Mapping[str, Any]) -> bytes:
-    return header(CODES["u1"], (plan["times"] * plan["chunk_images"], *plan["image"]))
-
-
 def _chunk(path: Path, plan: Mapping[str, Any], k: int) -> bytes:
     size = plan["chunk_images"] * math.prod(plan["image"])
     with open(path, "rb") as file:
-        file.seek(len(_header(plan)) + k * size)
+        file.seek(START + k * size)
         return file.read(size)
 
 
