@@ -41,7 +41,7 @@ class Trainer:
         Shards of a batch that run at once; the results do not depend on it. Of no use to the gradients of
         a network with `BatchNorm`, which are taken of the batch as a whole.
     distort : Distortion, optional
-        Applied to all training images before each pass.
+        Applied to all training images before each pass; to mapped ones group by group.
     rng : numpy.random.Generator, optional
         Draws distortions, orders, samples and what `Dropout` drops; default seed 0.
 
