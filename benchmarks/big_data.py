@@ -144,8 +144,8 @@ def main() -> None:
             figures[key] = ratio(sets, batch_size, threads, options["seconds"], options["slices"])
     print(json.dumps(figures, indent=1))
     if options["json"]:
-        words = ["python -m benchmarks.big_data DIR", *(word for word in sys.argv[2:] if word != str(options["json"]))]
-        about = {"command": " ".join(words)} | runs.circumstances()
+        words = ["DIR" if word == options["folder"] else word for word in sys.argv[1:]]
+        about = {"command": " ".join(["python -m benchmarks.big_data", *words])} | runs.circumstances()
         before = json.loads(options["json"].read_text()) if options["json"].exists() else {}
         with atomic_write(options["json"], text=True) as file:
             json.dump(before | {key: value | about for key, value in figures.items()}, file, indent=1)
