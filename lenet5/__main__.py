@@ -14,6 +14,7 @@ COMMANDS = {
     "predict": "which digit is in a picture",
     "show": "pictures of a network and of what it makes of images",
     "demo": "a page on which you draw a digit and watch the network read it",
+    "datasets": "a distorted MNIST of any size on disk, made and verified",
     "models": "the networks, layer by layer",
     "reproduce": "the tables of the paper and of others, run again",
 }

@@ -113,7 +113,7 @@ class CurvaturePass(Callback):
         n = len(trainer.train)
         sample = trainer.rng.choice(n, min(self.patterns, n), replace=False)
         if trainer.position == 0:
-            trainer.shards.curvature(trainer.images[sample], trainer.train.labels[sample])
+            trainer.shards.curvature(*trainer.patterns.sample(sample))
             trainer.optimizer.observe()
 
 

@@ -217,11 +217,18 @@ _FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang
 class TrainConfig(_Section):
     """One training run. The defaults are the paper's."""
 
-    dataset: Literal["auto", "mnist", "fashion-mnist", "cifar10", "digits"] = _option(
-        "auto", "auto is mnist where it can be had, else the embedded digits; mnist insists"
+    dataset: Literal["auto", "mnist", "fashion-mnist", "cifar10", "digits", "idx"] = _option(
+        "auto",
+        "auto is mnist where it can be had, else the embedded digits; mnist insists; idx is four IDX files of your "
+        "own in data-dir, named as MNIST's",
     )
     data_dir: str | None = _option(None, "folder with the files of the data set")
     verify: bool = _option(True, "hold the files against the published hashes; false for files of your own")
+    mmap: bool | None = _option(
+        None,
+        "leave the images in their raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for sets "
+        "larger than memory; default only files of idx over 2 GB",
+    )
     epochs: int = _option(20, "passes through the training set", least=1)
     batch_size: int | None = _option(
         None,
@@ -281,6 +288,8 @@ class TrainConfig(_Section):
                     raise ConfigError(
                         f"{part}.{name} belongs to {', '.join(owners)}; {section.name or 'none'} has no use for it."
                     )
+        if self.mmap and self.dataset not in ("idx", "mnist", "fashion-mnist"):
+            raise ConfigError(f"mmap needs IDX files: --dataset idx, mnist or fashion-mnist; found {self.dataset}.")
         if self.patience is not None and not self.validation_split:
             raise ConfigError("patience watches the validation set: give a --validation-split, such as 0.1.")
         if self.patience is None and self.monitor != type(self)().monitor:

@@ -16,7 +16,7 @@ try:
 except ImportError:  # not a POSIX system: no locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["atomic_write", "forget", "fsync_folder", "locked"]
+__all__ = ["atomic_write", "forget", "fsync_folder", "locked", "mapped_from"]
 
 
 @contextmanager
@@ -147,6 +147,22 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
+    """Return the file that an array is mapped from, and the byte in it where the array begins; else None.
+
+    What is read from the file itself, and not through the map, is no memory of the program's, and a file that
+    has become shorter since is an error instead of the end of the process.
+    """
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and isinstance(base.base, mmap.mmap):
+            private = base.mode == "c" or base.filename is None
+            inside = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+            return None if private else (str(base.filename), base.offset + inside)
+        base = base.base
+    return None
 
 
 def forget(array: np.ndarray) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from . import checkpoint, config
 from .config import TrainConfig
-from .datasets.base import Dataset
 from .errors import CheckpointError, ConfigError, LenetWarning
 from .files import locked
 
@@ -111,13 +110,13 @@ def repeated(name: str, run: dict[str, Any], given: dict[str, Any]) -> TrainConf
     return dataclasses.replace(settings, **own).resolved()
 
 
-def same_data(meta: dict[str, Any], train: Dataset, folder: str | Path) -> None:
-    """Make sure that a run was trained on these images.
+def same_data(then: dict[str, Any], now: dict[str, Any], where: str | Path) -> None:
+    """Make sure that two runs are of the same images, by what was noted of them.
 
     Raises
     ------
     CheckpointError
-        If it was not.
+        If they are not.
     """
-    if meta.get("data_sha256") != train.digest():
-        raise CheckpointError(f"{folder}: the run was trained on other images than the {train.name} found now.")
+    if then.get("data_sha256") != now["data_sha256"]:
+        raise CheckpointError(f"{where}: the run was trained on other images than the {now['dataset']} found now.")

@@ -16,6 +16,7 @@ from . import __version__, callbacks, kernels, losses, models, optim
 from .config import TrainConfig, to_dict
 from .datasets import DISTORTIONS, Distort, Distortion
 from .datasets.base import Dataset
+from .errors import ConfigError
 from .network import Sequential
 from .ranks import Ranks
 from .shards import cores
@@ -28,6 +29,11 @@ def split(settings: TrainConfig, train: Dataset) -> tuple[Dataset, Dataset | Non
     """Return the images to train on, and those held out to validate on."""
     validation = None
     if settings.validation_split:
+        if train.mapped:
+            raise ConfigError(
+                f"validation_split would copy the images of {train.name} into memory, which are left on disk: hold out "
+                "files of your own as the test set instead."
+            )
         train, validation = train.split(settings.validation_split, np.random.default_rng([settings.seed, 1]))
     if settings.train_size is not None:
         train = train.subset(slice(settings.train_size))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from .compiled import compiled
+from .files import forget
 from .losses import Loss
 from .network import Sequential
 from .sums import Sum
@@ -31,6 +32,7 @@ SHARD = 32
 # Shards that a thread takes at a time, to pay for the handing over: where only numbers come back, and of gradients,
 # which all have to be kept until they are added up in order.
 RUN, GRADIENTS = 16, 4
+_FORGET = 1024  # shards after which images that are mapped from a file leave the memory
 
 T = TypeVar("T")
 
@@ -57,6 +59,8 @@ class Shards:
 
     Attributes
     ----------
+    steps : bool
+        Whether `step` can be called: the network is compiled.
     key : tuple of int
         What layers that draw at random draw for the next batch: the same for the same key. Every shard adds
         its place in the batch. Set it before each batch; it stays as it is.
@@ -73,7 +77,8 @@ class Shards:
     ) -> None:
         self.net, self.ranks = net, ranks
         self._sums: dict[str, Sum] = {}
-        make = _Compiled if use_compiled and compiled(net, loss=loss) else _Layers
+        self.steps = use_compiled and compiled(net, loss=loss) is not None
+        make = _Compiled if self.steps else _Layers
         self._workers: list[_Layers] = [make(net, loss) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._whole = net.couples_patterns
@@ -114,18 +119,18 @@ class Shards:
             array[...] = values
         return sums
 
-    def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int] | None:
-        """Update after every single pattern: value -= rates * grad.
+    def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
+        """Update after every single pattern: value -= rates * grad. Only where `steps`.
 
         Returns
         -------
         loss : float
             `total` plus the losses, added one by one, so that it does not depend on how patterns are grouped.
         errors : int
-            Or None in place of both, with nothing done, where the network is not compiled.
         """
         worker = self._workers[0]
-        return worker.step(images, labels, rates, total) if isinstance(worker, _Compiled) else None
+        assert isinstance(worker, _Compiled)
+        return worker.step(images, labels, rates, total)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Return the sum of the loss and the number of errors; no derivative is touched."""
@@ -133,6 +138,8 @@ class Shards:
         work = self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), parts[mine], RUN)
         for k, result in zip(range(mine.start, mine.stop), work, strict=True):
             figures[k] = result
+            if k % _FORGET == 0:
+                forget(images)
         if self.ranks and len(parts) > 1:
             self.ranks.exchange(None, figures)
         return _totals(figures)

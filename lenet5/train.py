@@ -115,7 +115,7 @@ def _train(
     settings = dataclasses.replace(settings, out=None, data_dir=data_dir, tensorboard=events)
     meta = runs.meta(settings, trainer.net, train)
     if other is not None:
-        folders.same_data(other[0], train, "the run to repeat")
+        folders.same_data(other[0], meta, "the run to repeat")
     say(f"training on {train.name}: {n:,} images, {len(test):,} to test on; run folder {folder}")
     if kernels.cold("learn"):
         say("compiling the kernels, once: about 20 s")
@@ -137,7 +137,7 @@ def _train(
         *board,
     ]
     if saved is not None:
-        folders.same_data(saved[1], train, folder)
+        folders.same_data(saved[1], meta, folder)
         trainer.load_state(saved[0], saved[1].get("trainer", {}))
         if settings.epochs < trainer.epoch + (trainer.position > 0):
             raise ConfigError(
@@ -269,7 +269,7 @@ def _data(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None]:
     options: dict[str, Any] = {"verify": settings.verify, "progress": not settings.quiet}
     if settings.dataset == "auto":
         return datasets.load_auto(settings.data_dir, **options)
-    return *datasets.load(settings.dataset, settings.data_dir, **options), None
+    return *datasets.load(settings.dataset, settings.data_dir, mmap=settings.mmap, **options), None
 
 
 def _tensorboard(settings: TrainConfig, test: Dataset) -> list[callbacks.Callback]:

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from . import checkpoint
 from .callbacks import Callback
 from .datasets import Dataset, Distortion
+from .datasets.blocks import patterns_of
 from .errors import CheckpointError, ConfigError, ShapeError
 from .losses import Loss
 from .network import Sequential
@@ -28,7 +29,8 @@ ROUND = 100
 class Trainer:
     """Stochastic gradient training: a fresh random order each pass, one update per batch.
 
-    The paper keeps "a constant random order"; a fresh one is as good and needs no choice.
+    The paper keeps "a constant random order"; a fresh one is as good and needs no choice. Images that are
+    mapped from a file stay there, and are shuffled in blocks: see `datasets.blocks`.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ class Trainer:
         Shards of a batch that run at once; the results do not depend on it. Of no use to the gradients of
         a network with `BatchNorm`, which are taken of the batch as a whole.
     distort : Distortion, optional
-        Applied to all training images before each pass.
+        Applied to all training images before each pass; to mapped ones group by group.
     ranks : Ranks, optional
         Processes that train the same network on the same data together, each of which calls `fit`; the results do not
         depend on it.
@@ -119,11 +121,11 @@ class Trainer:
             )
         if self.position > len(train):
             raise CheckpointError(f"The run stopped at pattern {self.position:,} of a pass; {train} has fewer.")
-        self.train, self.images, self.epochs, self.stop = train, train.images, epochs, False
-        self._steps_all = np.may_share_memory(self.optimizer.params.value, self.net.theta) and (
-            self.optimizer.params.value.size == self.net.theta.size
-        )
+        self.train, self.epochs, self.stop = train, epochs, False
         self.shards = Shards(self.net, self.loss, threads=self.threads, ranks=self.ranks)
+        self.patterns = patterns_of(train, self.distort)
+        theta, trained = self.net.theta, self.optimizer.params.value
+        self._steps_all = self.shards.steps and np.may_share_memory(trained, theta) and trained.size == theta.size
         # BLAS on threads of its own would change the bits, and slow down products this small.
         limits = threadpool_limits(1, user_api="blas")
         try:
@@ -131,6 +133,7 @@ class Trainer:
                 self._fit(len(train))
         finally:
             limits.restore_original_limits()
+            self.patterns.close()
             self.shards.close()
             self.net.evaluate()
         return self.history
@@ -138,9 +141,9 @@ class Trainer:
     def _fit(self, n: int) -> None:
         self._call("on_train_begin")
         while self.epoch < self.epochs and not self._stopping():
-            order = self._begin_pass(n)
+            self._begin_pass()
             while self.position < n and not self._stopping():
-                self._update(order)
+                self._update()
                 self._call("on_batch_end")
             if self.position == n:
                 self._end_pass(n)
@@ -150,35 +153,31 @@ class Trainer:
         """Whether to stop; of several ranks all do, after the same update."""
         return self.stop if self.ranks is None else self.ranks.agreed(self.stop)
 
-    def _update(self, order: np.ndarray) -> None:
+    def _update(self) -> None:
         """Update on the next batch; or, one pattern at a time, on the next patterns up to a round position."""
         rates = self.optimizer.rates_of_plain_step() if self.batch_size == 1 and self._steps_all else None
         if rates is not None:
-            batch = order[self.position : (self.position // ROUND + 1) * ROUND]
-            done = self.shards.step(self.images[batch], self.train.labels[batch], rates, self.loss_sum)
-        if rates is None or done is None:
-            batch = order[self.position : self.position + self.batch_size]
+            images, labels = self.patterns.take(self.position, (self.position // ROUND + 1) * ROUND)
+            self.loss_sum, errors = self.shards.step(images, labels, rates, self.loss_sum)
+        else:
+            images, labels = self.patterns.take(self.position, self.position + self.batch_size)
             self.shards.key = self._pass_seed, self.position
-            loss, errors = self.shards.gradient(self.images[batch], self.train.labels[batch])
+            loss, errors = self.shards.gradient(images, labels)
             self.optimizer.step()
-            done = self.loss_sum + loss, errors
-        self.loss_sum = done[0]
-        self.errors += done[1]
-        self.position += len(batch)
+            self.loss_sum += loss
+        self.errors += errors
+        self.position += len(labels)
 
-    def _begin_pass(self, n: int) -> np.ndarray:
+    def _begin_pass(self) -> None:
         if self.position == 0:
             self._pass_state = self.rng.bit_generator.state
         else:  # resumed within a pass: draw again what was drawn at its beginning
             self.rng.bit_generator.state = self._pass_state
-        if self.distort:
-            self.images = self.distort(self.train.images, self.rng)
-        order = self.rng.permutation(n)
+        self.patterns.begin(self.rng, self.position)
         if self.net.draws_at_random:  # only then: other networks' runs keep their numbers
             self._pass_seed = int(self.rng.integers(1 << 32))
         self.shards.key = self._pass_seed, self.position
         self._call("on_pass_begin")
-        return order
 
     def _end_pass(self, n: int) -> None:
         record = {"pass": self.epoch + 1, "loss": self.loss_sum / n, "train_error": self.errors / n}

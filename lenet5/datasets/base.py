@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError, DataError, ShapeError
+from ..files import forget, mapped_from
 
 __all__ = ["Dataset"]
+
+_SCAN = 65_536  # images of a mapped set that are in memory at a time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -19,7 +22,7 @@ class Dataset:
     Attributes
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        0 is background (paper), 255 full ink or full light. Read-only.
+        0 is background (paper), 255 full ink or full light. Read-only. May be mapped from a file.
     labels : ndarray of uint8, shape (N,)
         Read-only.
     name : str
@@ -72,6 +75,11 @@ class Dataset:
     def __len__(self) -> int:
         """Return the number of patterns."""
         return len(self.labels)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the images are left in a file, and read as they are needed."""
+        return mapped_from(self.images) is not None
 
     def __repr__(self) -> str:
         """Return one line without the arrays."""
@@ -137,7 +145,10 @@ class Dataset:
 
     def digest(self) -> str:
         """Return the SHA-256 (64 hex digits) of the bytes of the images followed by those of the labels."""
-        sha256 = hashlib.sha256(self.images.data)
+        sha256 = hashlib.sha256()
+        for start in range(0, len(self), _SCAN):
+            sha256.update(self.images[start : start + _SCAN].data)
+            forget(self.images)
         sha256.update(self.labels.data)
         return sha256.hexdigest()
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ConfigError, DataError
 from ..files import atomic_write
 
-__all__ = ["GZIP_MAGIC", "MAX_BYTES", "TYPES", "read_idx", "read_idx_content", "write_idx"]
+__all__ = ["GZIP_MAGIC", "MAX_BYTES", "TYPES", "header", "read_idx", "read_idx_content", "write_idx"]
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
 CODES = {name: code for code, name in TYPES.items()}
@@ -63,7 +63,7 @@ def _mapped(source: Source) -> NDArray[Any]:
         raise ConfigError(f"read_idx: only a file with a path can be mapped; found {type(source).__name__}")
     name = os.fspath(source)
     try:
-        with open(source, "rb") as file:
+        with open(name, "rb") as file:
             if file.read(2) == GZIP_MAGIC:
                 raise DataError(f"{name}: gzipped, so it cannot be mapped; unzip it, or read it without mmap")
             file.seek(0)
@@ -123,8 +123,7 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
         raise DataError(f"{os.fspath(path)}: IDX cannot hold {array.dtype}; convert with .astype(np.{nearest})")
     if max(array.shape, default=0) >= 2**32:
         raise DataError(f"{os.fspath(path)}: IDX dimensions end at 2**32 - 1, found shape {array.shape}")
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
-    content = header + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
+    content = header(code, array.shape) + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
     if Path(path).suffix == ".gz":
         content = gzip.compress(content, mtime=0)  # no time stamp: the bytes are reproducible
     try:
@@ -132,6 +131,11 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
             file.write(content)
     except (OSError, ValueError) as error:
         raise DataError(f"{os.fspath(path)}: cannot be written: {error}") from error
+
+
+def header(code: int, shape: tuple[int, ...]) -> bytes:
+    """Return the bytes in front of the elements of type `TYPES[code]`."""
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
 
 
 def _nearest(dtype: np.dtype) -> str:

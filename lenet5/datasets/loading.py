@@ -8,12 +8,12 @@ from .base import Dataset
 from .cifar10 import load_cifar10
 from .digits import TRAIN_COUNT, load_digits
 from .known import FASHION, MNIST
-from .mnist import load_idx_set
+from .mnist import load_idx_folder, load_idx_set
 from .search import NotFoundError
 
 __all__ = ["NAMES", "load", "load_auto"]
 
-NAMES = ("mnist", "fashion-mnist", "cifar10", "digits")
+NAMES = ("mnist", "fashion-mnist", "cifar10", "digits", "idx")
 
 
 def load(
@@ -23,6 +23,7 @@ def load(
     verify: bool = True,
     download: bool = True,
     progress: bool = False,
+    mmap: bool | None = None,
 ) -> tuple[Dataset, Dataset]:
     """Load a data set: from `data_dir`, $LENET5_DATA, the working directory, the cache, or a mirror.
 
@@ -33,8 +34,9 @@ def load(
 
     Parameters
     ----------
-    name : {"mnist", "fashion-mnist", "cifar10", "digits"}
-        "digits" are the 1,797 small digits inside scikit-learn; they are always there.
+    name : {"mnist", "fashion-mnist", "cifar10", "digits", "idx"}
+        "digits" are the 1,797 small digits inside scikit-learn; they are always there. "idx" is `data_dir`, and
+        no other place: four IDX files of your own under MNIST's names, about which nothing is known.
     data_dir : path-like, optional
         Must exist.
     verify : bool
@@ -45,6 +47,9 @@ def load(
         Download what is not on disk, or is damaged in the cache.
     progress : bool
         Show a progress bar for downloads on a terminal.
+    mmap : bool, optional
+        Leave the images in their files, which must be raw IDX: for sets larger than memory. Left out, this is
+        done with files of "idx" over 2 GB.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def load(
     Raises
     ------
     ConfigError
-        There is no data set of this name.
+        There is no data set of this name; it is not made of IDX files, and to be mapped; or "idx" has no `data_dir`.
     DataError
         `data_dir` is no folder; a file of the user's is damaged or not the true one; or the set is not on
         disk and `download` is False.
@@ -61,13 +66,19 @@ def load(
         No mirror delivered a file; `attempts` lists (address, reason) for each.
     """
     options = {"verify": verify, "download": download, "progress": progress}
+    if mmap and name in ("cifar10", "digits"):
+        raise ConfigError(f"mmap is for sets of IDX files: mnist, fashion-mnist, idx; found {name}.")
+    if name == "idx":
+        if data_dir is None:
+            raise ConfigError("idx is a folder of your own: name it with data_dir (on the command line --data-dir).")
+        return load_idx_folder(data_dir, mmap=mmap)
     if name == "digits":
         return load_digits()
     if name == "cifar10":
         return load_cifar10(data_dir, **options)
     for known in (MNIST, FASHION):
         if name == known.name:
-            return load_idx_set(known, data_dir, **options)
+            return load_idx_set(known, data_dir, mmap=bool(mmap), **options)
     near = difflib.get_close_matches(str(name).lower(), NAMES, n=2, cutoff=0.4) or NAMES
     raise ConfigError(f"no data set {name!r}; did you mean {' or '.join(near)}? (known: {', '.join(NAMES)})")
 

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from numpy.typing import NDArray
@@ -15,17 +15,24 @@ from ..errors import ConfigError, DataError
 from ..files import atomic_write
 from .base import Dataset
 from .fetch import Fetcher, MirrorError
-from .idx import GZIP_MAGIC, read_idx_content
+from .idx import GZIP_MAGIC, MAX_BYTES, read_idx, read_idx_content
 from .known import FASHION, MNIST, IdxFile, IdxSet
 from .search import cache_folder, file_sha256, not_found, user_folders
 
-__all__ = ["download_mnist", "load_idx_pair", "load_idx_set"]
+__all__ = ["download_mnist", "load_idx_folder", "load_idx_pair", "load_idx_set"]
 
 Path_ = str | os.PathLike[str]
-Content = tuple[NDArray[Any], bytearray]  # the array and the unzipped file it came from
 
 
-def load_idx_pair(images_path: Path_, labels_path: Path_, *, name: str = "own") -> Dataset:
+class Content(NamedTuple):
+    """What a file holds: its array, its unzipped bytes (none of a mapped file), and their SHA-256."""
+
+    array: NDArray[Any]
+    content: bytearray | None
+    sha256: str
+
+
+def load_idx_pair(images_path: Path_, labels_path: Path_, *, name: str = "own", mmap: bool | None = None) -> Dataset:
     """Load your own data: one IDX file of images and one of labels, raw or gzipped, nothing known about them.
 
     Parameters
@@ -34,15 +41,42 @@ def load_idx_pair(images_path: Path_, labels_path: Path_, *, name: str = "own") 
         uint8 images of shape (N, H, W) and uint8 labels of shape (N,).
     name : str
         Name of the set.
+    mmap : bool, optional
+        Leave the images in their file, which must not be gzipped: for sets larger than memory. Left out, files
+        over 2 GB stay where they are.
 
     Raises
     ------
     DataError
-        A file is not well-formed IDX, not of these shapes, empty, or the counts differ.
+        A file is not well-formed IDX, not of these shapes, empty, gzipped and to be mapped, or the counts differ.
     """
     paths = Path(images_path), Path(labels_path)
-    contents = read_idx_content(paths[0]), read_idx_content(paths[1])
+    if mmap is None:
+        mmap = os.path.isfile(paths[0]) and os.path.getsize(paths[0]) > MAX_BYTES
+    contents = _read(paths[0], mmap), _read(paths[1], False)
     return _dataset(name, paths, contents, source=str(paths[0].parent), num_classes=0)
+
+
+def load_idx_folder(folder: Path_, *, mmap: bool | None = None) -> tuple[Dataset, Dataset]:
+    """Load your own data: a folder with four IDX files of MNIST's names, about which nothing is known.
+
+    Parameters
+    ----------
+    folder, mmap
+        As for `load` and `load_idx_pair`.
+
+    Returns
+    -------
+    train, test : Dataset
+    """
+    paths = _find(MNIST, Path(folder).expanduser())
+    missing = [file.name for file in MNIST.files if file not in paths]
+    if missing:
+        raise DataError(f"{folder}: lacks {', '.join(missing)}; name the folder of the four IDX files")
+    files = [paths[file] for file in MNIST.files]
+    pairs = [load_idx_pair(*files[k : k + 2], name="idx", mmap=mmap) for k in (0, 2)]
+    train, test = (replace(pair, num_classes=max(p.num_classes for p in pairs)) for pair in pairs)
+    return train, test
 
 
 def load_idx_set(
@@ -52,6 +86,7 @@ def load_idx_set(
     verify: bool = True,
     download: bool = True,
     progress: bool = False,
+    mmap: bool = False,
 ) -> tuple[Dataset, Dataset]:
     """Load a known set: the user's folders first, then the cache, then the mirrors. See `load`.
 
@@ -64,7 +99,7 @@ def load_idx_set(
         if not paths:
             continue
         try:
-            contents = {file: _content(known, file, path, verify) for file, path in paths.items()}
+            contents = {file: _content(known, file, path, verify, mmap) for file, path in paths.items()}
         except _OtherSetError as other:
             notes.append(str(other))
             continue
@@ -77,7 +112,7 @@ def load_idx_set(
     paths = _find(known, cache)
     if len(paths) == len(known.files):
         try:
-            contents = {file: _content(known, file, path, True) for file, path in paths.items()}
+            contents = {file: _content(known, file, path, True, mmap) for file, path in paths.items()}
             return _train_and_test(known, paths, contents, str(cache), True)
         except DataError as error:
             notes.append(str(error))
@@ -90,7 +125,7 @@ def load_idx_set(
     except MirrorError as error:
         raise MirrorError("\n".join([str(error), *notes, known.advice]), error.attempts) from error
     paths = {file: cache / file.remote.name for file in known.files}
-    contents = {file: _content(known, file, path, True) for file, path in paths.items()}
+    contents = {file: _content(known, file, path, True, mmap) for file, path in paths.items()}
     return _train_and_test(known, paths, contents, urls[0].rpartition("/")[0] + "/", True)
 
 
@@ -148,7 +183,7 @@ def _provide(file: IdxFile, folder: Path, fetcher: Fetcher, say: Callable[[str],
     content, source = None, ""
     for path in _existing(file, folder):
         try:
-            content, source = _content(MNIST, file, path, True)[1], str(path)
+            content, source = _content(MNIST, file, path, True).content, str(path)
             break
         except DataError:
             say(f"{path}: not the true file")
@@ -159,7 +194,8 @@ def _provide(file: IdxFile, folder: Path, fetcher: Fetcher, say: Callable[[str],
         say(f"{target}: downloading {file.remote.name}")
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
             source = fetcher.fetch(file.remote, Path(temporary))
-            content = _content(MNIST, file, Path(temporary, file.remote.name), True)[1]
+            content = _content(MNIST, file, Path(temporary, file.remote.name), True).content
+    assert content is not None
     if target.exists():
         os.replace(target, target.with_name(target.name + ".damaged"))
     with atomic_write(target) as out:
@@ -181,18 +217,28 @@ def _find(known: IdxSet, folder: Path) -> dict[IdxFile, Path]:
     return {file: paths[0] for file in known.files if (paths := _existing(file, folder))}
 
 
-def _content(known: IdxSet, file: IdxFile, path: Path, verify: bool) -> Content:
-    """Read one file of a known set; with `verify`, make sure that it is the true one."""
+def _read(path: Path, mmap: bool) -> Content:
+    if mmap:
+        return Content(read_idx(path, mmap=True), None, file_sha256(path))
+    array, content = read_idx_content(path)
+    return Content(array, content, hashlib.sha256(content).hexdigest())
+
+
+def _content(known: IdxSet, file: IdxFile, path: Path, verify: bool, mmap: bool = False) -> Content:
+    """Read one file of a known set; with `verify`, make sure that it is the true one. Labels are not mapped."""
+    mmap &= len(file.shape) > 1
+    if mmap and os.access(path, os.R_OK) and _is_zipped(path):
+        raise DataError(f"{path}: gzipped, so it cannot be mapped; unzip it, or read it without mmap")
     try:
-        array, content = read_idx_content(path)
+        content = _read(path, mmap)
     except DataError as error:
         if not verify or not os.access(path, os.R_OK):
             raise
         raise _wrong(known, file, path, f"{error}", f"{file_sha256(path)} (as it lies on disk)") from error
     if not verify:
-        return array, content
+        return content
 
-    sha256, zipped = hashlib.sha256(content).hexdigest(), _is_zipped(path)
+    array, sha256, zipped = content.array, content.sha256, _is_zipped(path)
     on_disk = file_sha256(path) if zipped else sha256
     if file.sha256 is not None:
         right, found = sha256 == file.sha256, f"{sha256} (unzipped)"
@@ -201,7 +247,7 @@ def _content(known: IdxSet, file: IdxFile, path: Path, verify: bool) -> Content:
     else:
         right, found = array.shape == file.shape and array.dtype == "u1", f"{array.dtype} {array.shape}"
     if right:
-        return array, content
+        return content
     for other in (MNIST, FASHION):
         twin = next(twin for twin in other.files if twin.name == file.name)
         if other is not known and (sha256 == twin.sha256 or on_disk == twin.gz_sha256):
@@ -247,7 +293,7 @@ def _train_and_test(
 def _dataset(
     name: str, paths: tuple[Path, Path], contents: tuple[Content, Content], *, source: str, num_classes: int
 ) -> Dataset:
-    (images, images_content), (labels, labels_content) = contents
+    images, labels = (content.array for content in contents)
     for path, array, ndim, what in ((paths[0], images, 3, "images"), (paths[1], labels, 1, "labels")):
         if array.dtype != "u1" or array.ndim != ndim or array.size == 0:
             raise DataError(
@@ -261,7 +307,6 @@ def _dataset(
         )
     provenance = {
         "source": source,
-        paths[0].name: "sha256:" + hashlib.sha256(images_content).hexdigest(),
-        paths[1].name: "sha256:" + hashlib.sha256(labels_content).hexdigest(),
+        **{path.name: f"sha256:{content.sha256}" for path, content in zip(paths, contents, strict=True)},
     }
     return Dataset(images, labels, name, provenance, num_classes)

@@ -1,0 +1,156 @@
+"""``python -m benchmarks.big_data DIR``: data larger than memory, measured.
+
+DIR is, or becomes, what ``python -m lenet5.datasets make-distorted --out DIR`` writes. Measured are, each in processes
+of its own: making it (``--make``), the memory and time of one pass over it with one pattern per update (``--pass``),
+and its throughput beside that of MNIST in memory, in slices of some seconds in turn (``--ratio``). For this
+the system is asked to drop what it has cached of the file, so that it comes from the disk.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lenet5 import callbacks, config, datasets, runs
+from lenet5.files import atomic_write
+from lenet5.trainer import Trainer
+
+
+def run(*words: str) -> dict[str, float]:
+    """Run a Python process; return its seconds and its peak memory, mapped pages included."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *words], check=True)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"seconds": round(time.perf_counter() - start, 1), "peak_mb": round(peak)}
+
+
+def make(folder: str, times: str) -> dict[str, float]:
+    """Make the set."""
+    figures = run("-m", "lenet5.datasets", "make-distorted", "--times", times, "--out", folder)
+    n = json.loads(Path(folder, "manifest.json").read_text())["times"] * 60_000
+    return figures | {"images": n, "images_per_second": round(n / figures["seconds"])}
+
+
+def one_pass(folder: str) -> dict[str, float]:
+    """Train for one pass, as the paper did."""
+    with tempfile.TemporaryDirectory() as scratch:
+        words = ("--dataset", "idx", "--data-dir", folder, "--mmap", "true", "--epochs", "1", "--threads", "1")
+        figures = run("-m", "lenet5.train", *words, "--quiet", "--out", f"{scratch}/run")
+        record = json.loads(Path(scratch, "run", "run.json").read_text())
+    last, n = record["last"], record["train_images"]
+    figures |= {"images": n, "patterns_per_second": round(n / last["seconds"]), "test_error": last["test_error"]}
+    return figures
+
+
+class Meter(callbacks.Callback):
+    """Train for a slice of some seconds, then wait while the other trainer does; count but what comes before a pass."""
+
+    other: "Meter"
+
+    def __init__(self, seconds: float, slices: int) -> None:
+        self.seconds, self.slices, self.rates = seconds, slices, list[float]()
+        self.turn = threading.Semaphore(0)
+        self.patterns, self.spent = 0, 0.0
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Wait for the first turn."""
+        self.turn.acquire(timeout=600)
+
+    def on_pass_begin(self, trainer: Trainer) -> None:
+        """Start the clock."""
+        self.since, self.first = time.perf_counter(), trainer.position
+
+    def on_batch_end(self, trainer: Trainer) -> None:
+        """Hand over when it is time."""
+        if self.spent + time.perf_counter() - self.since < self.seconds:
+            return
+        self._count(trainer.position)
+        self.rates.append(self.patterns / self.spent)
+        self.patterns, self.spent = 0, 0.0
+        self.other.turn.release()
+        trainer.stop = len(self.rates) > self.slices
+        if not trainer.stop:
+            self.turn.acquire(timeout=600)
+        self.on_pass_begin(trainer)
+
+    def on_pass_end(self, trainer: Trainer) -> None:
+        """Stop the clock."""
+        self._count(len(trainer.train))
+
+    def _count(self, position: int) -> None:
+        self.patterns += position - self.first
+        self.spent += time.perf_counter() - self.since
+
+
+def ratio(sets: dict[str, Any], batch_size: int, threads: int, seconds: float, slices: int) -> dict[str, Any]:
+    """Train on both in turn; return patterns per second of every slice, medians, and the median of the ratios."""
+    meters = {name: Meter(seconds, slices) for name in sets}
+    one, other = meters.values()
+    one.other, other.other = other, one
+    with ThreadPoolExecutor(2) as pool:
+        running = []
+        for name, train in sets.items():
+            settings = config.from_dict({"batch_size": batch_size, "threads": threads, "epochs": 1000}).resolved()
+            trainer = runs.make_trainer(settings, train, guard=False, hooks=[meters[name]])
+            running.append(pool.submit(trainer.fit, train, epochs=1000))
+        one.turn.release()
+        for future in running:
+            future.result()
+    # The first slices warm up.
+    rates = {name: [round(rate) for rate in meter.rates[1:]] for name, meter in meters.items()}
+    ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    figures = {"batch_size": batch_size, "threads": threads, "seconds": seconds, "patterns_per_second": rates}
+    return figures | {"medians": medians, "ratio": round(statistics.median(ratios), 3)}
+
+
+def drop(path: Path) -> None:
+    """Let the system forget a file's pages."""
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].partition(": ")[2])
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--make", action="store_true")
+    parser.add_argument("--times", default="135", metavar="N", help="of --make")
+    parser.add_argument("--pass", action="store_true")
+    parser.add_argument("--ratio", action="store_true")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of a slice (--ratio)")
+    parser.add_argument("--slices", type=int, default=10, help="of each (--ratio)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there; those not measured now stay")
+    options = vars(parser.parse_args())
+    figures: dict[str, Any] = {}
+    if options["make"]:
+        figures["make-distorted"] = make(options["folder"], options["times"])
+    if options["pass"]:
+        figures["one pass, batch 1"] = one_pass(options["folder"])
+    if options["ratio"]:
+        sets = {"mapped": datasets.load("idx", options["folder"], mmap=True)[0], "in memory": datasets.load("mnist")[0]}
+        for batch_size, threads in ((1, 1), (64, 2)):
+            key = f"batch {batch_size}, {threads} thread{'s' if threads > 1 else ''}"
+            drop(Path(options["folder"], "train-images-idx3-ubyte"))
+            figures[key] = ratio(sets, batch_size, threads, options["seconds"], options["slices"])
+    print(json.dumps(figures, indent=1))
+    if options["json"]:
+        words = ["DIR" if word == options["folder"] else word for word in sys.argv[1:]]
+        about = {"command": " ".join(["python -m benchmarks.big_data", *words])} | runs.circumstances()
+        before = json.loads(options["json"].read_text()) if options["json"].exists() else {}
+        with atomic_write(options["json"], text=True) as file:
+            json.dump(before | {key: value | about for key, value in figures.items()}, file, indent=1)
+            file.write("\n")
+
+
+if __name__ == "__main__":
+    main()
