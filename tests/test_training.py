@@ -136,7 +136,7 @@ def start(*argv):
 
 
 def wait_for(path, process):
-    for _ in range(600):
+    for _ in range(2400):  # a machine may be busy
         if path.exists():
             return
         assert process.poll() is None, process.communicate()
