@@ -31,6 +31,7 @@ from .trainer import Trainer
 __all__ = ["LeNet5Classifier"]
 
 FIELD = 32
+_MOST_THREADS = 1024
 # Images that are prepared at a time.
 CHUNK = 32 * SHARD
 
@@ -264,8 +265,10 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     def _threads(self) -> int:
         if self.n_jobs is None:
             return 1
-        if self.n_jobs == 0:
-            raise ValueError("n_jobs is a number of threads, or -1 for all processors; found 0.")
+        if not isinstance(self.n_jobs, int | np.integer) or self.n_jobs == 0 or self.n_jobs > _MOST_THREADS:
+            raise ValueError(
+                f"n_jobs is a number of threads up to {_MOST_THREADS}, or -1 for all processors; found {self.n_jobs!r}."
+            )
         return self.n_jobs if self.n_jobs >= 0 else max(cores() + 1 + self.n_jobs, 1)
 
     def _checked(self, X: Any, *y: Any, reset: bool) -> Any:
