@@ -234,7 +234,9 @@ class TrainConfig(_Section):
         least=1,
     )
     seed: int = _option(0, "seed of weights, order and samples", least=0, below=2**63)
-    threads: int | None = _option(None, "threads; default all cores. Results are the same bits for any number", least=1, below=1025)
+    threads: int | None = _option(
+        None, "threads; default all cores. Results are the same bits for any number", least=1, below=1025
+    )
     out: str | None = _option(None, "folder of the run; default runs/NAME-TIME")
     validation_split: float = _option(
         0.0, "share of the training set that is held out to validate on", least=0.0, below=1.0

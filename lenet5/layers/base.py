@@ -80,7 +80,9 @@ class Layer:
             raise ShapeError(f"{self} computes in float32 or float64; found dtype {shown(dtype)}.")
         sides = tuple(in_shape) if isinstance(in_shape, tuple | list) else ()
         if not sides or not all(isinstance(side, int | np.integer) and side > 0 for side in sides):
-            raise ShapeError(f"{self}: a shape is a tuple of positive ints, (C, H, W) or (D,); found {shown(in_shape)}.")
+            raise ShapeError(
+                f"{self}: a shape is a tuple of positive ints, (C, H, W) or (D,); found {shown(in_shape)}."
+            )
         if not isinstance(rng, np.random.Generator):
             raise ConfigError(f"{self}: rng is a numpy.random.Generator; found {shown(rng)}.")
         self.in_shape, self.dtype = sides, np.dtype(dtype)
@@ -163,8 +165,7 @@ class Layer:
             if not self._y_shape:
                 raise ShapeError(f"{self}: call forward() first; there is nothing to differentiate.")
             raise ShapeError(
-                f"{self}: expected the derivative at its output, {self.dtype} {self._y_shape}; "
-                f"found {described(vy)}."
+                f"{self}: expected the derivative at its output, {self.dtype} {self._y_shape}; found {described(vy)}."
             )
 
     def __repr__(self) -> str:

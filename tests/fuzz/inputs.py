@@ -94,6 +94,8 @@ def mutated(rng: random.Random, seeds, tokens=()):
 def generated(rng: random.Random, seeds, tokens=()):
     """Return bytes that have, one time in ten, nothing to do with the seeds."""
     if rng.random() < 0.1 or not seeds:
-        words = [rng.choice(tokens) if tokens and rng.random() < 0.7 else rng.randbytes(1) for _ in range(rng.randrange(40))]
+        words = [
+            rng.choice(tokens) if tokens and rng.random() < 0.7 else rng.randbytes(1) for _ in range(rng.randrange(40))
+        ]
         return b"".join(words) if rng.random() < 0.5 else rng.randbytes(rng.randrange(400))
     return mutated(rng, seeds, tokens)

@@ -12,7 +12,6 @@ import json
 import os
 import random
 import struct
-import sys
 import tempfile
 import warnings
 import zipfile
@@ -23,17 +22,16 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-
-import lenet5
 from fuzz.inputs import Bytes, generated
 from layer_cases import CASES
+
+import lenet5
 from lenet5 import __main__ as commands
-from lenet5 import callbacks, checkpoint, config, datasets, losses, optim, runs, show, storage
+from lenet5 import callbacks, checkpoint, config, datasets, runs, show, storage
 from lenet5.datasets.idx import read_idx
 from lenet5.datasets.mnist import load_idx_pair
 from lenet5.errors import LenetError
 from lenet5.reproduce import jobs
-from lenet5.trainer import Trainer
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 2.0
@@ -153,7 +151,9 @@ def checkpoint_entry(data):
 
 JSON = tuple(
     b'null true false 0 -1 1e999 NaN Infinity 1e308 99999999999999999999 "" "x" [] {} [[ {"a": , : } ] "\\ud800" \x00 '
-    b'"name" "size" "classes" "channels" 65536 1000000000 "lenet5" "codes" "scale" "paper" "dtype" "float64"'.split(b" ")
+    b'"name" "size" "classes" "channels" 65536 1000000000 "lenet5" "codes" "scale" "paper" "dtype" "float64"'.split(
+        b" "
+    )
 )
 
 
@@ -284,7 +284,7 @@ def record(data):
 # Pictures
 
 
-@target("picture", corpus="picture", cap=512 * MB)
+@target("picture", corpus="picture", cap=800 * MB)
 def picture(data):
     with contextlib.suppress(LenetError):
         x = lenet5.prepare_digit(written(data, "picture"))
@@ -294,19 +294,28 @@ def picture(data):
 def png(width: int, height: int, bits: int, kind: int, rows: bytes) -> bytes:
     """Return a PNG that says it is so large, with these bytes, unzipped, for its rows."""
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)), (b"IDAT", zlib.compress(rows, 1))]
-    packed = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in [*chunks, (b"IEND", b"")]]
+    packed = [
+        struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in [*chunks, (b"IEND", b"")]
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
-@target("picture-png", cap=512 * MB)
+@target("picture-png", cap=800 * MB)
 def picture_png(data):
     """A PNG whose sums are right: its header and its pixels are what varies."""
     source = Bytes(data)
     side = (0, 1, 2, 7, 28, 40, 500, 7000, 70_000, 2**31 - 1)
-    width, height, bits, kind = source.pick(side), source.pick(side), source.pick((8, 1, 16, 4)), source.pick((0, 2, 6, 4, 3))
+    width, height, bits, kind = (
+        source.pick(side),
+        source.pick(side),
+        source.pick((8, 1, 16, 4)),
+        source.pick((0, 2, 6, 4, 3)),
+    )
     whole, rows = source.number(2), source.rest()
     if whole:
-        rows += bytes(min(width * height, 50_000_000) * (bits // 8 or 1) * (1, 1, 3, 1, 2, 1, 4)[kind] + height % 100_000)
+        rows += bytes(
+            min(width * height, 50_000_000) * (bits // 8 or 1) * (1, 1, 3, 1, 2, 1, 4)[kind] + height % 100_000
+        )
     picture(png(width, height, bits, kind, rows))
 
 
@@ -391,7 +400,7 @@ PARAMETERS = {
 }
 
 
-@target("classifier", cap=192 * MB)
+@target("classifier", cap=512 * MB)  # its threads reserve more than they use
 def classifier(data):
     source = Bytes(data)
     options = {name: source.pick(values) for name, values in PARAMETERS.items() if source.number(5) == 0}
@@ -401,7 +410,9 @@ def classifier(data):
     x = source.array(shape)
     y = source.array((n,), source.pick(("i8", "U3", "f8", "?", "u1", "O"))) if source.number(4) else source.array()
     if source.number(3):  # mostly a sound pair, with one thing wrong
-        x = np.nan_to_num(np.resize(x if x.dtype.kind in "fiub" and x.size else np.eye(8), (n, 64)).astype("f4"), posinf=9, neginf=0)
+        x = np.nan_to_num(
+            np.resize(x if x.dtype.kind in "fiub" and x.size else np.eye(8), (n, 64)).astype("f4"), posinf=9, neginf=0
+        )
     model = lenet5.LeNet5Classifier(**options)
     with contextlib.suppress(LenetError, ValueError, TypeError), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # scikit-learn's, on odd labels
@@ -442,7 +453,9 @@ def layers(data):
     layer = make()
     odd = source.number(16)
     if odd == 0:
-        in_shape = source.pick(((), (0,), (-1, 3, 3), None, 7, "abc", (2.5, 3, 3), (True,), (3, 4), (1,) * 5, ("a",), [2, 6, 6]))
+        in_shape = source.pick(
+            ((), (0,), (-1, 3, 3), None, 7, "abc", (2.5, 3, 3), (True,), (3, 4), (1,) * 5, ("a",), [2, 6, 6])
+        )
     elif odd < 4:
         in_shape = tuple(source.number(11) for _ in range(source.pick((3, 1, 2, 4))))
     dtype = source.pick(("f4", "f8", "f2", "u1", "O", None, "x", 7, "c8")) if odd == 4 else source.pick(("f4", "f8"))
@@ -474,7 +487,9 @@ def hand():
     return Reader(lenet5.pretrained(), datasets.load("digits")[1])
 
 
-@target("drawing", corpus="drawing", tokens=(*JSON, b'"data"', b'"wide"', b'"n"', b'"t"', b"AAAA", b"////"), cap=128 * MB)
+@target(
+    "drawing", corpus="drawing", tokens=(*JSON, b'"data"', b'"wide"', b'"n"', b'"t"', b"AAAA", b"////"), cap=128 * MB
+)
 def drawing(data):
     from lenet5.demo import page
 
