@@ -112,7 +112,7 @@ def _sizes(subject: _Subject) -> Any:
 def _numbers(record: dict[str, Any], keys: tuple[str, ...], *, needed: tuple[str, ...]) -> None:
     """Raise TypeError or ValueError unless these entries of a record are finite numbers, or null where not needed."""
     for key in keys:
-        value = record.get(key) if isinstance(record, dict) else None
+        value: Any = record.get(key) if isinstance(record, dict) else None
         if not (value is None and key not in needed or type(value) in (int, float) and abs(value) < 1e15):
             raise ValueError(f"{key} is {shown(value)}")
 

@@ -91,7 +91,7 @@ class _Drawn(np.random.Generator):
             raise ConfigError("the network that its note names has more parameters than the file has numbers.")
         return np.zeros(size)
 
-    uniform = normal
+    uniform = normal  # type: ignore[assignment]
 
 
 def pretrained() -> Sequential:

@@ -452,7 +452,7 @@ def messages(rng):
             "42" + json.dumps(event)[: rng.randrange(5, 90)],
             "42" + json.dumps(event),
             '42["handshake",{"client_id":"x"}]',
-            f'42["{rng.choice(["log", "ack", "too_long_message", "javascript_response", "event"])}",{rng.choice(JUNK)}]',
+            f'42["{rng.choice(EVENTS)}",{rng.choice(JUNK)}]',
             "451-" + json.dumps(event),
             "4" + str(rng.randrange(10**9)),
             "1",
@@ -462,6 +462,7 @@ def messages(rng):
     )
 
 
+EVENTS = ("log", "ack", "too_long_message", "javascript_response", "event")
 JUNK = ("null", "[]", "{}", "1e999", '{"client_id":null}', '{"client_id":["a"],"id":{}}', '"x"', "[[[[]]]]")
 
 

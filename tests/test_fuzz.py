@@ -1,4 +1,4 @@
-"""Bytes from strangers: every target of tests/fuzz, on its seeds and on a few hundred inputs; `scripts/fuzz` runs more."""
+"""Bytes from strangers: every target of tests/fuzz, on its seeds and a few hundred inputs; `scripts/fuzz` runs more."""
 
 import random
 

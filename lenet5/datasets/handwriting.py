@@ -138,7 +138,7 @@ def _read(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
             ImageOps.exif_transpose(picture, in_place=True)
             if picture.mode.startswith("I"):
                 deep = _averaged(np.asarray(picture)[:, :, None])
-                return deep / max(65535.0, float(deep.max()))
+                return deep / np.float32(max(65535.0, deep.max()))
             if picture.mode == "F":
                 return np.asarray(picture)
             mode = "RGBA" if picture.has_transparency_data else "L" if picture.mode in ("1", "L") else "RGB"
@@ -163,7 +163,8 @@ def _averaged(array: NDArray[Any]) -> NDArray[np.float32]:
     rows = [array[k : k + factor].mean(axis=0, dtype=np.float32) for k in range(0, len(array), factor)]
     starts = np.arange(0, array.shape[1], factor)
     cells = np.diff(starts, append=array.shape[1]).astype(np.float32)
-    return np.add.reduceat(np.stack(rows), starts, axis=1) / cells[:, None]
+    sums: NDArray[np.float32] = np.add.reduceat(np.stack(rows), starts, axis=1)
+    return np.divide(sums, cells[:, None], out=sums)
 
 
 def _levels(image: object, name: str) -> NDArray[np.float32]:

@@ -44,7 +44,7 @@ class Bytes:
         if size > MOST:
             shape = (1,) * len(shape)
             size = 1
-        if dtype == object:
+        if dtype.kind == "O":
             values = np.empty(size, object)
             values[:] = [self.pick(ODD) for _ in range(size)] if size < 100 else 7
         elif self.number(4) == 0:  # of sound values, which get further
@@ -52,7 +52,7 @@ class Bytes:
         else:
             pattern = self.take(8 * dtype.itemsize)
             values = np.resize(np.frombuffer(pattern, np.uint8), size * dtype.itemsize)
-            values = (values & 1).view("?") if dtype == bool else values
+            values = (values & 1).view("?") if dtype.kind == "b" else values
             values = values.view(dtype) if dtype.kind != "U" else values[::4].astype(dtype)[:size]
             values = np.resize(values, size)
         return values.reshape(shape)

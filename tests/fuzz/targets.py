@@ -236,8 +236,10 @@ def bit_flips(data):
 # Configurations, histories, records
 
 TOML = tuple(
-    b"[model] [loss] [optimizer] [a.b] [[a]] = . a.a.a.a \"\"\" ''' # name lr epochs true nan inf -inf 0x7fffffff 1e308 "
-    b'9999-12-31 {} [] [[[[ " , "lenet4" "sdlm" seed batch_size 9223372036854775807 schedule every \n = \n'.split(b" ")
+    b"[model] [loss] [optimizer] [a.b] [[a]] = . a.a.a.a \"\"\" ''' # name lr epochs true nan inf -inf 0x7fffffff "
+    b'1e308 9999-12-31 {} [] [[[[ " , "lenet4" "sdlm" seed batch_size 9223372036854775807 schedule every \n = \n'.split(
+        b" "
+    )
 )
 
 
@@ -355,11 +357,10 @@ ACTIONS = (
 )
 WORDS = tuple(
     b"train evaluate predict show demo --epochs 3 --seed -1 --config --resume . --optimizer sgd --optimizer.lr nan inf "
-    b"1e400 --model lenet4 --model.name --loss=map --quiet --help --json --image --port --open false --dataset digits -- "
-    b"--threads 0 --data_dir /nowhere x.npz x.png kernels --stage C3 -o {} [] null ${x} @x '' --distort.scale 2 !!python/x "
-    b"&a *a {a:b} --print_config --verify --batch-size 9999999999999999999999 --schedule cosine --version - --o --out=".split(
-        b" "
-    )
+    b"1e400 --model lenet4 --model.name --loss=map --quiet --help --json --image --port --open false --dataset digits "
+    b"-- --threads 0 --data_dir /nowhere x.npz x.png kernels --stage C3 -o {} [] null ${x} @x '' --distort.scale 2 "
+    b"!!python/x &a *a {a:b} --print_config --verify --batch-size 9999999999999999999999 --schedule cosine --version "
+    b"- --o --out=".split(b" ")
 )
 
 
@@ -368,8 +369,8 @@ def arguments(data):
     """One word per line, the first one the command; nothing is begun."""
     words = data.decode(errors="surrogateescape").split("\n")
     words = [word.replace("\0", "") for word in words if len(word) < 4096][:50]
-    if words and words[0] == "reproduce" or words[:1] == ["models"]:
-        return  # which have no action that would be a name
+    if words[0] in ("models", "reproduce"):
+        return  # they begin at once
     said = io.StringIO()
     with contextlib.ExitStack() as stack:
         for name in ACTIONS:
