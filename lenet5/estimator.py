@@ -277,7 +277,10 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         shape = getattr(X, "shape", ())[1:]
         if len(shape) > 1:
             X = X.reshape(len(X), math.prod(shape))
-        checked = validate_data(self, X, *y, reset=reset)
+        try:
+            checked = validate_data(self, X, *y, reset=reset)
+        except OverflowError as error:
+            raise ValueError(f"X holds a number that no float can: {error}.") from error
         if reset or len(shape) > 1:
             found = _image_shape(shape if len(shape) > 1 else (self.n_features_in_,))
             if reset:

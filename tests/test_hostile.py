@@ -78,6 +78,13 @@ def test_numbers_beyond_all_measure():
         lenet5.pretrained().predict(np.full((1, 1, 32, 32), 1e30, np.float32))
 
 
+def test_integers_that_no_float_holds():
+    images = np.zeros((3, 64), object)
+    images[1, 1] = 10**400
+    with pytest.raises(ValueError, match="no float"):
+        trained(images, np.arange(3))
+
+
 def test_labels_out_of_range(tmp_path, capsys):
     images = np.zeros((20, 28, 28), np.uint8)
     assert run(idx_set(tmp_path, images, np.full(20, 200, np.uint8))) in (2, 3)

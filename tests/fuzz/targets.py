@@ -237,9 +237,7 @@ def bit_flips(data):
 
 TOML = tuple(
     b"[model] [loss] [optimizer] [a.b] [[a]] = . a.a.a.a \"\"\" ''' # name lr epochs true nan inf -inf 0x7fffffff "
-    b'1e308 9999-12-31 {} [] [[[[ " , "lenet4" "sdlm" seed batch_size 9223372036854775807 schedule every \n = \n'.split(
-        b" "
-    )
+    b"9999-12-31 {} [] [[[[ \" , 'lenet4' 'sdlm' seed batch_size 9223372036854775807 schedule every \n = \n".split(b" ")
 )
 
 
