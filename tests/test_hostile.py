@@ -132,6 +132,14 @@ def test_a_note_that_names_a_huge_network(tmp_path):
             lenet5.load(tmp_path / "x.npz")
 
 
+def test_a_note_of_endless_passes():
+    net = lenet5.lenet5()
+    trainer = lenet5.Trainer(net, lenet5.MAP(), lenet5.SGD(net.parameters(), lr=1e-3))
+    arrays, note = trainer.state()
+    with pytest.raises(CheckpointError, match="do not agree"):  # and at once
+        trainer.load_state(arrays, note | {"epoch": 10**12})
+
+
 def test_entries_that_share_their_bytes(tmp_path):
     path = tmp_path / "x.npz"
     checkpoint.save(path, {"a": np.zeros(1000)}, {})
