@@ -291,9 +291,11 @@ def picture(data):
         assert x.shape == (1, 1, 32, 32) and np.isfinite(x).all()
 
 
-def png(width: int, height: int, bits: int, kind: int, rows: bytes) -> bytes:
-    """Return a PNG that says it is so large, with these bytes, unzipped, for its rows."""
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)), (b"IDAT", zlib.compress(rows, 1))]
+def png(width: int, height: int, bits: int, kind: int, rows: bytes, zeros: int) -> bytes:
+    """Return a PNG that says it is so large, with these bytes, and so many zeros, for its rows."""
+    pack = zlib.compressobj(1)  # in pieces: what is unpacked here would count as the reader's memory
+    body = pack.compress(rows) + b"".join(pack.compress(bytes(min(MB, zeros - k))) for k in range(0, zeros, MB))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)), (b"IDAT", body + pack.flush())]
     packed = [
         struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in [*chunks, (b"IEND", b"")]
     ]
@@ -312,11 +314,9 @@ def picture_png(data):
         source.pick((0, 2, 6, 4, 3)),
     )
     whole, rows = source.number(2), source.rest()
-    if whole:
-        rows += bytes(
-            min(width * height, 50_000_000) * (bits // 8 or 1) * (1, 1, 3, 1, 2, 1, 4)[kind] + height % 100_000
-        )
-    picture(png(width, height, bits, kind, rows))
+    cells = min(width * height, 50_000_000) * (1, 1, 3, 1, 2, 1, 4)[kind]
+    zeros = cells * (bits // 8 or 1) + height % 100_000 if whole else 0
+    picture(png(width, height, bits, kind, rows, zeros))
 
 
 @target("picture-array")
