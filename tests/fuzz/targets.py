@@ -429,7 +429,7 @@ def trained():
     return lenet5.pretrained()
 
 
-@target("predict")
+@target("predict", cap=256 * MB)  # a chunk of 256 images, and every map of it
 def predict(data):
     source = Bytes(data)
     shape = source.pick((None, (28, 28), (2, 28, 28), (1, 1, 32, 32), (2, 1, 32, 36), (1, 28, 28, 1), (0, 28, 28)))
