@@ -91,6 +91,8 @@ def _cropped(image: str | os.PathLike[str] | ArrayLike, invert: Invert) -> NDArr
     name = os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
     pixels = _read(image, name) if isinstance(image, str | os.PathLike) else image
     ink = _ink(_opaque(_levels(pixels, name), name), invert, name)
+    if not ink.any():  # specks alone
+        raise ImageError(f"{name}: nothing drawn: the picture shows specks, and no stroke")
     ink = ink[_extent(ink.max(axis=1)), _extent(ink.max(axis=0))]
     return ink / ink.max()
 
@@ -130,8 +132,7 @@ def _read(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
     from PIL import Image, ImageOps
 
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as picture:
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise ImageError(_too_large(name, picture.height, picture.width))
             # A file of no size can hold 200 MB of pixels: no copy of them that is not needed.
