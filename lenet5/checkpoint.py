@@ -76,6 +76,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         if path.stat().st_size > MAX_BYTES:
             raise _damaged(path, f"it has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
         with zipfile.ZipFile(path) as archive:
+            # A small file can name the same bytes as thousands of entries.
+            if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
+                raise _damaged(path, "its entries are compressed, or claim more bytes than the file has")
             arrays = {info.filename.removesuffix(".npy"): _read(path, archive, info) for info in archive.infolist()}
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file.") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from .errors import ConfigError
+from .errors import ConfigError, shown
 
 __all__ = [
     "DistortConfig",
@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 _MAX_BYTES = 1 << 20
+# tomllib's time grows with the square of the parts of a dotted key; no configuration has so many dots in all.
+_MOST_DOTS = 1000
+# Characters of a misspelt key that are compared with the known ones.
+_LONG = 100
 
 
 def _option(
@@ -47,7 +51,7 @@ class _Section:
                     limits += f" and at most {most:g}" if most is not None else ""
                     section = type(self).__name__.removesuffix("Config").lower()
                     name = f.name if section == "train" else f"{section}.{f.name}"
-                    raise ConfigError(f"{name} must be {limits}; found {value!r}.")
+                    raise ConfigError(f"{name} must be {limits}; found {shown(value)}.")
 
 
 Init = Literal[
@@ -237,7 +241,9 @@ class TrainConfig(_Section):
         least=1,
     )
     seed: int = _option(0, "seed of weights, order and samples", least=0, below=2**63)
-    threads: int | None = _option(None, "threads; default all cores. Results are the same bits for any number", least=1)
+    threads: int | None = _option(
+        None, "threads; default all cores. Results are the same bits for any number", least=1, below=1025
+    )
     out: str | None = _option(None, "folder of the run; default runs/NAME-TIME")
     validation_split: float = _option(
         0.0, "share of the training set that is held out to validate on", least=0.0, below=1.0
@@ -361,6 +367,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise ConfigError(f"{path}: a configuration has at most {_MAX_BYTES:,} bytes.")
+        if kind == "TOML" and data.count(b".") > _MOST_DOTS:
+            raise ConfigError(f"{path}: a configuration has at most {_MOST_DOTS:,} dots.")
         values = json.loads(data) if kind == "JSON" else tomllib.loads(data.decode())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
@@ -397,9 +405,9 @@ def _flattened(values: Mapping[str, Any], known: Mapping[str, object], where: st
             elif key in known:
                 flat[key] = value
             elif key in sections:
-                raise ConfigError(f"{where}: {key} is a section or a name; found {value!r}.")
+                raise ConfigError(f"{where}: {key} is a section or a name; found {shown(value)}.")
             else:
-                raise ConfigError(f"{where}: unknown key {key!r}.{nearest(key, list(known))}")
+                raise ConfigError(f"{where}: unknown key {shown(key)}.{nearest(key[:_LONG], list(known))}")
 
     visit("", values)
     return flat
@@ -415,7 +423,7 @@ def _typed(key: str, value: Any, kind: Any, where: str) -> Any:
             return float(value)
         if choice in (int, bool, str, NoneType) and type(value) is choice:
             return value
-    raise ConfigError(f"{where}: {key} takes {describe(kind)}; found {value!r}.")
+    raise ConfigError(f"{where}: {key} takes {describe(kind)}; found {shown(value)}.")
 
 
 def describe(kind: Any) -> str:

@@ -1,5 +1,7 @@
 """What goes wrong, said to a person: what it was, where it was found, and what to do about it."""
 
+import reprlib
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -10,6 +12,7 @@ __all__ = [
     "LenetError",
     "LenetWarning",
     "ShapeError",
+    "shown",
 ]
 
 
@@ -63,3 +66,13 @@ class DivergenceError(LenetError):
 
 class ShapeError(LenetError, ValueError):
     """An array has a shape, dtype or value range that a layer, loss or network cannot take."""
+
+
+def shown(value: object) -> str:
+    """Return `repr` for a message: cut short, however long or deep a stranger's value is."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 80
+    try:
+        return short.repr(value)
+    except Exception:  # an integer of more digits than Python writes, an object with a failing __repr__
+        return f"a value of type {type(value).__name__}"

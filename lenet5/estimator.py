@@ -31,6 +31,7 @@ from .trainer import Trainer
 __all__ = ["LeNet5Classifier"]
 
 FIELD = 32
+_MOST_THREADS = 1024
 # Images that are prepared at a time.
 CHUNK = 32 * SHARD
 
@@ -264,8 +265,10 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     def _threads(self) -> int:
         if self.n_jobs is None:
             return 1
-        if self.n_jobs == 0:
-            raise ValueError("n_jobs is a number of threads, or -1 for all processors; found 0.")
+        if not isinstance(self.n_jobs, int | np.integer) or self.n_jobs == 0 or self.n_jobs > _MOST_THREADS:
+            raise ValueError(
+                f"n_jobs is a number of threads up to {_MOST_THREADS}, or -1 for all processors; found {self.n_jobs!r}."
+            )
         return self.n_jobs if self.n_jobs >= 0 else max(cores() + 1 + self.n_jobs, 1)
 
     def _checked(self, X: Any, *y: Any, reset: bool) -> Any:
@@ -274,7 +277,10 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         shape = getattr(X, "shape", ())[1:]
         if len(shape) > 1:
             X = X.reshape(len(X), math.prod(shape))
-        checked = validate_data(self, X, *y, reset=reset)
+        try:
+            checked = validate_data(self, X, *y, reset=reset)
+        except OverflowError as error:
+            raise ValueError(f"X holds a number that no float can: {error}.") from error
         if reset or len(shape) > 1:
             found = _image_shape(shape if len(shape) > 1 else (self.n_features_in_,))
             if reset:

@@ -11,7 +11,7 @@ from typing import Any
 from .errors import CheckpointError
 from .files import atomic_write
 
-__all__ = ["COLUMNS", "NAME", "read", "write"]
+__all__ = ["COLUMNS", "NAME", "digest", "read", "write"]
 
 NAME = "history.json"
 # The record of a pass, in this order in every output. Errors are fractions; seconds are wall time; weights_sha256 are
@@ -35,7 +35,7 @@ def write(folder: Path, run: Mapping[str, Any], passes: Sequence[Mapping[str, An
         Their `COLUMNS` are written.
     """
     rows = [{column: record.get(column) for column in COLUMNS} for record in passes]
-    head = json.dumps({"run": dict(run), "sha256": _digest(run, rows)}, indent=1).removesuffix("\n}")
+    head = json.dumps({"run": dict(run), "sha256": digest(run, rows)}, indent=1).removesuffix("\n}")
     lines = ",\n  ".join(json.dumps(row) for row in rows)
     with atomic_write(folder / NAME, text=True) as file:
         file.write(f'{head},\n "passes": [\n  {lines}\n ]\n}}\n')
@@ -69,17 +69,19 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, A
         if path.stat().st_size > _MAX_BYTES:
             raise CheckpointError(f"{path}: too large for the history of a run: at most {_MAX_BYTES:,} bytes are read.")
         content = json.loads(path.read_bytes())
-        run, rows, sha256 = content["run"], content["passes"], content["sha256"]
+        run, rows = content["run"], content["passes"]
+        whole = isinstance(run, dict) and isinstance(rows, list) and content["sha256"] == digest(run, rows)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; it appears after the first pass of a run.") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged, or not the history of a run: {error!r}.") from error
-    if not isinstance(run, dict) or not isinstance(rows, list) or sha256 != _digest(run, rows):
+    if not whole:
         raise CheckpointError(f"{path}: damaged or edited: its content does not have the SHA-256 that it names.")
     return run, rows
 
 
-def _digest(run: Any, rows: Any) -> str:
+def digest(run: Any, rows: Any) -> str:
+    """Return the SHA-256 of a run and its passes, as JSON has them."""
     return hashlib.sha256(json.dumps([run, rows], sort_keys=True).encode()).hexdigest()

@@ -22,6 +22,8 @@ Prepare = Callable[..., np.ndarray]
 
 # Images per step of `predict`: enough to amortise Python, few enough to stay in the cache.
 _CHUNK = 256
+# Prepared pixels are about 1; the squares of finite numbers as large as this one may still be added up.
+_LARGEST = 1e9
 # Of images that are mapped from a file, how many may stay in memory.
 _FORGET = 64 * _CHUNK
 
@@ -214,7 +216,7 @@ class Sequential(Layer):
         Raises
         ------
         ShapeError
-            If the images have another shape or dtype.
+            If the images have another shape or dtype, or hold NaN, infinity or absurdly large numbers.
         """
         pick = np.argmin if self.outputs_penalties else np.argmax
         return self._in_chunks(images, lambda y: pick(y, axis=1))
@@ -252,10 +254,10 @@ class Sequential(Layer):
             blank = self.prepared(np.zeros((1, *images.shape[1:]), images.dtype))
             return read(self._outputs(blank))[:0]
         if n <= _CHUNK:  # no detours for one image
-            return read(self._outputs(self.prepared(images)))
+            return read(self._outputs(self._pixels(images)))
         results = []
         for start in range(0, n, _CHUNK):
-            results.append(read(self._outputs(self.prepared(images[start : start + _CHUNK]))))
+            results.append(read(self._outputs(self._pixels(images[start : start + _CHUNK]))))
             if start % _FORGET == 0:
                 forget(images)
         return np.concatenate(results)
@@ -282,7 +284,7 @@ class Sequential(Layer):
         """
         images = np.asarray(image)
         batch = self._batch(images)
-        x = self.prepared(batch)
+        x = self._pixels(batch)
         maps = {"input": x.copy()}
         with self._evaluating():
             for layer in self.layers:
@@ -311,6 +313,13 @@ class Sequential(Layer):
                 "lenet5.prepare_digit makes any picture ready."
             )
         return images
+
+    def _pixels(self, images: np.ndarray) -> np.ndarray:
+        """Return x as `prepared` does, and make sure that a user's own floats can be pixels."""
+        x = self.prepared(images)
+        if images.dtype != np.uint8 and not np.vdot(x, x) <= _LARGEST * x.size:  # also where it is NaN
+            raise ShapeError("Prepared images hold numbers of about -0.1 to 1.175; found NaN, infinity or huge ones.")
+        return x
 
     def prepared(self, images: np.ndarray) -> np.ndarray:
         """Return x for `forward`: uint8 images through `prepare`, floats in the network's dtype.

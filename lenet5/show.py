@@ -1,6 +1,7 @@
 """``python -m lenet5.show``: every picture of `lenet5.plots` from the command line."""
 
 import json
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from . import bitmaps, config, datasets, history, kernels, optim, runs, storage
 from .cli import Parser, command
 from .datasets.base import Dataset
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .network import Sequential
 from .shards import Shards
 
@@ -74,7 +75,13 @@ def _history(subject: _Subject) -> Any:
     from . import plots
 
     run, passes = history.read(subject.path)
-    return plots.learning_curves({subject.path.name: passes}, data=run["dataset"], net=run["config"]["model"]["name"])
+    try:
+        data, net = str(run["dataset"]), str(run["config"]["model"]["name"])
+        for record in passes:
+            _numbers(record, ("pass", "train_error", "validation_error", "test_error"), needed=("pass",))
+        return plots.learning_curves({subject.path.name: passes}, data=data, net=net)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{subject.path}: its history cannot be drawn: {error}.") from error
 
 
 def _sizes(subject: _Subject) -> Any:
@@ -86,15 +93,24 @@ def _sizes(subject: _Subject) -> Any:
         for file in files:
             record = json.loads(file.read_text())
             if record["config"]["distort"]["name"] is None:
-                size = record["config"]["train_size"] or record["train_images"]
+                size = operator.index(record["config"]["train_size"] or record["train_images"])
+                _numbers(record["result"], ("test_error", "train_error"), needed=("test_error", "train_error"))
                 results.setdefault(size, []).append(record["result"])
-        name = record["dataset"]
-    except (ValueError, KeyError, TypeError, OSError, UnboundLocalError) as error:
+        name = str(record["dataset"])
+        return plots.training_size(results, data=name)
+    except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError, UnboundLocalError) as error:
         raise ConfigError(
             f"{subject.path}: training-size draws the folder of a sweep, such as results/paper-fig6; "
             "`python -m lenet5.reproduce run paper-fig6` makes one."
         ) from error
-    return plots.training_size(results, data=name)
+
+
+def _numbers(record: dict[str, Any], keys: tuple[str, ...], *, needed: tuple[str, ...]) -> None:
+    """Raise TypeError or ValueError unless these entries of a record are finite numbers, or null where not needed."""
+    for key in keys:
+        value: Any = record.get(key) if isinstance(record, dict) else None
+        if not (value is None and key not in needed or type(value) in (int, float) and abs(value) < 1e15):
+            raise ValueError(f"{key} is {shown(value)}")
 
 
 def _rates(subject: _Subject) -> Any:
@@ -153,6 +169,11 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
     }
 
 
+def picture(name: str, options: dict[str, Any]) -> Any:
+    """Return the figure of that name; `options` are those of the command."""
+    return _pictures()[name][1](_Subject(options))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     from . import plots
@@ -194,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(options["out"] or f"{name}.png")
     if out.suffix.lower() != ".png":
         raise ConfigError(f"{out}: pictures are PNG files; name it {out.with_suffix('.png')}.")
-    plots.save(pictures[name][1](_Subject(options)), out)
+    plots.save(picture(name, options), out)
     print(f"see {out}")
     return 0
 

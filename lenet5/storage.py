@@ -1,9 +1,12 @@
 """Networks in files: save, load, and the weights that come with the package."""
 
+import math
 import os
 import warnings
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from . import checkpoint
 from .errors import CheckpointError, ConfigError, LenetWarning
@@ -72,12 +75,29 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
                 f"{path}: its network was not built by lenet5.models; build it yourself and give it as load(path, net)."
             )
         try:
-            net = from_spec(spec, dtype=dtype)
-        except ConfigError as error:
+            net = from_spec(spec, dtype=dtype, seed=_Drawn(sum(array.size for array in arrays.values())))
+        except (ConfigError, MemoryError) as error:
             raise CheckpointError(f"{path}: {error}") from error
     found = {name: array for name, array in arrays.items() if name.startswith(("parameter/", "running/"))}
     checkpoint.restore(net.arrays(), found, path=path, what="network")
     return net, meta
+
+
+class _Drawn(np.random.Generator):
+    """Draws zeros for weights that a file has, and refuses to draw more: a note may name a network of any size."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.numbers = numbers
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        """Return zeros, or raise ConfigError."""
+        self.numbers -= math.prod(size)
+        if self.numbers < 0:
+            raise ConfigError("the network that its note names has more parameters than the file has numbers.")
+        return np.zeros(size)
+
+    uniform = normal  # type: ignore[assignment]
 
 
 def pretrained() -> Sequential:

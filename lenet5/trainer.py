@@ -225,7 +225,8 @@ class Trainer:
             self.rng.bit_generator.state = self._pass_state = note["random"]
             for callback in self.callbacks:
                 callback.load_state(note["callbacks"].get(type(callback).__name__, {}))
-            if self.position < 0 or [record["pass"] for record in self.history] != list(range(1, self.epoch + 1)):
+            passes = [record["pass"] for record in self.history]
+            if self.position < 0 or len(passes) != self.epoch or passes != list(range(1, len(passes) + 1)):
                 raise ValueError("passes and history do not agree")
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(

@@ -1,8 +1,14 @@
 """The page, driven in a browser as a user does; and what stands behind it, without one."""
 
 import base64
+import collections
+import contextlib
+import http.client
 import json
+import random
 import socket
+import time
+import urllib.parse
 
 import hand
 import numpy as np
@@ -12,7 +18,7 @@ import lenet5
 from lenet5 import datasets, models
 from lenet5.demo import __main__ as demo
 from lenet5.demo.anatomy import anatomy
-from lenet5.demo.guard import Guard
+from lenet5.demo.guard import BURST, RATE, Bucket, Guard
 from lenet5.demo.reading import LONGEST, SIDE, Changes, Reader
 from lenet5.errors import ConfigError, ImageError
 
@@ -128,7 +134,7 @@ def test_foreign_hosts_and_origins_are_refused(headers, status, kind):
         sent.append(message)
 
     scope = {"type": kind, "headers": [(k.encode(), v.encode()) for k, v in headers.items()]}
-    run = Guard(app, 8098)(scope, receive, send)
+    run = Guard(app, 8098, 1000)(scope, receive, send)
     with pytest.raises(StopIteration):
         run.send(None)
     refused = sent[0]["type"] == "websocket.close" or sent[0].get("status") == 403
@@ -367,3 +373,143 @@ def test_light_and_dark(page):
     before = colour()
     page.get_by_role("button", name="Light or dark").click()
     page.wait_for_function(f"getComputedStyle(document.body).backgroundColor !== '{before}'")
+
+
+# Floods
+
+
+def test_a_bucket_fills_again():
+    now = [0.0]
+    bucket = Bucket(lambda: now[0])
+    assert sum(bucket.take() for _ in range(2 * BURST)) == BURST
+    now[0] += 1.0
+    assert sum(bucket.take() for _ in range(2 * BURST)) == RATE
+    now[0] += 1e6
+    assert sum(bucket.take() for _ in range(2 * BURST)) == BURST
+
+
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({"content-length": "1000"}, 200),
+        ({"content-length": "1001"}, 413),
+        ({"content-length": "-1"}, 413),
+        ({"content-length": "1e2"}, 413),
+        ({"content-length": "9" * 5000}, 413),
+        ({"transfer-encoding": "chunked"}, 411),
+    ],
+)
+def test_large_bodies_are_refused_unread(headers, status):
+    sent = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+
+    async def receive():
+        raise AssertionError("the body is not to be read")
+
+    async def send(message):
+        sent.append(message)
+
+    headers = {"host": "127.0.0.1:8098"} | headers
+    scope = {"type": "http", "headers": [(k.encode(), v.encode()) for k, v in headers.items()]}
+    with pytest.raises(StopIteration):
+        Guard(app, 8098, 1000)(scope, receive, send).send(None)
+    assert sent[0]["status"] == status
+
+
+def connected(address):
+    """A socket to the page, as soon as it listens."""
+    host, port = address.split("//")[1].rstrip("/").split(":")
+    for attempt in range(100):
+        try:
+            return socket.create_connection((host, int(port)), timeout=20), f"{host}:{port}"
+        except OSError:
+            if attempt == 99:
+                raise
+            time.sleep(0.1)
+
+
+def test_a_body_of_100_mb_is_refused(address):
+    stream, host = connected(address)
+    with stream:
+        stream.sendall(f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100000000\r\n\r\n".encode())
+        answer, sent = stream.recv(100), 0
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        with contextlib.suppress(OSError):  # closed
+            while sent < 100_000_000:
+                sent += stream.send(bytes(1 << 16))
+        assert sent < 20_000_000
+
+
+def messages(rng):
+    """What no page of ours sends."""
+    event = ["event", {"id": 1, "client_id": "x", "listener_id": "y", "args": [rng.random()]}]
+    return rng.choice(
+        [
+            rng.randbytes(rng.randrange(1, 300)),
+            "42" + "".join(chr(rng.randrange(32, 0x2FF)) for _ in range(rng.randrange(99))),
+            "42" + json.dumps(event)[: rng.randrange(5, 90)],
+            "42" + json.dumps(event),
+            '42["handshake",{"client_id":"x"}]',
+            f'42["{rng.choice(EVENTS)}",{rng.choice(JUNK)}]',
+            "451-" + json.dumps(event),
+            "4" + str(rng.randrange(10**9)),
+            "1",
+            "2" * rng.randrange(1000),
+            "42" + "[" * 5000,
+        ]
+    )
+
+
+EVENTS = ("log", "ack", "too_long_message", "javascript_response", "event")
+JUNK = ("null", "[]", "{}", "1e999", '{"client_id":null}', '{"client_id":["a"],"id":{}}', '"x"', "[[[[]]]]")
+
+
+@pytest.fixture(scope="module")
+def flooded(tmp_path_factory):
+    pytest.importorskip("nicegui", reason="the page needs nicegui: pip install 'lenet5[demo]'")
+    with hand.serving(tmp_path_factory.mktemp("flood") / "errors.txt", garbage=True) as address:
+        yield address
+
+
+def test_ten_thousand_garbage_messages(flooded, browser):
+    websockets = pytest.importorskip("websockets.sync.client", reason="needs websockets, which uvicorn brings")
+    rng, sent, closed, statuses = random.Random(0), 0, 0, collections.Counter()
+    stream, host = connected(flooded)
+    stream.close()
+    while sent < 10_000:
+        try:
+            path = f"ws://{host}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+            with websockets.connect(path, max_size=None, open_timeout=20, close_timeout=1) as page:
+                page.send("40" + rng.choice(["", "{}", '{"x":1}', "junk"]))
+                for _ in range(1000):
+                    sent += 1
+                    page.send(messages(rng))
+                page.send("42" + "x" * 200_000)
+        except (*websockets_errors(), OSError):
+            closed += 1
+        for _ in range(30):
+            sent += 1
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                asking = http.client.HTTPConnection(host, timeout=20)
+                words = urllib.parse.quote(rng.randbytes(rng.randrange(60)))
+                path = rng.choice(
+                    ["/", f"/{words}", f"/demo/..%2f{words}", f"/_nicegui_ws/socket.io/?EIO=4&sid={words}"]
+                )
+                asking.request(rng.choice(["GET", "POST", "PUT", "X"]), path, body=rng.randbytes(rng.randrange(500)))
+                statuses[asking.getresponse().status] += 1
+                asking.close()
+    assert closed > 5 and 500 not in statuses, (closed, statuses)
+    time.sleep(BURST / RATE)  # one's own page pays for floods with a moment's patience
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = hand.open_page(context, flooded)
+    hand.draw(page, hand.DIGITS[7][0])
+    assert hand.answer(page) == "7"
+    context.close()
+
+
+def websockets_errors():
+    import websockets.exceptions
+
+    return (websockets.exceptions.WebSocketException, TimeoutError)

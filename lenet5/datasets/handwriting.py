@@ -17,6 +17,8 @@ LINE_HEIGHT = 22  # of ink: MNIST centres digits by their mass, so a line of the
 LINE_MARGIN = 16  # columns on either side of a line: half the field of the network
 LONGEST_LINE = 480  # columns of ink in a line; a longer one is made smaller
 MAX_PIXELS = 50_000_000
+# Others are rare, and some of their readers start programs (EPS) or follow the file's word to other files.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 WORKING_SIDE = 400  # larger pictures are first averaged down to about this
 FAINTEST = 8.0  # grey levels of 255; less contrast than this is a blank page
 
@@ -89,6 +91,8 @@ def _cropped(image: str | os.PathLike[str] | ArrayLike, invert: Invert) -> NDArr
     name = os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
     pixels = _read(image, name) if isinstance(image, str | os.PathLike) else image
     ink = _ink(_opaque(_levels(pixels, name), name), invert, name)
+    if not ink.any():  # specks alone
+        raise ImageError(f"{name}: nothing drawn: the picture shows specks, and no stroke")
     ink = ink[_extent(ink.max(axis=1)), _extent(ink.max(axis=0))]
     return ink / ink.max()
 
@@ -128,19 +132,18 @@ def _read(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
     from PIL import Image, ImageOps
 
     try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise ImageError(_too_large(name, picture.height, picture.width))
-            upright = ImageOps.exif_transpose(picture)
-            if upright.mode.startswith("I"):
-                deep = np.asarray(upright).astype(np.float32)
-                return deep / max(65535.0, float(deep.max()))
-            if upright.mode == "F":
-                return np.asarray(upright)
-            if upright.has_transparency_data:
-                return np.asarray(upright.convert("RGBA"))
-            return np.asarray(upright.convert("L" if upright.mode in ("1", "L") else "RGB"))
+            # A file of no size can hold 200 MB of pixels: no copy of them that is not needed.
+            ImageOps.exif_transpose(picture, in_place=True)
+            if picture.mode.startswith("I"):
+                deep = _averaged(np.asarray(picture)[:, :, None])
+                return deep / np.float32(max(65535.0, deep.max()))
+            if picture.mode == "F":
+                return np.asarray(picture)
+            mode = "RGBA" if picture.has_transparency_data else "L" if picture.mode in ("1", "L") else "RGB"
+            return np.asarray(picture if picture.mode == mode else picture.convert(mode))
     except ImageError:
         raise
     except Exception as error:  # on damaged files Pillow raises OSError, SyntaxError, struct.error, ...
@@ -150,6 +153,19 @@ def _read(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
 
 def _too_large(name: str, height: int, width: int) -> str:
     return f"{name}: {width} x {height} pixels; the limit is {MAX_PIXELS:,} in all, so reduce it first"
+
+
+def _averaged(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return float32 pixels (H, W, C), averaged down over squares to the working size."""
+    factor = max(1, math.isqrt(array.shape[0] * array.shape[1]) // WORKING_SIDE)
+    if factor == 1:
+        return array.astype(np.float32)
+    # Row by row: no float32 copy of the whole comes into being.
+    rows = [array[k : k + factor].mean(axis=0, dtype=np.float32) for k in range(0, len(array), factor)]
+    starts = np.arange(0, array.shape[1], factor)
+    cells = np.diff(starts, append=array.shape[1]).astype(np.float32)
+    sums: NDArray[np.float32] = np.add.reduceat(np.stack(rows), starts, axis=1)
+    return np.divide(sums, cells[:, None], out=sums)
 
 
 def _levels(image: object, name: str) -> NDArray[np.float32]:
@@ -167,7 +183,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
     array = array[:, :, None] if array.ndim == 2 else array
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4 or array.size == 0:
         raise ImageError(f"{name}: expected (H, W) or (H, W, 1 to 4) pixels, found shape {array.shape}")
-    height, width, channels = array.shape
+    height, width = array.shape[:2]
     if height * width > MAX_PIXELS:
         raise ImageError(_too_large(name, height, width))
     scale = 255.0 if array.dtype.kind == "b" else 1.0
@@ -177,13 +193,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
             raise ImageError(f"{name}: expected levels in 0..1 or 0..255, found {low:g} to {high:g}")
         scale = 255.0 if high <= 1.001 else 1.0
 
-    factor = max(1, math.isqrt(height * width) // WORKING_SIDE)
-    if factor > 1:
-        padding = [(0, -length % factor) for length in (height, width)]
-        array = np.pad(array, [*padding, (0, 0)], mode="edge")
-        blocks = array.reshape(array.shape[0] // factor, factor, array.shape[1] // factor, factor, channels)
-        array = blocks.mean(axis=(1, 3), dtype=np.float32)
-    return array.astype(np.float32) * np.float32(scale)
+    return _averaged(array) * np.float32(scale)
 
 
 def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import fields
@@ -145,10 +146,12 @@ def serve(reader: Reader, *, port: int, show: bool) -> None:
     show : bool
         Open a browser.
     """
-    app.add_middleware(Guard, port=port)
+    most = 4 * math.ceil(SIDE * SIDE * LONGEST / 3) + 10_000  # bytes of the widest drawing in base64, and change
+    app.add_middleware(Guard, port=port, most=most)
     app.add_static_files("/demo", _STATIC, max_cache_age=0)
     core.sio.eio.cors_allowed_origins = [f"http://{host}:{port}" for host in HOSTS]
-    core.sio.eio.max_http_buffer_size = 4 * math.ceil(SIDE * SIDE * LONGEST / 3) + 10_000
+    logging.getLogger("engineio.server").setLevel(logging.CRITICAL)  # else each garbage message fills a screen
+    core.sio.eio.max_http_buffer_size = most
 
     @ui.page("/", title="LeNet-5 reads your digit")
     async def index() -> None:
@@ -166,4 +169,6 @@ def serve(reader: Reader, *, port: int, show: bool) -> None:
         show_welcome_message=False,
         message_history_length=20,
         reconnect_timeout=5.0,
+        ws_max_size=most,
+        limit_concurrency=64,
     )

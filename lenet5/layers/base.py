@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ConfigError, ShapeError, shown
 from ..parameter import Parameter
 
 __all__ = ["Layer", "check_shape", "from_rows", "rows"]
@@ -73,13 +73,26 @@ class Layer:
         ------
         ShapeError
             If the layer cannot take such inputs.
+        ConfigError
+            If `rng` is no generator.
         """
-        self.in_shape, self.dtype = tuple(in_shape), np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise ShapeError(f"{self} computes in float32 or float64; found dtype {self.dtype}.")
+        if dtype not in ("float32", "float64", np.float32, np.float64):
+            raise ShapeError(f"{self} computes in float32 or float64; found dtype {shown(dtype)}.")
+        sides = tuple(in_shape) if isinstance(in_shape, tuple | list) else ()
+        if not sides or not all(isinstance(side, int | np.integer) and side > 0 for side in sides):
+            raise ShapeError(
+                f"{self}: a shape is a tuple of positive ints, (C, H, W) or (D,); found {shown(in_shape)}."
+            )
+        if not isinstance(rng, np.random.Generator):
+            raise ConfigError(f"{self}: rng is a numpy.random.Generator; found {shown(rng)}.")
+        self.in_shape, self.dtype = sides, np.dtype(dtype)
         self._buffers.clear()
         self._y_shape = ()
-        self.out_shape = self._build(self.in_shape, rng)
+        try:
+            self.out_shape = self._build(sides, rng)
+        except Exception:
+            self.in_shape = ()  # not built: nothing but another build will do
+            raise
         return self.out_shape
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -131,7 +144,7 @@ class Layer:
         return 0
 
     def _check(self, x: np.ndarray) -> None:
-        if x.shape[1:] != self.in_shape or x.dtype != self.dtype:
+        if not isinstance(x, np.ndarray) or x.shape[1:] != self.in_shape or x.dtype != self.dtype or not self.in_shape:
             check_shape(self, x)
 
     def _buffer(self, key: str, shape: Shape, dtype: np.typing.DTypeLike | None = None) -> np.ndarray:
@@ -148,12 +161,11 @@ class Layer:
 
     def _expect(self, vy: np.ndarray) -> None:
         """Raise ShapeError unless vy is the derivative at what the last `forward` returned."""
-        if vy.shape != self._y_shape or vy.dtype != self.dtype:
+        if not isinstance(vy, np.ndarray) or vy.shape != self._y_shape or vy.dtype != self.dtype or not self._y_shape:
             if not self._y_shape:
                 raise ShapeError(f"{self}: call forward() first; there is nothing to differentiate.")
             raise ShapeError(
-                f"{self}: expected the derivative at its output, {self.dtype} {self._y_shape}; "
-                f"found {vy.dtype} {vy.shape}."
+                f"{self}: expected the derivative at its output, {self.dtype} {self._y_shape}; found {described(vy)}."
             )
 
     def __repr__(self) -> str:
@@ -165,12 +177,17 @@ def check_shape(layer: Layer, x: np.ndarray) -> None:
     """Raise ShapeError unless x is a batch for `layer`; maps may be of any size."""
     if not layer.in_shape:
         raise ShapeError(f"{layer}: call build(in_shape, rng=...) before the first use.")
-    if x.dtype != layer.dtype:
-        raise ShapeError(f"{layer} was built for {layer.dtype}; found {x.dtype}. Convert with x.astype.")
+    if not isinstance(x, np.ndarray) or x.dtype != layer.dtype:
+        raise ShapeError(f"{layer} was built for {layer.dtype}; found {described(x)}. Convert with x.astype.")
     # Section VII: replicated over a larger image, every layer sees larger maps, and vectors become maps.
     known_rank = x.ndim in (len(layer.in_shape) + 1, 4)
     if not known_rank or x.shape[1] != layer.in_shape[0] or 0 in x.shape[2:]:
         raise ShapeError(f"{layer} takes (N, {', '.join(map(str, layer.in_shape))}); found {x.shape}.")
+
+
+def described(x: object) -> str:
+    """Say what was found in place of an array of the right kind."""
+    return f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
 
 
 def rows(x: np.ndarray) -> np.ndarray:

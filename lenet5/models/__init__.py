@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..network import Sequential
 from .build import CHARACTERS, one_of
 from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial
@@ -57,5 +57,6 @@ def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
     one_of("name of the network", name, tuple(MODELS))
     try:
         return MODELS[name](**options, **more)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"The network {name!r} cannot be built from {options}: {str(error).rstrip('.')}.") from error
+    except (ArithmeticError, TypeError, ValueError) as error:
+        why = str(error).rstrip(".")
+        raise ConfigError(f"The network {name!r} cannot be built from {shown(options)}: {why}.") from error

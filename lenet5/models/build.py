@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import init as initializers
 from ..datasets.transforms import SCALES, prepare
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..init import Initializer
 from ..layers import ELU, AvgPool2D, Layer, LeakyReLU, MaxPool2D, PReLU, ReLU, ScaledTanh, Sigmoid, Subsampling, Tanh
 from ..network import Sequential
@@ -18,6 +18,9 @@ __all__ = ["ACTIVATIONS", "CHARACTERS", "POOLS", "codes_of", "initializer", "net
 
 # Those with a bitmap in the paper's Fig. 3, in the order in which classes that are no characters themselves take them.
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
+
+# Channels, and pixels on a side: more is a mistake, or malice.
+_MOST = 1 << 16
 
 POOLS: dict[str, Callable[..., Layer]] = {"trainable": Subsampling, "average": AvgPool2D, "max": MaxPool2D}
 
@@ -48,8 +51,8 @@ def network(
     """
     one_of("scale", scale, tuple(SCALES))
     for name, value in (("channels", channels), ("size", size)):
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ConfigError(f"{name} of the images is an int of at least 1; found {value!r}.")
+        if not isinstance(value, int | np.integer) or not 1 <= value <= _MOST:
+            raise ConfigError(f"{name} of the images is an int from 1 to {_MOST:,}; found {shown(value)}.")
     spec = spec | {"channels": int(channels), "size": int(size), "scale": scale}
     net = Sequential(layers, prepare=partial(prepare, size=int(size), scale=scale), spec=spec)
     net.build((int(channels), int(size), int(size)), dtype=dtype, rng=np.random.default_rng(seed))
@@ -65,7 +68,7 @@ def initializer(name: str) -> Initializer:
 def one_of(what: str, value: object, known: tuple[str, ...]) -> None:
     """Raise ConfigError unless `value` is one of `known`."""
     if value not in known:
-        raise ConfigError(f"{what} is one of {', '.join(known)}; found {value!r}.")
+        raise ConfigError(f"{what} is one of {', '.join(known)}; found {shown(value)}.")
 
 
 def size_of_s4(size: int) -> int:

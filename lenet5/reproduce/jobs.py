@@ -252,7 +252,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     try:
         with path.open() as file:
             record = json.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and record.keys() >= _NEEDED else None
 

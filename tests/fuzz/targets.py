@@ -1,0 +1,508 @@
+"""What takes bytes from strangers, each as one function of bytes.
+
+A target swallows the errors that the library promises (`LenetError`; for the classifier what scikit-learn's protocol
+knows); whatever else comes out of it is a defect. `scripts/fuzz`, `tests/test_fuzz.py` and atheris run the same ones.
+"""
+
+import contextlib
+import functools
+import gzip
+import io
+import json
+import os
+import random
+import struct
+import tempfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+from fuzz.inputs import Bytes, generated
+from layer_cases import CASES
+
+import lenet5
+from lenet5 import __main__ as commands
+from lenet5 import callbacks, checkpoint, config, datasets, runs, show, storage
+from lenet5 import history as histories
+from lenet5.datasets.idx import read_idx
+from lenet5.datasets.mnist import load_idx_pair
+from lenet5.errors import LenetError
+from lenet5.reproduce import jobs
+
+CORPUS = Path(__file__).parent / "corpus"
+SECONDS = 2.0
+MB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function of bytes, what its inputs are made from, and how far its memory may grow."""
+
+    run: Callable[[bytes], None]
+    corpus: str = ""
+    tokens: tuple[bytes, ...] = ()
+    cap: int = 64 * MB
+    make: Callable[[random.Random], bytes] | None = None  # instead of a corpus
+
+    @functools.cached_property
+    def seeds(self) -> list[bytes]:
+        files = sorted((CORPUS / self.corpus).iterdir()) if self.corpus else []
+        return [file.read_bytes() for file in files]
+
+    def input(self, rng: random.Random) -> bytes:
+        return self.make(rng) if self.make else generated(rng, self.seeds, self.tokens)
+
+
+TARGETS: dict[str, Target] = {}
+
+
+def target(name, **options):
+    def register(run):
+        TARGETS[name] = Target(run, **options)
+        return run
+
+    return register
+
+
+@functools.cache
+def scratch() -> Path:
+    """A folder of this process, in memory where there is such a place."""
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    folder = tempfile.TemporaryDirectory(prefix="lenet5-fuzz-", dir=memory)
+    scratch.keep = folder  # until the process ends
+    return Path(folder.name)
+
+
+def written(data: bytes, name: str) -> Path:
+    path = scratch() / name
+    path.write_bytes(data)
+    return path
+
+
+# IDX
+
+LIMIT = 16 * MB
+
+
+@target("idx", corpus="idx")
+def idx(data):
+    with contextlib.suppress(LenetError):
+        array = read_idx(io.BytesIO(data), max_bytes=LIMIT)
+        assert array.nbytes <= LIMIT and array.flags.c_contiguous and array.dtype.isnative
+        mapped = read_idx(written(data, "x"), mmap=True)
+        assert mapped.tobytes() == array.astype(mapped.dtype).tobytes()
+
+
+@target("idx-gz", corpus="idx")
+def idx_gz(data):
+    """Whatever it is, well gzipped; or gzipped already."""
+    packed = data if data[:2] == b"\x1f\x8b" else gzip.compress(data, 1, mtime=0)
+    with contextlib.suppress(LenetError):
+        assert read_idx(io.BytesIO(packed), max_bytes=LIMIT).nbytes <= LIMIT
+
+
+@target("idx-pair", corpus="idx-pair")
+def idx_pair(data):
+    """Images and labels in one: the first two bytes say where the labels begin."""
+    cut = 2 + int.from_bytes(data[:2])
+    with contextlib.suppress(LenetError):
+        data_set = load_idx_pair(written(data[2:cut], "images"), written(data[cut:], "labels"))
+        assert len(data_set.images) == len(data_set.labels) > 0
+        assert data_set.labels.max() < data_set.num_classes
+
+
+# Checkpoints and weights
+
+
+@target("checkpoint", corpus="checkpoint")
+def a_checkpoint(data):
+    path = written(data, "x.npz")
+    for read in (checkpoint.load, storage.read):
+        with contextlib.suppress(LenetError):
+            read(path)
+
+
+def packed(entries: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def as_npy(array) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@target("checkpoint-entry", corpus="npy", tokens=(b"-1", b"(", b",", b"True", b"99999999", b"'O'", b"'>f8'", b"'V9'"))
+def checkpoint_entry(data):
+    """One array of it, in a file whose sums are right."""
+    note = np.frombuffer(b'{"format": 1}', np.uint8)
+    path = written(packed({"parameter/a.npy": data, "meta.npy": as_npy(note)}), "x.npz")
+    with contextlib.suppress(LenetError):
+        checkpoint.load(path)
+
+
+JSON = tuple(
+    b'null true false 0 -1 1e999 NaN Infinity 1e308 99999999999999999999 "" "x" [] {} [[ {"a": , : } ] "\\ud800" \x00 '
+    b'"name" "size" "classes" "channels" 65536 1000000000 "lenet5" "codes" "scale" "paper" "dtype" "float64"'.split(
+        b" "
+    )
+)
+
+
+def json_of(data):
+    with contextlib.suppress(ValueError, RecursionError):
+        value = json.loads(data)
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+@target("weights-note", corpus="weights-note", tokens=JSON, cap=96 * MB)
+def weights_note(data):
+    """A note that its SHA-256 vouches for, beside the arrays of the package's weights."""
+    path = scratch() / "x.npz"
+    with contextlib.suppress(ValueError):  # NumPy's own arrays go into the file, but not every note
+        checkpoint.save(path, lenet5.pretrained().arrays(), json_of(data))
+    with contextlib.suppress(LenetError):
+        net = storage.read(path)[0]
+        assert net.theta.size < 70_000
+
+
+@functools.cache
+def small_run():
+    settings = config.from_dict(
+        {"optimizer": "sgd", "loss": "softmax", "model": {"name": "lenet1", "init": "fan-in"}} | {"loss": "squared"}
+    ).resolved()
+    images = np.arange(4 * 28 * 28, dtype=np.uint8).reshape(4, 28, 28)
+    data = datasets.Dataset(images, np.arange(4, dtype=np.uint8), "four", num_classes=10)
+    hooks = [callbacks.Clock(), callbacks.EarlyStopping(3, monitor="train_error")]
+    trainer = runs.make_trainer(settings, data, hooks=hooks)
+    return trainer, data, trainer.state()[0]
+
+
+RUN = (b'"epoch"', b'"position"', b'"history"', b'"random"', b'"callbacks"', b'"pass"')
+
+
+@target("run-note", corpus="run-note", tokens=JSON + RUN)
+def run_note(data):
+    """The note of a checkpoint to resume from."""
+    trainer, four, arrays = small_run()
+    trainer.epoch = trainer.position = 0
+    with contextlib.suppress(LenetError):
+        trainer.load_state(arrays, json_of(data))
+        trainer.fit(four, epochs=min(trainer.epoch, 3))
+
+
+@functools.cache
+def files_of_a_run() -> tuple[tuple[bytes, dict], ...]:
+    """The checkpoint and the weights of a short run, and what is in them."""
+    settings = config.from_dict({}).resolved()
+    data = datasets.load("digits")[0].subset(slice(20))
+    folder, trainer = scratch(), runs.make_trainer(settings, data)
+    trainer.callbacks.append(
+        callbacks.Checkpoint(folder / storage.CHECKPOINT, meta=runs.meta(settings, trainer.net, data))
+    )
+    trainer.fit(data, epochs=1)
+    storage.save(folder / "weights.npz", trainer.net, meta={"dataset": "digits"})
+    paths = folder / storage.CHECKPOINT, folder / "weights.npz"
+    return tuple((path.read_bytes(), content(path)) for path in paths)
+
+
+def content(path):
+    arrays, meta = checkpoint.load(path)
+    return {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in arrays.items()} | {"": json.dumps(meta)}
+
+
+@target("bit-flips", make=lambda rng: struct.pack(">BIB", rng.randrange(2), rng.getrandbits(32), rng.randrange(8)))
+def bit_flips(data):
+    """One bit of a run's checkpoint or weights: which file, where, which bit."""
+    which, at, bit = struct.unpack(">BIB", data[:6].ljust(6, b"\0"))
+    whole, expected = files_of_a_run()[which % 2]
+    damaged = bytearray(whole)
+    damaged[at % len(whole)] ^= 1 << bit % 8
+    path = written(damaged, "flipped.npz")
+    with contextlib.suppress(LenetError):
+        assert content(path) == expected, "a flipped bit changed what was loaded, and nothing was said"
+
+
+# Configurations, histories, records
+
+TOML = tuple(
+    b"[model] [loss] [optimizer] [a.b] [[a]] = . a.a.a.a \"\"\" ''' # name lr epochs true nan inf -inf 0x7fffffff "
+    b"9999-12-31 {} [] [[[[ \" , 'lenet4' 'sdlm' seed batch_size 9223372036854775807 schedule every \n = \n".split(b" ")
+)
+
+
+@target("configuration", corpus="configuration", tokens=TOML + JSON)
+def configuration(data):
+    """TOML, or JSON where it begins with a brace."""
+    path = written(data, "run.json" if data[:1] == b"{" else "run.toml")
+    with contextlib.suppress(LenetError):
+        settings = config.from_dict(config.read(path), where=str(path)).resolved()
+        json.dumps(config.to_dict(settings))
+        runs.make_loss(settings)
+
+
+FIELDS = (b'"pass"', b'"test_error"', b'"train_error"', b'"loss"', b"0.5", b'"dataset"', b'"mnist"', b'"model"')
+
+
+@target("history", corpus="history", tokens=JSON + FIELDS, cap=128 * MB)
+def history(data):
+    """The file as it is; and passes and, behind a null byte, configuration, with the SHA-256 that they ought to have."""
+    folder = scratch() / "run"
+    folder.mkdir(exist_ok=True)
+    first, _, second = data.partition(b"\0")
+    try:
+        about, passes = json.loads(second or b'{"dataset": "mnist", "model": {"name": "lenet5"}}'), json.loads(first)
+        run = {"dataset": about["dataset"], "config": about}
+        sealed = {"run": run, "passes": passes, "sha256": histories.digest(run, passes)}
+        files = [data, json.dumps(sealed).encode()]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        files = [data]
+    for content in files:
+        written(content, "run/history.json")
+        with contextlib.suppress(LenetError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            show.picture("learning-curves", {"run": str(folder)})
+
+
+RECORD = (b'"config"', b'"distort"', b'"result"', b'"train_size"', b'"train_images"', b'"history"', b'"command"')
+
+
+@target("record", corpus="record", tokens=JSON + FIELDS + RECORD, cap=128 * MB)
+def record(data):
+    """A record of a table's run, for the report and for the picture of a sweep."""
+    folder = scratch() / "sweep"
+    folder.mkdir(exist_ok=True)
+    jobs.read_record(written(data, "sweep/x.json"))
+    with contextlib.suppress(LenetError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        show.picture("training-size", {"run": str(folder)})
+
+
+# Pictures
+
+
+@target("picture", corpus="picture", cap=800 * MB)
+def picture(data):
+    with contextlib.suppress(LenetError):
+        x = lenet5.prepare_digit(written(data, "picture"))
+        assert x.shape == (1, 1, 32, 32) and np.isfinite(x).all()
+
+
+def png(width: int, height: int, bits: int, kind: int, rows: bytes, zeros: int) -> bytes:
+    """Return a PNG that says it is so large, with these bytes, and so many zeros, for its rows."""
+    pack = zlib.compressobj(1)  # in pieces: what is unpacked here would count as the reader's memory
+    body = pack.compress(rows) + b"".join(pack.compress(bytes(min(MB, zeros - k))) for k in range(0, zeros, MB))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)), (b"IDAT", body + pack.flush())]
+    packed = [
+        struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in [*chunks, (b"IEND", b"")]
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+@target("picture-png", cap=800 * MB)
+def picture_png(data):
+    """A PNG whose sums are right: its header and its pixels are what varies."""
+    source = Bytes(data)
+    side = (0, 1, 2, 7, 28, 40, 500, 7000, 70_000, 2**31 - 1)
+    width, height, bits, kind = (
+        source.pick(side),
+        source.pick(side),
+        source.pick((8, 1, 16, 4)),
+        source.pick((0, 2, 6, 4, 3)),
+    )
+    whole, rows = source.number(2), source.rest()
+    cells = min(width * height, 50_000_000) * (1, 1, 3, 1, 2, 1, 4)[kind]
+    zeros = cells * (bits // 8 or 1) + height % 100_000 if whole else 0
+    picture(png(width, height, bits, kind, rows, zeros))
+
+
+@target("picture-array")
+def picture_array(data):
+    source = Bytes(data)
+    image = source.array() if source.number(8) else source.pick(ODD_PICTURES)
+    with contextlib.suppress(LenetError), warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        x = lenet5.prepare_digit(image, invert=source.pick(("auto", True, False, None, "no", [], 7)))
+        assert x.shape == (1, 1, 32, 32) and np.isfinite(x).all()
+
+
+ODD_PICTURES = (None, [], [[1, [2]]], {}, b"", 7, "", "\0", [[0, 300]], [["a"]], object(), [[1.5, 2], [3, 4]])
+
+
+# Commands
+
+
+class _Parsed(BaseException):
+    """A command has understood its words, and would begin."""
+
+
+def _begin(*args, **options):
+    raise _Parsed
+
+
+ACTIONS = (
+    "lenet5.train._data",
+    "lenet5.storage.read",
+    "lenet5.storage.load",
+    "lenet5.datasets.load",
+    "lenet5.datasets.load_auto",
+    "lenet5.show.picture",
+    "lenet5.plots.save",
+    "lenet5.demo.__main__._free",
+)
+WORDS = tuple(
+    b"train evaluate predict show demo --epochs 3 --seed -1 --config --resume . --optimizer sgd --optimizer.lr nan inf "
+    b"1e400 --model lenet4 --model.name --loss=map --quiet --help --json --image --port --open false --dataset digits "
+    b"-- --threads 0 --data_dir /nowhere x.npz x.png kernels --stage C3 -o {} [] null ${x} @x '' --distort.scale 2 "
+    b"!!python/x &a *a {a:b} --print_config --verify --batch-size 9999999999999999999999 --schedule cosine --version "
+    b"- --o --out=".split(b" ")
+)
+
+
+@target("arguments", corpus="arguments", tokens=tuple(b"\n" + word for word in WORDS), cap=128 * MB)
+def arguments(data):
+    """One word per line, the first one the command; nothing is begun."""
+    words = data.decode(errors="surrogateescape").split("\n")
+    words = [word.replace("\0", "") for word in words if len(word) < 4096][:50]
+    if words[0] in ("models", "reproduce"):
+        return  # they begin at once
+    said = io.StringIO()
+    with contextlib.ExitStack() as stack:
+        for name in ACTIONS:
+            stack.enter_context(mock.patch(name, _begin))
+        stack.enter_context(contextlib.redirect_stdout(said))
+        stack.enter_context(contextlib.redirect_stderr(said))
+        try:
+            assert commands.main(words) in (0, 1, 2, 3, 4)
+        except _Parsed:
+            pass
+        except SystemExit as end:
+            assert end.code in (0, None), f"ended with {end.code!r}"
+    assert len(said.getvalue()) < 100_000
+
+
+# Arrays for the classifier, the network and every layer
+
+PARAMETERS = {
+    "subsampling": ("trainable", "average", "max", "none", None, 7),
+    "output": ("rbf", "softmax", "dense", "", None),
+    "optimizer": ("sdlm", "sgd", "adam", "rmsprop", "adagrad", "x", None, []),
+    "learning_rate": (None, 1e-3, 0.0, -1.0, float("nan"), 1e30, "fast"),
+    "epochs": (1, 2, 0, -1, None, 1.5, "x"),
+    "batch_size": (1, 2, 10**9, 0, -3, None, 1.5),
+    "n_jobs": (None, 1, 2, -1, 0, 10**9, -(10**9), 1.5, "x"),
+    "distort": (None, datasets.shift, 7),
+    "random_state": (0, None, -1, 2**40, "x"),
+}
+
+
+@target("classifier", cap=512 * MB)  # its threads reserve more than they use
+def classifier(data):
+    source = Bytes(data)
+    options = {name: source.pick(values) for name, values in PARAMETERS.items() if source.number(5) == 0}
+    options.setdefault("epochs", 1)
+    n = source.number(6)
+    shape = source.pick(((n, 64), (n, 8, 8), (n, 1, 28, 28), (n, 5), None))
+    x = source.array(shape)
+    y = source.array((n,), source.pick(("i8", "U3", "f8", "?", "u1", "O"))) if source.number(4) else source.array()
+    if source.number(3):  # mostly a sound pair, with one thing wrong
+        x = np.nan_to_num(
+            np.resize(x if x.dtype.kind in "fiub" and x.size else np.eye(8), (n, 64)).astype("f4"), posinf=9, neginf=0
+        )
+    model = lenet5.LeNet5Classifier(**options)
+    with contextlib.suppress(LenetError, ValueError, TypeError), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # scikit-learn's, on odd labels
+        if source.number(2):
+            model.fit(x, y)
+        else:
+            model.partial_fit(x, y, classes=source.pick((None, [0, 1, 2], np.unique(y) if y.dtype != object else [])))
+        p = model.predict_proba(x)
+        assert np.isfinite(p).all() and np.abs(p.sum(axis=1) - 1).max() < 1e-3
+        model.predict(source.array())
+
+
+@functools.cache
+def trained():
+    return lenet5.pretrained()
+
+
+@target("predict", cap=256 * MB)  # a chunk of 256 images, and every map of it
+def predict(data):
+    source = Bytes(data)
+    shape = source.pick((None, (28, 28), (2, 28, 28), (1, 1, 32, 32), (2, 1, 32, 36), (1, 28, 28, 1), (0, 28, 28)))
+    x = source.array(shape, source.pick((None, "u1", "f4", "f8")))
+    net = trained()
+    with contextlib.suppress(LenetError), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("error", RuntimeWarning)
+        assert net.predict(x).dtype == np.int64
+        assert np.isfinite(net.predict_proba(x)).all()
+        net.outputs(x)
+        if len(x):
+            net.feature_maps(x)
+
+
+@target("layers")
+def layers(data):
+    """Any layer, built for any shape and given any array."""
+    source = Bytes(data)
+    make, in_shape = CASES[source.pick(sorted(CASES))]
+    layer = make()
+    odd = source.number(16)
+    if odd == 0:
+        in_shape = source.pick(
+            ((), (0,), (-1, 3, 3), None, 7, "abc", (2.5, 3, 3), (True,), (3, 4), (1,) * 5, ("a",), [2, 6, 6])
+        )
+    elif odd < 4:
+        in_shape = tuple(source.number(11) for _ in range(source.pick((3, 1, 2, 4))))
+    dtype = source.pick(("f4", "f8", "f2", "u1", "O", None, "x", 7, "c8")) if odd == 4 else source.pick(("f4", "f8"))
+    rng = source.pick((None, 7, np.random)) if odd == 5 else np.random.default_rng(0)
+    with contextlib.suppress(LenetError), np.errstate(all="ignore"):
+        if odd != 6:
+            layer.build(in_shape, dtype=dtype, rng=rng)
+        for step in (layer.forward, layer.backward, layer.bbprop):
+            like = layer.in_shape if step == layer.forward else layer.out_shape
+            way = source.number(8)
+            if way == 0:
+                x = source.pick((None, [[1.0]], 7, "x", np.float32(3), np.zeros((), np.float32), object()))
+            elif way == 1:
+                x = source.array()
+            elif way == 2:
+                x = source.array((source.number(3), *like, source.number(3))[: 1 + len(like) + source.number(2)], dtype)
+            else:
+                x = source.array((1 + source.number(4), *like), dtype)
+            step(x)
+
+
+# What a page sends to the demonstration
+
+
+@functools.cache
+def hand():
+    from lenet5.demo.reading import Reader
+
+    return Reader(lenet5.pretrained(), datasets.load("digits")[1])
+
+
+@target(
+    "drawing", corpus="drawing", tokens=(*JSON, b'"data"', b'"wide"', b'"n"', b'"t"', b"AAAA", b"////"), cap=128 * MB
+)
+def drawing(data):
+    from lenet5.demo import page
+
+    with contextlib.suppress(LenetError):
+        sent = json_of(data)
+        if isinstance(size := sent.pop("size", None), int) and 0 <= size <= 1 << 17:  # so that seeds stay small
+            sent["data"] = (str(sent.get("data")) * (size // max(1, len(str(sent.get("data")))) + 1))[:size]
+        ink, wide = page._ink(sent)
+        json.dumps(hand().read(ink, wide=wide), allow_nan=False)
