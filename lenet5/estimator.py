@@ -337,6 +337,7 @@ class _Patterns:
     images: Any
     labels: np.ndarray
     name: str = "X"
+    mapped: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)

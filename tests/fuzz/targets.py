@@ -27,7 +27,7 @@ from layer_cases import CASES
 
 import lenet5
 from lenet5 import __main__ as commands
-from lenet5 import callbacks, checkpoint, config, datasets, runs, show, storage
+from lenet5 import callbacks, checkpoint, config, datasets, folders, runs, show, storage
 from lenet5 import history as histories
 from lenet5.datasets.idx import read_idx
 from lenet5.datasets.mnist import load_idx_pair
@@ -209,11 +209,11 @@ def files_of_a_run() -> tuple[tuple[bytes, dict], ...]:
     data = datasets.load("digits")[0].subset(slice(20))
     folder, trainer = scratch(), runs.make_trainer(settings, data)
     trainer.callbacks.append(
-        callbacks.Checkpoint(folder / storage.CHECKPOINT, meta=runs.meta(settings, trainer.net, data))
+        callbacks.Checkpoint(folder / folders.CHECKPOINT, meta=runs.meta(settings, trainer.net, data))
     )
     trainer.fit(data, epochs=1)
     storage.save(folder / "weights.npz", trainer.net, meta={"dataset": "digits"})
-    paths = folder / storage.CHECKPOINT, folder / "weights.npz"
+    paths = folder / folders.CHECKPOINT, folder / "weights.npz"
     return tuple((path.read_bytes(), content(path)) for path in paths)
 
 
@@ -257,7 +257,7 @@ FIELDS = (b'"pass"', b'"test_error"', b'"train_error"', b'"loss"', b"0.5", b'"da
 
 @target("history", corpus="history", tokens=JSON + FIELDS, cap=128 * MB)
 def history(data):
-    """The file as it is; and passes and, behind a null byte, configuration, with the SHA-256 that they ought to have."""
+    """The file as it is; and passes and, behind a null byte, configuration, with the SHA-256 of these."""
     folder = scratch() / "run"
     folder.mkdir(exist_ok=True)
     first, _, second = data.partition(b"\0")
