@@ -48,7 +48,7 @@ def _tutorial() -> tuple[Row, ...]:
                     "epochs": 2,
                 },
                 {},
-                "Adam from 1e-3 down to 0 along a cosine, two passes over 60,000; one seed: these networks are the largest.",
+                "Adam from 1e-3 to 0 along a cosine, two passes over 60,000; one seed: these networks are the largest.",
                 seeds=1,
             )
         )
