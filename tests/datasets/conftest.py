@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import http.server
 import os
+import socket
+import struct
 import threading
 import time
 from dataclasses import replace
@@ -168,8 +170,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_redirect(self, content):
         self.send_response(302)
-        self.send_header("Location", self.path.replace("redirect", "good"))
+        self.send_header("Location", "ftp://127.0.0.1" + self.path.replace("redirect", "good"))
         self.end_headers()
+
+    def do_loop(self, content):
+        self.send_response(301)
+        self.send_header("Location", self.path)
+        self.end_headers()
+
+    def do_403(self, content):
+        self.body(b"<html>no</html>", 403)
+
+    def do_reset(self, content):
+        """A kilobyte further at every request, and then the connection is reset."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: 1024 * self.server.asked.count(self.path)])
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     def do_nonsense(self, content):
         self.wfile.write(b"SSH-2.0-OpenSSH\r\n")

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lenet5.datasets import fetch
@@ -32,6 +33,8 @@ def test_a_good_mirror_delivers(server, remote, files, behaviour):
 
 
 REASONS = {
+    "403": "HTTP 403",
+    "loop": "more than 5 redirects",
     "404": "HTTP 404",
     "html503": "HTTP 503",
     "html200": "wrong size: expected {size} bytes, announces 26",
@@ -78,6 +81,27 @@ def test_a_trickle_meets_the_time_limit(server, remote, monkeypatch):
     with pytest.raises(DownloadError, match="too slow|time"):
         fetch_from(server, remote, "trickle")
     assert time.monotonic() - start < 1
+
+
+def test_a_trickle_of_a_large_file_is_given_up_within_seconds(server, remote, monkeypatch):
+    """Not after what the whole file would take at the slowest rate that is put up with."""
+    monkeypatch.setattr(fetch, "READ_SECONDS", 0.5)
+    server.files = {NAME: bytes(10_000_000)}
+    start = time.monotonic()
+    with pytest.raises(DownloadError, match="too slow"):
+        fetch_from(server, Remote(NAME, 10_000_000, remote.sha256), "trickle")
+    assert time.monotonic() - start < 2
+
+
+def test_a_connection_that_is_reset_at_every_kilobyte(server, remote):
+    content = np.random.default_rng(0).bytes(21_600)
+    server.files = {NAME: content}
+    large = Remote(NAME, len(content), hashlib.sha256(content).hexdigest())
+    for _ in range(20):
+        with pytest.raises(DownloadError, match="broke off|wrong size"):
+            fetch_from(server, large, "reset")
+        assert os.listdir("data") == []
+    assert fetch_from(server, large, "reset", "good") == server.mirror("good") + NAME
 
 
 def test_a_silent_answer_meets_the_time_limit(monkeypatch, remote):
