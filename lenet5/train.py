@@ -69,10 +69,7 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: "_Signals", 
             other = history.read(options["repeat"])
             settings = folders.repeated(options["repeat"], other[0], given)
         else:
-            values = config.read(options["config"]) if options["config"] else {}
-            # Both are checked on their own, so that an error names the file or the command line.
-            config.from_dict(values, where=options["config"] or "")
-            settings = config.from_dict(_merged(values, given), where="command line").resolved()
+            settings = _begun(options["config"], given)
         if ranks is not None and ranks.rank:
             settings = dataclasses.replace(settings, quiet=True, tensorboard=None)
         with _in_turn(ranks):
@@ -250,6 +247,14 @@ def _compared(comparison: reports.CompareHistory, other: folders.History | None,
         if there.get(key) != here[key]:
             print(f"  {key}: {there.get(key)} there, {here[key]} here", file=sys.stderr)
     return 1
+
+
+def _begun(file: str | None, given: dict[str, Any]) -> TrainConfig:
+    """Return the configuration of a new run: that of a file, with the given options on top."""
+    values = config.read(file) if file else {}
+    # Both are checked on their own, so that an error names the file or the command line.
+    config.from_dict(values, where=file or "")
+    return config.from_dict(_merged(values, given), where="command line").resolved()
 
 
 def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from lenet5.config import TrainConfig
 from lenet5.errors import ConfigError, LenetError
 from lenet5.models import later
 from lenet5.models.build import ACTIVATIONS
-from lenet5.train import _settings
+from lenet5.train import _begun, _options
 
 
 def parse(*argv):
-    return _settings(list(argv))[0]
+    options, given = _options(list(argv))
+    return _begun(options["config"], given)
 
 
 def test_no_option_is_the_paper():
