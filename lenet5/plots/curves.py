@@ -188,7 +188,8 @@ def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str
 def _against_passes(axes: Axes, label: str, title: str) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
+    # Not the 9s, which would touch the next power of ten.
+    axes.yaxis.set_minor_formatter(lambda value, position: "" if f"{value:e}"[0] == "9" else f"{value:g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("passes through the training set")
