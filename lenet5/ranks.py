@@ -49,7 +49,7 @@ class Ranks:
         self._mpi, self._all = MPI, MPI.COMM_WORLD
         self.rank, self.size = self._all.rank, self._all.size
         self.neighbours = self._all.Split_type(MPI.COMM_TYPE_SHARED).size
-        self._rooms: dict[tuple[int, np.dtype], np.ndarray] = {}
+        self._rooms: dict[tuple[str, int, np.dtype], np.ndarray] = {}
 
     def share(self, shards: int, rank: int | None = None) -> range:
         """Return the shards of a rank, by default this one: neighbours, nearly as many for each."""
@@ -90,7 +90,7 @@ class Ranks:
     def _add_in_pairs(self, sums: Sum) -> None:
         """Where every rank has one block of the same size: exchange it with neighbours 1, 2, 4, ... ranks away."""
         first, size, block = sums.blocks.pop()
-        received, away = self._room(block.size, block.dtype), 1
+        received, away = self._room("received", block.size, block.dtype), 1
         while away < self.size:
             partner = self.rank ^ away
             self._wait(self._all.Irecv(received, partner), self._all.Isend(block, partner))
@@ -101,8 +101,8 @@ class Ranks:
     def _gather_blocks(self, sums: Sum, blocks: list[list[tuple[int, int]]]) -> None:
         """Give all blocks of every rank to all."""
         length = self._longest(blocks)
-        own = self._room(length * sums.length, sums.dtype).reshape(length, -1)
-        everyone = self._room(self.size * own.size, sums.dtype).reshape(self.size, length, -1)
+        own = self._room("own", length * sums.length, sums.dtype).reshape(length, -1)
+        everyone = self._room("everyone", self.size * own.size, sums.dtype).reshape(self.size, length, -1)
         for k, (_, _, block) in enumerate(sums.blocks):
             own[k] = block
         self._wait(self._all.Iallgather(own, everyone))
@@ -154,10 +154,11 @@ class Ranks:
         """End all ranks, which may be waiting for this one, with an exit code."""
         self._all.Abort(code)
 
-    def _room(self, length: int, dtype: np.dtype) -> np.ndarray:
-        if (length, dtype) not in self._rooms:
-            self._rooms[length, dtype] = np.empty(length, dtype)
-        return self._rooms[length, dtype]
+    def _room(self, name: str, length: int, dtype: np.dtype) -> np.ndarray:
+        key = name, length, dtype
+        if key not in self._rooms:
+            self._rooms[key] = np.empty(length, dtype)
+        return self._rooms[key]
 
     @staticmethod
     def _wait(*requests: Any) -> None:

@@ -84,13 +84,14 @@ def bits(folder):
 @pytest.mark.parametrize(
     ("ranks", "options"),
     [
+        (1, ["--batch-size", "256"]),
         (2, ["--batch-size", "64"]),
         (4, ["--batch-size", "256"]),
         (2, ["--batch-size", "1"]),
         (3, ["--batch-size", "200", "--model", "d2l", "--model.dropout", "0.3", "--validation-split", "0.1"]),
         (2, ["--batch-size", "64", "--model", "d2l", "--model.norm", "true"]),
     ],
-    ids=["64", "256", "1", "dropout", "batch norm"],
+    ids=["one rank", "64", "256", "1", "dropout", "batch norm"],
 )
 def test_ranks_give_the_bits_of_one_process(tmp_path, ranks, options):
     assert train.run([*RUN, *options, "--quiet", "--out", str(tmp_path / "one")]) == 0
