@@ -75,7 +75,7 @@ def test_addresses_are_encrypted():
 def test_every_promise_has_its_tests():
     promises = (ROOT / "SECURITY.md").read_text()
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", promises)
-    rows = [line for line in promises.splitlines() if line.startswith("| ")][2:]
+    rows = [line for line in promises.splitlines() if line.startswith("| ") and line[2:5] not in ("pro", "---")]
     assert len(rows) >= 10 and all("`tests/" in row for row in rows)
     for file, test in named:
         if file.startswith("tests/fuzz/"):
