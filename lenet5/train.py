@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from . import callbacks, config, datasets, folders, history, kernels, reports, runs, storage, tensorboard
 from .cli import Parser, add_config_options, command, overrides
@@ -207,7 +207,6 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
     )
     parser.add_argument(
         "--distributed",
-        type=Literal["mpi"] | None,
         default=None,
         metavar="{mpi}",
         help="share out every batch among the ranks of mpiexec -n N; the run has the same bits for any number of them",
@@ -221,6 +220,8 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
     add_config_options(parser)
     options = parser.parse(argv)
     given = overrides(options)
+    if options["distributed"] not in (None, "mpi"):
+        raise ConfigError(f"--distributed takes mpi; found {options['distributed']!r}.")
     modes = [name for name in ("resume", "repeat") if options[name] is not None]
     if len(modes) > 1:
         raise ConfigError("--resume continues a run and --repeat begins it anew: give one of them.")
