@@ -81,13 +81,11 @@ def model(batch: int, ranks: int, network: tuple[float, float], pattern: float, 
     """Return the seconds of an update: shards of the busiest rank, exchange in pairs, step.
 
     A rank that has several shards adds them up; then log2(ranks) times it sends its 240 kB to a neighbour, who sends
-    as much at the same time, and adds what it gets. Ranks without a shard wait.
+    as much at the same time, and adds what it gets. For no more ranks than shards.
     """
     latency, bandwidth = network
-    shards = math.ceil(batch / SHARD)
-    busy = min(ranks, shards)
-    own = math.ceil(shards / busy)
-    rounds = math.ceil(math.log2(busy))
+    own = math.ceil(math.ceil(batch / SHARD) / ranks)
+    rounds = math.ceil(math.log2(ranks))
     size = 4 * 61_706
     return min(batch, own * SHARD) * pattern + own * add + rounds * (latency + size / bandwidth + add) + step
 
@@ -120,8 +118,8 @@ def page(figures: dict[str, Any]) -> str:
         "T = patterns of the busiest rank x t_pattern + its shards x t_add + log2(ranks) x (latency + 240 kB / "
         "bandwidth + t_add) + t_step", "",
         f"with t_pattern = {pattern * 1e6:.1f} us, t_add = {add * 1e6:.0f} us (adding 61,706 numbers), t_step = "
-        f"{step * 1e6:.0f} us, all measured with one rank. A batch has batch / {SHARD} shards; more ranks than that "
-        f"wait. Assumed: machines like this one, one rank per processor; for one message {', '.join(networks)}; no "
+        f"{step * 1e6:.0f} us, all measured with one rank. A batch has batch / {SHARD} shards, "
+        f"and is of no use to more ranks. Assumed: machines like this one, one rank per processor; for one message {', '.join(networks)}; no "
         "contention between pairs; ranks of equal speed (the slowest sets the pace).", "",
     ]  # fmt: skip
     local = (0.0, 4 * 61_706 / max((median_of["2"]["exchange_us"] * 1e-6 - add), 1e-9))
@@ -132,15 +130,18 @@ def page(figures: dict[str, Any]) -> str:
             said = model(batch, int(ranks), local, pattern, step, add) * 1e3
             found = median_of[ranks][f"update_us_{batch}"] / 1e3
             lines.append(f"| {ranks} | {batch:,} | {said:.2f} ms | {found:.2f} ms | {said / found:.2f} |")
-    lines += ["", "## Where it pays", "", "Gain over one rank, as the model has it:", ""]
+    lines += ["", "## Where it pays", "", "Gain over one rank, as the model has it (-: more ranks than shards):", ""]
     counts = (8, 16, 64, 256, 1024)
     for name, network in NETWORKS.items():
         lines += [f"| {name}: batch | " + " | ".join(f"{r:,} ranks" for r in counts) + " |",
                   "| --- |" + " --- |" * len(counts)]  # fmt: skip
         for batch in (64, 256, 1024, 4096, 16384, 65536):
             base = model(batch, 1, network, pattern, step, add)
-            gains = [base / model(batch, r, network, pattern, step, add) for r in counts]
-            lines.append(f"| {batch:,} | " + " | ".join(f"{gain:.1f}x" for gain in gains) + " |")
+            gains = [
+                f"{base / model(batch, r, network, pattern, step, add):.1f}x" if r * SHARD <= batch else "-"
+                for r in counts
+            ]
+            lines.append(f"| {batch:,} | " + " | ".join(gains) + " |")
         lines.append("")
     lines += [
         f"A network of 61,706 numbers is small: an update of {SHARD} patterns takes "
