@@ -119,7 +119,8 @@ def page(figures: dict[str, Any]) -> str:
         "bandwidth + t_add) + t_step", "",
         f"with t_pattern = {pattern * 1e6:.1f} us, t_add = {add * 1e6:.0f} us (adding 61,706 numbers), t_step = "
         f"{step * 1e6:.0f} us, all measured with one rank. A batch has batch / {SHARD} shards, "
-        f"and is of no use to more ranks. Assumed: machines like this one, one rank per processor; for one message {', '.join(networks)}; no "
+        "and is of no use to more ranks. Assumed: machines like this one, one rank per processor; for one message "
+        f"{', '.join(networks)}; no "
         "contention between pairs; ranks of equal speed (the slowest sets the pace).", "",
     ]  # fmt: skip
     local = (0.0, 4 * 61_706 / max((median_of["2"]["exchange_us"] * 1e-6 - add), 1e-9))
