@@ -374,7 +374,7 @@ WORDS = tuple(
 def arguments(data):
     """One word per line, the first one the command; nothing is begun."""
     words = data.decode(errors="surrogateescape").split("\n")
-    words = [word.replace("\0", "") for word in words if len(word) < 4096][:50]
+    words = [word.replace("\0", "") for word in words if len(word) < 4096][:50] or [""]
     if words[0] in ("models", "reproduce"):
         return  # they begin at once
     said = io.StringIO()
