@@ -15,9 +15,11 @@ import numpy as np
 from .errors import CheckpointError
 from .files import atomic_write
 
-__all__ = ["FORMAT", "load", "load_newest", "previous", "restore", "save"]
+__all__ = ["FORMAT", "NAME", "load", "load_newest", "previous", "restore", "save"]
 
 FORMAT = 1
+# The newest checkpoint in the folder of a run.
+NAME = "checkpoint.npz"
 _NOTE = "meta"
 # A float64 network of 60,000 numbers with optimiser state is 2 MB; nothing honest comes near this.
 MAX_BYTES = 1 << 30

@@ -99,8 +99,9 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
     """Say our own warnings in one plain line, as an error."""
-    text = str(message) if issubclass(category, LenetWarning) else warnings.formatwarning(message, category, *where[:2])
-    print(f"lenet5: warning: {text}" if issubclass(category, LenetWarning) else text.rstrip(), file=sys.stderr)
+    own = issubclass(category, LenetWarning)
+    text = f"lenet5: warning: {message}" if own else warnings.formatwarning(message, category, *where[:2]).rstrip()
+    print(text, file=sys.stderr)
 
 
 def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:

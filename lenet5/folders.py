@@ -13,13 +13,12 @@ from .config import TrainConfig
 from .errors import CheckpointError, ConfigError, LenetWarning
 from .files import locked
 
-__all__ = ["CHECKPOINT", "History", "Saved", "alone", "continued", "repeated", "same_data"]
+__all__ = ["History", "Saved", "alone", "continued", "repeated", "same_data"]
 
-CHECKPOINT = "checkpoint.npz"
 _CONFIG = "config.json"
 # All that a run writes.
 _FILES = {
-    "best.npz", CHECKPOINT, _CONFIG, "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
+    "best.npz", checkpoint.NAME, _CONFIG, "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
 }  # fmt: skip
 
 # A checkpoint: arrays and note; and the history of a run: what it was, and its passes.
@@ -53,7 +52,7 @@ def alone(folder: Path, *, resume: bool = False) -> Iterator[None]:
             raise ConfigError(
                 f"{folder}: another process is training in this folder. Wait until it has ended, or give another --out."
             ) from None
-        if not resume and any((folder / name).exists() for name in (_CONFIG, CHECKPOINT)):
+        if not resume and any((folder / name).exists() for name in (_CONFIG, checkpoint.NAME)):
             raise ConfigError(
                 f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out."
             )
@@ -77,7 +76,7 @@ def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved |
     CheckpointError
         If there is no run, or no checkpoint of it can be read.
     """
-    file, path = folder / CHECKPOINT, folder / _CONFIG
+    file, path = folder / checkpoint.NAME, folder / _CONFIG
     saved = None
     if file.exists() or checkpoint.previous(file).exists():
         arrays, meta, notice = checkpoint.load_newest(file)

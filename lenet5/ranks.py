@@ -49,6 +49,7 @@ class Ranks:
         self._mpi, self._all = MPI, MPI.COMM_WORLD
         self.rank, self.size = self._all.rank, self._all.size
         self.neighbours = self._all.Split_type(MPI.COMM_TYPE_SHARED).size
+        self._plans: dict[int, tuple[list[range], list[list[tuple[int, int]]], bool]] = {}
         self._rooms: dict[tuple[str, int, np.dtype], np.ndarray] = {}
 
     def share(self, shards: int, rank: int | None = None) -> range:
@@ -66,18 +67,25 @@ class Ranks:
         figures : ndarray of float64 (shards, ...)
             Of which this rank has filled in its shards.
         """
-        shares = [self.share(len(figures), rank) for rank in range(self.size)]
-        blocks = [blocks_of(share) for share in shares]
+        shares, blocks, alike = self._plan(len(figures))
         self._gather_figures(figures, shares)
         if sums is None:
             return
-        if self.size & (self.size - 1) == 0 and {tuple(size for _, size in own) for own in blocks} == {
-            (len(shares[0]),)
-        }:
+        if alike:
             self._add_in_pairs(sums)
         else:
             self._gather_blocks(sums, blocks)
         sums.finish()
+
+    def _plan(self, shards: int) -> tuple[list[range], list[list[tuple[int, int]]], bool]:
+        """Return every rank's shards and blocks, and whether all have one block alike, and are 2, 4, 8, ... ranks."""
+        if shards not in self._plans:
+            shares = [self.share(shards, rank) for rank in range(self.size)]
+            blocks = [blocks_of(share) for share in shares]
+            sizes = {tuple(size for _, size in own) for own in blocks}
+            alike = self.size & (self.size - 1) == 0 and sizes == {(len(shares[0]),)}
+            self._plans[shards] = shares, blocks, alike
+        return self._plans[shards]
 
     def _gather_figures(self, figures: np.ndarray, shares: list[range]) -> None:
         width, mine = figures[0].size, shares[self.rank]
@@ -89,14 +97,14 @@ class Ranks:
 
     def _add_in_pairs(self, sums: Sum) -> None:
         """Where every rank has one block of the same size: exchange it with neighbours 1, 2, 4, ... ranks away."""
-        first, size, block = sums.blocks.pop()
+        _, size, block = sums.blocks.pop()
         received, away = self._room("received", block.size, block.dtype), 1
         while away < self.size:
             partner = self.rank ^ away
             self._wait(self._all.Irecv(received, partner), self._all.Isend(block, partner))
             block += received  # left + right is right + left
-            first, size, away = min(first, first ^ size), 2 * size, 2 * away
-        sums.blocks.append((first, size, block))
+            away *= 2
+        sums.blocks.append((0, self.size * size, block))
 
     def _gather_blocks(self, sums: Sum, blocks: list[list[tuple[int, int]]]) -> None:
         """Give all blocks of every rank to all."""

@@ -18,9 +18,6 @@ __all__ = ["PRETRAINED", "load", "pretrained", "read", "save"]
 # Trained by this project's own command; lenet5-mnist.json beside it is the record of that run.
 PRETRAINED = Path(__file__).parent / "weights" / "lenet5-mnist.npz"
 
-# The newest checkpoint inside the folder of a run.
-_CHECKPOINT = "checkpoint.npz"
-
 
 def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] | None = None) -> None:
     """Write a network's parameters and running statistics, and what it takes to build it again, to one .npz file.
@@ -62,7 +59,7 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
     """Return the network and the note that was saved with it; see `load`."""
     path = Path(path)
     if path.is_dir():
-        path = path / _CHECKPOINT
+        path = path / checkpoint.NAME
         arrays, meta, notice = checkpoint.load_newest(path)
         if notice:
             warnings.warn(notice, LenetWarning, stacklevel=3)

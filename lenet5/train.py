@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-from . import callbacks, config, datasets, folders, history, kernels, reports, runs, storage, tensorboard
+from . import callbacks, checkpoint, config, datasets, folders, history, kernels, reports, runs, storage, tensorboard
 from .cli import Parser, add_config_options, command, overrides
 from .config import TrainConfig
 from .datasets.base import Dataset
@@ -60,7 +60,7 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: "_Signals", 
         saved = other = None
         if options["resume"] is not None:
             folder = Path(options["resume"])
-            folder = folder.parent if folder.name == folders.CHECKPOINT else folder
+            folder = folder.parent if folder.name == checkpoint.NAME else folder
             with _in_turn(ranks):
                 if ranks is None or ranks.rank == 0:
                     stack.enter_context(folders.alone(folder, resume=True))
@@ -124,7 +124,7 @@ def _train(
     if writes:
         trainer.callbacks += [
             reports.WriteHistory(folder, about, here),
-            callbacks.Checkpoint(folder / folders.CHECKPOINT, meta=meta, minutes=settings.checkpoint_minutes),
+            callbacks.Checkpoint(folder / checkpoint.NAME, meta=meta, minutes=settings.checkpoint_minutes),
         ]
     trainer.callbacks += [
         *comparison,

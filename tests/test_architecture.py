@@ -47,7 +47,7 @@ ALLOWED = {
     "metrics": {"losses"},
     "runs": {"callbacks", "config", "datasets", "kernels", "losses", "models", "network", "optim", "ranks", "shards",
              "trainer"},
-    "train": {"callbacks", "cli", "config", "datasets", "folders", "history", "kernels", "plots", "ranks",
+    "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "folders", "history", "kernels", "plots", "ranks",
               "reports", "runs", "storage", "tensorboard", "trainer"},
     "reproduce": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "layers", "metrics", "network",
                   "optim", "plots", "robustness", "runs", "shards", "trainer"},

@@ -27,7 +27,7 @@ from layer_cases import CASES
 
 import lenet5
 from lenet5 import __main__ as commands
-from lenet5 import callbacks, checkpoint, config, datasets, folders, runs, show, storage
+from lenet5 import callbacks, checkpoint, config, datasets, runs, show, storage
 from lenet5 import history as histories
 from lenet5.datasets.idx import read_idx
 from lenet5.datasets.mnist import load_idx_pair
@@ -209,11 +209,11 @@ def files_of_a_run() -> tuple[tuple[bytes, dict], ...]:
     data = datasets.load("digits")[0].subset(slice(20))
     folder, trainer = scratch(), runs.make_trainer(settings, data)
     trainer.callbacks.append(
-        callbacks.Checkpoint(folder / folders.CHECKPOINT, meta=runs.meta(settings, trainer.net, data))
+        callbacks.Checkpoint(folder / checkpoint.NAME, meta=runs.meta(settings, trainer.net, data))
     )
     trainer.fit(data, epochs=1)
     storage.save(folder / "weights.npz", trainer.net, meta={"dataset": "digits"})
-    paths = folder / folders.CHECKPOINT, folder / "weights.npz"
+    paths = folder / checkpoint.NAME, folder / "weights.npz"
     return tuple((path.read_bytes(), content(path)) for path in paths)
 
 
