@@ -13,7 +13,7 @@ from .config import TrainConfig
 from .errors import CheckpointError, ConfigError, LenetWarning
 from .files import locked
 
-__all__ = ["History", "Saved", "alone", "continued", "repeated", "same_data"]
+__all__ = ["History", "Saved", "alone", "begun", "continued", "repeated", "same_data"]
 
 _CONFIG = "config.json"
 # All that a run writes.
@@ -60,6 +60,33 @@ def alone(folder: Path, *, resume: bool = False) -> Iterator[None]:
             if unfinished.name[1:].rpartition(".")[0].rpartition(".")[0] in _FILES:
                 unfinished.unlink()
         yield
+
+
+def begun(file: str | None, given: dict[str, Any]) -> TrainConfig:
+    """Return the configuration of a new run: that of a file, with the given options on top.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is wrong; it says which.
+    """
+    values = config.read(file) if file else {}
+    # Both are checked on their own, so that an error names the file or the command line.
+    config.from_dict(values, where=file or "")
+    return config.from_dict(_merged(values, given), where="command line").resolved()
+
+
+def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with the sections and options of `given` on top."""
+    merged = dict(values)
+    for name, value in given.items():
+        below = merged.get(name)
+        if isinstance(value, dict):
+            below = {"name": below} if isinstance(below, str) else below or {}
+            value = below | value
+        merged.pop(name.replace("_", "-"), None)
+        merged[name] = value
+    return merged
 
 
 def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved | None]:

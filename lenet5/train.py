@@ -20,6 +20,7 @@ from .datasets.base import Dataset
 from .errors import ConfigError, LenetError
 from .files import atomic_write
 from .ranks import Ranks
+from .signals import Signals
 from .trainer import Trainer
 
 __all__ = ["main"]
@@ -36,7 +37,7 @@ _RESUMABLE = {"checkpoint_minutes", "data_dir", "epochs", "quiet", "tensorboard"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    with _Signals() as signals:
+    with Signals() as signals:
         options, given = _options(argv)
         if options["distributed"] is None:
             return _start(options, given, signals, None)
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code
 
 
-def _start(options: dict[str, Any], given: dict[str, Any], signals: "_Signals", ranks: Ranks | None) -> int:
+def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ranks: Ranks | None) -> int:
     """Find out what is to be trained, and train it."""
     with ExitStack() as stack:
         saved = other = None
@@ -69,7 +70,7 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: "_Signals", 
             other = history.read(options["repeat"])
             settings = folders.repeated(options["repeat"], other[0], given)
         else:
-            settings = _begun(options["config"], given)
+            settings = folders.begun(options["config"], given)
         if ranks is not None and ranks.rank:
             settings = dataclasses.replace(settings, quiet=True, tensorboard=None)
         with _in_turn(ranks):
@@ -91,7 +92,7 @@ def _train(
     test: Dataset,
     saved: folders.Saved | None,
     other: folders.History | None,
-    signals: "_Signals",
+    signals: Signals,
     ranks: Ranks | None,
     stack: ExitStack,
     *,
@@ -250,27 +251,6 @@ def _compared(comparison: reports.CompareHistory, other: folders.History | None,
     return 1
 
 
-def _begun(file: str | None, given: dict[str, Any]) -> TrainConfig:
-    """Return the configuration of a new run: that of a file, with the given options on top."""
-    values = config.read(file) if file else {}
-    # Both are checked on their own, so that an error names the file or the command line.
-    config.from_dict(values, where=file or "")
-    return config.from_dict(_merged(values, given), where="command line").resolved()
-
-
-def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return `values` with the sections and options of `given` on top."""
-    merged = dict(values)
-    for name, value in given.items():
-        below = merged.get(name)
-        if isinstance(value, dict):
-            below = {"name": below} if isinstance(below, str) else below or {}
-            value = below | value
-        merged.pop(name.replace("_", "-"), None)
-        merged[name] = value
-    return merged
-
-
 def _data(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None]:
     options: dict[str, Any] = {"verify": settings.verify, "progress": not settings.quiet}
     if settings.dataset == "auto":
@@ -292,38 +272,6 @@ def _early_stopping(settings: TrainConfig, folder: Path, train: Dataset, writes:
         storage.save(folder / "best.npz", trainer.net, meta={"dataset": train.name})
 
     return [callbacks.EarlyStopping(settings.patience, monitor=settings.monitor, keep=keep if writes else None)]
-
-
-class _Signals:
-    """Let Ctrl-C and SIGTERM end the training after the current update; a second one acts at once.
-
-    Before there is a trainer they end the command, which has nothing to save yet.
-    """
-
-    def __init__(self) -> None:
-        self.trainer: Trainer | None = None
-        self.caught: list[int] = []
-
-    def __enter__(self) -> "_Signals":
-        self._previous = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def _stop(self, signum: int, frame: object) -> None:
-        if self.trainer is None:
-            raise _StoppedError(signum)
-        self.caught.append(signum)
-        self.trainer.stop = True
-        signal.signal(signum, self._previous[signal.Signals(signum)])
-
-    def __exit__(self, *error: object) -> None:
-        for signum, handler in self._previous.items():
-            signal.signal(signum, handler)
-
-
-class _StoppedError(LenetError):
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name} before the training began.")
-        self.exit_code = 128 + signum
 
 
 def _draw_curves(trainer: Trainer, folder: Path, train: Dataset) -> None:

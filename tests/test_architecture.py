@@ -30,6 +30,7 @@ ALLOWED = {
     "models": {"network", "layers", "init", "datasets", "cli"},  # cli: for its command only
     "gradcheck": {"layers", "losses"},
     "folders": {"checkpoint", "config"},
+    "signals": {"trainer"},
     "sums": set(),
     "ranks": {"sums"},
     "shards": {"compiled", "losses", "network", "ranks", "sums"},  # ranks: for its type only
@@ -48,7 +49,7 @@ ALLOWED = {
     "runs": {"callbacks", "config", "datasets", "kernels", "losses", "models", "network", "optim", "ranks", "shards",
              "trainer"},
     "train": {"callbacks", "checkpoint", "cli", "config", "datasets", "folders", "history", "kernels", "plots", "ranks",
-              "reports", "runs", "storage", "tensorboard", "trainer"},
+              "reports", "runs", "signals", "storage", "tensorboard", "trainer"},
     "reproduce": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "layers", "metrics", "network",
                   "optim", "plots", "robustness", "runs", "shards", "trainer"},
     "evaluate": {"cli", "datasets", "kernels", "metrics", "network", "storage"},

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from lenet5 import config, datasets, init, models
 from lenet5.config import TrainConfig
 from lenet5.errors import ConfigError, LenetError
+from lenet5.folders import begun
 from lenet5.models import later
 from lenet5.models.build import ACTIVATIONS
-from lenet5.train import _begun, _options
+from lenet5.train import _options
 
 
 def parse(*argv):
     options, given = _options(list(argv))
-    return _begun(options["config"], given)
+    return begun(options["config"], given)
 
 
 def test_no_option_is_the_paper():
