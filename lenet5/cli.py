@@ -14,7 +14,7 @@ import jsonargparse
 from . import config
 from .errors import ConfigError, LenetError, LenetWarning
 
-__all__ = ["Parser", "add_config_options", "command", "overrides"]
+__all__ = ["Parser", "add_config_options", "add_run_argument", "command", "overrides"]
 
 # Sections whose choice may be given by name alone, as in --optimizer sgd.
 _SHORT = ("distort", "loss", "model", "optimizer", "schedule")
@@ -83,6 +83,17 @@ def add_config_options(parser: Parser) -> None:
             elif metavar == "TRUE OR FALSE":
                 metavar = "{true,false}"
             groups[section].add_argument(name, type=kind, default=None, metavar=metavar, help=text)
+
+
+def add_run_argument(parser: Parser, default: os.PathLike[str]) -> None:
+    """Add the network that a command is about, as ``run``: by default the one in the file `default`."""
+    parser.add_argument(
+        "run",
+        metavar="RUN_OR_FILE",
+        nargs="?",
+        default=str(default),
+        help="folder of a run, or a .npz file; default the weights that come with the package",
+    )
 
 
 def overrides(options: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import bitmaps, config, datasets, history, kernels, optim, runs, storage
-from .cli import Parser, command
+from .cli import Parser, add_run_argument, command
 from .datasets.base import Dataset
 from .errors import ConfigError, shown
 from .network import Sequential
@@ -187,13 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="pictures: " + "; ".join(f"{name}: {text}" for name, (text, _) in pictures.items()),
     )
     parser.add_argument("picture", metavar="PICTURE", help=f"one of {', '.join(pictures)}")
-    parser.add_argument(
-        "run",
-        metavar="RUN_OR_FILE",
-        nargs="?",
-        default=str(storage.PRETRAINED),
-        help="folder of a run, or a .npz file; default the weights that come with the package",
-    )
+    add_run_argument(parser, storage.PRETRAINED)
     parser.add_argument("--image", type=int, default=0, metavar="N", help="number of a test image (default 0)")
     parser.add_argument("--stage", default="C1", metavar="NAME", help="a convolution, such as C3 (default C1)")
     parser.add_argument("--characters", default="", metavar="TEXT", help="default all of ASCII")

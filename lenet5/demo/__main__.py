@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import datasets, storage
-from ..cli import Parser, command
+from ..cli import Parser, add_run_argument, command
 from ..datasets import Dataset
 from ..errors import ConfigError
 
@@ -42,13 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         positional="[RUN_OR_FILE]",
         description="Open a page on this machine on which you draw a digit and watch the network read it.",
     )
-    parser.add_argument(
-        "run",
-        metavar="RUN_OR_FILE",
-        nargs="?",
-        default=str(storage.PRETRAINED),
-        help="folder of a run, or a .npz file; default the weights that come with the package",
-    )
+    add_run_argument(parser, storage.PRETRAINED)
     parser.add_argument("--port", type=int, default=8098, metavar="N", help="0 for any that is free (default 8098)")
     parser.add_argument("--open", type=bool, default=True, metavar="{true,false}", help="open a browser (default true)")
     parser.add_argument(
