@@ -4,7 +4,7 @@ import errno
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +16,7 @@ try:
 except ImportError:  # not a POSIX system: no locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["atomic_write", "forget", "fsync_folder", "locked", "mapped_from"]
+__all__ = ["atomic_write", "clear_unfinished", "forget", "fsync_folder", "locked", "mapped_from"]
 
 
 @contextmanager
@@ -72,6 +72,16 @@ def _temporary(path: Path, text: bool, keep: str | os.PathLike[str] | None) -> I
         Path(temporary).unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def clear_unfinished(folder: Path, names: Collection[str]) -> None:
+    """Remove what a process that was killed in `atomic_write` has left of these names.
+
+    Only for whoever holds the lock of the folder: another process may be writing them otherwise.
+    """
+    for path in folder.glob(".*.tmp"):
+        if path.name[1:].rpartition(".")[0].rpartition(".")[0] in names:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

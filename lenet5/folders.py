@@ -11,7 +11,7 @@ from typing import Any
 from . import checkpoint, config
 from .config import TrainConfig
 from .errors import CheckpointError, ConfigError, LenetWarning
-from .files import locked
+from .files import clear_unfinished, locked
 
 __all__ = ["History", "Saved", "alone", "begun", "continued", "repeated", "same_data"]
 
@@ -56,9 +56,7 @@ def alone(folder: Path, *, resume: bool = False) -> Iterator[None]:
             raise ConfigError(
                 f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out."
             )
-        for unfinished in folder.glob(".*.tmp"):  # of a run that was killed while it wrote
-            if unfinished.name[1:].rpartition(".")[0].rpartition(".")[0] in _FILES:
-                unfinished.unlink()
+        clear_unfinished(folder, _FILES)
         yield
 
 

@@ -146,7 +146,11 @@ def test_a_run_that_is_killed_goes_on_to_the_same_figures(tmp_path, on_digits, m
             jobs.execute(make("killed"))
     unfinished = tmp_path / "killed" / ".unfinished" / make("killed").key / "checkpoint.npz"
     assert unfinished.exists() and not records(tmp_path / "killed")
+    record = make("killed").path
+    record.parent.mkdir(exist_ok=True)
+    record.with_name(f".{record.name}.x0x0.tmp").touch()  # as if the kill had come while it was written
     jobs.execute(make("killed"))
+    assert not list(record.parent.glob(".*.tmp"))
     assert records(tmp_path / "killed") == records(tmp_path / "straight") != {}
     unfinished.parent.mkdir(parents=True)
     unfinished.write_bytes(b"of another version")

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from .. import __version__
 from ..errors import ConfigError, DataError
-from ..files import atomic_write, locked
+from ..files import atomic_write, clear_unfinished, locked
 from .base import Dataset
 from .distort import DISTORTIONS, Distort
 from .idx import CODES, header, write_idx
@@ -153,6 +153,7 @@ def _plan(train: Dataset, test: Dataset, times: int, seed: int, distort: str) ->
 
 
 def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, threads: int, say: Say) -> dict[str, Any]:
+    clear_unfinished(out, {*FILES, MANIFEST, PARTIAL})
     before = _found(out, plan)
     if before and "files" in before and not verify(out):
         say(f"{out}: the set is there, and right")

@@ -19,7 +19,7 @@ from .. import callbacks, checkpoint, config, datasets, runs
 from ..config import TrainConfig
 from ..datasets.base import Dataset
 from ..errors import LenetError
-from ..files import atomic_write, locked
+from ..files import atomic_write, clear_unfinished, locked
 from .base import Row
 from .classifiers import CLASSIFIERS
 from .measures import MEASURES, WATCHERS
@@ -117,6 +117,7 @@ def execute(job: Job) -> dict[str, Any]:
     One that another process is busy with, such as a worker of a killed sweep, is waited for.
     """
     with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock"):
+        clear_unfinished(job.path.parent, {job.path.name})
         found = finished(Path(job.out)).get(job.key)  # by a sweep that runs beside this one
         return found if found is not None and job.answered_by(found) else _run(job)
 

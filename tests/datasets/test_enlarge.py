@@ -116,6 +116,7 @@ def test_killed_and_resumed(tmp_path):
         process.kill()
         process.wait()
         assert not [name for name in FILES if (tmp_path / "killed" / name).exists()]
+    (tmp_path / "killed" / f".{PARTIAL}.x0x0.tmp").touch()  # as if the kill had come in the middle of a write
     assert run(words[3:] + [str(tmp_path / "killed")]) == 0
     assert run(words[3:] + [str(tmp_path / "straight"), "--threads", "1"]) == 0
     names = {path.name for path in (tmp_path / "straight").iterdir()}
