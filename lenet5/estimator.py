@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
 
 import numpy as np
@@ -17,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import losses, optim
 from .callbacks import Callback, CurvaturePass, SetRate
 from .datasets import Dataset, Distortion
-from .datasets.transforms import BACKGROUND, FOREGROUND
 from .errors import ConfigError, DivergenceError
 from .layers import ScaledTanh
 from .models import CHARACTERS, from_spec, lenet5
@@ -25,12 +23,12 @@ from .models.paper import Output, Pooling
 from .network import Sequential
 from .optim import schedule
 from .reports import Report
+from .rows import Patterns, Pictures, image_shape
 from .shards import SHARD, Shards, cores
 from .trainer import Trainer
 
 __all__ = ["LeNet5Classifier"]
 
-FIELD = 32
 _MOST_THREADS = 1024
 # Images that are prepared at a time.
 CHUNK = 32 * SHARD
@@ -207,7 +205,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "net_")
         rows = self._checked(X, reset=False)
-        pictures, n = _Pictures(rows, self.image_shape_, *self.range_), len(rows)
+        pictures, n = Pictures(rows, self.image_shape_, *self.range_), len(rows)
         with closing(Shards(self.net_, _loss(self.net_), threads=self._threads())) as shards:
             # Whole shards, the last one filled up with the first patterns. In short ones patterns go one by one, which
             # takes sums in another order, and an answer would depend on how many are asked for at once.
@@ -255,9 +253,9 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
             rng=self._rng,
         )
         trainer.epoch, trainer.history = len(self.history_), self.history_
-        pictures = _Pictures(rows, self.image_shape_, *self.range_)
+        pictures = Pictures(rows, self.image_shape_, *self.range_)
         images = pictures.grey_levels() if self.distort else pictures
-        patterns = _Patterns(images, np.searchsorted(self.classes_, labels))
+        patterns = Patterns(images, np.searchsorted(self.classes_, labels))
         trainer.fit(cast(Dataset, patterns), epochs=trainer.epoch + epochs)
         self.net_, self._memory = net, {self.optimizer: optimizer.state_dict()}
         return self
@@ -282,7 +280,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         except OverflowError as error:
             raise ValueError(f"X holds a number that no float can: {error}.") from error
         if reset or len(shape) > 1:
-            found = _image_shape(shape if len(shape) > 1 else (self.n_features_in_,))
+            found = image_shape(shape if len(shape) > 1 else (self.n_features_in_,))
             if reset:
                 self.image_shape_ = found
             elif found != self.image_shape_:
@@ -307,40 +305,6 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
             state["net_"] = from_spec(spec)
             state["net_"].theta = theta
         super().__setstate__(state)
-
-
-class _Pictures:
-    """Rows of pixels that become what the network takes as they are read: scaled, in the middle of the field."""
-
-    def __init__(self, rows: np.ndarray, shape: tuple[int, int], low: float, high: float) -> None:
-        self.rows, self.shape, self.low = rows, shape, low
-        self.span = high - low or 1.0  # of constant data: all of it is background
-
-    def __getitem__(self, which: np.ndarray) -> np.ndarray:
-        height, width = self.shape
-        top, left = (FIELD - height) // 2, (FIELD - width) // 2
-        ink = (self.rows[which].astype(np.float64) - self.low) / self.span
-        x = np.full((len(ink), 1, FIELD, FIELD), BACKGROUND, np.float32)
-        x[:, 0, top : top + height, left : left + width] += (FOREGROUND - BACKGROUND) * ink.reshape(-1, height, width)
-        return x
-
-    def grey_levels(self) -> np.ndarray:
-        """Return uint8 images (n, H, W); what lies outside of the range becomes 0 or 255."""
-        ink = (self.rows.astype(np.float64) - self.low) / self.span
-        return np.rint(255 * ink.clip(0, 1)).astype(np.uint8).reshape(-1, *self.shape)
-
-
-@dataclass
-class _Patterns:
-    """What the trainer reads of a data set, without its demand for uint8."""
-
-    images: Any
-    labels: np.ndarray
-    name: str = "X"
-    mapped: bool = False
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 class _Finite(Callback):
@@ -371,21 +335,6 @@ def _characters(classes: np.ndarray) -> str:
             f"There are bitmaps for {len(CHARACTERS)} classes, and y has {len(classes)}: use output='softmax'."
         )
     return CHARACTERS[: len(classes)]
-
-
-def _image_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return (H, W) of images of shape (pixels,), (H, W), (1, H, W) or (H, W, 1)."""
-    if len(shape) == 1:
-        side = math.isqrt(shape[0])
-        shape = (side, side) if side * side == shape[0] else (1, *shape)
-    elif len(shape) == 3 and 1 in (shape[0], shape[2]):
-        shape = shape[1:] if shape[0] == 1 else shape[:2]
-    if len(shape) != 2 or max(shape) > FIELD:
-        raise ValueError(
-            f"X holds images of up to {FIELD}x{FIELD} in one colour, as (n, H, W), (n, 1, H, W), (n, H, W, 1) or rows "
-            f"(n, H * W) of square ones, and rows of up to {FIELD} numbers; found {'x'.join(map(str, shape))}."
-        )
-    return shape[0], shape[1]
 
 
 @contextmanager

@@ -41,8 +41,9 @@ ALLOWED = {
     "storage": {"checkpoint", "models", "network"},
     "plots": {"bitmaps", "datasets", "layers", "metrics", "network", "optim", "robustness"},
     "robustness": {"datasets", "network"},
-    "estimator": {"callbacks", "datasets", "layers", "losses", "models", "network", "optim", "reports", "shards",
-                  "trainer"},
+    "rows": {"datasets"},
+    "estimator": {"callbacks", "datasets", "layers", "losses", "models", "network", "optim", "reports", "rows",
+                  "shards", "trainer"},
     "cli": {"config"},
     "tensorboard": {"callbacks", "layers", "optim", "plots", "trainer"},  # trainer: for its type only
     "metrics": {"losses"},

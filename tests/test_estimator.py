@@ -16,7 +16,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from lenet5 import LeNet5Classifier, datasets
 from lenet5.datasets.transforms import prepare
 from lenet5.errors import DivergenceError
-from lenet5.estimator import CHARACTERS, _Pictures
+from lenet5.estimator import CHARACTERS
+from lenet5.rows import Pictures
 
 TRAIN, TEST = datasets.load("digits")
 X, Y = TRAIN.images[:200], TRAIN.labels[:200].astype(int)
@@ -72,10 +73,10 @@ def test_rows_are_images(rows, shape):
 @pytest.mark.parametrize("shape", [(28, 28), (32, 32), (1, 30), (9, 4)])
 def test_pixels_are_prepared_as_the_library_does(shape):
     images = np.random.default_rng(0).integers(256, size=(5, *shape), dtype=np.uint8)
-    pictures = _Pictures(images.reshape(5, -1), shape, 0.0, 255.0)
+    pictures = Pictures(images.reshape(5, -1), shape, 0.0, 255.0)
     np.testing.assert_allclose(pictures[np.array([4, 0])], prepare(images)[[4, 0]], atol=1e-6)
     np.testing.assert_array_equal(pictures.grey_levels(), images)
-    beyond = _Pictures(images.reshape(5, -1), shape, 100.0, 101.0)
+    beyond = Pictures(images.reshape(5, -1), shape, 100.0, 101.0)
     np.testing.assert_array_equal(beyond.grey_levels(), 255 * (images > 100))
 
 

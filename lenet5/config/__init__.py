@@ -1,0 +1,20 @@
+"""What a run is: frozen dataclasses, read from TOML or JSON, changed by dotted overrides."""
+
+from .reading import describe, from_dict, keys, nearest, read, to_dict
+from .run import TrainConfig
+from .sections import DistortConfig, LossConfig, ModelConfig, OptimizerConfig, ScheduleConfig
+
+__all__ = [
+    "DistortConfig",
+    "LossConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "ScheduleConfig",
+    "TrainConfig",
+    "describe",
+    "from_dict",
+    "keys",
+    "nearest",
+    "read",
+    "to_dict",
+]
