@@ -218,11 +218,12 @@ class GuardDivergence(Callback):
 
     A value that is not finite ends it at once. So does a pass whose training error is more than
     `rise` above the best one before. A network of saturated units gives no NaN, only a loss that
-    stays above that of the untrained network while half the patterns are wrong; that ends it, too.
+    stays above that of the untrained network while half the patterns are wrong; that ends it, too, but not in the
+    first `settle` updates: large first weights and Adam can double the loss for some tens of updates, and recover.
     """
 
-    def __init__(self, *, rise: float = 0.2, every: int = 1000) -> None:
-        self.rise, self.every = rise, every
+    def __init__(self, *, rise: float = 0.2, every: int = 1000, settle: int = 100) -> None:
+        self.rise, self.every, self.settle = rise, every, settle
         self._untrained = math.inf
         self._seen = self._errors = 0
         self._loss = 0.0
@@ -254,7 +255,8 @@ class GuardDivergence(Callback):
             self._fail(trainer, f"the training error rose from {min(errors):.1%} to {errors[-1]:.1%}")
 
     def _judge(self, trainer: "Trainer", error: float, loss: float) -> None:
-        if error > 0.5 and loss > 1.2 * self._untrained:
+        updates = (trainer.epoch * len(trainer.train) + trainer.position) // trainer.batch_size
+        if updates >= self.settle and error > 0.5 and loss > 1.2 * self._untrained:
             self._fail(trainer, f"the loss ({loss:.3g}) is above that of the untrained network, {self._untrained:.3g}")
 
     def _mark(self, trainer: "Trainer") -> None:

@@ -493,6 +493,13 @@ def test_a_diverged_run_says_what_to_change(tmp_path, capsys, optimizer, lr):
     assert "diverged" in message and "--optimizer.lr" in message and message.count("\n") == 1
 
 
+@pytest.mark.parametrize("model", ["lenet1", "lenet4", "lenet5-mattwang44", "caffe", "tensorflow-tutorial", "d2l"])
+def test_no_network_is_taken_for_a_failed_one_at_its_defaults(tmp_path, model):
+    """The tutorial's large first weights double its loss for ten updates of Adam."""
+    argv = ["--dataset", "digits", "--quiet", "--epochs", 1, "--model", model, "--out", tmp_path / "run"]
+    assert command(*argv) == 0
+
+
 @pytest.mark.parametrize("model", ["lenet5-cifar10", "lenet5", "caffe"])
 def test_colour_images_make_a_network_of_three_channels(model):
     rng = np.random.default_rng(0)
