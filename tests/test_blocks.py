@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from lenet5 import checkpoint, datasets, history, train
+from lenet5 import callbacks, checkpoint, datasets, history, runs, train
 from lenet5.datasets import Dataset, blocks, load_idx_pair, write_idx
 from lenet5.datasets.blocks import Blocks, Patterns, patterns_of
 from lenet5.errors import ConfigError, DataError
@@ -194,9 +194,9 @@ def test_a_stopped_run_on_blocks_goes_on_to_the_same_bits(small, folder, tmp_pat
     assert command(folder, tmp_path / "straight", "--mmap", "true", *options) == 0
     assert command(folder, tmp_path / "memory", *options) == 0
     assert bits(tmp_path / "straight") != bits(tmp_path / "memory")  # it is another order
-    made = train.runs.make_trainer
+    made = runs.make_trainer
 
-    class Stop(train.callbacks.Callback):
+    class Stop(callbacks.Callback):
         def on_batch_end(self, trainer):
             trainer.stop |= trainer.epoch == 1 and trainer.position >= 150
 
@@ -205,9 +205,9 @@ def test_a_stopped_run_on_blocks_goes_on_to_the_same_bits(small, folder, tmp_pat
         trainer.callbacks.append(Stop())
         return trainer
 
-    monkeypatch.setattr(train.runs, "make_trainer", stopping)
+    monkeypatch.setattr(runs, "make_trainer", stopping)
     command(folder, tmp_path / "run", "--mmap", "true", *options)
-    monkeypatch.setattr(train.runs, "make_trainer", made)
+    monkeypatch.setattr(runs, "make_trainer", made)
     assert checkpoint.load(tmp_path / "run" / "checkpoint.npz")[1]["trainer"]["position"] >= 150
     assert train.run(["--resume", str(tmp_path / "run"), "--quiet", "--threads", "1"]) == 0
     assert bits(tmp_path / "run") == bits(tmp_path / "straight")

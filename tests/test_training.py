@@ -112,7 +112,7 @@ class InterruptAt(callbacks.Callback):
 
 @pytest.mark.parametrize(("epoch", "position"), [(0, 100), (1, 200), (1, 300)])
 def test_a_stopped_run_goes_on_to_the_same_bits(straight, tmp_path, monkeypatch, capsys, epoch, position):
-    made = train.runs.make_trainer
+    made = runs.make_trainer
 
     def interrupted(*args, **options):
         trainer = made(*args, **options)
@@ -120,7 +120,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(straight, tmp_path, monkeypatch,
         return trainer
 
     folder = tmp_path / "run"
-    monkeypatch.setattr(train.runs, "make_trainer", interrupted)
+    monkeypatch.setattr(runs, "make_trainer", interrupted)
     assert command(*SHORT, "--epochs", 3, "--out", folder) == 130
     monkeypatch.undo()
     assert "Continue with" in capsys.readouterr().err
@@ -181,14 +181,14 @@ def test_a_finished_run_can_be_given_more_passes(straight, tmp_path):
 def test_passes_that_were_added_stay_added(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
     assert command(*SHORT, "--epochs", 1, "--out", folder) == 0
-    made = train.runs.make_trainer
+    made = runs.make_trainer
 
     def interrupted(*args, **options):
         trainer = made(*args, **options)
         trainer.callbacks.insert(0, InterruptAt(2, 100))
         return trainer
 
-    monkeypatch.setattr(train.runs, "make_trainer", interrupted)
+    monkeypatch.setattr(runs, "make_trainer", interrupted)
     assert command("--resume", folder, "--epochs", 4) == 130
     monkeypatch.undo()
     assert command("--resume", folder, "--epochs", 2) == 2  # it is in the third
