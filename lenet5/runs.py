@@ -192,7 +192,7 @@ def _schedule(settings: TrainConfig) -> optim.schedule.Schedule:
         "paper": lambda: optim.schedule.paper(lr),
         "constant": lambda: optim.schedule.constant(lr),
         "step": lambda: optim.schedule.step(lr, every=s.every, factor=s.factor),
-        "cosine": lambda: optim.schedule.cosine(lr, epochs=settings.epochs, final=s.final),
+        "cosine": lambda: optim.schedule.cosine(lr, epochs=settings.epochs, final=s.final or 0.0),
         "one-cycle": lambda: optim.schedule.one_cycle(lr, epochs=settings.epochs, final=s.final),
     }[s.name]()
     return optim.schedule.warmup(made, epochs=s.warmup) if s.warmup else made

@@ -187,14 +187,15 @@ def test_schedules():
     assert [schedule.constant(0.1)(k) for k in (0, 50)] == [0.1, 0.1]
     stepped = schedule.step(1.0, every=3, factor=0.5)
     assert [stepped(k) for k in range(7)] == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
-    cosine = schedule.cosine(1.0, epochs=5, final=0.2)
-    assert [cosine(k) for k in (0, 2, 4, 9)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
+    cosine = schedule.cosine(1.0, epochs=4, final=0.2)
+    assert [cosine(k) for k in (0, 2, 3, 4, 9)] == pytest.approx([1.0, 0.6, 0.6 - 0.4 / 2**0.5, 0.2, 0.2])
     assert schedule.cosine(0.3, epochs=1)(0) == 0.3
     cycle = schedule.one_cycle(1.0, epochs=11, start=0.2, final=0.1)
     rates = [cycle(k) for k in range(11)]
     assert rates[0] == pytest.approx(0.2) and rates[3] == 1.0 and rates[10] == pytest.approx(0.1)
     assert rates[1] == pytest.approx(0.2 + 0.8 * 0.25) and rates == sorted(rates[:4]) + sorted(rates[4:], reverse=True)
     assert schedule.one_cycle(0.3, epochs=1)(0) == 0.3
+    assert schedule.one_cycle(0.3, epochs=9)(8) == pytest.approx(0.3 / 1000)
     warm = schedule.warmup(schedule.constant(1.0), epochs=3)
     assert [warm(k) for k in range(5)] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
 

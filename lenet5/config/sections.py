@@ -137,7 +137,12 @@ class ScheduleConfig(Section):
     )
     every: int = option(10, "passes between two steps (step)", least=1)
     factor: float = option(0.1, "factor of each step (step)", least=0.0, below=1e300)
-    final: float = option(0.0, "rate of the last pass (cosine, one-cycle)", least=0.0, below=1e300)
+    final: float | None = option(
+        None,
+        "rate at the end: cosine falls to it after the last pass, default 0, one-cycle in it, default lr/1000",
+        least=0.0,
+        below=1e300,
+    )
     warmup: int = option(0, "passes of linear rise in front", least=0)
 
 

@@ -47,7 +47,7 @@ def step(lr: float, *, every: int, factor: float = 0.1) -> Schedule:
 
 
 def cosine(lr: float, *, epochs: int, final: float = 0.0) -> Schedule:
-    """Half a cosine from `lr` in pass 0 to `final` in the last of `epochs` passes.
+    """Half a cosine from `lr` in pass 0 to `final` at the end of `epochs` passes; no pass is spent at `final` itself.
 
     Raises
     ------
@@ -56,12 +56,13 @@ def cosine(lr: float, *, epochs: int, final: float = 0.0) -> Schedule:
     """
     if epochs < 1:
         raise ConfigError(f"epochs of a cosine schedule is at least 1; found {epochs}.")
-    last = max(epochs - 1, 1)
-    return lambda epoch: final + (lr - final) * (1 + math.cos(math.pi * min(epoch, last) / last)) / 2
+    return lambda epoch: final + (lr - final) * _half_cosine(epoch / epochs)
 
 
-def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float = 0.0) -> Schedule:
-    """Rise from `start` lr to `lr` over the first 0.3 of the passes, fall to `final`: half cosines (Smith 2018).
+def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | None = None) -> Schedule:
+    """Rise from `start` lr to `lr` over the first 0.3 of the passes, fall to `final` in the last: half cosines.
+
+    After Smith (2018). `final` is lr / 1000 if not given.
 
     Raises
     ------
@@ -71,14 +72,20 @@ def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float = 0.0
     if epochs < 1:
         raise ConfigError(f"epochs of a one-cycle schedule is at least 1; found {epochs}.")
     top = round(0.3 * (epochs - 1))
-    fall = cosine(lr, epochs=epochs - top, final=final)
+    last = max(epochs - 1 - top, 1)
+    least = lr / 1000 if final is None else final
 
     def rate(epoch: int) -> float:
-        if epoch >= top:
-            return fall(epoch - top)
-        return lr * (1 - (1 - start) * (1 + math.cos(math.pi * epoch / top)) / 2)
+        if epoch < top:
+            return lr * (1 - (1 - start) * _half_cosine(epoch / top))
+        return least + (lr - least) * _half_cosine((epoch - top) / last)
 
     return rate
+
+
+def _half_cosine(share: float) -> float:
+    """Fall from 1 to 0 as `share` goes from 0 to 1; 0 from there on."""
+    return (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
 def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
