@@ -64,7 +64,7 @@ def _classifier(label: str, name: str, theirs: str, note: str, *, seeds: int = 1
 
 
 _FIXED = "Deterministic."
-_NEURAL = "scikit-learn's perceptron with ReLU and Adam, 15 passes, where the paper has tanh and gradient descent."
+_NEURAL = "scikit-learn's perceptron with tanh and Adam, 15 passes, where the paper has gradient descent."
 
 FIG_9 = Table(
     "paper-fig9",
