@@ -158,6 +158,7 @@ def _fashion() -> tuple[Row, ...]:
     }
     rows = []
     for (activation, pooling), rate in product((("sigmoid", "average"), ("relu", "max")), (0.1, 0.01)):
+        accuracy = theirs.get((activation, rate), {}).get("test accuracy")
         rows.append(
             Row(
                 f"{activation}, {pooling}, rate {rate:g}",
@@ -168,9 +169,9 @@ def _fashion() -> tuple[Row, ...]:
                     "epochs": 30,
                 },
                 theirs.get((activation, rate), {}),
-                "Theirs is a validation accuracy, read off a plot after 100 passes."
-                if (activation, rate) in theirs
-                else "",
+                f"Theirs, on Fashion-MNIST: {accuracy} of the validation set after 100 passes, read off a plot."
+                if accuracy
+                else "Still at a loss of 2.30, where theirs stays for 3 passes at 0.1.",
                 seeds=3,
             )
         )
