@@ -48,6 +48,9 @@ def test_compared():
     assert axes.lines[0].get_ydata()[0] == pytest.approx(expected)
     assert len(axes.collections) == 1 and axes.get_title() == "mine on digits"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    saturated = [record | {"saturated": 0.5} for record in HISTORY]
+    scales = [plots.compared({"a": [saturated]}, key=key, title="").axes[0] for key in ("test_error", "saturated")]
+    assert [axes.get_yscale() for axes in scales] == ["log", "linear"] and scales[1].get_ylim()[0] == 0
 
 
 def test_distortions():

@@ -76,7 +76,7 @@ def compared(
     Returns
     -------
     matplotlib.figure.Figure
-        In per cent on a logarithmic axis; up to the shortest run of each recipe.
+        In per cent, errors on a logarithmic axis; up to the shortest run of each recipe.
     """
     shown = {label: runs for label, runs in rows.items() if any(runs)}
     figure = Figure(figsize=(7.5, 4.5 + 0.09 * len(shown)), layout="constrained")
@@ -96,6 +96,9 @@ def compared(
         if len(runs) > 1:
             axes.fill_between(passes, percent.min(axis=0), percent.max(axis=0), color=colour, alpha=0.15, linewidth=0)
     _against_passes(axes, f"{key.replace('_', ' ')} (%)", title)
+    if not key.endswith("error"):
+        axes.set_yscale("linear")
+        axes.set_ylim(0, None)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
