@@ -104,13 +104,13 @@ def test_ended_anywhere_it_goes_on(straight, digits, tmp_path, monkeypatch, draw
 
 def test_killed_and_resumed(tmp_path):
     words = [sys.executable, "-m", "lenet5.datasets", "make-distorted", "--dataset", "digits", "--quiet"]
-    words += ["--times", "30", "--distort", "shift", "--out"]
+    words += ["--times", "80", "--distort", "shift", "--out"]
     for k in range(2):
         process = subprocess.Popen([*words, str(tmp_path / "killed")])
         while process.poll() is None:
             found = tmp_path / "killed" / PARTIAL
             # Half a manifest must never be seen.
-            if found.exists() and 30 - json.loads(found.read_text())["chunks"].count(None) > 9 * (k + 1):
+            if found.exists() and 80 - json.loads(found.read_text())["chunks"].count(None) > 9 * (k + 1):
                 break
             time.sleep(0.01)
         process.kill()
