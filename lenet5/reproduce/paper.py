@@ -194,7 +194,8 @@ LITERAL = Table(
     "Weights uniform in +-2.4/F (appendix A) or +-1/sqrt(F); h of eq. 21 estimated anew before each pass (appendix C) "
     "or its running maximum; eq. 9 with eq. 7 as printed, or times 1/2. All eight combinations, 10 passes. Saturated "
     "are units within 5 % of the limits of their squash, on 500 training images; records hold the shares and the "
-    "distribution of the rates for every pass.",
+    "distribution of the rates for every pass. From +-2.4/F ten of twelve runs never left an error of 89 %; the mean "
+    "with the largest s.d. holds one that did.",
     _literal(),
     (
         ERROR,
