@@ -78,6 +78,12 @@ def clear_unfinished(folder: Path, names: Collection[str]) -> None:
     """Remove what a process that was killed in `atomic_write` has left of these names.
 
     Only for whoever holds the lock of the folder: another process may be writing them otherwise.
+
+    Parameters
+    ----------
+    folder : Path
+    names : collection of str
+        Final names, as `atomic_write` was given them.
     """
     for path in folder.glob(".*.tmp"):
         if path.name[1:].rpartition(".")[0].rpartition(".")[0] in names:

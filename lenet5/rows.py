@@ -8,14 +8,26 @@ import numpy as np
 
 from .datasets.transforms import BACKGROUND, FOREGROUND
 
-__all__ = ["FIELD", "Patterns", "Pictures", "image_shape"]
+__all__ = ["Patterns", "Pictures", "image_shape"]
 
 # Side of the network's input.
 FIELD = 32
 
 
 class Pictures:
-    """Rows of pixels that become what the network takes as they are read: scaled, in the middle of the field."""
+    """Rows of pixels that become what the network takes as they are read: scaled, in the middle of the field.
+
+    ``pictures[which]`` is float32 (k, 1, 32, 32) for k row numbers.
+
+    Parameters
+    ----------
+    rows : ndarray (n, H * W)
+        Of any numeric dtype.
+    shape : tuple of int
+        (H, W), both at most 32.
+    low, high : float
+        What becomes the background, -0.1, and the foreground, 1.175.
+    """
 
     def __init__(self, rows: np.ndarray, shape: tuple[int, int], low: float, high: float) -> None:
         self.rows, self.shape, self.low = rows, shape, low
@@ -37,7 +49,7 @@ class Pictures:
 
 @dataclass
 class Patterns:
-    """What the trainer reads of a data set, without its demand for uint8."""
+    """What the trainer reads of a data set, without its demand for uint8: `Pictures` and labels (n,)."""
 
     images: Any
     labels: np.ndarray
@@ -49,7 +61,13 @@ class Patterns:
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return (H, W) of images of shape (pixels,), (H, W), (1, H, W) or (H, W, 1)."""
+    """Return (H, W) of images of shape (pixels,), (H, W), (1, H, W) or (H, W, 1).
+
+    Raises
+    ------
+    ValueError
+        If they have another shape, or are larger than the field.
+    """
     if len(shape) == 1:
         side = math.isqrt(shape[0])
         shape = (side, side) if side * side == shape[0] else (1, *shape)

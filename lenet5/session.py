@@ -60,12 +60,26 @@ class Session:
         self._here = runs.circumstances() | {"threads": self.trainer.threads, "ranks": ranks.size if ranks else 1}
 
     def repeat(self, other: folders.History) -> None:
-        """Compare every pass with that of another run, of the same images."""
+        """Compare every pass with that of another run, of the same images.
+
+        Raises
+        ------
+        CheckpointError
+            If it was of others.
+        """
         folders.same_data(other[0], self._meta, "the run to repeat")
         self._other, self._comparison = other, [reports.CompareHistory(other[1])]
 
     def begin(self, saved: folders.Saved | None = None) -> None:
-        """Say what begins; take the checkpoint over, if there is one."""
+        """Say what begins; take the checkpoint over, if there is one.
+
+        Raises
+        ------
+        CheckpointError
+            If it does not fit the network, or is of other images.
+        ConfigError
+            If it is past the last of the configured passes.
+        """
         self._say(f"training on {self.train.name}: {self._sizes}; run folder {self.folder}")
         if kernels.cold("learn"):
             self._say("compiling the kernels, once: about 20 s")
@@ -81,7 +95,15 @@ class Session:
         self._say(f"resuming after {trainer.epoch} passes and {trainer.position:,} patterns")
 
     def fit(self, signals: Signals) -> int:
-        """Train to the end, or until a signal; write what remains of the run; return the exit code."""
+        """Train to the end, or until a signal; write what remains of the run; return the exit code.
+
+        Raises
+        ------
+        LenetError
+            If the folder cannot be written.
+        DivergenceError
+            If training has failed.
+        """
         signals.trainer = self.trainer
         try:
             if self.writes:  # again of a resumed run: passes may be added
