@@ -20,9 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lenet5 import callbacks, config, datasets, runs
+from lenet5 import datasets
 from lenet5.files import atomic_write
-from lenet5.trainer import Trainer
+from lenet5.run import build as runs
+from lenet5.run import config
+from lenet5.training import callbacks
+from lenet5.training.trainer import Trainer
 
 
 def run(*words: str) -> dict[str, float]:

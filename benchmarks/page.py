@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lenet5.files import atomic_write
-from lenet5.runs import circumstances
+from lenet5.run.build import circumstances
 from tests import hand
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 1000}, "color_scheme": "light"}

@@ -34,7 +34,7 @@ def prepared(batch: int) -> tuple[np.ndarray, np.ndarray]:
 
 def ours(batch: int, threads: int) -> Pair:
     """lenet5: eq. 9, backward and the SDLM step, from uint8 images, as the training loop does it."""
-    from lenet5.shards import Shards
+    from lenet5.training.shards import Shards
 
     images, labels = data(batch)
     net = lenet5.lenet5()

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 import lenet5
-from lenet5.compiled import Compiled, compiled
-from lenet5.kernels import program
-from lenet5.shards import Shards, cores
+from lenet5.engine import program
+from lenet5.engine.compiled import Compiled, compiled
+from lenet5.training.shards import Shards, cores
 
 from .peers import SCALE, J, data
 

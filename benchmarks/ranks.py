@@ -22,10 +22,10 @@ import numpy as np
 
 from lenet5 import losses, models, optim
 from lenet5.files import atomic_write
-from lenet5.ranks import Ranks
-from lenet5.runs import circumstances
-from lenet5.shards import SHARD, Shards
-from lenet5.sums import Sum
+from lenet5.run.build import circumstances
+from lenet5.training.mpi import Ranks
+from lenet5.training.shards import SHARD, Shards
+from lenet5.training.tree_sum import Sum
 
 BATCHES = (64, 256, 1024)
 # Latency in seconds and bandwidth in bytes per second, of one message between two machines.

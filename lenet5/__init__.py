@@ -11,11 +11,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bitmaps, datasets, errors, gradcheck, kernels, layers, losses, metrics, models, optim, plots
-    from .callbacks import Callback
+    from . import (
+        analysis,
+        bitmaps,
+        datasets,
+        engine,
+        errors,
+        gradcheck,
+        initializers,
+        layers,
+        losses,
+        models,
+        optim,
+        plots,
+        training,
+    )
+    from . import engine as kernels
+    from .analysis import metrics
     from .datasets import Dataset, prepare_digit
     from .errors import ConfigError, LenetError, ShapeError
-    from .estimator import LeNet5Classifier
     from .layers import (
         ELU,
         RBF,
@@ -39,11 +53,12 @@ if TYPE_CHECKING:
     )
     from .losses import MAP, MLE, SoftmaxCrossEntropy, SquaredError
     from .models import lenet5
+    from .models.weights import load, pretrained, save
     from .network import Sequential
     from .optim import SDLM, SGD, Adagrad, Adam, RMSprop
     from .parameter import Parameter
-    from .storage import load, pretrained, save
-    from .trainer import Trainer
+    from .sklearn import LeNet5Classifier
+    from .training import Callback, Trainer
 
 __version__ = "0.1.0"
 
@@ -86,10 +101,13 @@ __all__ = [
     "Trainer",
     "ZeroPad2D",
     "__version__",
+    "analysis",
     "bitmaps",
     "datasets",
+    "engine",
     "errors",
     "gradcheck",
+    "initializers",
     "kernels",
     "layers",
     "lenet5",
@@ -102,44 +120,48 @@ __all__ = [
     "prepare_digit",
     "pretrained",
     "save",
+    "training",
 ]
 
 _HOME = {
-    "callbacks": ("Callback",),
     "datasets": ("Dataset", "prepare_digit"),
     "errors": ("ConfigError", "LenetError", "ShapeError"),
-    "estimator": ("LeNet5Classifier",),
     "layers": (
         "ELU", "RBF", "AvgPool2D", "BatchNorm", "Conv2D", "Dense", "Dropout", "Flatten", "Layer", "LeakyReLU",
         "MaxPool2D", "PReLU", "ReLU", "Repeat", "ScaledTanh", "Sigmoid", "Subsampling", "Tanh", "ZeroPad2D",
     ),
     "losses": ("MAP", "MLE", "SoftmaxCrossEntropy", "SquaredError"),
     "models": ("lenet5",),
+    "models.weights": ("load", "pretrained", "save"),
     "network": ("Sequential",),
     "optim": ("SDLM", "SGD", "Adagrad", "Adam", "RMSprop"),
     "parameter": ("Parameter",),
-    "storage": ("load", "pretrained", "save"),
-    "trainer": ("Trainer",),
+    "sklearn": ("LeNet5Classifier",),
+    "training": ("Callback", "Trainer"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+# Modules under the names that they had at the top of the package before each got a room.
+_MOVED = {
+    "callbacks": "training.callbacks",
+    "checkpoint": "training.checkpoint",
+    "config": "run.config",
+    "fields": "analysis.receptive_fields",
+    "init": "initializers",
+    "kernels": "engine",
+    "metrics": "analysis.metrics",
+    "reports": "training.reports",
+    "robustness": "analysis.robustness",
+    "runs": "run.build",
+    "sdnn": "analysis.sdnn",
+    "storage": "models.weights",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
         value = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
-    elif name in __all__ or name in (
-        "callbacks",
-        "checkpoint",
-        "config",
-        "fields",
-        "init",
-        "reports",
-        "robustness",
-        "runs",
-        "sdnn",
-        "storage",
-    ):
-        value = importlib.import_module(f".{name}", __name__)
+    elif name in __all__ or name in _MOVED:
+        value = importlib.import_module(f".{_MOVED.get(name, name)}", __name__)
     else:
         raise AttributeError(f"module 'lenet5' has no attribute {name!r}")
     globals()[name] = value

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from . import datasets, kernels, metrics, storage
-from .cli import Parser, command
+from . import datasets, engine
+from .analysis import metrics
+from .command import Parser, command
 from .datasets.base import Dataset
 from .errors import ConfigError
+from .models import weights as storage
 from .network import Sequential
 
 __all__ = ["evaluate", "main"]
@@ -93,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(notice, file=sys.stderr)
     else:
         _, test = datasets.load(name, options["data_dir"], verify=options["verify"], progress=True)
-    if kernels.cold("forward"):
+    if engine.cold("forward"):
         print("compiling the kernels, once: about 7 s", file=sys.stderr, flush=True)
     result = {"weights": str(Path(options["weights"])), **evaluate(net, test)}
     print(json.dumps(result, indent=1) if options["json"] else _text(result))

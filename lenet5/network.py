@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from .compiled import Compiled, compiled
+from .engine.compiled import Compiled, compiled
 from .errors import ConfigError, ShapeError
 from .files import forget
 from .layers.base import Layer, Shape

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels, storage
-from .cli import Parser, command
+from . import engine
+from .command import Parser, command
 from .datasets import normalise_digit
 from .errors import ConfigError
+from .models import weights as storage
 from .network import Sequential
 
 __all__ = ["main", "read_digit"]
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if own and not rest:
         raise ConfigError(f"no picture given: after {first} name at least one image file.")
     net = storage.load(first if own else storage.PRETRAINED)
-    if kernels.cold("forward"):
+    if engine.cold("forward"):
         print("compiling the kernels, once: about 7 s", file=sys.stderr, flush=True)
     results = [{"image": image, **read_digit(net, image)} for image in (rest if own else options["images"])]
     print(json.dumps(results, indent=1) if options["json"] else "\n\n".join(map(_text, results)))

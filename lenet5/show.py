@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from . import bitmaps, config, datasets, history, kernels, optim, runs, storage
-from .cli import Parser, add_run_argument, command
+from . import bitmaps, datasets, engine, optim
+from .command import Parser, add_run_argument, command
 from .datasets.base import Dataset
 from .errors import ConfigError, shown
+from .models import weights as storage
 from .network import Sequential
-from .shards import Shards
+from .run import build as runs
+from .run import config, history
+from .training.shards import Shards
 
 __all__ = ["main"]
 
@@ -54,7 +57,7 @@ class _Subject:
     def _read(self) -> tuple[Sequential, dict[str, Any]]:
         if self._net is None:
             self._net = storage.read(self.path)
-            if kernels.cold("forward"):
+            if engine.cold("forward"):
                 print("compiling the kernels, once: about 7 s", file=sys.stderr, flush=True)
         return self._net
 

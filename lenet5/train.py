@@ -9,14 +9,17 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint, datasets, folders, history
-from .cli import Parser, add_config_options, command, overrides
-from .config import TrainConfig
+from . import datasets
+from .command import Parser, add_config_options, command, overrides
 from .datasets.base import Dataset
 from .errors import ConfigError, LenetError
-from .ranks import Ranks
-from .session import Session
-from .signals import Signals
+from .run import folder as folders
+from .run import history
+from .run.config import TrainConfig
+from .run.session import Session
+from .run.signals import Signals
+from .training import checkpoint
+from .training.mpi import Ranks
 
 __all__ = ["main"]
 

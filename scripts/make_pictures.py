@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 import lenet5
-from lenet5 import bitmaps, config, datasets, optim, plots, runs
-from lenet5.shards import Shards
+from lenet5 import bitmaps, datasets, optim, plots
+from lenet5.run import build as runs
+from lenet5.run import config
+from lenet5.training.shards import Shards
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,6 +1,6 @@
 """Every layer and option, with the shape of its input: one line here buys all checks of test_layers.py."""
 
-from lenet5 import init
+from lenet5 import initializers
 from lenet5.layers import (
     ELU,
     RBF,
@@ -42,7 +42,7 @@ CASES = {
     "conv-table": (lambda: Conv2D(3, 3, table=TABLE), (2, 5, 4)),
     "conv-table-stride-same": (lambda: Conv2D(3, 3, table=TABLE, stride=2, padding="same"), (2, 5, 4)),
     "conv-table-i": (lambda: Conv2D(16, 5, table=TABLE_I), (6, 7, 6)),
-    "conv-gaussian": (lambda: Conv2D(2, 3, init=init.gaussian), (2, 4, 4)),
+    "conv-gaussian": (lambda: Conv2D(2, 3, init=initializers.gaussian), (2, 4, 4)),
     "subsampling": (lambda: Subsampling(), (3, 6, 4)),
     "subsampling-leaves-rest": (lambda: Subsampling(2, coefficient=0.3), (3, 5, 7)),
     "subsampling-overlap": (lambda: Subsampling(3, stride=2), (2, 7, 7)),
@@ -53,7 +53,7 @@ CASES = {
     "max-overlap": (lambda: MaxPool2D(3, stride=1), (2, 4, 5)),
     "dense": (lambda: Dense(4), (7,)),
     "dense-maps": (lambda: Dense(4), (7, 1, 1)),
-    "dense-xavier": (lambda: Dense(4, init=init.xavier), (7,)),
+    "dense-xavier": (lambda: Dense(4, init=initializers.xavier), (7,)),
     "scaled-tanh": (lambda: ScaledTanh(), (2, 3, 3)),
     "scaled-tanh-own": (lambda: ScaledTanh(0.7, 2.0), (5,)),
     "tanh": (lambda: Tanh(), (2, 3, 3)),

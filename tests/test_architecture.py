@@ -15,52 +15,31 @@ import lenet5
 PACKAGE = Path(lenet5.__file__).parent
 ROOT = PACKAGE.parent
 
-GROUND = {"parameter", "kernels", "init", "bitmaps", "errors", "files"}
+GROUND = {"parameter", "initializers", "bitmaps", "errors", "files", "engine"}
 # What each part may import of the others; errors and files are open to all.
 ALLOWED = {
     **{part: set() for part in GROUND},
-    "layers": {"parameter", "kernels", "init", "bitmaps"},
-    "compiled": {"kernels", "layers", "losses", "network"},  # network: for its type only
-    "network": {"compiled", "layers", "parameter"},
-    "losses": set(),
-    "datasets": {"kernels", "cli"},  # cli: for its command only
-    "config": set(),
-    "checkpoint": set(),
+    "layers": {"parameter", "engine", "initializers", "bitmaps"},
+    "network": {"engine", "layers", "parameter"},
+    "losses": {"engine"},
+    "datasets": {"engine", "command"},  # command: for its command only
     "optim": {"parameter"},
-    "models": {"network", "layers", "init", "datasets", "cli"},  # cli: for its command only
+    "models": {"network", "layers", "initializers", "datasets", "training", "command"},  # command: for its command only
     "gradcheck": {"layers", "losses"},
-    "folders": {"checkpoint", "config"},
-    "signals": {"trainer"},
-    "sums": set(),
-    "ranks": {"sums"},
-    "shards": {"compiled", "losses", "network", "ranks", "sums"},  # ranks: for its type only
-    "callbacks": {"checkpoint", "datasets", "optim", "trainer"},  # trainer: for its type only
-    "history": set(),
-    "reports": {"callbacks", "history", "optim", "trainer"},  # trainer: for its type only
-    "trainer": {"callbacks", "checkpoint", "datasets", "losses", "network", "optim", "ranks", "shards"},
-    "storage": {"checkpoint", "models", "network"},
-    "plots": {"bitmaps", "datasets", "layers", "metrics", "network", "optim", "robustness"},
-    "robustness": {"datasets", "network"},
-    "rows": {"datasets"},
-    "estimator": {"callbacks", "datasets", "layers", "losses", "models", "network", "optim", "reports", "rows",
-                  "shards", "trainer"},
-    "cli": {"config"},
-    "tensorboard": {"callbacks", "layers", "optim", "plots", "trainer"},  # trainer: for its type only
-    "metrics": {"losses"},
-    "runs": {"callbacks", "config", "datasets", "kernels", "losses", "models", "network", "optim", "ranks", "shards",
-             "trainer"},
-    "session": {"callbacks", "checkpoint", "config", "datasets", "folders", "kernels", "plots", "ranks", "reports",
-                "runs", "signals", "storage", "tensorboard", "trainer"},
-    "train": {"checkpoint", "cli", "config", "datasets", "folders", "history", "ranks", "session", "signals"},
-    "reproduce": {"callbacks", "checkpoint", "cli", "config", "datasets", "kernels", "layers", "metrics", "network",
-                  "optim", "plots", "robustness", "runs", "shards", "trainer"},
-    "evaluate": {"cli", "datasets", "kernels", "metrics", "network", "storage"},
-    "show": {"bitmaps", "cli", "config", "datasets", "history", "kernels", "network", "optim", "plots", "runs",
-             "shards", "storage"},
-    "fields": {"layers", "network"},
-    "sdnn": {"fields", "network"},
-    "demo": {"cli", "datasets", "fields", "layers", "network", "sdnn", "storage"},
-    "predict": {"cli", "datasets", "kernels", "network", "storage"},
+    "training": {"datasets", "engine", "layers", "losses", "network", "optim", "plots"},
+    "analysis": {"datasets", "layers", "losses", "network"},
+    "plots": {"analysis", "bitmaps", "datasets", "layers", "network", "optim"},
+    "sklearn": {"datasets", "layers", "losses", "models", "network", "optim", "training"},
+    "command": {"run"},
+    "run": {"datasets", "engine", "losses", "models", "network", "optim", "plots", "training"},
+    "train": {"command", "datasets", "run", "training"},
+    "reproduce": {"analysis", "command", "datasets", "engine", "layers", "network", "optim", "plots", "run",
+                  "training"},
+    "evaluate": {"analysis", "command", "datasets", "engine", "models", "network"},
+    "show": {"bitmaps", "command", "datasets", "engine", "models", "network", "optim", "plots", "run", "training"},
+    "page": {"analysis", "datasets", "layers", "models", "network"},
+    "demo": {"command", "datasets", "models", "page"},
+    "predict": {"command", "datasets", "engine", "models", "network"},
 }  # fmt: skip
 
 
@@ -99,9 +78,9 @@ def test_imports_point_one_way():
     assert not wrong
 
 
-def test_only_kernels_know_numba():
+def test_only_the_engine_knows_numba():
     users = {part_of(p) for p in sources() if re.search(r"^\s*(import|from) numba", p.read_text(), re.M)}
-    assert users == {"kernels"}
+    assert users == {"engine"}
 
 
 def test_nothing_unsafe():
@@ -117,7 +96,7 @@ def test_only_commands_print():
     speakers = {
         p.stem for p in sources() if re.search(r"(?<![\w.`])print\(", re.sub(r'"""[\s\S]*?"""', "", p.read_text()))
     }
-    assert speakers <= {"train", "session", "evaluate", "predict", "show", "cli", "__main__"}
+    assert speakers <= {"train", "session", "evaluate", "predict", "show", "command", "demo", "__main__"}
 
 
 def test_import_is_light():

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import lenet5
-from lenet5 import __main__, datasets, evaluate, predict, storage, train
+from lenet5 import __main__, datasets, evaluate, predict, train
+from lenet5.models import weights as storage
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +81,11 @@ def test_evaluate_errors(capsys, tmp_path, monkeypatch):
 
 def test_mnist_insists_and_auto_falls_back(capsys, tmp_path, monkeypatch):
     """No MNIST on disk and no mirror: exit code 3, or one plain block and the embedded digits."""
-    from lenet5.datasets import fetch
+    from lenet5.datasets import download as fetch
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LENET5_DATA", raising=False)
-    monkeypatch.setattr("lenet5.datasets.search.cache_folder", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setattr("lenet5.datasets.locate.cache_folder", lambda name: tmp_path / "cache" / name)
     monkeypatch.setattr("lenet5.datasets.mnist.cache_folder", lambda name: tmp_path / "cache" / name, raising=False)
 
     def unreachable(session, url):

@@ -7,10 +7,12 @@ import pytest
 from fuzz.targets import CORPUS
 
 import lenet5
-from lenet5 import checkpoint, config, datasets, train
+from lenet5 import datasets, train
 from lenet5.datasets.idx import read_idx, write_idx
 from lenet5.errors import CheckpointError, ConfigError, DataError, ImageError, ShapeError, shown
 from lenet5.layers import Conv2D
+from lenet5.run import config
+from lenet5.training import checkpoint
 
 
 def trained(images, labels, **options):

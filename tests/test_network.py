@@ -11,7 +11,7 @@ from reference import Reference
 
 import lenet5
 from lenet5 import MAP, MLE, ConfigError, SoftmaxCrossEntropy, SquaredError, bitmaps, gradcheck
-from lenet5.compiled import compiled
+from lenet5.engine.compiled import compiled
 from lenet5.errors import ShapeError
 from lenet5.files import forget
 from lenet5.layers import (
@@ -31,7 +31,7 @@ from lenet5.layers import (
     Tanh,
     ZeroPad2D,
 )
-from lenet5.shards import Shards
+from lenet5.training.shards import Shards
 
 
 def test_the_papers_counts():

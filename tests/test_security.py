@@ -21,7 +21,7 @@ FORBIDDEN = {"eval", "exec", "compile", "__import__", "pickle", "cPickle", "dill
              "os.popen", "subprocess.getoutput", "yaml.load", "tempfile.mktemp"}  # fmt: skip
 # An address without encryption, but of this machine, and names of XML's vocabularies.
 PLAIN = re.compile(r"(?:http|ftp|ws)://(?!127\.0\.0\.1|localhost|www\.w3\.org/)[^\s'\"]*")
-OWN = "lenet5/demo/page.py: http://"  # the page's own origins, of guard.HOSTS
+OWN = "lenet5/page/page.py: http://"  # the page's own origins, of guard.HOSTS
 
 
 def sources():

@@ -6,7 +6,7 @@ from .handwriting import normalise_digit, normalise_line
 from .idx import read_idx, write_idx
 from .loading import NAMES, load, load_auto
 from .mnist import download_mnist, load_idx_pair
-from .transforms import BACKGROUND, FOREGROUND, SCALES, one_hot, prepare, prepare_digit
+from .preparation import BACKGROUND, FOREGROUND, SCALES, one_hot, prepare, prepare_digit
 
 __all__ = [
     "BACKGROUND",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import joblib
 
-from ..cli import Parser, command
+from ..command import Parser, command
 from ..errors import ConfigError, DataError
 from . import DISTORTIONS, load
-from .enlarge import make_distorted, verify
+from .infimnist import make_distorted, verify
 
 __all__ = ["main"]
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..errors import DataError
 from .base import Dataset
-from .fetch import Fetcher, MirrorError, Remote
-from .search import cache_folder, file_sha256, not_found, user_folders
+from .download import Fetcher, MirrorError, Remote
+from .locate import cache_folder, file_sha256, not_found, user_folders
 
 __all__ = ["load_cifar10"]
 

@@ -142,7 +142,7 @@ class Distort:
         -------
         ndarray of uint8, of the same shape
         """
-        from .. import kernels  # here, so that looking at data does not load a compiler
+        from .. import engine  # here, so that looking at data does not load a compiler
 
         out = np.empty(images.shape, np.uint8)
         n, height, width = images.shape[:3]
@@ -162,7 +162,7 @@ class Distort:
             if self.elastic:
                 field[~changed] = 0
             # The noise is uniform in +-1/2.
-            kernels.warp(chunk, matrices, field, np.float32(2 * self.elastic), out[part].reshape(chunk.shape))
+            engine.warp(chunk, matrices, field, np.float32(2 * self.elastic), out[part].reshape(chunk.shape))
         return out
 
     def _matrices(self, rng: np.random.Generator, n: int, height: int, width: int) -> NDArray[np.float32]:
@@ -208,7 +208,7 @@ def transform(
     ConfigError
         If scale or squeeze is not positive.
     """
-    from .. import kernels
+    from .. import engine
 
     if not (scale > 0 and squeeze > 0):
         raise ConfigError(f"transform: scale and squeeze are positive; found {scale!r} and {squeeze!r}.")
@@ -216,7 +216,7 @@ def transform(
     numbers = [np.full(n, value) for value in (scale, squeeze, shear, rotation, down, right)]
     matrices, none = _look_up(numbers, (height, width)), np.empty((0, 2, height, width), np.float32)
     out = np.empty((n, height, width, images[..., None].shape[3]), np.uint8)
-    kernels.warp(np.array(images).reshape(out.shape), matrices, none, np.float32(0), out)
+    engine.warp(np.array(images).reshape(out.shape), matrices, none, np.float32(0), out)
     return out.reshape(images.shape)
 
 

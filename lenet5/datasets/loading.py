@@ -5,11 +5,11 @@ import os
 
 from ..errors import ConfigError, DownloadError
 from .base import Dataset
+from .catalog import FASHION, MNIST
 from .cifar10 import load_cifar10
 from .digits import TRAIN_COUNT, load_digits
-from .known import FASHION, MNIST
+from .locate import NotFoundError
 from .mnist import load_idx_folder, load_idx_set
-from .search import NotFoundError
 
 __all__ = ["NAMES", "load", "load_auto"]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, DataError
 from ..files import atomic_write
 from .base import Dataset
-from .fetch import Fetcher, MirrorError
+from .catalog import FASHION, MNIST, IdxFile, IdxSet
+from .download import Fetcher, MirrorError
 from .idx import GZIP_MAGIC, MAX_BYTES, read_idx, read_idx_content
-from .known import FASHION, MNIST, IdxFile, IdxSet
-from .search import cache_folder, file_sha256, not_found, user_folders
+from .locate import cache_folder, file_sha256, not_found, user_folders
 
 __all__ = ["download_mnist", "load_idx_folder", "load_idx_pair", "load_idx_set"]
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 import numpy as np
 
-from .. import init as initializers
+from .. import initializers
 from ..errors import ConfigError, ShapeError
-from ..init import Initializer
+from ..initializers import Initializer
 from ..parameter import Parameter
 from .base import Layer, Shape
 from .correlate import Direct, Im2col

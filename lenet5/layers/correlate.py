@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import kernels
+from .. import engine
 
 __all__ = ["Direct", "Im2col"]
 
@@ -14,12 +14,12 @@ Buffer = Callable[..., np.ndarray]
 
 
 class Direct:
-    """Stride 1 without padding: `kernels.conv` runs over whole planes and copies nothing.
+    """Stride 1 without padding: `engine.conv` runs over whole planes and copies nothing.
 
     Parameters
     ----------
     starts, channels : int64 ndarray
-        The kernels of each map, and the input map of each kernel; see `kernels.conv`.
+        The kernels of each map, and the input map of each kernel; see `engine.conv`.
     buffer : callable
     """
 
@@ -29,9 +29,9 @@ class Direct:
     def forward(self, x: np.ndarray, w: np.ndarray, bias: np.ndarray, before: Pair, out: Pair) -> np.ndarray:
         """Return y (N, O, *out) for x (N, C, H, W) and kernels w (M, kh, kw)."""
         self._x = x = np.ascontiguousarray(x)
-        self._line = self.buffer("line", (kernels.room_for_planes(x.shape[1:], w.shape[1:]),))
+        self._line = self.buffer("line", (engine.room_for_planes(x.shape[1:], w.shape[1:]),))
         y = self.buffer("y", (len(x), len(bias), *out))
-        kernels.conv(x, w, self.starts, self.channels, bias, self._line, y)
+        engine.conv(x, w, self.starts, self.channels, bias, self._line, y)
         return y
 
     def reverse(
@@ -41,7 +41,7 @@ class Direct:
         vy = np.ascontiguousarray(vy)
         x = np.square(self._x, out=self.buffer("squares", self._x.shape)) if squared else self._x
         vx = self.buffer("vx", x.shape) if to_input else self.buffer("unused", (1, *x.shape[1:]))
-        kernels.conv_back(x, vy, w, self.starts, self.channels, self._line, w_out, bias_out, vx, to_input)
+        engine.conv_back(x, vy, w, self.starts, self.channels, self._line, w_out, bias_out, vx, to_input)
         return vx if to_input else None
 
 
@@ -75,7 +75,7 @@ class Im2col:
         matrix, positions = self._matrix(w, len(bias)), out[0] * out[1]
         self._cols = self.buffer("cols", (len(x), matrix.shape[1], positions))
         self._x_shape, self._before, self._out = x.shape, before, out
-        kernels.im2col(x, w.shape[1:], self.stride, before, out, self._cols)
+        engine.im2col(x, w.shape[1:], self.stride, before, out, self._cols)
         y = self.buffer("y", (len(x), len(bias), positions))
         np.matmul(matrix, _folded(self._cols), out=_folded(y))
         y += bias[:, None]
@@ -99,7 +99,7 @@ class Im2col:
         v_cols = self.buffer("v_cols", cols.shape)
         np.matmul(matrix.T, folded, out=_folded(v_cols))
         vx = self.buffer("vx", self._x_shape)
-        kernels.col2im(v_cols, w.shape[1:], self.stride, self._before, self._out, vx)
+        engine.col2im(v_cols, w.shape[1:], self.stride, self._before, self._out, vx)
         return vx
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .. import init as initializers
+from .. import initializers
 from ..errors import ConfigError, ShapeError
-from ..init import Initializer
+from ..initializers import Initializer
 from ..parameter import Parameter
 from .base import Layer, Shape, from_rows, rows
 

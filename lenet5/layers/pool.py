@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import kernels
+from .. import engine
 from .subsample import Windowed
 
 __all__ = ["MaxPool2D"]
@@ -17,7 +17,7 @@ class MaxPool2D(Windowed):
         shape = (len(x), *self._windows(x.shape[1:]))
         y = self._buffer("y", shape)
         self._chosen, self._x_shape = self._buffer("chosen", shape, np.int32), x.shape
-        kernels.max_pool(x, self.size, self.stride, y, self._chosen)
+        engine.max_pool(x, self.size, self.stride, y, self._chosen)
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
@@ -26,7 +26,7 @@ class MaxPool2D(Windowed):
         if not to_input:
             return None
         dx = self._buffer("dx", self._x_shape)
-        kernels.max_unpool(dy, self.size, self.stride, self._chosen, dx)
+        engine.max_unpool(dy, self.size, self.stride, self._chosen, dx)
         return dx
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import kernels
+from .. import engine
 from ..errors import ConfigError, ShapeError
 from ..parameter import Parameter
 from .base import Layer, Shape
@@ -78,7 +78,7 @@ class Subsampling(Windowed):
         self._check(x)
         shape = (len(x), *self._windows(x.shape[1:]))
         self._sums, self._x_shape = self._buffer("sums", shape), x.shape
-        kernels.window_sum(x, self.size, self.stride, self._sums)
+        engine.window_sum(x, self.size, self.stride, self._sums)
         y = np.multiply(self._sums, self.coefficient.value[:, None, None], out=self._buffer("y", shape))
         y += self.bias.value[:, None, None]
         return self._done(y)
@@ -112,7 +112,7 @@ class Subsampling(Windowed):
             return None
         np.multiply(vy, coefficient[:, None, None], out=product)
         vx = self._buffer("vx", self._x_shape)
-        kernels.window_spread(product, self.size, self.stride, vx)
+        engine.window_spread(product, self.size, self.stride, vx)
         return vx
 
     def parameters(self) -> tuple[Parameter, ...]:
@@ -132,7 +132,7 @@ class AvgPool2D(Windowed):
         self._check(x)
         self._x_shape = x.shape
         y = self._buffer("y", (len(x), *self._windows(x.shape[1:])))
-        kernels.window_sum(x, self.size, self.stride, y)
+        engine.window_sum(x, self.size, self.stride, y)
         y *= 1.0 / self.size**2
         return self._done(y)
 
@@ -150,5 +150,5 @@ class AvgPool2D(Windowed):
             return None
         scaled = np.multiply(vy, factor, out=self._buffer("scaled", vy.shape))
         vx = self._buffer("vx", self._x_shape)
-        kernels.window_spread(scaled, self.size, self.stride, vx)
+        engine.window_spread(scaled, self.size, self.stride, vx)
         return vx

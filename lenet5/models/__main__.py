@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..cli import Parser, command
+from ..command import Parser, command
 from ..errors import ConfigError
 from . import MODELS, from_spec, summary
 from .later import VARIATIONS

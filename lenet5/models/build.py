@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import init as initializers
-from ..datasets.transforms import SCALES, prepare
+from .. import initializers
+from ..datasets.preparation import SCALES, prepare
 from ..errors import ConfigError, shown
-from ..init import Initializer
+from ..initializers import Initializer
 from ..layers import ELU, AvgPool2D, Layer, LeakyReLU, MaxPool2D, PReLU, ReLU, ScaledTanh, Sigmoid, Subsampling, Tanh
 from ..network import Sequential
 

@@ -61,7 +61,7 @@ def lenet5(
         The characters to tell apart, one per class; their bitmaps are the RBF centres. Default: the
         first `classes` of `CHARACTERS`: 0-9, A-Z, a-z, punctuation.
     init : str, optional
-        Key of `lenet5.init.INITIALIZERS` for the weights. Default "fan-in", or "fan-in-2.4" where
+        Key of `lenet5.initializers.INITIALIZERS` for the weights. Default "fan-in", or "fan-in-2.4" where
         the pooling takes the mean, which shrinks signals fourfold. The paper's own words are "paper".
     coefficient : float
         Start of the trainable coefficients of S2 and S4; the paper does not say.
@@ -70,7 +70,7 @@ def lenet5(
     classes : int, optional
         Default: as many as there are codes, or 10.
     scale : str
-        Key of `lenet5.datasets.transforms.SCALES`: what the grey levels become.
+        Key of `lenet5.datasets.preparation.SCALES`: what the grey levels become.
     dtype : float32 or float64
     seed : int or numpy.random.Generator
         Draws the weights.

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..analysis.robustness import robustness as measure
 from ..datasets.base import Dataset
 from ..errors import ConfigError, ShapeError
 from ..network import Sequential
-from ..robustness import robustness as measure
 from .style import TEST, mosaic
 
 __all__ = ["confusion", "distortions", "images", "mistakes", "occlusion", "robustness", "saliency"]

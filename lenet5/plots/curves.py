@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .. import metrics
+from ..analysis import metrics
 from ..errors import ShapeError
 from .style import COLOURS, LINES, MARKERS, PAPER, TEST, TRAIN, VALIDATION
 

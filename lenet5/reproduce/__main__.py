@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import kernels
-from ..cli import Parser, command
+from .. import engine
+from ..command import Parser, command
 from ..errors import ConfigError
-from ..shards import cores
+from ..training.shards import cores
 from .sweep import report
 from .sweep import run as sweep
 from .tables import TABLES
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"name a table to run, or all; there are {', '.join(TABLES)}.")
     if options["jobs"] is not None and options["jobs"] < 1:
         raise ConfigError(f"--jobs is at least 1; found {options['jobs']}.")
-    if kernels.cold("learn"):
+    if engine.cold("learn"):
         print("compiling the kernels, once: about 30 s", flush=True)
     chosen = list(TABLES) if "all" in names else names
     sweep(

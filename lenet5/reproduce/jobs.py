@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import callbacks, checkpoint, config, datasets, runs
-from ..config import TrainConfig
+from .. import datasets
 from ..datasets.base import Dataset
 from ..errors import LenetError
 from ..files import atomic_write, clear_unfinished, locked
+from ..run import build as runs
+from ..run import config
+from ..run.config import TrainConfig
+from ..training import callbacks, checkpoint
 from .base import Row
 from .classifiers import CLASSIFIERS
 from .measures import MEASURES, WATCHERS

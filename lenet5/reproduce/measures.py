@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import metrics
-from ..callbacks import Callback
+from ..analysis import metrics
+from ..analysis.robustness import robustness as measure
 from ..datasets.base import Dataset
 from ..layers import ScaledTanh
 from ..network import Sequential
 from ..optim import SDLM
-from ..robustness import robustness as measure
-from ..trainer import Trainer
+from ..training.callbacks import Callback
+from ..training.trainer import Trainer
 
 __all__ = ["MEASURES", "WATCHERS"]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..layers import AvgPool2D
 from ..optim import SDLM
-from ..trainer import Trainer
+from ..training.trainer import Trainer
 
 __all__ = ["VARIANTS", "rate_per_layer", "pool_quarter"]
 

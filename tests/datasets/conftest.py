@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lenet5.datasets.catalog import MNIST, IdxFile
 from lenet5.datasets.idx import write_idx
-from lenet5.datasets.known import MNIST, IdxFile
 
 REAL = os.environ.get("LENET5_DATA")
 
@@ -27,7 +27,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.delenv("LENET5_DATA", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache")
     for set_ in ("FASHION", "MNIST"):
-        known = getattr(__import__("lenet5.datasets.known", fromlist=[set_]), set_)
+        known = getattr(__import__("lenet5.datasets.catalog", fromlist=[set_]), set_)
         monkeypatch.setattr(f"lenet5.datasets.loading.{set_}", replace(known, mirrors=("http://127.0.0.1:9/",)))
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lenet5 import kernels
+from lenet5 import engine
 from lenet5.datasets import DISTORTIONS, Distort, noise, shift, transform
 from lenet5.errors import ConfigError
 
@@ -77,7 +77,7 @@ def test_seeded_fresh_and_of_the_same_kind(name):
 def test_the_kernel_equals_its_twin(name):
     images = np.random.default_rng(0).integers(256, size=(30, 11, 14), dtype=np.uint8)
     fast = WARPS[name](images, np.random.default_rng(0)).astype(int)
-    with kernels.numpy_only():
+    with engine.numpy_only():
         slow = WARPS[name](images, np.random.default_rng(0))
     assert np.abs(fast - slow).max() <= 1 and (fast != slow).mean() < 1e-3  # a half, rounded either way
 

@@ -27,12 +27,16 @@ from layer_cases import CASES
 
 import lenet5
 from lenet5 import __main__ as commands
-from lenet5 import callbacks, checkpoint, config, datasets, runs, show, storage
-from lenet5 import history as histories
+from lenet5 import datasets, show
 from lenet5.datasets.idx import read_idx
 from lenet5.datasets.mnist import load_idx_pair
 from lenet5.errors import LenetError
+from lenet5.models import weights as storage
 from lenet5.reproduce import jobs
+from lenet5.run import build as runs
+from lenet5.run import config
+from lenet5.run import history as histories
+from lenet5.training import callbacks, checkpoint
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 2.0
@@ -353,13 +357,13 @@ def _begin(*args, **options):
 
 ACTIONS = (
     "lenet5.train._data",
-    "lenet5.storage.read",
-    "lenet5.storage.load",
+    "lenet5.models.weights.read",
+    "lenet5.models.weights.load",
     "lenet5.datasets.load",
     "lenet5.datasets.load_auto",
     "lenet5.show.picture",
     "lenet5.plots.save",
-    "lenet5.demo.__main__._free",
+    "lenet5.demo._free",
 )
 WORDS = tuple(
     b"train evaluate predict show demo --epochs 3 --seed -1 --config --resume . --optimizer sgd --optimizer.lr nan inf "
@@ -489,7 +493,7 @@ def layers(data):
 
 @functools.cache
 def hand():
-    from lenet5.demo.reading import Reader
+    from lenet5.page.reading import Reader
 
     return Reader(lenet5.pretrained(), datasets.load("digits")[1])
 
@@ -498,7 +502,7 @@ def hand():
     "drawing", corpus="drawing", tokens=(*JSON, b'"data"', b'"wide"', b'"n"', b'"t"', b"AAAA", b"////"), cap=128 * MB
 )
 def drawing(data):
-    from lenet5.demo import page
+    from lenet5.page import page
 
     with contextlib.suppress(LenetError):
         sent = json_of(data)

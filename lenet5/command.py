@@ -1,0 +1,144 @@
+"""What the commands share: options from the dataclasses, one line for an error, an exit code."""
+
+import argparse
+import functools
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import jsonargparse
+
+from .errors import ConfigError, LenetError, LenetWarning
+from .run import config
+
+__all__ = ["Parser", "add_config_options", "add_run_argument", "command", "overrides"]
+
+# Sections whose choice may be given by name alone, as in --optimizer sgd.
+_SHORT = ("distort", "loss", "model", "optimizer", "schedule")
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """A parser whose errors are `ConfigError`, and that takes --data_dir for --data-dir."""
+
+    def __init__(self, *, positional: str = "", **options: Any) -> None:
+        # The plain formatter: types and defaults are part of the help texts.
+        usage = f"%(prog)s [options] {positional}"
+        super().__init__(formatter_class=argparse.HelpFormatter, usage=usage, allow_abbrev=False, **options)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise ConfigError with the message in one line."""
+        text = re.sub(r"\s+", " ", message)
+        match = re.match(r'Parser key "([\w.]+)":', text)
+        if match:
+            kinds = {key: field.type for key, field in config.keys()}
+            # Options that are not of the configuration are integers, or texts, which are never wrong.
+            kind = kinds.get(match[1], int if "<class 'int'>" in text else None)
+            found = re.findall(r"(?:Given value|Got value): (.*)$|literal for int\(\) with base 10: (.*)$", text)
+            if kind is not None and found:
+                value = "".join(found[0]).strip("'\"")
+                raise ConfigError(f"--{match[1].replace('_', '-')} takes {config.describe(kind)}; found {value!r}.")
+        unknown = re.match(r"(?:unrecognized arguments|Unrecognized arguments): (--?)?([^\s=]+)", text)
+        if unknown:
+            known = [s[2:] for action in self._actions for s in action.option_strings if s.startswith("--")]
+            known += _SHORT
+            near = config.nearest(unknown[2], known).replace("'", "") if unknown[1] else ""
+            raise ConfigError(f"{text}.{near.replace('Did you mean ', 'Did you mean --')} See --help.")
+        raise ConfigError(f"{text.rstrip('.')}. See --help.")
+
+    def parse(self, argv: Sequence[str] | None) -> dict[str, Any]:
+        """Return the options that were given, or have a default of their own, as nested dictionaries."""
+        words = [_canonical(word) for word in (sys.argv[1:] if argv is None else argv)]
+        return self.parse_args(words).as_dict()
+
+
+def _canonical(word: str) -> str:
+    name, equals, value = word.partition("=")
+    if not name.startswith("--") or len(name) == 2:
+        return word
+    name = name.replace("_", "-")
+    return (f"{name}.name" if name[2:] in _SHORT else name) + equals + value
+
+
+def add_config_options(parser: Parser) -> None:
+    """Add every option of `TrainConfig`; those that are not given stay None."""
+    groups: dict[str, Any] = {}
+    for key, f in config.keys():
+        section = key.split(".")[0] if "." in key else "run"
+        if section not in groups:
+            title = "options of the run" if section == "run" else f"{section} (--{section} NAME is short for the name)"
+            groups[section] = parser.add_argument_group(title)
+        name = "--" + key.replace("_", "-")
+        default = "" if f.default is None else f" (default {str(f.default).lower()})"
+        text = (f.metadata["help"] + default).replace("%", "%%")
+        if key == "quiet":
+            groups[section].add_argument(name, action="store_const", const=True, default=None, help=text)
+        else:
+            kind = f.type | None  # type: ignore[operator]
+            metavar = config.describe(f.type).removeprefix("one of ").replace("an ", "").replace("a ", "").upper()
+            if ", " in metavar:
+                metavar = "{" + metavar.lower().replace(", ", ",") + "}"
+            elif metavar == "TRUE OR FALSE":
+                metavar = "{true,false}"
+            groups[section].add_argument(name, type=kind, default=None, metavar=metavar, help=text)
+
+
+def add_run_argument(parser: Parser, default: os.PathLike[str]) -> None:
+    """Add the network that a command is about, as ``run``: by default the one in the file `default`."""
+    parser.add_argument(
+        "run",
+        metavar="RUN_OR_FILE",
+        nargs="?",
+        default=str(default),
+        help="folder of a run, or a .npz file; default the weights that come with the package",
+    )
+
+
+def overrides(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `TrainConfig` that were given, without the ones left None."""
+    known = {key.split(".")[0] for key, _ in config.keys()}
+    given = {}
+    for name, value in options.items():
+        if name in known and isinstance(value, dict):
+            value = {k: v for k, v in value.items() if v is not None} or None
+        if name in known and value is not None:
+            given[name] = value
+    return given
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Say our own warnings in one plain line, as an error."""
+    own = issubclass(category, LenetWarning)
+    text = f"lenet5: warning: {message}" if own else warnings.formatwarning(message, category, *where[:2]).rstrip()
+    print(text, file=sys.stderr)
+
+
+def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
+    """Wrap a command's main(argv): an error is one message on stderr and an exit code, no traceback."""
+
+    @functools.wraps(main)
+    def run(argv: Sequence[str] | None = None) -> int:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", LenetWarning)
+                warnings.showwarning = _show_warning  # type: ignore[assignment]
+                return main(argv)
+        except LenetError as error:
+            print(f"lenet5: error: {error}", file=sys.stderr)
+            return error.exit_code
+        except BrokenPipeError:  # the reader of our output has left, as `| head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except OSError as error:
+            print(f"lenet5: error: {error.filename or 'the system'}: {error.strerror or error}.", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("lenet5: interrupted.", file=sys.stderr)
+            return 130
+        except MemoryError:
+            print("lenet5: error: not enough memory; take a smaller batch size.", file=sys.stderr)
+            return 1
+
+    return run

@@ -1,1 +1,0 @@
-"""``python -m lenet5.demo``: a local page on which one draws a digit and watches the network read it."""

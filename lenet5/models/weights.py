@@ -1,0 +1,102 @@
+"""Networks in files: save, load, and the weights that come with the package."""
+
+import math
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError, ConfigError, LenetWarning
+from ..network import Sequential
+from ..training import checkpoint
+from . import from_spec
+
+__all__ = ["PRETRAINED", "load", "pretrained", "read", "save"]
+
+# Trained by this project's own command; lenet5-mnist.json beside it is the record of that run.
+PRETRAINED = Path(__file__).parents[1] / "weights" / "lenet5-mnist.npz"
+
+
+def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] | None = None) -> None:
+    """Write a network's parameters and running statistics, and what it takes to build it again, to one .npz file.
+
+    Parameters
+    ----------
+    path : path-like
+        Replaced only when the new file is complete.
+    net : Sequential
+    meta : dict, optional
+        Anything else that JSON can hold.
+    """
+    checkpoint.save(path, net.arrays(), dict(meta or {}) | {"model": net.spec, "dtype": net.dtype.name})
+
+
+def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequential:
+    """Read a network from a file of `save`, a checkpoint, or the folder of a training run.
+
+    Parameters
+    ----------
+    path : path-like
+        Of a run, the newest checkpoint that is whole; if that is not the last one, a `LenetWarning` says so.
+    net : Sequential, optional
+        Read into this one, which is needed where the network was not built by `lenet5.models`.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or belongs to another network.
+    """
+    return read(path, net)[0]
+
+
+def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[Sequential, dict[str, Any]]:
+    """Return the network and the note that was saved with it; see `load`."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / checkpoint.NAME
+        arrays, meta, notice = checkpoint.load_newest(path)
+        if notice:
+            warnings.warn(notice, LenetWarning, stacklevel=3)
+    else:
+        arrays, meta = checkpoint.load(path)
+    if net is None:
+        spec, dtype = meta.get("model"), meta.get("dtype", "float32")
+        if not isinstance(spec, dict) or dtype not in ("float32", "float64"):
+            raise CheckpointError(
+                f"{path}: its network was not built by lenet5.models; build it yourself and give it as load(path, net)."
+            )
+        try:
+            net = from_spec(spec, dtype=dtype, seed=_Drawn(sum(array.size for array in arrays.values())))
+        except (ConfigError, MemoryError) as error:
+            raise CheckpointError(f"{path}: {error}") from error
+    found = {name: array for name, array in arrays.items() if name.startswith(("parameter/", "running/"))}
+    checkpoint.restore(net.arrays(), found, path=path, what="network")
+    return net, meta
+
+
+class _Drawn(np.random.Generator):
+    """Draws zeros for weights that a file has, and refuses to draw more: a note may name a network of any size."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.numbers = numbers
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        """Return zeros, or raise ConfigError."""
+        self.numbers -= math.prod(size)
+        if self.numbers < 0:
+            raise ConfigError("the network that its note names has more parameters than the file has numbers.")
+        return np.zeros(size)
+
+    uniform = normal  # type: ignore[assignment]
+
+
+def pretrained() -> Sequential:
+    """Return the paper's network as trained on MNIST by this project; needs no connection."""
+    return load(PRETRAINED)

@@ -1,0 +1,208 @@
+"""What a `TrainConfig` describes, made: network, loss, optimiser, schedule, distortion, and their trainer."""
+
+import dataclasses
+import datetime
+import inspect
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__, engine, losses, models, optim
+from ..datasets import DISTORTIONS, Distort, Distortion
+from ..datasets.base import Dataset
+from ..errors import ConfigError
+from ..network import Sequential
+from ..training import callbacks
+from ..training.mpi import Ranks
+from ..training.shards import cores
+from ..training.trainer import Trainer
+from .config import TrainConfig, to_dict
+
+__all__ = ["circumstances", "make_loss", "make_trainer", "meta", "record", "split"]
+
+
+def split(settings: TrainConfig, train: Dataset) -> tuple[Dataset, Dataset | None]:
+    """Return the images to train on, and those held out to validate on."""
+    validation = None
+    if settings.validation_split:
+        if train.mapped:
+            raise ConfigError(
+                f"validation_split would copy the images of {train.name} into memory, which are left on disk: hold out "
+                "files of your own as the test set instead."
+            )
+        train, validation = train.split(settings.validation_split, np.random.default_rng([settings.seed, 1]))
+    if settings.train_size is not None:
+        train = train.subset(slice(settings.train_size))
+    return train, validation
+
+
+def make_trainer(
+    settings: TrainConfig,
+    train: Dataset,
+    *,
+    validation: Dataset | None = None,
+    test: Dataset | None = None,
+    ranks: Ranks | None = None,
+    guard: bool = True,
+    hooks: Iterable[callbacks.Callback] = (),
+) -> Trainer:
+    """Return the trainer of a resolved configuration.
+
+    Parameters
+    ----------
+    settings : TrainConfig
+        Resolved.
+    train : Dataset
+        What will be trained on; gives the number of channels.
+    validation, test : Dataset, optional
+        Measured after each pass.
+    ranks : Ranks, optional
+        Processes that share out each batch.
+    guard : bool
+        False goes on where a run has failed.
+    hooks : iterable of Callback
+        Called after the trainer's own.
+    """
+    rng = np.random.default_rng(settings.seed)
+    net = _network(settings, train, rng)
+    optimizer = _optimizer(settings, net)
+    own: list[callbacks.Callback] = [callbacks.SetRate(_schedule(settings))]
+    if guard:
+        own.append(callbacks.GuardDivergence())
+    if isinstance(optimizer, optim.SDLM):
+        own.append(callbacks.CurvaturePass(settings.optimizer.patterns))
+    own += [callbacks.Rates(), callbacks.Fingerprint(), callbacks.Evaluate(validation=validation, test=test)]
+    assert settings.batch_size is not None
+    return Trainer(
+        net,
+        make_loss(settings),
+        optimizer,
+        [*own, *hooks],
+        batch_size=settings.batch_size,
+        threads=settings.threads or max(cores() // (ranks.neighbours if ranks else 1), 1),
+        ranks=ranks,
+        distort=_distortion(settings),
+        rng=rng,
+    )
+
+
+def meta(settings: TrainConfig, net: Sequential, train: Dataset) -> dict[str, Any]:
+    """Return the note that goes into every checkpoint of a run."""
+    return {
+        "model": net.spec,
+        "dtype": net.dtype.name,
+        "config": to_dict(settings),
+        "dataset": train.name,
+        "data_sha256": train.digest(),
+    }
+
+
+def record(trainer: Trainer, train: Dataset) -> dict[str, Any]:
+    """Return what a finished run was, and where and when it ran, as JSON can hold it."""
+    return {
+        "dataset": train.name,
+        "provenance": dict(train.provenance),
+        "train_images": len(train),
+        "parameters": trainer.net.theta.size,
+        "last": trainer.history[-1],
+        **circumstances(),
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    """Return date, versions, machine, processor and commit: what may change the bits of a run besides its options."""
+    versions = {"lenet5": __version__, "numpy": np.__version__, "python": platform.python_version()}
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": versions | engine.versions(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "cpu": _cpu(),
+        "commit": _commit(),
+    }
+
+
+def _cpu() -> str:
+    """Return the processor's name, and the family that kernels are compiled for."""
+    name = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass  # not Linux
+    return f"{name} ({engine.target()})"
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout this package runs from, if it does."""
+    here = Path(__file__).parents[1]
+    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if (here.parent / ".git").exists() else None
+
+
+def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) -> Sequential:
+    options = {name: value for name, value in dataclasses.asdict(settings.model).items() if value is not None}
+    # The data set decides, but a network's own size and ten classes need no mention.
+    options["channels"] = train.images.shape[3] if train.images.ndim == 4 else 1
+    side = max(train.images.shape[1:3])
+    if side > inspect.signature(models.MODELS[settings.model.name]).parameters["size"].default:
+        options["size"] = side
+    if train.num_classes > 10:
+        options["classes"] = train.num_classes
+    return models.from_spec(options, seed=rng)
+
+
+def make_loss(settings: TrainConfig) -> losses.Loss:
+    """Return the criterion of a resolved configuration."""
+    options = settings.loss
+    assert options.scale is not None
+    if options.name == "map":
+        return losses.MAP(options.j, scale=options.scale)
+    if options.name == "softmax":
+        return losses.SoftmaxCrossEntropy(options.smoothing, scale=options.scale)
+    return (losses.MLE if options.name == "mle" else losses.SquaredError)(scale=options.scale)
+
+
+def _optimizer(settings: TrainConfig, net: Sequential) -> optim.Optimizer:
+    o = settings.optimizer
+    assert o.lr is not None
+    if o.name == "sdlm":
+        return optim.SDLM(net.parameters(), lr=o.lr, mu=o.mu, momentum=o.momentum, rule=o.rule)
+    penalties = {"lr": o.lr, "l2": o.l2, "l1": o.l1, "decay": o.decay, "clip": np.inf if o.clip is None else o.clip}
+    if o.name == "sgd":
+        return optim.SGD(net.parameters(), momentum=o.momentum, nesterov=o.nesterov, **penalties)
+    if o.name == "adam":
+        return optim.Adam(net.parameters(), beta1=o.beta1, beta2=o.beta2, amsgrad=o.amsgrad, **penalties)
+    if o.name == "rmsprop":
+        return optim.RMSprop(net.parameters(), rho=o.rho, momentum=o.momentum, **penalties)
+    return optim.Adagrad(net.parameters(), **penalties)
+
+
+def _schedule(settings: TrainConfig) -> optim.schedule.Schedule:
+    s, lr = settings.schedule, settings.optimizer.lr
+    assert lr is not None and s.name is not None
+    made = {
+        "paper": lambda: optim.schedule.paper(lr),
+        "constant": lambda: optim.schedule.constant(lr),
+        "step": lambda: optim.schedule.step(lr, every=s.every, factor=s.factor),
+        "cosine": lambda: optim.schedule.cosine(lr, epochs=settings.epochs, final=s.final or 0.0),
+        "one-cycle": lambda: optim.schedule.one_cycle(lr, epochs=settings.epochs, final=s.final),
+    }[s.name]()
+    return optim.schedule.warmup(made, epochs=s.warmup) if s.warmup else made
+
+
+def _distortion(settings: TrainConfig) -> Distortion | None:
+    name = settings.distort.name or "none"
+    if name == "none":
+        return None
+    own = {k: v for k, v in dataclasses.asdict(settings.distort).items() if k != "name" and v is not None}
+    known = DISTORTIONS[name]
+    return dataclasses.replace(known, **own) if isinstance(known, Distort) else known

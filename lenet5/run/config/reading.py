@@ -1,0 +1,137 @@
+"""Configurations as nested dictionaries, and as files of TOML or JSON."""
+
+import dataclasses
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from ...errors import ConfigError, shown
+from .run import TrainConfig
+
+__all__ = ["describe", "from_dict", "keys", "nearest", "read", "to_dict"]
+
+_MAX_BYTES = 1 << 20
+# tomllib's time grows with the square of the parts of a dotted key; no configuration has so many dots in all.
+_MOST_DOTS = 1000
+# Characters of a misspelt key that are compared with the known ones.
+_LONG = 100
+
+
+def keys() -> Iterator[tuple[str, dataclasses.Field]]:
+    """Yield the dotted name and the field of every option, sections last."""
+    yield from ((f.name, f) for f in dataclasses.fields(TrainConfig) if f not in _sections())
+    for section in _sections():
+        yield from ((f"{section.name}.{f.name}", f) for f in dataclasses.fields(section.type))
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """Return nested dictionaries that JSON can hold and `from_dict` takes back."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: Mapping[str, Any], *, where: str = "configuration") -> TrainConfig:
+    """Build a configuration from nested dictionaries; what is not named keeps its default.
+
+    A section may be given by the name of its choice alone: ``optimizer = "sgd"``.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown (the nearest known one is named) or a value is of the wrong kind.
+    """
+    known = dict(keys())
+    arguments: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {f.name: {} for f in _sections()}
+    for key, value in _flattened(values, known, where).items():
+        section, _, name = key.rpartition(".")
+        target = sections[section] if section else arguments
+        target[name] = _typed(key, value, known[key].type, where)
+    return TrainConfig(**arguments, **{f.name: f.type(**sections[f.name]) for f in _sections()})
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a TOML or JSON file (told apart by `.json`) into nested dictionaries.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, larger than 1 MiB, or not what its name says.
+    """
+    path = Path(path)
+    kind = "JSON" if path.suffix == ".json" else "TOML"
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise ConfigError(f"{path}: a configuration has at most {_MAX_BYTES:,} bytes.")
+        if kind == "TOML" and data.count(b".") > _MOST_DOTS:
+            raise ConfigError(f"{path}: a configuration has at most {_MOST_DOTS:,} dots.")
+        values = json.loads(data) if kind == "JSON" else tomllib.loads(data.decode())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:  # JSON, TOML and UTF-8 errors are all ValueErrors
+        raise ConfigError(f"{path}: not {kind}: {error}.") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a table of options, found {type(values).__name__}.")
+    return values
+
+
+def nearest(key: str, known: list[str]) -> str:
+    """Return " Did you mean ...?" with the nearest known key, or an empty string."""
+    sections = {k.split(".")[0] for k in known if "." in k}
+    tails = {k.rsplit(".", 1)[-1]: k for k in known} | {k: k for k in (*known, *sections)}
+    found = difflib.get_close_matches(key, tails, n=1, cutoff=0.5)
+    return f" Did you mean {tails[found[0]]!r}?" if found else ""
+
+
+def _sections() -> list[Any]:
+    return [f for f in dataclasses.fields(TrainConfig) if dataclasses.is_dataclass(f.type)]
+
+
+def _flattened(values: Mapping[str, Any], known: Mapping[str, object], where: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    sections = {key.split(".")[0] for key in known if "." in key}
+
+    def visit(prefix: str, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            key = prefix + str(name).replace("-", "_")
+            if key in sections and isinstance(value, str):
+                key += ".name"
+            if key in sections and isinstance(value, Mapping):
+                visit(f"{key}.", value)
+            elif key in known:
+                flat[key] = value
+            elif key in sections:
+                raise ConfigError(f"{where}: {key} is a section or a name; found {shown(value)}.")
+            else:
+                raise ConfigError(f"{where}: unknown key {shown(key)}.{nearest(key[:_LONG], list(known))}")
+
+    visit("", values)
+    return flat
+
+
+def _typed(key: str, value: Any, kind: Any, where: str) -> Any:
+    """Return `value` as the field's type; an int will do for a float, and nothing else is converted."""
+    choices = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
+    for choice in choices:
+        if get_origin(choice) is Literal and isinstance(value, str) and value in get_args(choice):
+            return value
+        if choice is float and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
+            return float(value)
+        if choice in (int, bool, str, NoneType) and type(value) is choice:
+            return value
+    raise ConfigError(f"{where}: {key} takes {describe(kind)}; found {shown(value)}.")
+
+
+def describe(kind: Any) -> str:
+    """Say in words what values a field takes."""
+    if get_origin(kind) in (UnionType, Union):
+        return " or ".join(describe(c) for c in get_args(kind) if c is not NoneType)
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    return {int: "an integer", float: "a number", str: "a text", bool: "true or false"}[kind]

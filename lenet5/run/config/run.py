@@ -1,0 +1,157 @@
+"""One run: the sections together, and the rules between their options."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ...errors import ConfigError
+from .sections import DistortConfig, LossConfig, ModelConfig, OptimizerConfig, ScheduleConfig, Section, option
+
+__all__ = ["TrainConfig"]
+
+_FIRST_ORDER = ("sgd", "adam", "rmsprop", "adagrad")
+_WARPS = ("affine", "rotation", "elastic", "all")
+_PAPER = ("lenet5", "lenet4", "lenet1")
+# Who has a use for an option, where not all of its section do.
+_OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
+    **{("optimizer", name): ("sdlm",) for name in ("mu", "rule", "patterns")},
+    **{("optimizer", name): _FIRST_ORDER for name in ("l2", "l1", "decay", "clip")},
+    **{("optimizer", name): ("adam",) for name in ("beta1", "beta2", "amsgrad")},
+    ("optimizer", "momentum"): ("sdlm", "sgd", "rmsprop"),
+    ("optimizer", "nesterov"): ("sgd",),
+    ("optimizer", "rho"): ("rmsprop",),
+    ("loss", "j"): ("map",),
+    ("loss", "smoothing"): ("softmax",),
+    ("model", "subsampling"): ("lenet5", "d2l", "lenet5-cifar10"),
+    ("model", "activation"): ("d2l", "lenet5-cifar10"),
+    ("model", "output"): ("lenet5",),
+    ("model", "coefficient"): _PAPER,
+    ("model", "norm"): ("d2l", "lenet5-cifar10"),
+    ("model", "dropout"): ("d2l", "lenet5-cifar10"),
+    ("model", "variation"): ("tensorflow-tutorial",),
+    **{("schedule", name): ("step",) for name in ("every", "factor")},
+    ("schedule", "final"): ("cosine", "one-cycle"),
+    **{
+        ("distort", name): _WARPS
+        for name in ("translation", "scale", "squeeze", "shear", "rotation", "elastic", "sigma", "share")
+    },
+}
+_LR = {"sdlm": 5e-4, "adagrad": 1e-2}
+_BATCH = {"lenet5-mattwang44": 256, "tensorflow-tutorial": 100}
+# What units a loss is for; and those of networks that leave no choice.
+_UNITS: dict[str, Any] = {"map": "rbf", "mle": "rbf", "softmax": "softmax", "squared": "dense"}
+_LOSS: dict[str, Any] = {"rbf": "map", "softmax": "softmax", "dense": "squared"}
+_FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang44": "rbf"}
+
+
+@dataclass(frozen=True)
+class TrainConfig(Section):
+    """One training run. The defaults are the paper's."""
+
+    dataset: Literal["auto", "mnist", "fashion-mnist", "cifar10", "digits", "idx"] = option(
+        "auto",
+        "auto is mnist where it can be had, else the embedded digits; mnist insists; idx is four IDX files of your "
+        "own in data-dir, named as MNIST's",
+    )
+    data_dir: str | None = option(None, "folder with the files of the data set")
+    verify: bool = option(True, "hold the files against the published hashes; false for files of your own")
+    mmap: bool | None = option(
+        None,
+        "leave the images in their raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for sets "
+        "larger than memory; default only files of idx over 2 GB",
+    )
+    epochs: int = option(20, "passes through the training set", least=1)
+    batch_size: int | None = option(
+        None,
+        "patterns per update; default 1 for lenet1, 4 and 5, as in the paper, 256 for lenet5-mattwang44, 100 for "
+        "tensorflow-tutorial, else 128",
+        least=1,
+    )
+    seed: int = option(0, "seed of weights, order and samples", least=0, below=2**63)
+    threads: int | None = option(
+        None, "threads; default all cores. Results are the same bits for any number", least=1, below=1025
+    )
+    out: str | None = option(None, "folder of the run; default runs/NAME-TIME")
+    validation_split: float = option(
+        0.0, "share of the training set that is held out to validate on", least=0.0, below=1.0
+    )
+    train_size: int | None = option(None, "train on that many patterns only, the first ones", least=1)
+    patience: int | None = option(
+        None, "stop after that many passes without a better monitor; needs a validation split", least=1
+    )
+    monitor: Literal["validation_loss", "validation_error"] = option(
+        "validation_loss", "what patience watches; the weights of the best pass are kept in best.npz"
+    )
+    checkpoint_minutes: float = option(5.0, "minutes between checkpoints within a pass", least=0.0)
+    tensorboard: str | None = option(None, "folder to write TensorBoard's event files to (extra tensorboard)")
+    quiet: bool = option(False, "print nothing but errors")
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    distort: DistortConfig = field(default_factory=DistortConfig)
+
+    def resolved(self) -> "TrainConfig":
+        """Fill in every default that depends on another option.
+
+        Raises
+        ------
+        ConfigError
+            If two options contradict each other.
+        """
+        model, units, criterion = self.model, self._units(), self.loss.name
+        paper = model.name in _PAPER
+        if model.name == "lenet5":
+            init = model.init or ("fan-in-2.4" if model.subsampling == "average" else "fan-in")
+            model = dataclasses.replace(model, output=units, init=init, subsampling=model.subsampling or "trainable")
+        rule = self.optimizer.name or ("sdlm" if paper or model.name == "lenet5-mattwang44" else "adam")
+        lr = _LR.get(rule, 1e-3) if self.optimizer.lr is None else self.optimizer.lr
+        scale = self.loss.scale or (0.5 if units == "rbf" else 1.0)
+        schedule = self.schedule.name or ("paper" if rule == "sdlm" else "constant")
+        filled = dataclasses.replace(
+            self,
+            batch_size=self.batch_size or (1 if paper else _BATCH.get(model.name, 128)),
+            model=model,
+            loss=dataclasses.replace(self.loss, name=criterion or _LOSS[units], scale=scale),
+            optimizer=dataclasses.replace(self.optimizer, name=rule, lr=lr),
+            schedule=dataclasses.replace(self.schedule, name=schedule),
+        )
+        filled._check_owners()
+        filled._check_pairs()
+        return filled
+
+    def _units(self) -> Any:
+        """Return the kind of output units; raise where the loss is for another."""
+        model, criterion = self.model, self.loss.name
+        units: Any = model.output if model.name == "lenet5" else _FIXED.get(model.name, "softmax")
+        units = units or (_UNITS[criterion] if criterion else "rbf")
+        if criterion and _UNITS[criterion] != units:
+            owner = f"model.output {units}" if model.name == "lenet5" else f"the outputs of {model.name} ({units})"
+            needs = ", ".join(f"{name} needs {unit}" for name, unit in _UNITS.items())
+            raise ConfigError(f"{owner} and loss.name {criterion} do not go together: {needs}.")
+        return units
+
+    def _check_owners(self) -> None:
+        """Raise where an option is given that the choice of its section has no use for."""
+        for (part, name), owners in _OWNERS.items():
+            section = getattr(self, part)
+            if section.name not in owners and getattr(section, name) != getattr(type(section)(), name):
+                raise ConfigError(
+                    f"{part}.{name} belongs to {', '.join(owners)}; {section.name or 'none'} has no use for it."
+                )
+
+    def _check_pairs(self) -> None:
+        """Raise where an option needs, or rules out, one of another section."""
+        model, distort = self.model, self.distort
+        if self.mmap and self.dataset not in ("idx", "mnist", "fashion-mnist"):
+            raise ConfigError(f"mmap needs IDX files: --dataset idx, mnist or fashion-mnist; found {self.dataset}.")
+        if self.patience is not None and not self.validation_split:
+            raise ConfigError("patience watches the validation set: give a --validation-split, such as 0.1.")
+        if self.patience is None and self.monitor != type(self)().monitor:
+            raise ConfigError("monitor says what patience watches: give --patience, such as 10.")
+        if distort.sigma is not None and distort.name in ("affine", "rotation") and not distort.elastic:
+            raise ConfigError("distort.sigma belongs to the elastic field: give --distort.elastic, such as 34.")
+        if model.subsampling == "trainable" and model.name != "lenet5":
+            raise ConfigError(f"model.subsampling of {model.name} is average or max; found trainable.")
+        if model.subsampling in ("average", "max") and model.coefficient is not None:
+            raise ConfigError("model.coefficient belongs to trainable sub-sampling; fixed pooling has no use for it.")

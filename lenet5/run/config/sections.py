@@ -1,0 +1,166 @@
+"""The sections of a configuration: what each option is for, what it may be, and its default."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ...errors import ConfigError, shown
+
+__all__ = ["DistortConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "ScheduleConfig", "Section", "option"]
+
+
+def option(
+    default: Any, help: str, *, least: float | None = None, below: float | None = None, most: float | None = None
+) -> Any:
+    """Return a field with the text of its help, and the limits of its numbers: at least, below, at most."""
+    return field(default=default, metadata={"help": help, "least": least, "below": below, "most": most})
+
+
+@dataclass(frozen=True)
+class Section:
+    """Options whose numbers are held against their limits."""
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value, (least, below, most) = getattr(self, f.name), map(f.metadata.get, ("least", "below", "most"))
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                too_much = below is not None and not value < below or most is not None and not value <= most
+                if least is not None and not value >= least or too_much:
+                    limits = f"at least {least:g}" + (f" and below {below:g}" if below is not None else "")
+                    limits += f" and at most {most:g}" if most is not None else ""
+                    section = type(self).__name__.removesuffix("Config").lower()
+                    name = f.name if section == "train" else f"{section}.{f.name}"
+                    raise ConfigError(f"{name} must be {limits}; found {shown(value)}.")
+
+
+Init = Literal[
+    "fan-in", "fan-in-2.4", "gaussian", "he", "he-uniform", "paper", "truncated-normal", "xavier", "xavier-normal"
+]
+
+
+Activation = Literal["scaled-tanh", "tanh", "sigmoid", "relu", "leaky-relu", "prelu", "elu"]
+
+
+@dataclass(frozen=True)
+class ModelConfig(Section):
+    """The network."""
+
+    name: Literal[
+        "lenet5", "lenet4", "lenet1", "lenet5-mattwang44", "caffe", "tensorflow-tutorial", "d2l", "lenet5-cifar10"
+    ] = option("lenet5", "network; lenet5 is the paper's Fig. 2, the others are printed by python -m lenet5.models")
+    subsampling: Literal["trainable", "average", "max"] | None = option(
+        None,
+        "S2 and S4: the paper's trainable sub-sampling, which is lenet5's own, or fixed pooling; default average for "
+        "d2l, max for lenet5-cifar10",
+    )
+    activation: Activation | None = option(None, "squash; default sigmoid for d2l, relu for lenet5-cifar10")
+    output: Literal["rbf", "softmax", "dense"] | None = option(
+        None, "output units: RBF (eq. 7), ten scores, or ten units with a squash; default: what the loss needs"
+    )
+    init: Init | None = option(
+        None,
+        "start of the weights; for lenet5 uniform +-1/sqrt(F) is fan-in, the default (+-2.4/sqrt(F) with average "
+        "pooling); paper is the +-2.4/F of appendix A, which does not train at the paper's rates",
+    )
+    coefficient: float | None = option(
+        None, "start of the coefficients of S2 and S4; default 1", least=-1e300, below=1e300
+    )
+    norm: bool | None = option(None, "batch normalisation in front of every squash (d2l, lenet5-cifar10)")
+    dropout: float | None = option(
+        None, "share of the units of C5 and F6 that are dropped in training (d2l, lenet5-cifar10)", least=0.0, below=1.0
+    )
+    variation: Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"] | None = (
+        option(None, "of tensorflow-tutorial")
+    )
+    scale: Literal["paper", "unit", "signed", "standard"] | None = option(
+        None, "grey levels: paper is -0.1 to 1.175, unit 0 to 1, signed -1 to 1, standard mean 0 and s.d. 1 on MNIST"
+    )
+
+
+@dataclass(frozen=True)
+class LossConfig(Section):
+    """The criterion."""
+
+    name: Literal["map", "mle", "softmax", "squared"] | None = option(
+        None,
+        "map is eq. 9, mle is eq. 8, softmax is cross-entropy, squared is half the squared distance from targets of "
+        "+-1; default map for RBF units, else what the output is for",
+    )
+    j: float = option(0.1, "penalty of the rubbish class in eq. 9; the paper gives no value", least=1e-300)
+    smoothing: float = option(0.0, "label smoothing (softmax)", least=0.0, below=1.0)
+    scale: float | None = option(
+        None,
+        "factor on the whole loss, default 1/2 for map and mle, else 1; with SDLM 1/2 is the same as doubling mu",
+        least=1e-300,
+        below=1e300,
+    )
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(Section):
+    """The steps."""
+
+    name: Literal["sdlm", "sgd", "adam", "rmsprop", "adagrad"] | None = option(
+        None,
+        "sdlm is the paper's second-order method (eq. 21), sgd the plain one; the others came later. Default sdlm for "
+        "lenet1, 4 and 5 and lenet5-mattwang44, else adam",
+    )
+    lr: float | None = option(
+        None,
+        "first learning rate, the paper's eta; default 5e-4 for sdlm, 1e-2 for adagrad, else 1e-3",
+        least=0.0,
+        below=1e300,
+    )
+    mu: float = option(0.02, "mu of eq. 21, which bounds the rates of sdlm", least=1e-12, below=1e300)
+    rule: Literal["maximum", "average", "latest"] = option(
+        "maximum", "h from pass to pass in sdlm: the maximum so far, 0.7 old + 0.3 new, or (the paper's words) latest"
+    )
+    patterns: int = option(500, "patterns that h is estimated on before each pass (sdlm)", least=1)
+    momentum: float = option(0.0, "momentum (sdlm, sgd, rmsprop)", least=0.0, below=1.0)
+    nesterov: bool = option(False, "Nesterov's momentum (sgd)")
+    beta1: float = option(0.9, "share of the old mean of gradients (adam)", least=0.0, below=1.0)
+    beta2: float = option(0.999, "share of the old mean of their squares (adam)", least=0.0, below=1.0)
+    amsgrad: bool = option(False, "divide by the largest mean of squares so far (adam)")
+    rho: float = option(0.99, "share of the old mean of squares (rmsprop)", least=0.0, below=1.0)
+    l2: float = option(0.0, "L2 penalty (all but sdlm)", least=0.0, below=1e300)
+    l1: float = option(0.0, "L1 penalty (all but sdlm)", least=0.0, below=1e300)
+    decay: float = option(0.0, "decay apart from the gradient, as in AdamW (all but sdlm)", least=0.0, below=1e300)
+    clip: float | None = option(None, "largest norm of the gradient (all but sdlm)", least=1e-300, below=1e300)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig(Section):
+    """The learning rate from pass to pass."""
+
+    name: Literal["paper", "constant", "step", "cosine", "one-cycle"] | None = option(
+        None, "paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5; default paper for sdlm, else constant"
+    )
+    every: int = option(10, "passes between two steps (step)", least=1)
+    factor: float = option(0.1, "factor of each step (step)", least=0.0, below=1e300)
+    final: float | None = option(
+        None,
+        "rate at the end: cosine falls to it after the last pass, default 0, one-cycle in it, default lr/1000",
+        least=0.0,
+        below=1e300,
+    )
+    warmup: int = option(0, "passes of linear rise in front", least=0)
+
+
+@dataclass(frozen=True)
+class DistortConfig(Section):
+    """Distortions of the training images, fresh before each pass; a number that is not given is the name's own."""
+
+    name: Literal["none", "shift", "affine", "rotation", "elastic", "all", "noise"] | None = option(
+        None,
+        "shift moves by up to a pixel; affine is the paper's translation, scaling, squeezing and horizontal shear; "
+        "elastic is Simard's of 2003; all is affine, rotation and elastic; noise inverts a tenth of the pixels. "
+        "Default none, but shift for the few images of digits",
+    )
+    translation: float | None = option(None, "largest move, in pixels", least=0.0, below=1e6)
+    scale: float | None = option(None, "largest change of size, as a share", least=0.0, below=0.9)
+    squeeze: float | None = option(None, "largest growth of heights as widths shrink", least=0.0, below=0.9)
+    shear: float | None = option(None, "largest horizontal shear, in columns per row", least=0.0, below=1e6)
+    rotation: float | None = option(None, "largest rotation, in degrees", least=0.0, below=1e6)
+    elastic: float | None = option(None, "Simard's alpha: the field's amplitude, in pixels", least=0.0, below=1e6)
+    sigma: float | None = option(None, "s.d. of the Gaussian that smooths the field, in pixels", least=0.1, below=1e6)
+    share: float | None = option(None, "of the images that are distorted", least=0.0, most=1.0)

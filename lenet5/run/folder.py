@@ -1,0 +1,147 @@
+"""The folder of a training run: for one process at a time; begun, continued or repeated; nothing damaged believed."""
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError, ConfigError, LenetWarning
+from ..files import clear_unfinished, locked
+from ..training import checkpoint
+from . import config
+from .config import TrainConfig
+
+__all__ = ["History", "Saved", "alone", "begun", "continued", "repeated", "same_data"]
+
+_CONFIG = "config.json"
+# All that a run writes.
+_FILES = {
+    "best.npz", checkpoint.NAME, _CONFIG, "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
+}  # fmt: skip
+
+# A checkpoint: arrays and note; and the history of a run: what it was, and its passes.
+Saved = tuple[dict[str, Any], dict[str, Any]]
+History = tuple[dict[str, Any], list[dict[str, Any]]]
+
+
+@contextmanager
+def alone(folder: Path, *, resume: bool = False) -> Iterator[None]:
+    """Keep a run's folder to this process.
+
+    Parameters
+    ----------
+    folder : Path
+    resume : bool
+        Whether there is to be a run in it, or none yet.
+
+    Raises
+    ------
+    ConfigError
+        If another process is training in it, or a new run would replace one.
+    CheckpointError
+        If there is none to resume.
+    """
+    if resume and not folder.is_dir():
+        raise CheckpointError(f"{folder}: no run to resume: there is no such folder.")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock", wait=False))
+        except BlockingIOError:
+            raise ConfigError(
+                f"{folder}: another process is training in this folder. Wait until it has ended, or give another --out."
+            ) from None
+        if not resume and any((folder / name).exists() for name in (_CONFIG, checkpoint.NAME)):
+            raise ConfigError(
+                f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out."
+            )
+        clear_unfinished(folder, _FILES)
+        yield
+
+
+def begun(file: str | None, given: dict[str, Any]) -> TrainConfig:
+    """Return the configuration of a new run: that of a file, with the given options on top.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is wrong; it says which.
+    """
+    values = config.read(file) if file else {}
+    # Both are checked on their own, so that an error names the file or the command line.
+    config.from_dict(values, where=file or "")
+    return config.from_dict(_merged(values, given), where="command line").resolved()
+
+
+def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with the sections and options of `given` on top."""
+    merged = dict(values)
+    for name, value in given.items():
+        below = merged.get(name)
+        if isinstance(value, dict):
+            below = {"name": below} if isinstance(below, str) else below or {}
+            value = below | value
+        merged.pop(name.replace("_", "-"), None)
+        merged[name] = value
+    return merged
+
+
+def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved | None]:
+    """Return the configuration of the run in `folder`, and the newest of its checkpoints that is whole.
+
+    Parameters
+    ----------
+    folder : Path
+    given : dict
+        Options that are changed.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no run, or no checkpoint of it can be read.
+    """
+    file, path = folder / checkpoint.NAME, folder / _CONFIG
+    saved = None
+    if file.exists() or checkpoint.previous(file).exists():
+        arrays, meta, notice = checkpoint.load_newest(file)
+        saved, values = (arrays, meta), meta.get("config", {})
+        if notice:
+            warnings.warn(notice, LenetWarning, stacklevel=2)
+            if file.exists():
+                os.replace(file, file.with_name(file.name + ".damaged"))  # not where the next one would be kept
+        if not _holds(path, values):
+            warnings.warn(f"{path}: not what the checkpoint says; going on with that.", LenetWarning, stacklevel=2)
+    elif path.exists():
+        values = config.read(path)
+    else:
+        raise CheckpointError(f"{folder}: no run to resume: there is no {_CONFIG}. Start again without --resume.")
+    values = values | given | {"out": str(folder)}
+    return config.from_dict(values, where=str(file if saved else path)).resolved(), saved
+
+
+def _holds(path: Path, values: dict[str, Any]) -> bool:
+    try:
+        return config.read(path) == values
+    except ConfigError:
+        return False
+
+
+def repeated(name: str, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
+    """Return the configuration of another run, into a folder of its own."""
+    settings = config.from_dict(run.get("config", {}), where=f"{name}: the configuration in its history")
+    own: dict[str, Any] = {"out": f"{name.rstrip('/')}-repeat", "quiet": False, "tensorboard": None} | given
+    return dataclasses.replace(settings, **own).resolved()
+
+
+def same_data(then: dict[str, Any], now: dict[str, Any], where: str | Path) -> None:
+    """Make sure that two runs are of the same images, by what was noted of them.
+
+    Raises
+    ------
+    CheckpointError
+        If they are not.
+    """
+    if then.get("data_sha256") != now["data_sha256"]:
+        raise CheckpointError(f"{where}: the run was trained on other images than the {now['dataset']} found now.")

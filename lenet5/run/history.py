@@ -1,0 +1,87 @@
+"""``history.json``: what each pass of a run gave, and what it takes to repeat it; read only where it is whole."""
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from ..files import atomic_write
+
+__all__ = ["COLUMNS", "NAME", "digest", "read", "write"]
+
+NAME = "history.json"
+# The record of a pass, in this order in every output. Errors are fractions; seconds are wall time; weights_sha256 are
+# the first 16 hex digits of the SHA-256 of all parameters and running statistics after the pass.
+COLUMNS = (
+    "pass", "eta", "loss", "train_error", "validation_loss", "validation_error", "test_loss", "test_error",
+    "rate_min", "rate_median", "rate_max", "seconds", "weights_sha256",
+)  # fmt: skip
+_MAX_BYTES = 1 << 26
+
+
+def write(folder: Path, run: Mapping[str, Any], passes: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``history.json``, with a SHA-256 over its content, and ``history.csv``.
+
+    Parameters
+    ----------
+    folder : Path
+    run : mapping
+        What it takes to repeat the run, as JSON can hold it.
+    passes : sequence of mapping
+        Their `COLUMNS` are written.
+    """
+    rows = [{column: record.get(column) for column in COLUMNS} for record in passes]
+    head = json.dumps({"run": dict(run), "sha256": digest(run, rows)}, indent=1).removesuffix("\n}")
+    lines = ",\n  ".join(json.dumps(row) for row in rows)
+    with atomic_write(folder / NAME, text=True) as file:
+        file.write(f'{head},\n "passes": [\n  {lines}\n ]\n}}\n')
+    with atomic_write(folder / "history.csv", text=True) as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Read what `write` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or the folder of the run.
+
+    Returns
+    -------
+    run : dict
+    passes : list of dict
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it is not what was written.
+    """
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise CheckpointError(f"{path}: too large for the history of a run: at most {_MAX_BYTES:,} bytes are read.")
+        content = json.loads(path.read_bytes())
+        run, rows = content["run"], content["passes"]
+        whole = isinstance(run, dict) and isinstance(rows, list) and content["sha256"] == digest(run, rows)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; it appears after the first pass of a run.") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: damaged, or not the history of a run: {error!r}.") from error
+    if not whole:
+        raise CheckpointError(f"{path}: damaged or edited: its content does not have the SHA-256 that it names.")
+    return run, rows
+
+
+def digest(run: Any, rows: Any) -> str:
+    """Return the SHA-256 of a run and its passes, as JSON has them."""
+    return hashlib.sha256(json.dumps([run, rows], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,216 @@
+"""A training run in its folder: what it trains, what it writes and says, and how it ends."""
+
+import dataclasses
+import datetime
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .. import engine
+from ..datasets.base import Dataset
+from ..errors import ConfigError, LenetError
+from ..files import atomic_write
+from ..models import weights as storage
+from ..training import callbacks, checkpoint, reports, tensorboard
+from ..training.mpi import Ranks
+from ..training.trainer import Trainer
+from . import build as runs
+from . import config
+from . import folder as folders
+from .config import TrainConfig
+from .signals import Signals
+
+__all__ = ["Session"]
+
+
+class Session:
+    """A run of the command `train`.
+
+    Parameters
+    ----------
+    settings : TrainConfig
+        Resolved.
+    train, test : Dataset
+    ranks : Ranks, optional
+        Processes that share the run; the first one writes.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the run. Nothing is written there before `fit`.
+    trainer : Trainer
+    writes : bool
+        Whether this process is the one that writes.
+    """
+
+    def __init__(self, settings: TrainConfig, train: Dataset, test: Dataset, ranks: Ranks | None = None) -> None:
+        self.train, validation = runs.split(settings, train)
+        self.trainer = runs.make_trainer(settings, self.train, validation=validation, test=test, ranks=ranks)
+        self.ranks, self.writes = ranks, ranks is None or ranks.rank == 0
+        self.folder = Path(settings.out or f"runs/{settings.dataset}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
+        self._sizes = f"{len(train):,} images, {len(test):,} to test on"
+        self._board = _tensorboard(settings, test)
+        self._stopping = self._early_stopping(settings)
+        self._other: folders.History | None = None
+        self._comparison: list[reports.CompareHistory] = []
+        self._say: Callable[[str], None] = (lambda text: None) if settings.quiet else print
+        data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
+        events = None if settings.tensorboard is None else os.path.abspath(settings.tensorboard)
+        self.settings = dataclasses.replace(settings, out=None, data_dir=data_dir, tensorboard=events)
+        self._meta = runs.meta(self.settings, self.trainer.net, self.train)
+        self._here = runs.circumstances() | {"threads": self.trainer.threads, "ranks": ranks.size if ranks else 1}
+
+    def repeat(self, other: folders.History) -> None:
+        """Compare every pass with that of another run, of the same images.
+
+        Raises
+        ------
+        CheckpointError
+            If it was of others.
+        """
+        folders.same_data(other[0], self._meta, "the run to repeat")
+        self._other, self._comparison = other, [reports.CompareHistory(other[1])]
+
+    def begin(self, saved: folders.Saved | None = None) -> None:
+        """Say what begins; take the checkpoint over, if there is one.
+
+        Raises
+        ------
+        CheckpointError
+            If it does not fit the network, or is of other images.
+        ConfigError
+            If it is past the last of the configured passes.
+        """
+        self._say(f"training on {self.train.name}: {self._sizes}; run folder {self.folder}")
+        if engine.cold("learn"):
+            self._say("compiling the kernels, once: about 20 s")
+        self.trainer.callbacks += self._hooks()
+        if saved is None:
+            return
+        trainer = self.trainer
+        folders.same_data(saved[1], self._meta, self.folder)
+        trainer.load_state(saved[0], saved[1].get("trainer", {}))
+        begun = trainer.epoch + (trainer.position > 0)
+        if self.settings.epochs < begun:
+            raise ConfigError(f"{self.folder} is in pass {begun}; --epochs cannot be fewer.")
+        self._say(f"resuming after {trainer.epoch} passes and {trainer.position:,} patterns")
+
+    def fit(self, signals: Signals) -> int:
+        """Train to the end, or until a signal; write what remains of the run; return the exit code.
+
+        Raises
+        ------
+        LenetError
+            If the folder cannot be written.
+        DivergenceError
+            If training has failed.
+        """
+        signals.trainer = self.trainer
+        try:
+            if self.writes:  # again of a resumed run: passes may be added
+                _write_json(self.folder / "config.json", config.to_dict(self.settings))
+            self.trainer.fit(self.train, epochs=self.settings.epochs)
+            if self.trainer.history and self.writes:
+                self._draw_curves()
+            stopped = self._stopped(signals)
+            if not stopped and self.writes:
+                storage.save(self.folder / "weights.npz", self.trainer.net, meta={"dataset": self.train.name})
+                _write_json(self.folder / "run.json", runs.record(self.trainer, self.train))
+        except OSError as error:
+            raise LenetError(
+                f"{error.filename or self.folder}: cannot be written: {error.strerror or error}. {self.go_on}"
+            ) from error
+        return stopped or self._ended()
+
+    @property
+    def go_on(self) -> str:
+        """What to do after a failure."""
+        return f"What was saved before is whole; when that is mended, continue with: {self._resume}"
+
+    @property
+    def _resume(self) -> str:
+        return f"python -m lenet5.train --resume {self.folder}"
+
+    def _hooks(self) -> list[callbacks.Callback]:
+        """Return what attends the training besides what its numbers depend on, in order."""
+        files: list[callbacks.Callback] = []
+        if self.writes:
+            about = {name: self._meta[name] for name in ("config", "dataset", "data_sha256")}
+            path, minutes = self.folder / checkpoint.NAME, self.settings.checkpoint_minutes
+            files.append(reports.WriteHistory(self.folder, about, self._here))
+            files.append(callbacks.Checkpoint(path, meta=self._meta, minutes=minutes))
+        progress = reports.Progress(disable=True if self.settings.quiet else None)
+        said = [reports.ReportRates(self._say), reports.Report(self._say), progress]
+        return [*self._stopping, callbacks.Clock(), *files, *self._comparison, *said, *self._board]
+
+    def _early_stopping(self, settings: TrainConfig) -> list[callbacks.EarlyStopping]:
+        if settings.patience is None:
+            return []
+
+        def keep(trainer: Trainer) -> None:
+            storage.save(self.folder / "best.npz", trainer.net, meta={"dataset": self.train.name})
+
+        keeping = keep if self.writes else None
+        return [callbacks.EarlyStopping(settings.patience, monitor=settings.monitor, keep=keeping)]
+
+    def _stopped(self, signals: Signals) -> int:
+        """Say where a signal, here or on another rank, has ended the training; return its exit code, else 0."""
+        trainer = self.trainer
+        elsewhere = self.ranks is not None and trainer.stop and not self._stopping and not self._comparison
+        if not (signals.caught or elsewhere) or trainer.epoch >= self.settings.epochs:
+            return 0
+        if self.writes:
+            done = f"pass {trainer.epoch + 1}, pattern {trainer.position:,}"
+            print(f"stopped in {done}; saved. Continue with: {self._resume}", file=sys.stderr)
+        return 128 + (signals.caught or [signal.SIGTERM])[0]
+
+    def _ended(self) -> int:
+        """Say how a whole run came out; return the exit code."""
+        if self._comparison:
+            return self._compared() if self.writes else 0
+        passes, last = self.trainer.epoch, self.trainer.history[-1]
+        if self._stopping and passes < self.settings.epochs:
+            self._say(
+                f"stopped: no better {self.settings.monitor} since pass {self._stopping[0].best_pass}, whose weights "
+                f"are in {self.folder / 'best.npz'}; weights.npz and what follows are of the last pass"
+            )
+        error = f"test error {last['test_error']:.2%} on {self.train.name} after {passes} passes"
+        self._say(f"{error}; see {self.folder / 'curves.png'}")
+        return 0
+
+    def _compared(self) -> int:
+        """Say how a repeated run compares; return 0 if it is the same."""
+        assert self._other is not None
+        comparison = self._comparison[0]
+        if not comparison.difference:
+            print(f"equal: {len(comparison.passes)} passes with the same numbers and the same weights, bit for bit")
+            return 0
+        print(comparison.difference.rstrip(), file=sys.stderr)
+        there = (self._other[0].get("starts") or [{}])[-1]
+        for key in ("cpu", "versions", "commit"):
+            if there.get(key) != self._here[key]:
+                print(f"  {key}: {there.get(key)} there, {self._here[key]} here", file=sys.stderr)
+        return 1
+
+    def _draw_curves(self) -> None:
+        from .. import plots
+
+        net = (self.trainer.net.spec or {}).get("name", "")
+        curves = plots.learning_curves({self.folder.name: self.trainer.history}, data=self.train.name, net=net)
+        plots.save(curves, self.folder / "curves.png")
+
+
+def _tensorboard(settings: TrainConfig, test: Dataset) -> list[callbacks.Callback]:
+    if settings.tensorboard is None:
+        return []
+    return [tensorboard.TensorBoard(settings.tensorboard, config=config.to_dict(settings), image=test.images[0])]
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with atomic_write(path, text=True) as file:
+        json.dump(value, file, indent=1)
+        file.write("\n")

@@ -1,0 +1,346 @@
+"""LeNet-5 as scikit-learn's users know a classifier: `LeNet5Classifier`."""
+
+import math
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any, Literal, Self, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import softmax
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from . import losses, optim
+from .datasets import Dataset, Distortion
+from .datasets.arrays import Patterns, Pictures, image_shape
+from .errors import ConfigError, DivergenceError
+from .layers import ScaledTanh
+from .models import CHARACTERS, from_spec, lenet5
+from .models.paper import Output, Pooling
+from .network import Sequential
+from .optim import schedule
+from .training.callbacks import Callback, CurvaturePass, SetRate
+from .training.reports import Report
+from .training.shards import SHARD, Shards, cores
+from .training.trainer import Trainer
+
+__all__ = ["LeNet5Classifier"]
+
+_MOST_THREADS = 1024
+# Images that are prepared at a time.
+CHUNK = 32 * SHARD
+
+# The paper's first two passes, at 5e-4, saturate the network for good in one of four trainings on 300 patterns of 2
+# pixels, and gain nothing on MNIST.
+SKIP = 2
+
+_OPTIMIZERS: dict[str, tuple[Any, float]] = {
+    "sdlm": (optim.SDLM, schedule.PAPER_ETA[SKIP]),
+    "sgd": (optim.SGD, 1e-3),
+    "adam": (optim.Adam, 1e-3),
+    "rmsprop": (optim.RMSprop, 1e-3),
+    "adagrad": (optim.Adagrad, 1e-2),
+}
+
+
+class LeNet5Classifier(ClassifierMixin, BaseEstimator):
+    """LeNet-5 with the protocol of scikit-learn; by default the paper's network, trained as the paper did.
+
+    Images of up to 32x32 are put in the middle of the field of 32x32. A row of pixels is a square
+    image where its length is a square, and else an image of one row. Pixels are mapped linearly to
+    the paper's -0.1 (background) and 1.175 (foreground): where the first training set is uint8 from
+    0 and 255, else from its smallest and its largest number. What comes later is mapped alike, of whatever type.
+
+    Parameters
+    ----------
+    subsampling : {"trainable", "average", "max"}
+        S2 and S4: the paper's, with a coefficient and a bias per map, or fixed pooling.
+    output : {"rbf", "softmax", "dense"}
+        RBF units trained with eq. 9, scores with softmax cross-entropy, or units with a squash and targets of +-1.
+        The centres of the RBF units are the bitmaps of the classes themselves where each is a printable ASCII
+        character or an integer of one digit, and else of the first of `lenet5.models.CHARACTERS`, which are 94.
+    optimizer : {"sdlm", "sgd", "adam", "rmsprop", "adagrad"}
+        The paper's second-order method, with its curvature pass of 500 patterns before each pass; or
+        plain gradient descent, or a method that came later.
+    learning_rate : float, optional
+        Default 2e-4 for sdlm, 1e-2 for adagrad, 1e-3 for others. `fit` lets that of sdlm fall as the paper does after
+        its first two passes at 5e-4, which are too fast for small training sets (`lenet5.optim.schedule.paper`),
+        and keeps others; `partial_fit` keeps all.
+    epochs : int
+        Passes of `fit` through the training set.
+    batch_size : int
+        Patterns per update; the paper updates after every single one.
+    distort : callable, optional
+        (images uint8 (n, H, W), numpy.random.Generator) -> images of the same kind, called before each pass, such as
+        `lenet5.datasets.shift`. Pixels of other types are rounded to 256 grey levels for it.
+    random_state : int, RandomState or None
+        Draws weights, order and samples.
+    n_jobs : int, optional
+        Threads, -1 for all processors; useful from a `batch_size` of 64 on. The results are the same for any number.
+    verbose : int
+        Above 0, one line is printed per pass.
+
+    Attributes
+    ----------
+    classes_ : ndarray (classes,)
+        Sorted, as every array of probabilities has them.
+    n_features_in_ : int
+        Pixels of an image.
+    image_shape_ : tuple of int
+        (H, W) of the images that the network was trained on.
+    range_ : tuple of float
+        What is mapped to the background and to the foreground.
+    net_ : Sequential
+        The trained network.
+    history_ : list of dict
+        One record per pass: ``pass``, ``eta``, and ``loss`` and ``train_error``, measured on the fly.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> images, labels = load_digits(return_X_y=True)  # 8x8, in rows
+    >>> model = LeNet5Classifier(random_state=0).fit(images[:1437], labels[:1437])
+    >>> model.score(images[1437:], labels[1437:]) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        subsampling: Pooling = "trainable",
+        output: Output = "rbf",
+        optimizer: Literal["sdlm", "sgd", "adam", "rmsprop", "adagrad"] = "sdlm",
+        learning_rate: float | None = None,
+        epochs: int = 20,
+        batch_size: int = 1,
+        distort: Distortion | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.subsampling = subsampling
+        self.output = output
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.distort = distort
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train a fresh network.
+
+        Parameters
+        ----------
+        X : array-like (n, pixels), (n, H, W), (n, 1, H, W) or (n, H, W, 1)
+            Of any numeric type.
+        y : array-like (n,)
+            Labels of any kind, such as integers or strings.
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter is wrong.
+        DivergenceError
+            If the training fails.
+        """
+        rows, labels = self._checked(X, y, reset=True)
+        check_classification_targets(labels)
+        with _value_errors():
+            net = self._fresh(rows, np.unique(labels))
+            return self._train(net, rows, labels, self.epochs, anneal=True)
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+        """Make one pass over these patterns, from where the training stands; also after `fit`.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+        classes : array-like (classes,), optional
+            All labels that there will ever be; needed in the first call.
+
+        Raises
+        ------
+        ValueError, DivergenceError
+            As for `fit`.
+        """
+        first = not hasattr(self, "net_")
+        if first and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        rows, labels = self._checked(X, y, reset=first)
+        check_classification_targets(labels)
+        known = self.classes_ if classes is None else np.unique(classes)
+        if not first and not np.array_equal(known, self.classes_):
+            raise ValueError(f"classes={known} is not the same as on the last call to partial_fit: {self.classes_}")
+        unknown = np.setdiff1d(labels, known)
+        if unknown.size:
+            raise ValueError(f"y has labels that are not among the classes: {unknown}")
+        with _value_errors():
+            net = self._fresh(rows, known) if first else self.net_
+            return self._train(net, rows, labels, 1, anneal=False)
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the likeliest class (n,) of each image of X, which is as for `fit`."""
+        likeliest = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[likeliest]
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return the probability of each class, exp(-penalty) or exp(score), normalised.
+
+        Parameters
+        ----------
+        X
+            As for `fit`; any number of images, at a bounded use of memory besides X.
+
+        Returns
+        -------
+        ndarray (n, classes), float32
+            In the order of `classes_`.
+        """
+        check_is_fitted(self, "net_")
+        rows = self._checked(X, reset=False)
+        pictures, n = Pictures(rows, self.image_shape_, *self.range_), len(rows)
+        with closing(Shards(self.net_, _loss(self.net_), threads=self._threads())) as shards:
+            # Whole shards, the last one filled up with the first patterns. In short ones patterns go one by one, which
+            # takes sums in another order, and an answer would depend on how many are asked for at once.
+            whole = np.arange(n + -n % SHARD) % n
+            outputs = [shards.outputs(pictures[whole[k : k + CHUNK]]) for k in range(0, n, CHUNK)]
+        scores = np.concatenate(outputs)[:n]
+        return softmax(-scores if self.net_.outputs_penalties else scores, copy=False)
+
+    def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
+        """Return an untrained network; set what every later pass goes on from."""
+        self.__dict__.pop("net_", None)  # what follows may fail, and then there is nothing to predict with
+        codes = _characters(classes) if self.output == "rbf" else ""
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        net = lenet5(subsampling=self.subsampling, output=self.output, codes=codes, classes=len(classes), seed=rng)
+        self.classes_ = classes
+        self.range_ = (0.0, 255.0) if rows.dtype == np.uint8 else (float(rows.min()), float(rows.max()))
+        self.history_: list[dict[str, Any]] = []
+        self._rng = rng
+        self._memory: dict[str, dict[str, np.ndarray]] = {}
+        return net
+
+    def _train(self, net: Sequential, rows: np.ndarray, labels: np.ndarray, epochs: int, *, anneal: bool) -> Self:
+        if self.optimizer not in _OPTIMIZERS:
+            raise ConfigError(f"optimizer is one of {', '.join(_OPTIMIZERS)}; found {self.optimizer!r}.")
+        if epochs < 1:
+            raise ConfigError(f"epochs is at least 1; found {epochs!r}.")
+        make, lr = _OPTIMIZERS[self.optimizer]
+        lr = lr if self.learning_rate is None else self.learning_rate
+        optimizer = make(net.parameters(), lr=lr)
+        if self.optimizer in self._memory:
+            optimizer.load_state_dict(self._memory[self.optimizer])
+        second_order = isinstance(optimizer, optim.SDLM)
+        rate = schedule.paper(lr, skip=SKIP) if anneal and second_order else schedule.constant(lr)
+        hooks: list[Callback] = [SetRate(rate), _Finite()]
+        hooks += [CurvaturePass()] if second_order else []
+        hooks += [Report(print)] if self.verbose else []
+        trainer = Trainer(
+            net,
+            _loss(net),
+            optimizer,
+            hooks,
+            batch_size=self.batch_size,
+            threads=self._threads(),
+            distort=self.distort,
+            rng=self._rng,
+        )
+        trainer.epoch, trainer.history = len(self.history_), self.history_
+        pictures = Pictures(rows, self.image_shape_, *self.range_)
+        images = pictures.grey_levels() if self.distort else pictures
+        patterns = Patterns(images, np.searchsorted(self.classes_, labels))
+        trainer.fit(cast(Dataset, patterns), epochs=trainer.epoch + epochs)
+        self.net_, self._memory = net, {self.optimizer: optimizer.state_dict()}
+        return self
+
+    def _threads(self) -> int:
+        if self.n_jobs is None:
+            return 1
+        if not isinstance(self.n_jobs, int | np.integer) or self.n_jobs == 0 or self.n_jobs > _MOST_THREADS:
+            raise ValueError(
+                f"n_jobs is a number of threads up to {_MOST_THREADS}, or -1 for all processors; found {self.n_jobs!r}."
+            )
+        return self.n_jobs if self.n_jobs >= 0 else max(cores() + 1 + self.n_jobs, 1)
+
+    def _checked(self, X: Any, *y: Any, reset: bool) -> Any:
+        """Return X as valid rows (n, pixels), and y (n,) where it is given; `reset` notes the shape of the images."""
+        X = np.asarray(X) if isinstance(X, list | tuple) else X
+        shape = getattr(X, "shape", ())[1:]
+        if len(shape) > 1:
+            X = X.reshape(len(X), math.prod(shape))
+        try:
+            checked = validate_data(self, X, *y, reset=reset)
+        except OverflowError as error:
+            raise ValueError(f"X holds a number that no float can: {error}.") from error
+        if reset or len(shape) > 1:
+            found = image_shape(shape if len(shape) > 1 else (self.n_features_in_,))
+            if reset:
+                self.image_shape_ = found
+            elif found != self.image_shape_:
+                raise ValueError(f"X has images of {found}, but the network was trained on {self.image_shape_}.")
+        return checked
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "net_" in state:  # its numbers, without the room that it works in
+            state["net_"] = (self.net_.spec, self.net_.theta.copy())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "net_" in state:
+            spec, theta = state["net_"]
+            state["net_"] = from_spec(spec)
+            state["net_"].theta = theta
+        super().__setstate__(state)
+
+
+class _Finite(Callback):
+    """End a training that has failed."""
+
+    def on_pass_end(self, trainer: Trainer) -> None:
+        """Look at the weights."""
+        if not np.isfinite(trainer.net.theta).all():
+            raise DivergenceError(
+                f"training diverged in pass {trainer.epoch}: a weight is no longer a finite number. "
+                f"Lower learning_rate, now {trainer.optimizer.lr:g}."
+            )
+
+
+def _loss(net: Sequential) -> losses.Loss:
+    if net.outputs_penalties:
+        return losses.MAP(0.1, scale=0.5)
+    return losses.SquaredError() if isinstance(net.layers[-1], ScaledTanh) else losses.SoftmaxCrossEntropy()
+
+
+def _characters(classes: np.ndarray) -> str:
+    """Return one character per class: its own if all have one that can be printed, else the first of `CHARACTERS`."""
+    own = [str(c) if isinstance(c, str | np.integer | int) and not isinstance(c, bool) else "" for c in classes]
+    if all(len(c) == 1 and c.isascii() and c.isprintable() for c in own):
+        return "".join(own)
+    if len(classes) > len(CHARACTERS):
+        raise ValueError(
+            f"There are bitmaps for {len(CHARACTERS)} classes, and y has {len(classes)}: use output='softmax'."
+        )
+    return CHARACTERS[: len(classes)]
+
+
+@contextmanager
+def _value_errors() -> Iterator[None]:
+    """Say what is wrong with a parameter in the kind of error that scikit-learn's users expect."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,275 @@
+"""Batches in shards: the same sums, and so the same bits, for any number of threads and of machines.
+
+A batch is cut into shards of a fixed size. Each is run forward and backward on a workspace of its own
+over the same parameters, and the results are added in an order that depends on their number alone (`tree_sum`).
+Gradients and curvatures are those of the training state; all else is evaluated.
+
+A network that couples the patterns of a batch (batch normalisation) is not the sum of its shards: its
+gradients and curvatures are taken in one, on one thread, whatever the size of the batch.
+"""
+
+import copy
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from ..engine.compiled import compiled
+from ..files import forget
+from ..losses import Loss
+from ..network import Sequential
+from .tree_sum import Sum
+
+if TYPE_CHECKING:
+    from .mpi import Ranks
+
+__all__ = ["SHARD", "Shards", "cores"]
+
+SHARD = 32
+# Shards that a thread takes at a time, to pay for the handing over: where only numbers come back, and of gradients,
+# which all have to be kept until they are added up in order.
+RUN, GRADIENTS = 16, 4
+_FORGET = 1024  # shards after which images that are mapped from a file leave the memory
+
+T = TypeVar("T")
+
+
+def cores() -> int:
+    """Return the number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Shards:
+    """Gradients, curvatures and errors of batches of any size.
+
+    Parameters
+    ----------
+    net : Sequential
+        Its parameters' `grad` and `hess` receive the sums.
+    loss : Loss
+    threads : int
+        Workspaces that run at the same time. A batch of one shard runs on the caller's thread.
+    ranks : Ranks, optional
+        Processes that share the shards of each batch; all call the same methods with the same patterns.
+    use_compiled : bool
+        False runs the layers' own methods even where the compiled network could.
+
+    Attributes
+    ----------
+    steps : bool
+        Whether `step` can be called: the network is compiled.
+    key : tuple of int
+        What layers that draw at random draw for the next batch: the same for the same key. Every shard adds
+        its place in the batch. Set it before each batch; it stays as it is.
+    """
+
+    def __init__(
+        self,
+        net: Sequential,
+        loss: Loss,
+        *,
+        threads: int = 1,
+        ranks: "Ranks | None" = None,
+        use_compiled: bool = True,
+    ) -> None:
+        self.net, self.ranks = net, ranks
+        self._sums: dict[str, Sum] = {}
+        self.steps = use_compiled and compiled(net, loss=loss) is not None
+        make = _Compiled if self.steps else _Layers
+        self._workers: list[_Layers] = [make(net, loss) for _ in range(threads)]
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._whole = net.couples_patterns
+        self.key: tuple[int, ...] = ()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool:
+            self._pool.shutdown()
+
+    def gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Set `grad` of the network to that of the batch's mean loss.
+
+        Parameters
+        ----------
+        images : ndarray
+            What ``net.prepare`` takes, or prepared floats (N, *in_shape).
+        labels : integer ndarray (N,)
+
+        Returns
+        -------
+        loss : float
+            Sum over the batch.
+        errors : int
+            Patterns whose prediction, before the update, was wrong.
+        """
+        return self._sum("gradient", images, labels, self.net.parameters().grad)
+
+    def curvature(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Set `hess` of the network to the mean of eqs. 23 to 27 over the patterns, as `gradient` does.
+
+        Running statistics stay as they are: this measures, and does not learn.
+        """
+        running = self.net.running().values()
+        before = [array.copy() for array in running]
+        sums = self._sum("curvature", images, labels, self.net.parameters().hess)
+        for array, values in zip(running, before, strict=True):
+            array[...] = values
+        return sums
+
+    def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
+        """Update after every single pattern: value -= rates * grad. Only where `steps`.
+
+        Returns
+        -------
+        loss : float
+            `total` plus the losses, added one by one, so that it does not depend on how patterns are grouped.
+        errors : int
+        """
+        worker = self._workers[0]
+        assert isinstance(worker, _Compiled)
+        return worker.step(images, labels, rates, total)
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Return the sum of the loss and the number of errors; no derivative is touched."""
+        parts, figures, mine = self._parts(len(labels), SHARD)
+        work = self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), parts[mine], RUN)
+        for k, result in zip(range(mine.start, mine.stop), work, strict=True):
+            figures[k] = result
+            if k % _FORGET == 0:
+                forget(images)
+        if self.ranks and len(parts) > 1:
+            self.ranks.exchange(None, figures)
+        return _totals(figures)
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        """Return the last layer's outputs (N, classes)."""
+        parts = self._parts(len(images), SHARD)[0]
+        return np.concatenate(list(self._map(lambda worker, part: worker.outputs(images[part]).copy(), parts, RUN)))
+
+    def _sum(self, kind: str, images: np.ndarray, labels: np.ndarray, total: np.ndarray) -> tuple[float, int]:
+        n = len(labels)
+        run = GRADIENTS if self._pool else 1  # alone, one that stays in the cache
+        parts, figures, mine = self._parts(n, n if self._whole else SHARD)
+
+        def differentiate(worker: "_Layers", part: slice) -> tuple[float, int, np.ndarray]:
+            out = worker.room[part.start // SHARD % run]
+            key = (*self.key, part.start)
+            return *worker.derivatives(kind, images[part], labels[part], n, out, key), out
+
+        sums = self._sums.get(kind)
+        if sums is None or sums.total is not total:
+            sums = self._sums[kind] = Sum(total)
+        sums.clear()
+        work = self._map(differentiate, parts[mine], run)
+        for k, (*result, flat) in zip(range(mine.start, mine.stop), work, strict=True):
+            figures[k] = result
+            sums.add(k, flat)
+        if self.ranks and len(parts) > 1:
+            self.ranks.exchange(sums, figures)
+        else:
+            sums.finish()
+        return _totals(figures)
+
+    def _parts(self, n: int, size: int) -> tuple[list[slice], np.ndarray, slice]:
+        """Return the shards of n patterns, room for loss and errors of each, and which of them are this process's."""
+        parts = [slice(start, min(start + size, n)) for start in range(0, n, max(size, 1))]
+        share = self.ranks.share(len(parts)) if self.ranks and len(parts) > 1 else range(len(parts))
+        return parts, np.zeros((len(parts), 2)), slice(share.start, share.stop)
+
+    def _map(self, work: Callable[["_Layers", slice], T], parts: list[slice], run: int) -> Iterator[T]:
+        """Yield work(worker, part) for each shard in order. A worker takes up to `run` shards at a time."""
+        run = min(run, -(-len(parts) // len(self._workers)))
+        runs = iter([parts[k : k + run] for k in range(0, len(parts), max(run, 1))])
+        while chunk := list(islice(runs, len(self._workers))):
+            if self._pool is None or len(chunk) == 1:
+                yield from (work(self._workers[0], part) for parts in chunk for part in parts)
+            else:
+                for results in self._pool.map(
+                    lambda worker, parts: [work(worker, p) for p in parts], self._workers, chunk
+                ):
+                    yield from results
+
+
+def _totals(figures: np.ndarray) -> tuple[float, int]:
+    """Return the loss and the errors of all shards; losses are added one by one, in order."""
+    return sum(figures[:, 0].tolist()), int(figures[:, 1].sum())
+
+
+class _Layers:
+    """A workspace that runs the layers' own methods: a copy of the network over the same values."""
+
+    def __init__(self, net: Sequential, loss: Loss) -> None:
+        # A copy of everything but the running statistics, which the memo says are copied already: by themselves.
+        shared = {id(array): array for array in net.running().values()}
+        self.net, self.loss = copy.deepcopy(net, shared), copy.copy(loss)
+        for own, original in zip(self.net.parameters(), net.parameters(), strict=True):
+            own.bind(value=original.value)
+        self.room = _room_for_gradients(net)
+
+    def derivatives(
+        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
+    ) -> tuple[float, int]:
+        """Write this shard's part of the mean over n patterns; return the sum of the loss, and the errors."""
+        self.net.train().reseed(*key)
+        loss, errors = self._measure(images, labels)
+        self.net.backward(self.loss.backward(), to_input=False)
+        flat = self.net.parameters().grad
+        if kind == "curvature":
+            self.net.bbprop(self.loss.bbprop(), to_input=False)
+            flat = self.net.parameters().hess
+        np.multiply(flat, len(labels) / n, out=out)
+        return loss, errors
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        self.net.evaluate()
+        return self._measure(images, labels)
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        self.net.evaluate()
+        return self.net.forward(self.net.prepared(images))
+
+    def _measure(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        y = self.net.forward(self.net.prepared(images))
+        loss = self.loss.forward(y, labels) * len(labels)
+        return loss, int((self.loss.predict(y) != labels).sum())
+
+
+class _Compiled(_Layers):
+    """A workspace that runs the compiled network."""
+
+    def __init__(self, net: Sequential, loss: Loss) -> None:
+        self.net, self.loss = net, copy.copy(loss)
+        found = compiled(net, loss=loss)
+        assert found is not None
+        self._compiled, self._room = found, np.empty((0, *net.in_shape), net.dtype)
+        self.room = _room_for_gradients(net)
+
+    def derivatives(
+        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
+    ) -> tuple[float, int]:
+        differentiate = self._compiled.gradient if kind == "gradient" else self._compiled.curvature
+        return differentiate(self._prepared(images), labels, self.loss, n, out)
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        return self._compiled.evaluate(self._prepared(images), labels, self.loss)
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        return self._compiled.forward(self._prepared(images))
+
+    def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
+        return self._compiled.step(self._prepared(images), labels, self.loss, rates, total)
+
+    def _prepared(self, images: np.ndarray) -> np.ndarray:
+        """Prepare into room of this workspace's own."""
+        if images.dtype != np.uint8 or self.net.prepare is None:
+            return self.net.prepared(images)
+        if len(self._room) < len(images):
+            self._room = np.empty((len(images), *self.net.in_shape), self.net.dtype)
+        return self.net.prepare(images, out=self._room[: len(images)])
+
+
+def _room_for_gradients(net: Sequential) -> np.ndarray:
+    return np.empty((GRADIENTS, net.theta.size), net.dtype)

@@ -1,0 +1,97 @@
+"""A training run for TensorBoard: figures, weights, rates and pictures of every pass (extra ``tensorboard``)."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..layers import Conv2D
+from ..optim import SDLM
+from .callbacks import Callback
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+__all__ = ["TensorBoard"]
+
+
+class TensorBoard(Callback):
+    """Write event files that ``tensorboard --logdir DIR`` shows.
+
+    Put it behind the callbacks whose records it shows. Event files can be added to, so a resumed run goes on
+    with its curves.
+
+    Parameters
+    ----------
+    folder : path-like
+    config : dict, optional
+        Shown as text.
+    image : ndarray, optional
+        One image, as for ``net.predict``: its feature maps are shown.
+
+    Raises
+    ------
+    ConfigError
+        If tensorboardX is not installed.
+    """
+
+    def __init__(
+        self, folder: str | Path, *, config: dict[str, Any] | None = None, image: np.ndarray | None = None
+    ) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError as error:
+            raise ConfigError("TensorBoard needs tensorboardX: pip install 'lenet5[tensorboard]'.") from error
+        self.folder, self.config, self.image = Path(folder), config, image
+        self._make = SummaryWriter
+        self._writer: Any = None
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Open the files; say what is trained."""
+        # Files are named after the second that they are opened in: a run resumed within it must not replace the first.
+        self._writer = self._make(str(self.folder), flush_secs=10, filename_suffix=f".pass-{trainer.epoch}")
+        if self.config is not None and trainer.epoch == 0:
+            self._writer.add_text("configuration", "    " + json.dumps(self.config, indent=2).replace("\n", "\n    "))
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Add the pass."""
+        record, step = trainer.history[-1], trainer.epoch
+        for name, value in record.items():
+            if isinstance(value, int | float) and name != "pass":
+                self._writer.add_scalar(name, value, step)
+        rates = trainer.optimizer.rates if isinstance(trainer.optimizer, SDLM) else None
+        for name, part in trainer.net.parameters().slices().items():
+            self._writer.add_histogram(f"values/{name}", trainer.net.theta[part], step)
+            if rates is not None:
+                self._writer.add_histogram(f"rates_log10/{name}", np.log10(np.maximum(rates[part], 1e-30)), step)
+        for name, picture in self._pictures(trainer):
+            self._writer.add_image(name, picture, step, dataformats="HW")
+        self._writer.flush()
+
+    def on_train_end(self, trainer: "Trainer") -> None:
+        """Close the files."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _pictures(self, trainer: "Trainer") -> "list[tuple[str, np.ndarray]]":
+        from ..plots.style import tiles  # here, for Matplotlib
+
+        pictures = []
+        for layer in trainer.net.sublayers():
+            if isinstance(layer, Conv2D) and layer.out_shape[1] > 1:
+                kernels = layer.weight.value.reshape(-1, *layer.kernel_size)
+                pictures.append((f"kernels/{layer.name}", tiles(kernels, 10)))
+        if self.image is not None:
+            for stage, maps in trainer.net.feature_maps(self.image).items():
+                if maps.ndim == 3 and maps.shape[1] > 1:
+                    pictures.append((f"feature_maps/{stage}", tiles(maps, 8)))
+        return [(name, _grey(picture)) for name, picture in pictures]
+
+
+def _grey(picture: np.ndarray) -> np.ndarray:
+    """Return uint8, enlarged four times; black is the smallest number, and so are gaps."""
+    low, high = np.nanmin(picture), np.nanmax(picture)
+    scaled = (picture - low) / (high - low or 1.0)
+    return np.kron(np.nan_to_num(255 * scaled).astype(np.uint8), np.ones((4, 4), np.uint8))

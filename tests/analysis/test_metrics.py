@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from lenet5.analysis import metrics
+from lenet5.errors import ConfigError, ShapeError
+
+SCORES = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.3, 0.3, 0.4]])
+LABELS = np.array([0, 1, 1, 0])
+
+
+def test_by_hand():
+    assert metrics.error(SCORES, LABELS) == 0.75
+    assert metrics.accuracy(SCORES, LABELS) == 0.25
+    # Of equal scores both count: the last pattern's label is third of three.
+    assert [metrics.top_k_accuracy(SCORES, LABELS, k) for k in (1, 2, 3)] == [0.25, 0.75, 1.0]
+    assert metrics.top_k_accuracy(np.full((4, 3), np.nan), LABELS, 2) == 0.0
+    expected = -np.log([0.7, 0.3, 0.4, 0.3]).mean()
+    assert metrics.cross_entropy(SCORES, LABELS) == pytest.approx(expected)
+    assert np.isfinite(metrics.cross_entropy(np.array([[0.0, 1.0]], np.float32), np.array([0])))
+
+
+def test_rejection_takes_the_doubtful_first():
+    # Margins 0.5 (right), 0.3 (wrong), 0.1 (wrong), 0.1 (wrong).
+    assert metrics.rejection_rate(SCORES, LABELS, target=0.75) == 0.0
+    assert metrics.rejection_rate(SCORES, LABELS, target=0.67) == 0.25  # 2 of the 3 that are left
+    assert metrics.rejection_rate(SCORES, LABELS, target=0.5) == 0.5
+    assert metrics.rejection_rate(SCORES, LABELS, target=0.0) == 0.75
+    rng = np.random.default_rng(0)
+    scores, labels = rng.random((500, 10)), rng.integers(10, size=500)
+    scores[np.arange(500), labels] += 0.5
+    margin = np.diff(np.sort(scores, axis=1)[:, -2:]).ravel()
+    wrong = scores.argmax(axis=1) != labels
+    for target in (0.0, 0.01, 0.1):
+        rate = metrics.rejection_rate(scores, labels, target=target)
+        kept = np.argsort(margin)[round(rate * 500) :]
+        assert wrong[kept].sum() <= target * len(kept)  # and with one fewer rejected there are too many
+        assert rate == 0 or wrong[np.argsort(margin)[round(rate * 500) - 1 :]].mean() > target
+
+
+def test_mcnemar_counts_only_where_the_answers_differ():
+    labels = np.zeros(1000, int)
+    one, other = labels.copy(), labels.copy()
+    assert metrics.mcnemar(one, other, labels) == 1.0
+    other[:8], one[8:10], one[500:], other[500:] = 1, 1, 3, 4  # 8 against 2, and both wrong
+    assert metrics.mcnemar(one, other, labels) == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+    assert metrics.mcnemar(other, one, labels) == metrics.mcnemar(one, other, labels)
+    one[8:10] = 0
+    assert metrics.mcnemar(one, other, labels) == pytest.approx(2 / 2**8)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: metrics.error(SCORES, LABELS[:2]),
+        lambda: metrics.error(SCORES, LABELS + 2),
+        lambda: metrics.cross_entropy(SCORES[0], LABELS),
+        lambda: metrics.mcnemar(LABELS, LABELS[:2], LABELS),
+        lambda: metrics.top_k_accuracy(SCORES, LABELS, 4),
+        lambda: metrics.top_k_accuracy(SCORES, LABELS, 0),
+        lambda: metrics.rejection_rate(SCORES[:, :1], 0 * LABELS),
+        lambda: metrics.rejection_rate(SCORES, LABELS, target=float("nan")),
+    ],
+)
+def test_what_does_not_fit_is_an_error(call):
+    with pytest.raises((ConfigError, ShapeError)):
+        call()

@@ -1,0 +1,133 @@
+"""Receptive fields, and the network swept across a line."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import lenet5
+from lenet5 import datasets, models
+from lenet5.analysis import sdnn
+from lenet5.analysis.receptive_fields import receptive_fields
+from lenet5.errors import ConfigError, ImageError, ShapeError
+
+
+@pytest.mark.parametrize("build", [models.lenet5, models.lenet1, models.d2l, models.caffe], ids=lambda f: f.__name__)
+def test_fields_are_the_pixels_that_matter(build):
+    """A unit moves with the pixels of its field and with no other."""
+    net = build(seed=0, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, *net.in_shape))
+    fields, maps = receptive_fields(net), net.feature_maps(x)
+    assert list(fields) == list(maps)
+    side = net.in_shape[1]
+    # All x with one row or one column changed.
+    changed = np.repeat(x, 2 * side, axis=0)
+    for k in range(side):
+        changed[k, :, k, :] += 1.0
+        changed[side + k, :, :, k] += 1.0
+    moved = net.feature_maps(changed)
+    for name, field in fields.items():
+        if maps[name].ndim == 4 and maps[name].shape[2] > 1:
+            height, width = maps[name].shape[2:]
+            row, column = int(rng.integers(height)), int(rng.integers(width))
+            differs = (moved[name] != maps[name])[:, :, row, column].any(axis=1)
+        else:
+            row = column = 0
+            differs = (moved[name] != maps[name]).reshape(2 * side, -1).any(axis=1)
+        for axis, place, found in ((0, row, differs[:side]), (1, column, differs[side:])):
+            first = field.start[axis] + place * field.step[axis]
+            expected = np.zeros(side, bool)
+            expected[max(0, first) : first + field.size[axis]] = True
+            assert (found == expected).all(), (name, axis, place, np.flatnonzero(found))
+
+
+def test_the_papers_fields():
+    fields = receptive_fields(lenet5.lenet5())
+    assert [f"{name} {field.size[0]}/{field.step[0]}" for name, field in fields.items()] == [
+        "input 1/1", "C1 5/1", "S2 6/2", "C3 14/2", "S4 16/4", "C5 32/4", "F6 32/4", "output 32/4"
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def net():
+    return lenet5.pretrained()
+
+
+def test_every_window_is_the_network_on_what_it_sees(net):
+    """Swept at once or applied anew at every step: the same penalties."""
+    line = np.random.default_rng(0).integers(0, 256, (28, 97), dtype=np.uint8)
+    swept = sdnn.sweep(net, line)
+    x = net.prepared(line[None])[0]
+    windows = np.stack([x[:, :, start : start + 32] for start in range(0, x.shape[2] - 31, 4)])
+    np.testing.assert_allclose(swept.penalties.T, net.outputs(windows), rtol=2e-4, atol=1e-3)
+    assert swept.columns[0] == 15.5 and set(np.diff(swept.columns)) == {4.0}
+
+
+def test_digits_side_by_side(net):
+    images, labels = (part[:40] for part in (datasets.load("digits")[1].images, datasets.load("digits")[1].labels))
+    clear = np.flatnonzero(net.outputs(images).min(axis=1) < 2)
+    assert len(clear) > 15
+    rng, right = np.random.default_rng(1), 0
+    for _ in range(20):
+        chosen = rng.choice(clear, 3)
+        paper = np.zeros((28, 10), np.uint8)
+        parts = [part for i in chosen for part in (paper, images[i][:, images[i].any(axis=0)])]
+        line = datasets.normalise_line(np.concatenate([*parts, paper], axis=1))
+        assert line.shape[0] == 28
+        swept = sdnn.sweep(net, line)
+        right += swept.text == "".join(map(str, labels[chosen]))
+        assert all(after.column - before.column >= 16 for before, after in itertools.pairwise(swept.digits))
+    assert right >= 14
+
+
+def test_blank_paper_says_nothing(net):
+    assert sdnn.sweep(net, np.zeros((28, 120), np.uint8)).text == ""
+
+
+def test_the_smallest_line_is_one_window(net):
+    images = datasets.load("digits")[1].images
+    image = images[net.outputs(images).min(axis=1).argmin()]
+    swept = sdnn.sweep(net, image)
+    assert swept.penalties.shape == (10, 1)
+    assert swept.text == str(net.predict(image)[0])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_path_is_the_best_of_all(seed):
+    rng = np.random.default_rng(seed)
+    penalties, gap = rng.uniform(0, 40, 11), int(rng.integers(1, 5))
+
+    def score(windows):
+        return sum(sdnn.REJECT - penalties[p] for p in windows)
+
+    allowed = [
+        windows
+        for n in range(12)
+        for windows in itertools.combinations(range(11), n)
+        if all(b - a >= gap for a, b in itertools.pairwise(windows))
+    ]
+    assert sdnn.path(penalties, gap=gap) == list(max(allowed, key=score))
+
+
+def test_what_cannot_be_swept(net):
+    line = np.zeros((28, 60), np.uint8)
+    with pytest.raises(ConfigError, match="RBF"):
+        sdnn.sweep(models.d2l(), line)
+    for wrong in (line.astype(float), line[None], line[:, :0], np.zeros((40, 60), np.uint8)):
+        with pytest.raises(ShapeError, match="line"):
+            sdnn.sweep(net, wrong)
+
+
+def test_normalised_lines():
+    picture = np.zeros((60, 300), np.uint8)
+    picture[10:50, 40:50] = picture[10:50, 200:210] = 255
+    line = datasets.normalise_line(picture)
+    rows, columns = np.flatnonzero(line.any(axis=1)), np.flatnonzero(line.any(axis=0))
+    assert line.shape[0] == 28 and len(rows) == 22 and columns[0] == 16 and line.shape[1] - columns[-1] == 17
+    # A stroke that is only wide does not make a line without end.
+    dash = np.zeros((60, 2000), np.uint8)
+    dash[30:32, 10:1990] = 255
+    assert datasets.normalise_line(dash).shape[1] <= 512
+    with pytest.raises(ImageError, match="nothing drawn"):
+        datasets.normalise_line(np.zeros((60, 300), np.uint8))

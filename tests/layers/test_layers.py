@@ -1,0 +1,356 @@
+"""Each layer of layer_cases.py against numerical oracles, its twins and its own contract."""
+
+import numpy as np
+import pytest
+from layer_cases import CASES
+
+from lenet5 import ConfigError, engine, gradcheck, initializers
+from lenet5.errors import ShapeError
+from lenet5.layers import (
+    ELU,
+    RBF,
+    TABLE_I,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    MaxPool2D,
+    PReLU,
+    ReLU,
+    ScaledTanh,
+    Sigmoid,
+    Subsampling,
+    Tanh,
+)
+from lenet5.layers.conv import parse_table
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    make, in_shape = CASES[request.param]
+    return make(), in_shape
+
+
+def run(layer, x, dy, hy):
+    """All that a layer gives for one batch, copied: y, dx, hx and each parameter's grad and hess."""
+    results = {"y": layer.forward(x).copy(), "dx": layer.backward(dy).copy(), "hx": layer.bbprop(hy).copy()}
+    for p in layer.parameters():
+        results |= {f"{p.name} grad": p.grad.copy(), f"{p.name} hess": p.hess.copy()}
+    return results
+
+
+def built(layer, in_shape, n=3, dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    out_shape = layer.build(in_shape, dtype=dtype, rng=rng)
+    x = gradcheck.distinct((n, *in_shape), rng).astype(dtype)
+    dy, hy = (rng.uniform(0.5, 1.5, (n, *out_shape)).astype(dtype) for _ in range(2))
+    return x, dy, hy
+
+
+def test_gradients_and_curvatures(case):
+    report = gradcheck.check(*case)
+    assert set(report.gradient) == set(report.curvature) == {"x", *(p.name for p in built_parameters(case))}
+    assert report.ok, f"\n{report}"
+
+
+def built_parameters(case):
+    layer, in_shape = case
+    layer.build(in_shape, rng=np.random.default_rng(0))
+    return layer.parameters()
+
+
+def test_float32_agrees_with_float64(case):
+    layer, in_shape = case
+    double = run(layer, *built(layer, in_shape))
+    single = run(layer, *built(layer, in_shape, dtype=np.float32))
+    for name, expected in double.items():
+        assert single[name].dtype == np.float32, name
+        # 1e-5: sums of at most a few hundred terms, each rounded to 6e-8
+        np.testing.assert_allclose(single[name], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max(), err_msg=name)
+
+
+def test_numpy_twins_agree_with_numba(case):
+    layer, in_shape = case
+    arrays = built(layer, in_shape)
+    compiled = run(layer, *arrays)
+    with engine.numpy_only():
+        twins = run(layer, *arrays)
+    for name, expected in compiled.items():
+        np.testing.assert_allclose(twins[name], expected, rtol=1e-13, atol=1e-13, err_msg=name)
+
+
+def test_a_batch_is_the_sum_of_its_patterns(case):
+    layer, in_shape = case
+    if layer.training and (layer.couples_patterns or layer.draws_at_random):
+        pytest.skip("in training a pattern's part depends on the others, or on its place in the batch")
+    x, dy, hy = built(layer, in_shape)
+    together = run(layer, x, dy, hy)
+    single = [run(layer, x[i : i + 1], dy[i : i + 1], hy[i : i + 1]) for i in range(len(x))]
+    for name, expected in together.items():
+        parts = [s[name] for s in single]
+        found = np.concatenate(parts) if name in ("y", "dx", "hx") else np.sum(parts, axis=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_calls_overwrite_and_leave_their_inputs_alone(case):
+    layer, in_shape = case
+    arrays = built(layer, in_shape)
+    for a in arrays:
+        a.setflags(write=False)
+    first = run(layer, *arrays)
+    # A larger batch in between must leave no trace, nor may the first result have been accumulated.
+    rng = np.random.default_rng(5)
+    run(layer, *(rng.uniform(0.1, 1, (7, *a.shape[1:])) for a in arrays))
+    second = run(layer, *arrays)
+    for name in first:
+        np.testing.assert_array_equal(second[name], first[name], err_msg=name)
+
+
+def test_to_input_false_gives_the_same_parameters_and_no_dx(case):
+    layer, in_shape = case
+    x, dy, hy = built(layer, in_shape)
+    full = run(layer, x, dy, hy)
+    for p in layer.parameters():
+        p.grad[...] = p.hess[...] = np.nan
+    layer.forward(x)
+    assert layer.backward(dy, to_input=False) is None
+    assert layer.bbprop(hy, to_input=False) is None
+    for p in layer.parameters():
+        np.testing.assert_array_equal(p.grad, full[f"{p.name} grad"])
+        np.testing.assert_array_equal(p.hess, full[f"{p.name} hess"])
+
+
+def test_steady_state_keeps_its_arrays(case):
+    layer, in_shape = case
+    x, dy, hy = built(layer, in_shape)
+    run(layer, x, dy, hy)
+    before = {name: id(a) for name, a in layer._buffers.items()}
+    run(layer, x[:2], dy[:2], hy[:2])
+    run(layer, x, dy, hy)
+    assert {name: id(a) for name, a in layer._buffers.items()} == before
+
+
+def test_wrong_inputs_are_named(case):
+    layer, in_shape = case
+    with pytest.raises(ShapeError, match="build"):
+        type(layer).forward(case[0], np.zeros((1, *in_shape), np.float32))
+    x, _, _ = built(layer, in_shape)
+    with pytest.raises(ShapeError, match="float64"):
+        layer.forward(x.astype(np.float32))
+    with pytest.raises(ShapeError, match="takes"):
+        layer.forward(np.zeros((2, in_shape[0] + 1, *in_shape[1:])))
+    with pytest.raises(ShapeError):
+        layer.build(in_shape, dtype=np.int64, rng=np.random.default_rng(0))
+
+
+def test_differentiating_before_forward_is_an_error(case):
+    layer, in_shape = case
+    _, dy, hy = built(layer, in_shape)
+    with pytest.raises(ShapeError, match="first"):
+        layer.backward(dy)
+    with pytest.raises(ShapeError, match="first"):
+        layer.bbprop(hy)
+
+
+def test_derivatives_of_another_shape_are_refused(case):
+    layer, in_shape = case
+    x, dy, hy = built(layer, in_shape)
+    layer.forward(x)
+    layer.backward(dy)
+    for wrong in (np.ones((200, *dy.shape[1:])), dy[:, :1], dy.astype(np.float32), dy[0]):
+        if wrong.shape == dy.shape and wrong.dtype == dy.dtype:
+            continue  # one feature has no other width
+        for method in (layer.backward, layer.bbprop):
+            with pytest.raises(ShapeError, match="derivative at its output"):
+                method(wrong)
+
+
+def test_memory_order_does_not_matter(case):
+    layer, in_shape = case
+    arrays = built(layer, in_shape)
+    expected = run(layer, *arrays)
+    found = run(layer, *(np.asfortranarray(a) for a in arrays))
+    strided = run(layer, *(np.repeat(a, 2, axis=0)[::2] for a in arrays))
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(strided[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_same_padding_keeps_the_size():
+    for size in range(1, 9):
+        for k in range(1, 6):
+            for stride in (1, 2, 3):
+                layer = Conv2D(1, k, stride=stride, padding="same")
+                assert layer.build((1, size, size), rng=np.random.default_rng(0)) == (1, *[-(-size // stride)] * 2)
+
+
+def test_convolution_by_hand():
+    layer = Conv2D(1, 2)
+    layer.build((1, 3, 3), rng=np.random.default_rng(0))
+    layer.weight.value[...] = [[[[1, 2], [3, 4]]]]
+    layer.bias.value[...] = 0.5
+    x = np.array([[[[1, 0, 2], [0, 1, 0], [3, 0, 1]]]], np.float32)
+    # Correlation, as in the paper: the kernel is not turned round.
+    expected = [[[[1 + 4 + 0.5, 4 + 3 + 0.5], [2 + 9 + 0.5, 1 + 4 + 0.5]]]]
+    np.testing.assert_array_equal(layer.forward(x), expected)
+
+
+def test_table_i_is_the_papers():
+    rule = [{i, (i + 1) % 6, (i + 2) % 6} for i in range(6)]
+    rule += [{(i + k) % 6 for k in range(4)} for i in range(6)]
+    rule += [{0, 1, 3, 4}, {1, 2, 4, 5}, {0, 2, 3, 5}, set(range(6))]
+    table = parse_table(TABLE_I)
+    assert [set(np.flatnonzero(table[:, o])) for o in range(16)] == rule
+
+
+def test_a_table_owns_only_the_kernels_it_draws():
+    layer = Conv2D(16, 5, table=TABLE_I)
+    layer.build((6, 14, 14), rng=np.random.default_rng(0))
+    assert layer.weight.value.shape == (60, 5, 5)
+    dense = Conv2D(16, 5)
+    dense.build((6, 14, 14), dtype=np.float64, rng=np.random.default_rng(1))
+    table = parse_table(TABLE_I)
+    dense.weight.value[...] *= table.T[:, :, None, None]
+    twin = Conv2D(16, 5, table=table)
+    twin.build((6, 14, 14), dtype=np.float64, rng=np.random.default_rng(2))
+    twin.weight.value[...] = dense.weight.value[table.T]
+    x = np.random.default_rng(3).standard_normal((2, 6, 14, 14))
+    np.testing.assert_allclose(twin.forward(x), dense.forward(x), rtol=1e-12)
+
+
+def test_subsampling_sums_its_window():
+    layer = Subsampling(coefficient=0.5)
+    layer.build((1, 2, 2), rng=np.random.default_rng(0))
+    layer.bias.value[...] = 1
+    assert layer.forward(np.array([[[[1, 2], [3, 4]]]], np.float32)).item() == 0.5 * 10 + 1
+
+
+def test_average_pooling_passes_curvature_with_one_sixteenth():
+    layer = CASES["average"][0]()
+    layer.build((1, 2, 2), rng=np.random.default_rng(0))
+    layer.forward(np.ones((1, 1, 2, 2), np.float32))
+    np.testing.assert_array_equal(layer.bbprop(np.ones((1, 1, 1, 1), np.float32)), np.full((1, 1, 2, 2), 1 / 16))
+
+
+def test_of_equal_maxima_the_first_gets_everything():
+    layer = MaxPool2D()
+    layer.build((1, 2, 2), rng=np.random.default_rng(0))
+    layer.forward(np.zeros((1, 1, 2, 2), np.float32))
+    np.testing.assert_array_equal(layer.backward(np.ones((1, 1, 1, 1), np.float32)), [[[[1, 0], [0, 0]]]])
+
+
+def test_the_squash_is_the_papers():
+    layer = ScaledTanh()
+    layer.build((3,), dtype=np.float64, rng=np.random.default_rng(0))
+    # f(1) = 1 to the four digits of A
+    np.testing.assert_allclose(layer.forward(np.array([[1.0, -1.0, 100.0]])), [[1, -1, 1.7159]], atol=2e-5)
+
+
+@pytest.mark.parametrize("layer", [ScaledTanh(), Tanh(), Sigmoid(), ReLU(), LeakyReLU(), PReLU(), ELU()])
+def test_activations_are_stable_far_out(layer):
+    layer.build((2,), rng=np.random.default_rng(0))
+    x = np.array([[-1e4, 1e4]], np.float32)
+    assert np.isfinite(layer.forward(x)).all()
+    one = np.ones((1, 2), np.float32)
+    assert np.isfinite(layer.backward(one)).all() and np.isfinite(layer.bbprop(one)).all()
+
+
+def test_rbf_is_eq_7_without_one_half():
+    layer = RBF([[1.0, -1.0]])
+    layer.build((2,), rng=np.random.default_rng(0))
+    assert layer.forward(np.array([[3.0, 1.0]], np.float32)).item() == 4 + 4
+
+
+def test_rbf_curvature_under_eq_8_is_two():
+    layer = RBF()
+    x, _, _ = built(layer, (84,), n=1)
+    layer.forward(x)
+    one = np.zeros((1, 10))
+    one[0, 3] = 1
+    layer.backward(one)
+    np.testing.assert_array_equal(layer.bbprop(np.zeros((1, 10))), np.full((1, 84), 2.0))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Conv2D(0, 5),
+        lambda: Conv2D(3, 0),
+        lambda: Conv2D(3, 5, stride=0),
+        lambda: Conv2D(3, 5, padding="full"),
+        lambda: Conv2D(3, 5, padding=-1),
+        lambda: Conv2D(3, (5, 5, 5)),
+        lambda: Conv2D(3, 5.5),
+        lambda: Conv2D("3", 5),
+        lambda: Conv2D(2, 3, table=[[1, 0]]),
+        lambda: Dense(2.5),
+        lambda: Conv2D(4, 3, table="X . X\n X X ."),
+        lambda: Conv2D(3, 3, table="X . X\n X X"),
+        lambda: Conv2D(3, 3, table="X . x"),
+        lambda: Subsampling(0),
+        lambda: MaxPool2D(2, stride=0),
+        lambda: Dense(0),
+        lambda: Dropout(1.0),
+        lambda: Dropout(-0.1),
+        lambda: Dropout(np.nan),
+        lambda: BatchNorm(0.0),
+        lambda: BatchNorm(1.1),
+        lambda: BatchNorm(epsilon=0.0),
+        lambda: BatchNorm(epsilon=np.nan),
+        lambda: RBF("\u00e9"),
+        lambda: RBF(""),
+        lambda: RBF(np.zeros(84)),
+    ],
+)
+def test_senseless_arguments(make):
+    with pytest.raises(ConfigError):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("layer", "in_shape"),
+    [
+        (Conv2D(3, 5), (1, 4, 9)),
+        (Conv2D(3, 5), (25,)),
+        (Conv2D(3, 5, table="X X X"), (2, 9, 9)),
+        (Subsampling(), (3, 1, 4)),
+        (Subsampling(), (3,)),
+        (Dense(3), (4, 2, 2)),
+        (RBF(), (83,)),
+        (RBF(), (84, 2, 1)),
+    ],
+)
+def test_shapes_that_a_layer_cannot_take(layer, in_shape):
+    with pytest.raises(ShapeError):
+        layer.build(in_shape, rng=np.random.default_rng(0))
+
+
+def test_flatten_fixes_the_size_of_maps():
+    layer = Flatten()
+    layer.build((2, 3, 3), rng=np.random.default_rng(0))
+    with pytest.raises(ShapeError, match="size"):
+        layer.forward(np.zeros((1, 2, 4, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("draw", "spread", "bound"),
+    [
+        (initializers.fan_in_uniform, (1 / 50) ** 0.5 / 3**0.5, (1 / 50) ** 0.5),
+        (initializers.paper, 2.4 / 50 / 3**0.5, 2.4 / 50),
+        (initializers.gaussian, 0.1, np.inf),
+        (initializers.truncated_normal, 0.1 * 0.8796, 0.2),  # 0.8796: s.d. of a normal that is cut off at 2 s.d.
+        (initializers.xavier, (2 / 120) ** 0.5, (6 / 120) ** 0.5),
+        (initializers.xavier_normal, (2 / 120) ** 0.5, np.inf),
+        (initializers.he, (2 / 50) ** 0.5, np.inf),
+        (initializers.he_uniform, (2 / 50) ** 0.5, (6 / 50) ** 0.5),
+    ],
+)
+def test_initialisers_have_their_spread(draw, spread, bound):
+    w = draw((200, 500), 50, 70, np.random.default_rng(0))
+    assert w.shape == (200, 500) and w.dtype == np.float64
+    assert abs(w.mean()) < 4 * spread / len(w.ravel()) ** 0.5  # four standard errors
+    assert w.std() == pytest.approx(spread, rel=0.01)
+    assert np.abs(w).max() <= bound and (np.isinf(bound) or np.abs(w).max() > 0.99 * bound)
+    assert draw in [getattr(f, "func", f) for f in initializers.INITIALIZERS.values()]
