@@ -95,8 +95,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(notice, file=sys.stderr)
     else:
         _, test = datasets.load(name, options["data_dir"], verify=options["verify"], progress=True)
-    if engine.cold("forward"):
-        print("compiling the kernels, once: about 7 s", file=sys.stderr, flush=True)
     result = {"weights": str(Path(options["weights"])), **evaluate(net, test)}
     print(json.dumps(result, indent=1) if options["json"] else _text(result))
     return 0

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .engine.call import cast, zero
+from .engine.jit import loss_function
+from .engine.program import Criterion
 from .errors import ConfigError, ShapeError
 
 __all__ = ["MAP", "MLE", "Loss", "SoftmaxCrossEntropy", "SquaredError", "check_labels"]
@@ -25,14 +28,7 @@ class Loss:
     ------
     ConfigError
         If `scale` is not positive and finite.
-
-    Attributes
-    ----------
-    constant : float
-        The one number that the criterion has besides, or 0.
     """
-
-    constant = 0.0
 
     def __init__(self, *, scale: float = 1.0) -> None:
         if not 0 < scale < np.inf:
@@ -80,6 +76,10 @@ class Loss:
         """Return the class (N,) of smallest penalty; the first of equals."""
         return y.argmin(axis=1)
 
+    def compiled(self) -> Criterion | None:
+        """Return what compiled networks run in place of the methods, or None if there is no such thing."""
+        return None
+
 
 class MLE(Loss):
     """Eq. 8: E = mean of y_D, the penalty of the right class D (maximum likelihood)."""
@@ -96,6 +96,25 @@ class MLE(Loss):
     def bbprop(self) -> np.ndarray:
         """0: the criterion is linear in y."""
         return np.zeros_like(self._y)
+
+    def compiled(self) -> Criterion | None:
+        """Return the criterion of one pattern."""
+        return Criterion(_mle, _mle_curvature, largest=False)
+
+
+@loss_function
+def _mle(call):  # type: ignore[no-untyped-def]
+    for i in range(call.classes):
+        call.v[i] = 0
+    call.v[call.label] = call.factor
+    return call.factor * call.y[call.label]
+
+
+@loss_function
+def _mle_curvature(call):  # type: ignore[no-untyped-def]
+    for i in range(call.classes):
+        call.v[i] = 0
+    return call.factor
 
 
 class MAP(Loss):
@@ -120,7 +139,7 @@ class MAP(Loss):
         super().__init__(scale=scale)
         if not 0 < j < np.inf:
             raise ConfigError(f"j of eq. 9 is positive; found {j!r}.")
-        self.j = self.constant = float(j)
+        self.j = float(j)
 
     def _forward(self, y: np.ndarray) -> float:
         # Shifted by the smallest penalty m, so that the sum is between 1 and classes + 1.
@@ -140,6 +159,35 @@ class MAP(Loss):
     def bbprop(self) -> np.ndarray:
         """p_i (1 - p_i)/N."""
         return self._share * (1.0 - self._share) * self._factor
+
+    def compiled(self) -> Criterion | None:
+        """Return the criterion of one pattern."""
+        return Criterion(_map, _map_curvature, largest=False, numbers=(self.j,))
+
+
+@loss_function
+def _map(call):  # type: ignore[no-untyped-def]
+    y, v, j = call.y, call.v, call.numbers[0]
+    low = j  # the smallest penalty is taken out, so that the sum is at least 1
+    for i in range(call.classes):
+        low = min(low, y[i])
+    total = np.exp(low - j)
+    for i in range(call.classes):
+        v[i] = np.exp(low - y[i])
+        total += v[i]
+    scale = -call.factor / total
+    for i in range(call.classes):
+        v[i] *= scale
+    v[call.label] += call.factor
+    return call.factor * (y[call.label] - low + np.log(total))
+
+
+@loss_function
+def _map_curvature(call):  # type: ignore[no-untyped-def]
+    for i in range(call.classes):
+        share = abs(call.v[i]) / call.factor  # p_i, or 1 - p_i for the label: the product is the same
+        call.v[i] = call.factor * share * (cast(1, call.v) - share)
+    return call.factor
 
 
 class _Scores(Loss):
@@ -173,7 +221,7 @@ class SoftmaxCrossEntropy(_Scores):
         super().__init__(scale=scale)
         if not 0 <= smoothing < 1:
             raise ConfigError(f"smoothing of the labels is at least 0 and below 1; found {smoothing!r}.")
-        self.smoothing = self.constant = float(smoothing)
+        self.smoothing = float(smoothing)
 
     def _forward(self, y: np.ndarray) -> float:
         shifted = y - y.max(axis=1, keepdims=True)
@@ -194,6 +242,47 @@ class SoftmaxCrossEntropy(_Scores):
         """p_i (1 - p_i)/N."""
         return self._share * (1.0 - self._share) * self._factor
 
+    def compiled(self) -> Criterion | None:
+        """Return the criterion of one pattern."""
+        return Criterion(_cross_entropy, _cross_entropy_curvature, largest=True, numbers=(self.smoothing,))
+
+
+@loss_function
+def _cross_entropy(call):  # type: ignore[no-untyped-def]
+    y, v, label, factor, smoothing = call.y, call.v, call.label, call.factor, call.numbers[0]
+    high = y[0]
+    for i in range(call.classes):
+        high = max(high, y[i])
+    total = zero(y)
+    for i in range(call.classes):
+        v[i] = np.exp(y[i] - high)
+        total += v[i]
+    scale = factor / total
+    for i in range(call.classes):
+        v[i] *= scale
+    v[label] -= factor
+    right = -y[label]
+    if smoothing > 0:
+        # The label's share of the target, 1, becomes 1 - s + s/classes; s/classes is for every class.
+        each, all_scores = smoothing / cast(call.classes, y), zero(y)
+        for i in range(call.classes):
+            v[i] -= factor * each
+            all_scores -= y[i]
+        v[label] += factor * smoothing
+        right += each * all_scores - smoothing * right
+    return factor * (right + high + np.log(total))
+
+
+@loss_function
+def _cross_entropy_curvature(call):  # type: ignore[no-untyped-def]
+    v, smoothing = call.v, call.numbers[0]
+    for i in range(call.classes):
+        share = v[i] / call.factor + smoothing / cast(call.classes, v)
+        if i == call.label:
+            share += cast(1, v) - smoothing
+        v[i] = call.factor * share * (cast(1, v) - share)
+    return call.factor
+
 
 class SquaredError(_Scores):
     """E = mean of 1/2 sum_i (y_i - t_i)^2, with targets t_D = 1 and -1 for every other class.
@@ -213,6 +302,27 @@ class SquaredError(_Scores):
     def bbprop(self) -> np.ndarray:
         """1/N."""
         return np.full_like(self._off, self._factor)
+
+    def compiled(self) -> Criterion | None:
+        """Return the criterion of one pattern."""
+        return Criterion(_squared, _squared_curvature, largest=True)
+
+
+@loss_function
+def _squared(call):  # type: ignore[no-untyped-def]
+    total = zero(call.y)
+    for i in range(call.classes):
+        off = call.y[i] + cast(-1 if i == call.label else 1, call.y)
+        call.v[i] = call.factor * off
+        total += off * off
+    return call.factor * total / cast(2, call.y)
+
+
+@loss_function
+def _squared_curvature(call):  # type: ignore[no-untyped-def]
+    for i in range(call.classes):
+        call.v[i] = call.factor
+    return call.factor
 
 
 def check_labels(y: np.ndarray, labels: np.ndarray) -> None:

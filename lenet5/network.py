@@ -1,18 +1,17 @@
 """A network: layers in sequence over one flat vector of parameters."""
 
+import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from .engine.compiled import Compiled, compiled
+from .engine.program import Program, rows_of
 from .errors import ConfigError, ShapeError
 from .files import forget
 from .layers.base import Layer, Shape
-from .layers.flatten import Flatten
-from .layers.repeat import Repeat
 from .parameter import Parameter, ParameterList
 
 __all__ = ["Sequential"]
@@ -31,7 +30,8 @@ _FORGET = 64 * _CHUNK
 class Sequential(Layer):
     """y = f_L(... f_2(f_1(x))): itself a layer, so that whatever checks or times one layer takes it too.
 
-    Layers work in arrays of their own: use a network from one thread at a time, or copies of it.
+    `predict`, `predict_proba`, `outputs` and `feature_maps` may be called from any number of threads at once. `forward`,
+    `backward` and `bbprop` work in arrays of the layers: those are for one thread, or for a `replica` in each.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ class Sequential(Layer):
     ConfigError
         If there are no layers, or two of one name.
     """
+
+    _open = frozenset({"prepare", "spec", "theta"})
 
     def __init__(
         self, layers: Iterable[Layer], *, prepare: Prepare | None = None, spec: dict | None = None, name: str = ""
@@ -70,7 +72,7 @@ class Sequential(Layer):
         if doubled or not names:
             raise ConfigError(f"Layers of a network have different names; found {doubled or 'no layer'}.")
         self._parameters = ParameterList(())
-        self._compiled: Compiled | None = None
+        self._forget()
         self.reseed()
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -84,8 +86,8 @@ class Sequential(Layer):
         for layer in self.layers:
             if isinstance(layer, Sequential):  # its parameters have moved
                 layer._parameters = ParameterList(layer._parameters)
+        self._forget()
         self.out_shape = in_shape
-        self._compiled = compiled(self)
         return in_shape
 
     def parameters(self) -> ParameterList:  # type: ignore[override]
@@ -120,23 +122,11 @@ class Sequential(Layer):
             layer.train()
         return super().train()
 
-    def evaluate(self) -> Self:
+    def eval(self) -> Self:
         """Put every layer into the evaluating state, in which it was built; return the network."""
         for layer in self.layers:
-            layer.evaluate()
-        return super().evaluate()
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        """Evaluate within the block; after it, the layers that were training are so again."""
-        training = [layer for layer in self.sublayers() if layer.training]
-        for layer in training:
-            layer.training = False
-        try:
-            yield
-        finally:
-            for layer in training:
-                layer.training = True
+            layer.eval()
+        return super().eval()
 
     def reseed(self, *key: int) -> None:
         """Give every layer a key of its own: this one, and the layer's place in the network."""
@@ -177,6 +167,85 @@ class Sequential(Layer):
     def sublayers(self) -> tuple[Layer, ...]:
         """Return the layers, in order, and those of networks within the network."""
         return tuple(inner for layer in self.layers for inner in layer.sublayers())
+
+    def _placed(self) -> list[tuple[tuple[int, ...], Layer]]:
+        """Return the sublayers with what `reseed` adds to a key for each."""
+        found: list[tuple[tuple[int, ...], Layer]] = []
+        for place, layer in enumerate(self.layers):
+            inner = layer._placed() if isinstance(layer, Sequential) else [((), layer)]
+            found += [((place, *path), sub) for path, sub in inner]
+        return found
+
+    def program(self, *, training: bool = False) -> Program | None:
+        """Return the network as one compiled loop, or None if a layer has no compiled half in that state.
+
+        Made anew if a layer was built again or a parameter bound elsewhere since; None if the layers then no longer
+        work on the network's vector of parameters.
+        """
+        changes = Layer._builds, Parameter.bindings
+        if changes != self._changes:  # somewhere; here?
+            made_of = self._made_of()
+            if made_of != self._remembered:
+                self._forget()
+            self._remembered, self._changes = made_of, changes
+        key = training and (self.draws_at_random or self.couples_patterns)
+        if key not in self._programs:
+            self._programs[key] = self._written_down(training=key)
+        return self._programs[key]
+
+    def _written_down(self, *, training: bool) -> Program | None:
+        parts, shape = [], self.in_shape
+        offsets = {id(p): part.start for p, part in zip(self._parameters, self._parameters.slices().values(), strict=True)}
+        for path, layer in self._placed():
+            rows, own = rows_of(layer, training=training), layer.parameters()
+            last = path == (len(self.layers) - 1,)
+            whole = all(id(p) in offsets and np.may_share_memory(p.value, self.theta) for p in own)
+            if rows is None or not whole or layer.in_shape != shape or not (layer.gauss_newton or last):
+                return None
+            shape = layer.out_shape
+            parts.append((rows, [p.value for p in own], shape, path))
+        return Program(parts, self.in_shape, self.theta)
+
+    def uncompiled(self, *, training: bool = False) -> list[Layer]:
+        """Return the layers that have no compiled half in that state."""
+        return [layer for layer in self.sublayers() if rows_of(layer, training=training) is None]
+
+    def replica(self) -> "Sequential":
+        """Return a network over the same numbers, running statistics included, that works in arrays of its own."""
+        # The memo says of the running statistics that they are copied already: by themselves.
+        twin = copy.deepcopy(self, {id(array): array for array in self.running().values()})
+        for own, original in zip(twin.parameters(), self.parameters(), strict=True):
+            own.bind(value=original.value)
+        return twin
+
+    @contextmanager
+    def _borrowed(self) -> Iterator["Sequential"]:
+        """Lend a replica in the evaluating state that no other thread uses."""
+        self.program()  # which notices if the layers have changed
+        free = self._replicas
+        try:
+            twin = free.pop()
+        except IndexError:
+            twin = self.replica().eval()
+        try:
+            yield twin
+        finally:
+            free.append(twin)
+
+    def _made_of(self) -> list[Any]:
+        """Return what compiled code relies on: shapes, and where the parameters lie."""
+        layers = self.sublayers()
+        return [(id(x), x.in_shape, [p.value.__array_interface__["data"] for p in x.parameters()]) for x in layers]
+
+    def _forget(self) -> None:
+        """Drop what was made of the layers; it is made again when it is needed."""
+        self._programs: dict[bool, Program | None] = {}
+        self._replicas: list[Sequential] = []
+        self._changes, self._remembered = (-1, -1), []
+
+    def __getstate__(self) -> dict[str, Any]:
+        fresh = {"_programs": {}, "_replicas": [], "_changes": (-1, -1), "_remembered": [], "_buffers": {}}
+        return self.__dict__ | fresh
 
     def connections(self) -> int:
         """Sum over the layers."""
@@ -263,10 +332,12 @@ class Sequential(Layer):
         return np.concatenate(results)
 
     def _outputs(self, x: np.ndarray) -> np.ndarray:
-        if self._compiled is None or x.shape[1:] != self.in_shape:
-            with self._evaluating():
-                return self.forward(x).copy()
-        return self._compiled.forward(x)
+        program = self.program()
+        if program is not None and x.shape[1:] == self.in_shape:
+            y = program.outputs(x)
+            return y if len(self.out_shape) == 1 else y.reshape(-1, *self.out_shape)
+        with self._borrowed() as twin:
+            return twin.forward(x).copy()
 
     def feature_maps(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Return what every stage makes of an image, in order, from "input" to "output".
@@ -286,10 +357,10 @@ class Sequential(Layer):
         batch = self._batch(images)
         x = self._pixels(batch)
         maps = {"input": x.copy()}
-        with self._evaluating():
-            for layer in self.layers:
+        with self._borrowed() as twin:
+            for layer in twin.layers:
                 x = layer.forward(x)
-                if not isinstance(layer, Flatten | Repeat):  # they only lay out anew what is there already
+                if layer.stages():
                     maps[layer.name.split(".")[0]] = x.copy()
         return maps if images.ndim == batch.ndim else {name: m[0] for name, m in maps.items()}
 
@@ -324,8 +395,6 @@ class Sequential(Layer):
     def prepared(self, images: np.ndarray) -> np.ndarray:
         """Return x for `forward`: uint8 images through `prepare`, floats in the network's dtype.
 
-        Borrowed until the next call where the images have the size that the network was built for.
-
         Raises
         ------
         ShapeError
@@ -338,7 +407,7 @@ class Sequential(Layer):
         fits = all(side <= own for side, own in zip(images.shape[1:3], self.in_shape[1:3], strict=False))
         if not fits:
             return self.prepare(images, dtype=self.dtype)
-        return self.prepare(images, out=self._buffer("x", (len(images), *self.in_shape)))
+        return self.prepare(images, out=np.empty((len(images), *self.in_shape), self.dtype))
 
     def __repr__(self) -> str:
         size = self.parameters().value.size

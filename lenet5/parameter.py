@@ -24,6 +24,7 @@ class Parameter:
     """
 
     __slots__ = ("_value", "grad", "hess", "name")
+    bindings = 0  # of all parameters: whoever relies on where they lie looks whether one has moved
 
     def __init__(self, name: str, value: np.ndarray) -> None:
         self.name = name
@@ -42,6 +43,7 @@ class Parameter:
 
     def bind(self, *, value: np.ndarray, grad: np.ndarray | None = None, hess: np.ndarray | None = None) -> None:
         """Use other arrays of the same shape from now on, without copying."""
+        Parameter.bindings += 1
         self._value = value
         self.grad = self.grad if grad is None else grad
         self.hess = self.hess if hess is None else hess

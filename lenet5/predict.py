@@ -64,8 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if own and not rest:
         raise ConfigError(f"no picture given: after {first} name at least one image file.")
     net = storage.load(first if own else storage.PRETRAINED)
-    if engine.cold("forward"):
-        print("compiling the kernels, once: about 7 s", file=sys.stderr, flush=True)
     results = [{"image": image, **read_digit(net, image)} for image in (rest if own else options["images"])]
     print(json.dumps(results, indent=1) if options["json"] else "\n\n".join(map(_text, results)))
     return 0

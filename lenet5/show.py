@@ -57,8 +57,6 @@ class _Subject:
     def _read(self) -> tuple[Sequential, dict[str, Any]]:
         if self._net is None:
             self._net = storage.read(self.path)
-            if engine.cold("forward"):
-                print("compiling the kernels, once: about 7 s", file=sys.stderr, flush=True)
         return self._net
 
     def _load(self) -> tuple[Dataset, Dataset]:

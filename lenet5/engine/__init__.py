@@ -1,43 +1,32 @@
-"""The only Numba code of the library.
+"""Compiled loops: what makes them, what calls them, and those that several layers share. It knows no layer.
 
-Layers call ``kernels.im2col(...)`` and the like, which write into arrays they are given. Each of these loops has a
-readable NumPy twin beside it; `numpy_only` swaps them, which is how the tests hold one against the other and
-how the library runs where Numba is not available. `program` goes through a whole network at once; the layers
-themselves are its twin, see `lenet5.compiled`.
+`program` goes through a whole network at once, by the functions that its layers bring along; `im2col` and `warp` are
+called by methods written in NumPy, and have a NumPy twin each, which `numpy_only` puts in their place.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .direct import conv, conv_back
 from .im2col import col2im, im2col
-from .jit import HAVE_NUMBA, TWINS, cold, target, versions
-from .planes import room_for_planes
-from .pool import max_pool, max_unpool, window_spread, window_sum
+from .jit import HAVE_NUMBA, TWINS, Compilation, compiling, target, versions
 from .warp import warp
 
 __all__ = [
     "HAVE_NUMBA",
-    "cold",
+    "Compilation",
     "col2im",
-    "conv",
-    "conv_back",
+    "compiling",
     "im2col",
-    "max_pool",
-    "max_unpool",
     "numpy_only",
-    "room_for_planes",
     "target",
     "versions",
     "warp",
-    "window_spread",
-    "window_sum",
 ]
 
 
 @contextmanager
 def numpy_only() -> Iterator[None]:
-    """Run every kernel that layers call as its NumPy twin inside the block, in the whole process."""
+    """Run every kernel that methods call as its NumPy twin inside the block, in the whole process."""
     compiled = {name: globals()[name] for name in TWINS if name in globals()}
     globals().update({name: TWINS[name] for name in compiled})
     try:

@@ -1,68 +1,110 @@
 """Convolution as a matrix product: lay out every receptive field as a column, and add columns back."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from .jit import kernel
+from .call import ahead, pointer
+from .jit import kernel, part
 
-__all__ = ["col2im", "im2col"]
+__all__ = ["Grid", "col2im", "col2im_one", "im2col", "im2col_one"]
 
 
-def im2col_numpy(
-    x: np.ndarray, kernel_size: tuple[int, int], stride: tuple[int, int], before: tuple[int, int],
-    out_size: tuple[int, int], cols: np.ndarray,
-) -> None:  # fmt: skip
-    (kh, kw), (sh, sw), (ho, wo) = kernel_size, stride, out_size
-    padded = _padded(x, kernel_size, stride, before, out_size)
+class Grid(NamedTuple):
+    """Where kernels lie: their size, the step between them, the zeros above and left of x, and how many there are.
+
+    Each is (down, right).
+    """
+
+    kernel: Any
+    stride: Any
+    before: Any
+    out: Any
+
+
+@part
+def _inside(j, width, stride, left, count):  # type: ignore[no-untyped-def]
+    """Return the positions s, first to last - 1, whose input column s*stride + j - left lies inside x."""
+    first = min(max(0, -((j - left) // stride)), count)
+    return first, max(first, min(count, (width - 1 + left - j) // stride + 1))
+
+
+@part
+def im2col_one(x, cols, maps, grid, lanes):  # type: ignore[no-untyped-def]
+    """cols[(c,i,j), (r,s), l] = x[c, r*stride + i - before, s*stride + j - before, l], 0 outside; of pointers."""
+    (channels, height, width), (kh, kw), (sh, sw) = maps, grid.kernel, grid.stride
+    (top, left), (ho, wo) = grid.before, grid.out
+    for k in range(channels * kh * kw):
+        c, i, j = k // (kh * kw), k // kw % kh, k % kw
+        first, last = _inside(j, width, sw, left, wo)
+        for r in range(ho):
+            target, row = ahead(cols, (k * ho + r) * wo * lanes), r * sh + i - top
+            if row < 0 or row >= height:
+                for p in range(wo * lanes):
+                    target[p] = 0
+                continue
+            for p in range(first * lanes):
+                target[p] = 0
+            source = ahead(x, ((c * height + row) * width + j - left) * lanes)
+            for s in range(first, last):
+                for q in range(lanes):
+                    target[s * lanes + q] = source[s * sw * lanes + q]
+            for p in range(last * lanes, wo * lanes):
+                target[p] = 0
+
+
+@part
+def col2im_one(cols, x, maps, grid, lanes):  # type: ignore[no-untyped-def]
+    """Transpose of `im2col_one`: x[c, row, col, l] = sum of the entries of cols that were read from there."""
+    (channels, height, width), (kh, kw), (sh, sw) = maps, grid.kernel, grid.stride
+    (top, left), (ho, wo) = grid.before, grid.out
+    for p in range(channels * height * width * lanes):
+        x[p] = 0
+    for k in range(channels * kh * kw):
+        c, i, j = k // (kh * kw), k // kw % kh, k % kw
+        first, last = _inside(j, width, sw, left, wo)
+        for r in range(ho):
+            source, row = ahead(cols, (k * ho + r) * wo * lanes), r * sh + i - top
+            if 0 <= row < height:
+                target = ahead(x, ((c * height + row) * width + j - left) * lanes)
+                for s in range(first, last):
+                    for q in range(lanes):
+                        target[s * sw * lanes + q] += source[s * lanes + q]
+
+
+Pair = tuple[int, int]
+
+
+def im2col_numpy(x: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pair, cols: np.ndarray) -> None:
+    (kh, kw), (sh, sw), (ho, wo) = kernel_size, stride, out
+    padded = _padded(x, Grid(kernel_size, stride, before, out))
     fields = np.lib.stride_tricks.sliding_window_view(padded, (kh, kw), axis=(2, 3))[:, :, ::sh, ::sw]
     fields = fields[:, :, :ho, :wo].transpose(0, 1, 4, 5, 2, 3)
     cols[...] = fields.reshape(cols.shape)
 
 
 @kernel(twin=im2col_numpy)
-def im2col(
-    x: np.ndarray, kernel_size: tuple[int, int], stride: tuple[int, int], before: tuple[int, int],
-    out_size: tuple[int, int], cols: np.ndarray,
-) -> None:  # fmt: skip
+def im2col(x: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pair, cols: np.ndarray) -> None:
     """cols[n, (c,i,j), (r,s)] = x[n, c, r*stride + i - before, s*stride + j - before], 0 outside x.
 
     Parameters
     ----------
     x : ndarray (N, C, H, W)
-    kernel_size, stride, before, out_size : (int, int)
-        Kernel height and width; step between positions; zeros put above and left of x; positions.
+        Contiguous.
+    kernel_size, stride, before, out : (int, int)
+        Kernel height and width; step between positions; zeros put above and left of x; positions (Ho, Wo).
     cols : ndarray (N, C*kh*kw, Ho*Wo), of x's dtype
-        Overwritten.
+        Contiguous; overwritten.
     """
-    n_images, channels, height, width = x.shape
-    kh, kw = kernel_size
-    sh, sw = stride
-    top, left = before
-    ho, wo = out_size
-    for n in range(n_images):
-        for c in range(channels):
-            for i in range(kh):
-                for j in range(kw):
-                    k = (c * kh + i) * kw + j
-                    # The positions s whose input column s*sw + j - left lies inside x.
-                    first = min(max(0, -((j - left) // sw)), wo)
-                    last = max(first, min(wo, (width - 1 + left - j) // sw + 1))
-                    for r in range(ho):
-                        p, row = r * wo, r * sh + i - top
-                        if row < 0 or row >= height:
-                            cols[n, k, p : p + wo] = 0
-                            continue
-                        cols[n, k, p : p + first] = 0
-                        for s in range(first, last):
-                            cols[n, k, p + s] = x[n, c, row, s * sw + j - left]
-                        cols[n, k, p + last : p + wo] = 0
+    grid = Grid(kernel_size, stride, before, out)
+    start, end = pointer(x.reshape(x.size)), pointer(cols.reshape(cols.size))
+    for n in range(len(x)):
+        im2col_one(ahead(start, n * x[0].size), ahead(end, n * cols[0].size), x.shape[1:], grid, 1)
 
 
-def col2im_numpy(
-    cols: np.ndarray, kernel_size: tuple[int, int], stride: tuple[int, int], before: tuple[int, int],
-    out_size: tuple[int, int], x: np.ndarray,
-) -> None:  # fmt: skip
-    (kh, kw), (sh, sw), (top, left), (ho, wo) = kernel_size, stride, before, out_size
-    padded = np.zeros_like(_padded(x, kernel_size, stride, before, out_size))
+def col2im_numpy(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pair, x: np.ndarray) -> None:
+    (kh, kw), (sh, sw), (top, left), (ho, wo) = kernel_size, stride, before, out
+    padded = np.zeros_like(_padded(x, Grid(kernel_size, stride, before, out)))
     fields = cols.reshape(x.shape[0], x.shape[1], kh, kw, ho, wo)
     for i in range(kh):
         for j in range(kw):
@@ -71,47 +113,28 @@ def col2im_numpy(
 
 
 @kernel(twin=col2im_numpy)
-def col2im(
-    cols: np.ndarray, kernel_size: tuple[int, int], stride: tuple[int, int], before: tuple[int, int],
-    out_size: tuple[int, int], x: np.ndarray,
-) -> None:  # fmt: skip
+def col2im(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pair, x: np.ndarray) -> None:
     """Transpose of `im2col`: x[n, c, row, col] = sum of the entries of cols that were read from there.
 
     Parameters
     ----------
     cols : ndarray (N, C*kh*kw, Ho*Wo)
-    kernel_size, stride, before, out_size : (int, int)
+        Contiguous.
+    kernel_size, stride, before, out : (int, int)
         As for `im2col`.
     x : ndarray (N, C, H, W)
-        Overwritten.
+        Contiguous; overwritten.
     """
-    n_images, channels, height, width = x.shape
-    kh, kw = kernel_size
-    sh, sw = stride
-    top, left = before
-    ho, wo = out_size
-    x[...] = 0
-    for n in range(n_images):
-        for c in range(channels):
-            for i in range(kh):
-                for j in range(kw):
-                    k = (c * kh + i) * kw + j
-                    first = min(max(0, -((j - left) // sw)), wo)
-                    last = max(first, min(wo, (width - 1 + left - j) // sw + 1))
-                    for r in range(ho):
-                        row = r * sh + i - top
-                        if 0 <= row < height:
-                            for s in range(first, last):
-                                x[n, c, row, s * sw + j - left] += cols[n, k, r * wo + s]
+    grid = Grid(kernel_size, stride, before, out)
+    start, end = pointer(cols.reshape(cols.size)), pointer(x.reshape(x.size))
+    for n in range(len(x)):
+        col2im_one(ahead(start, n * cols[0].size), ahead(end, n * x[0].size), x.shape[1:], grid, 1)
 
 
-def _padded(
-    x: np.ndarray, kernel_size: tuple[int, int], stride: tuple[int, int], before: tuple[int, int],
-    out_size: tuple[int, int],
-) -> np.ndarray:  # fmt: skip
+def _padded(x: np.ndarray, grid: Grid) -> np.ndarray:
     """Return x with zeros around it, large enough for every receptive field."""
     pads = [(0, 0), (0, 0)]
     for axis in (0, 1):
-        reach = (out_size[axis] - 1) * stride[axis] + kernel_size[axis]
-        pads.append((before[axis], max(0, reach - before[axis] - x.shape[2 + axis])))
+        reach = (grid.out[axis] - 1) * grid.stride[axis] + grid.kernel[axis]
+        pads.append((grid.before[axis], max(0, reach - grid.before[axis] - x.shape[2 + axis])))
     return np.pad(x, pads)

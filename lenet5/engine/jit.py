@@ -1,38 +1,49 @@
-"""Compile a loop with Numba, keep its readable NumPy twin beside it."""
+"""Compile loops with Numba: kernels with a NumPy twin, and the functions of layers and losses, cached on disk."""
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 
 try:
     import numba
-except ImportError:  # a Python or NumPy newer than any Numba: the twins alone carry the library
+
+    if numba.config.DISABLE_JIT:  # a debugger's switch: the readable methods are what it is for
+        numba = None
+except ImportError:  # a Python or NumPy newer than any Numba: NumPy alone carries the library
     numba = None  # type: ignore[assignment]
 
-__all__ = ["HAVE_NUMBA", "TWINS", "by_precision", "cold", "jit", "kernel", "part", "woven"]
+__all__ = [
+    "HAVE_NUMBA", "TWINS", "Compilation", "Function", "announce", "by_precision", "compiling", "jit", "kernel", "layer_function",
+    "loss_function", "part", "target", "versions",
+]  # fmt: skip
 
 HAVE_NUMBA = numba is not None
 TWINS: dict[str, Callable[..., None]] = {}
+_PACKAGE = Path(__file__).parents[1]
+_decorating = threading.RLock()
 
 
 def cache_folder() -> Path:
-    """Return the folder of compiled kernels: `$LENET5_CACHE`, else the user's cache.
+    """Return the folder of compiled code: `$LENET5_CACHE`, else the user's cache.
 
     Never beside the source: an installation may be read-only, and files that pip did not put
     there would outlive an uninstall.
     """
-    # Numba looks at the file of a kernel alone; a change in one that it calls must show as well.
-    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    # Numba looks at the file of a function alone; a change in one that it calls must show as well.
+    files = [*sorted((_PACKAGE / "engine").glob("*.py")), *sorted((_PACKAGE / "layers").glob("*.py"))]
+    sources = b"".join(path.read_bytes() for path in [*files, _PACKAGE / "losses.py"])
     base = Path(os.environ.get("LENET5_CACHE") or platformdirs.user_cache_dir("lenet5"))
-    return base / f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
+    return base / f"engine-{hashlib.sha256(sources).hexdigest()[:12]}"
 
 
 def _writable(folder: Path) -> bool:
-    """Whether kernels can be cached there; else Numba would put them beside the source."""
+    """Whether compiled code can be cached there; else Numba would put it beside the source."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -42,14 +53,13 @@ def _writable(folder: Path) -> bool:
 
 _FOLDER = cache_folder()
 _CACHED = _writable(_FOLDER)
-
-
-def cold(name: str) -> bool:
-    """Whether the first call of kernel `name` of `program` will have to compile."""
-    try:
-        return HAVE_NUMBA and not any(_FOLDER.rglob(f"program.{name}*.nbi"))
-    except OSError:  # a folder that cannot be read holds nothing for us
-        return HAVE_NUMBA
+# Nothing is allocated in compiled code, so views need not be counted (_nrt): that took a third of a convolution.
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "_nrt": False,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+}
 
 
 def target() -> str:
@@ -91,34 +101,113 @@ def part(loop: Callable[..., Any]) -> Any:
     return jit(loop, forceinline=True, cache=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def woven(loop: Callable[..., Any]) -> Any:
-    """Make `loop` a part whose source is put into the kernels' before anything is compiled.
-
-    For what returns an array, and for large parts of one kernel, which would else be compiled twice.
-    """
-    return jit(loop, inline="always", cache=False)
-
-
 def jit(loop: Callable[..., Any], *, cache: bool = True, **more: Any) -> Any:
-    """Compile `loop` with Numba, cached on disk where a folder can be written."""
+    """Compile `loop` with Numba at its first call, cached on disk if a folder can be written."""
     if numba is None:
         return loop
-    # Nothing is allocated in kernels, so views need not be counted (_nrt): that took a third of a convolution.
-    options: Any = {
-        "nogil": True,
-        "_nrt": False,
-        "error_model": "numpy",
-        "fastmath": {"reassoc", "contract", "nsz", "arcp"},
-        **more,
-    }
+    return _decorated(lambda stored: numba.njit(cache=cache and stored, **_OPTIONS, **more)(loop))
+
+
+def _decorated(decorate: Callable[[bool], Any]) -> Any:
+    """Return decorate(whether to cache), with Numba's cache in our folder."""
     settings: Any = numba.config
-    saved = settings.CACHE_DIR
-    # Numba picks the folder when it decorates; set only for that moment, so other users of Numba keep theirs.
-    settings.CACHE_DIR = str(_FOLDER)
-    try:
-        return numba.njit(cache=cache and _CACHED, **options)(loop)  # not cached: compiled afresh in every process
-    finally:
-        settings.CACHE_DIR = saved
+    with _decorating:
+        saved = settings.CACHE_DIR
+        # Numba picks the folder when it decorates; set only for that moment, so other users of Numba keep theirs.
+        settings.CACHE_DIR = str(_FOLDER)
+        try:
+            return decorate(_CACHED)
+        except RuntimeError as error:  # a function typed at a prompt has no file for a cache to watch
+            if "cannot cache" not in str(error):
+                raise
+            return decorate(False)
+        finally:
+            settings.CACHE_DIR = saved
+
+
+class Compilation:
+    """Told of everything that is compiled, and not of what the cache had; subclass it, and set it by `compiling`."""
+
+    def begin(self, functions: int) -> None:
+        """Take notice that the next `functions` functions are needed."""
+
+    def done(self, name: str, *, cached: bool) -> None:
+        """Take notice that one is ready."""
+
+
+_listener = Compilation()
+
+
+def compiling(listener: Compilation) -> Compilation:
+    """Tell `listener` from now on; return the one before."""
+    global _listener
+    before, _listener = _listener, listener
+    return before
+
+
+class Function:
+    """A function that compiled code calls by its address; compiled when an address is first asked for.
+
+    Parameters
+    ----------
+    code : callable
+        What Numba compiles.
+    signature : callable
+        (dtype, lanes) -> its Numba type; `lanes` 0 leaves it open how many patterns lie side by side.
+    """
+
+    def __init__(self, code: Callable[..., Any], signature: Callable[..., Any]) -> None:
+        self.code, self.signature = code, signature
+        self._lanes_code: Callable[..., Any] | None = None
+        self._compiled: dict[tuple[np.dtype, int], Any] = {}
+
+    def side_by_side(self, code: Callable[..., Any]) -> Callable[..., Any]:
+        """Take other code for patterns side by side, in either of which `lanes` is a constant; a decorator."""
+        self._lanes_code = code
+        return code
+
+    def address(self, dtype: np.dtype, lanes: int = 0) -> int:
+        """Return where the function for these numbers and this many patterns side by side begins in memory."""
+        key = self._key(dtype, lanes)
+        if key not in self._compiled:
+            code = self._lanes_code if self._lanes_code is not None and lanes > 1 else self.code
+            signature = self.signature(*key)
+            found = _decorated(lambda stored: numba.cfunc(signature, cache=stored, **_OPTIONS)(code))
+            self._compiled[key] = found
+            module = code.__module__.rpartition(".")[2]
+            _listener.done(f"{module}{code.__qualname__}", cached=found.cache_hits > 0)
+        return self._compiled[key].address
+
+    def missing(self, dtype: np.dtype, lanes: int = 0) -> bool:
+        """Whether `address` would have to compile, or look into the cache."""
+        return self._key(dtype, lanes) not in self._compiled
+
+    def _key(self, dtype: np.dtype, lanes: int) -> tuple[np.dtype, int]:
+        return np.dtype(dtype), lanes if self._lanes_code is not None else 0
+
+
+def announce(functions: "list[Function]", dtype: np.dtype, lanes: int = 0) -> None:
+    """Tell the listener how many of these functions are not ready yet."""
+    missing = sum(function.missing(dtype, lanes) for function in dict.fromkeys(functions))
+    if missing:
+        _listener.begin(missing)
+
+
+def layer_function(code: Callable[..., Any]) -> Function:
+    """Make of code(call, lanes) a layer's compiled forward or reverse function: see `engine.call`.
+
+    The decorator ``@function.side_by_side`` adds other code for patterns side by side, which is compiled on its own.
+    """
+    from .call import signature_of_layers
+
+    return Function(code, signature_of_layers)
+
+
+def loss_function(code: Callable[..., Any]) -> Function:
+    """Make of code(call) a loss's compiled function of one pattern: see `engine.call`."""
+    from .call import signature_of_losses
+
+    return Function(code, signature_of_losses)
 
 
 def by_precision(single: Callable[[Any], Any], double: Callable[[Any], Any]) -> Any:

@@ -27,11 +27,11 @@ VECTOR = 16
 
 
 def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -> Any:
-    """Make ``add_taps(x, x_at, w, w_at, y, y_at, rows, n, x_row, y_row, width, step)``.
+    """Make ``add_taps(x, w, y, (rows, n), (x_row, y_row), (width, step), (kh, kw))`` of pointers x, w and y.
 
-    y[y_at + r y_row + p] += sum_ij w[w_at + i kw + j] x[x_at + r x_row + p + i width + j step]
+    y[r y_row + p] += sum_ij w[i kw + j] x[r x_row + p + i width + j step]
     for every row r and p < n, where n is a multiple of VECTOR; `turned` takes the weights from the last to the first.
-    That all this is inside of the arrays is not checked.
+    The size of the kernel is this one's own; it is named for functions that take any.
     """
 
     def write(code: "_Code") -> None:
@@ -50,9 +50,9 @@ def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -
 
 
 def _dots(kh: int, kw: int, *, known: int | None = None) -> Any:
-    """Make ``add_dots(x, x_at, g, g_at, v, v_at, rows, n, x_row, v_row, width, step)``.
+    """Make ``add_dots(x, g, v, (rows, n), (x_row, v_row), (width, step), (kh, kw))``.
 
-    g[g_at + i kw + j] += sum_rp v[v_at + r v_row + p] x[x_at + r x_row + p + i width + j step], as for taps.
+    g[i kw + j] += sum_rp v[r v_row + p] x[r x_row + p + i width + j step], as for taps.
     """
 
     def write(code: "_Code") -> None:
@@ -76,10 +76,10 @@ def _dots(kh: int, kw: int, *, known: int | None = None) -> Any:
 
 
 def _sums(count: int) -> Any:
-    """Make ``add_sums(x, x_at, w, w_at, y, y_at, rows, n, x_row, y_row, width, step)``, with n vectors of x.
+    """Make ``add_sums(x, w, y, (1, n), (0, 0), (width, step), (0, 0))``.
 
-    For q < count and every number l of a vector: y[y_at + q VECTOR + l] += sum_k w[w_at + q width + k step]
-    x[x_at + k VECTOR + l], k < n/VECTOR. `rows` is 1, the other steps are not used.
+    For q < count and every number l of a vector: y[q VECTOR + l] += sum_k w[q width + k step] x[k VECTOR + l],
+    k < n/VECTOR.
     """
 
     def write(code: "_Code") -> None:
@@ -95,7 +95,7 @@ def _sums(count: int) -> Any:
 
 
 def _copy() -> Any:
-    """Make a function like those of `_taps` for y[y_at + r y_row + p] = x[x_at + r x_row + p], row after row."""
+    """Make a function like those of `_taps` for y[r y_row + p] = x[r x_row + p], row after row."""
 
     def write(code: "_Code") -> None:
         with code.vectors():
@@ -109,12 +109,12 @@ def _function(write: Callable[["_Code"], None], known: int | None = None) -> Any
     if not HAVE_NUMBA:
         return None
 
-    def typed(context, x, x_at, w, w_at, y, y_at, rows, n, x_row, y_row, width, step):  # type: ignore[no-untyped-def]
+    def typed(context, x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
         def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
             write(_Code(context, build, signature, values, known))
             return context.get_dummy_value()
 
-        return types.void(x, types.int64, w, types.int64, y, types.int64, *[types.int64] * 6), generate
+        return types.void(x, w, y, size, rows, window, kernel), generate
 
     return intrinsic(typed)
 
@@ -126,11 +126,10 @@ class _Code:
         self.build, number = build, signature.args[0].dtype
         self.number, self.bits = context.get_value_type(number), number.bitwidth
         self.vector = ir.VectorType(self.number, VECTOR)
-        self._x, self._w, self._y = (
-            build.gep(context.make_array(signature.args[k])(context, build, values[k]).data, [values[k + 1]])
-            for k in (0, 2, 4)
+        self._x, self._w, self._y = values[:3]
+        self._rows, self._n, self._x_row, self._y_row, self._width, self._step = (
+            build.extract_value(pair, k) for pair in values[3:6] for k in range(2)
         )
-        self._rows, self._n, self._x_row, self._y_row, self._width, self._step = values[6:]
         if known is not None:
             self._width = ir.IntType(64)(known)
 

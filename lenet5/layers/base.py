@@ -1,20 +1,34 @@
 """What a layer is.
 
+A layer is one file: its methods in NumPy, which are its definition, and if it is fast its compiled functions, which
+`compiled` names (`lenet5.engine.call` says what such a function finds, and how).
+
 Index letters, here and in every layer: N batch, C/O channels in/out, H W rows/columns,
 K = C*kh*kw cells of a receptive field, P = Ho*Wo output positions, D features of a vector.
 Arrays come in threes with a prefix: x, dx = dE/dx, hx = the diagonal of d2E/dx2.
 """
 
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from ..engine.program import Row
 from ..errors import ConfigError, ShapeError, shown
 from ..parameter import Parameter
 
-__all__ = ["Layer", "check_shape", "from_rows", "rows"]
+__all__ = ["Layer", "Window", "check_shape", "from_rows", "rows"]
 
 Shape = tuple[int, ...]
+# What changes after `build`, besides parameters.
+_CHANGING = frozenset({"training"})
+
+
+class Window(NamedTuple):
+    """What a unit sees of its layer's input: cells, step to the next unit's, zeros before the input; (down, right)."""
+
+    cells: tuple[int, int] = (1, 1)
+    step: tuple[int, int] = (1, 1)
+    before: tuple[int, int] = (0, 0)
 
 
 class Layer:
@@ -23,6 +37,9 @@ class Layer:
     What a layer returns is borrowed: it is overwritten by the layer's next call. Inputs are never
     written to. `backward` and `bbprop` speak of the last `forward`; they overwrite `grad` and
     `hess` with sums over the batch.
+
+    From `build` on the public attributes are read-only: a network may hold a compiled copy of what they say. Parameters
+    are changed through their `value`, the state by `train` and `eval`.
 
     Attributes
     ----------
@@ -41,8 +58,14 @@ class Layer:
     training : bool
         The state, for layers that treat patterns to learn from in another way than patterns to judge.
         False, evaluating, until `train` is called.
+    title : str
+        What pictures call the layer's step, such as "convolutions"; empty for one that only squashes or lays out anew.
     """
 
+    title = ""
+
+    _open: frozenset[str] = frozenset()  # attributes that may change at any time
+    _builds = 0  # of all layers: whoever relies on what a build has made looks whether there was another one
     outputs_penalties = False
     gauss_newton = True
     couples_patterns = False
@@ -56,6 +79,15 @@ class Layer:
         self.dtype: np.dtype = np.dtype(np.float32)
         self._buffers: dict[str, np.ndarray] = {}
         self._y_shape: Shape = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        fixed = name[0] != "_" and self.__dict__.get("_fixed") and name not in _CHANGING and name not in self._open
+        if fixed and value is not self.__dict__.get(name):  # an array changed in place is assigned to itself
+            raise ConfigError(
+                f"{self}: {name} is fixed once the layer is built, since compiled code may rely on it. Make a new layer "
+                "and network; parameters are changed through their value, as in layer.weight.value[...] = numbers."
+            )
+        super().__setattr__(name, value)
 
     def build(self, in_shape: Shape, *, dtype: np.typing.DTypeLike = np.float32, rng: np.random.Generator) -> Shape:
         """Allocate parameters for inputs of `in_shape` and return the shape of the outputs.
@@ -85,6 +117,8 @@ class Layer:
             )
         if not isinstance(rng, np.random.Generator):
             raise ConfigError(f"{self}: rng is a numpy.random.Generator; found {shown(rng)}.")
+        self._fixed = False
+        Layer._builds += 1
         self.in_shape, self.dtype = sides, np.dtype(dtype)
         self._buffers.clear()
         self._y_shape = ()
@@ -93,6 +127,7 @@ class Layer:
         except Exception:
             self.in_shape = ()  # not built: nothing but another build will do
             raise
+        self._fixed = True
         return self.out_shape
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -127,7 +162,7 @@ class Layer:
         self.training = True
         return self
 
-    def evaluate(self) -> Self:
+    def eval(self) -> Self:
         """Enter the evaluating state; return the layer."""
         self.training = False
         return self
@@ -139,9 +174,36 @@ class Layer:
         """Return the layers that this one is a sequence of: itself, unless it is a network."""
         return (self,)
 
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return what compiled networks run in place of the methods, or None if there is no such thing.
+
+        Parameters
+        ----------
+        training : bool
+            The state to run in.
+
+        Returns
+        -------
+        list of Row
+            One after the other; the parameters belong to the last one. Empty if there is nothing to do.
+        """
+        return None
+
     def connections(self) -> int:
         """Count connections as the paper does: one per input and per bias of every unit."""
         return 0
+
+    def multiply_adds(self) -> int:
+        """Count the products that one forward pass of one pattern adds up."""
+        return 0
+
+    def window(self) -> Window:
+        """Return which cells of its input a unit sees."""
+        return Window()
+
+    def stages(self) -> bool:
+        """Whether the layer computes something of its own; if not, it only lays out anew what is there already."""
+        return True
 
     def _check(self, x: np.ndarray) -> None:
         if not isinstance(x, np.ndarray) or x.shape[1:] != self.in_shape or x.dtype != self.dtype or not self.in_shape:

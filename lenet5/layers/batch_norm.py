@@ -2,6 +2,11 @@
 
 import numpy as np
 
+from ..engine.call import (
+    HO, OUT, WO, above, ahead, below, gradients, inputs, numbers, outputs, parameters, pointer, power, zero,
+)  # fmt: skip
+from ..engine.jit import layer_function
+from ..engine.program import Row
 from ..errors import ConfigError, ShapeError
 from ..parameter import Parameter
 from .base import Layer, Shape
@@ -150,6 +155,16 @@ class BatchNorm(Layer):
         vx += lower[0]
         return vx
 
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return the evaluating half; in training patterns depend on each other, and the methods take them together."""
+        if training:
+            return None
+
+        def current() -> np.ndarray:
+            return np.concatenate([self.running_mean, 1.0 / np.sqrt(self.running_variance + self.epsilon)])
+
+        return [Row(_forward, _reverse, self.out_shape, numbers=current(), current=current)]
+
     def parameters(self) -> tuple[Parameter, ...]:
         """Return weight and bias."""
         return self.weight, self.bias
@@ -157,6 +172,34 @@ class BatchNorm(Layer):
     def running(self) -> dict[str, np.ndarray]:
         """Return the running mean and variance."""
         return {"mean": self.running_mean, "variance": self.running_variance}
+
+
+@layer_function
+def _forward(call, lanes):  # type: ignore[no-untyped-def]
+    x, y, w = pointer(inputs(call, lanes)), pointer(outputs(call, lanes)), pointer(parameters(call))
+    maps, cells, mean = call.op[OUT], call.op[HO] * call.op[WO] * lanes, numbers(call)
+    inverse, bias = ahead(mean, maps), ahead(w, maps)
+    for c in range(maps):
+        source, out = ahead(x, c * cells), ahead(y, c * cells)
+        for p in range(cells):
+            out[p] = w[c] * ((source[p] - mean[c]) * inverse[c]) + bias[c]
+
+
+@layer_function
+def _reverse(call, lanes):  # type: ignore[no-untyped-def]
+    x, v, vx = pointer(inputs(call, lanes)), pointer(above(call, lanes)), pointer(below(call, lanes))
+    w, g, squared = pointer(parameters(call)), pointer(gradients(call)), power(call) == 2
+    maps, cells, mean = call.op[OUT], call.op[HO] * call.op[WO] * lanes, numbers(call)
+    inverse = ahead(mean, maps)
+    for c in range(maps):
+        at, g_weight, g_bias, factor = c * cells, zero(v), zero(v), inverse[c] * inverse[c] if squared else inverse[c]
+        for p in range(at, at + cells):
+            xhat = (x[p] - mean[c]) * inverse[c]
+            g_weight += v[p] * (xhat * xhat if squared else xhat)
+            g_bias += v[p]
+            vx[p] = w[c] * factor * v[p]
+        g[c] += g_weight
+        g[maps + c] += g_bias
 
 
 def _all_but_maps(ndim: int) -> tuple[int, ...]:

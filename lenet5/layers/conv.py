@@ -4,12 +4,25 @@ from typing import Literal
 
 import numpy as np
 
-from .. import initializers
+from .. import engine, initializers
+from ..engine.call import (
+    HO, OUT, WO, C, H, W, above, ahead, below, gradients, inputs, links, operands, outputs, parameters, pointer, room,
+    to_input, zero,
+)  # fmt: skip
+from ..engine.convolution import (
+    Geometry, conv_lanes, conv_lanes_3x3, conv_lanes_3x3_back, conv_lanes_5x5, conv_lanes_5x5_back, conv_lanes_back,
+    conv_plane, conv_plane_3x3, conv_plane_3x3_back, conv_plane_5x5, conv_plane_5x5_back, conv_plane_back,
+    room_for_lanes, room_for_planes,
+)  # fmt: skip
+from ..engine.im2col import Grid, col2im_one, im2col_one
+from ..engine.jit import layer_function, part
+from ..engine.program import LANES, Row
 from ..errors import ConfigError, ShapeError
 from ..initializers import Initializer
 from ..parameter import Parameter
-from .base import Layer, Shape
-from .correlate import Direct, Im2col
+from .base import Layer, Shape, Window
+from .dense import dense_rows
+from .pad import pad_row
 
 __all__ = ["TABLE_I", "Conv2D", "parse_table"]
 
@@ -94,8 +107,8 @@ class Conv2D(Layer):
         if table.shape[0] != channels:
             raise ShapeError(f"Conv2D {self.name}: its table has {table.shape[0]} rows; x has {channels} maps.")
         # (o, c) of every kernel, map by map; those of map o are starts[o] to starts[o+1].
-        maps, inputs = np.nonzero(table.T)
-        self.channels = inputs.astype(np.int64)
+        maps, below = np.nonzero(table.T)
+        self.channels = below.astype(np.int64)
         self.starts = np.concatenate([[0], np.cumsum(table.sum(axis=0))]).astype(np.int64)
         fan_in = table.sum(axis=0) * kh * kw
         fan_out = int(table.sum(axis=1).max()) * kh * kw
@@ -104,19 +117,11 @@ class Conv2D(Layer):
         weight = np.concatenate(drawn).reshape(shape)
         self.weight = Parameter("weight", weight.astype(self.dtype))
         self.bias = Parameter("bias", np.full(self.out_channels, self.initial_bias, self.dtype))
-        _, out = self.geometry(in_shape[1:])
-        # One position, as in C5, is a product of matrices.
-        self._algorithm: Direct | Im2col = (
-            Direct(self.starts, self.channels, self._buffer)
-            if self.plain and out != (1, 1)
-            else Im2col((maps, inputs), channels, self.stride, self._buffer)
-        )
-        return (self.out_channels, *out)
-
-    @property
-    def plain(self) -> bool:
-        """Whether there is neither stride nor padding."""
-        return self.stride == (1, 1) and self.padding in ("valid", (0, 0))
+        for array in (self.channels, self.starts, self.table):
+            if array is not None:
+                array.setflags(write=False)
+        self._pairs = maps, below
+        return (self.out_channels, *self.geometry(in_shape[1:])[1])
 
     def geometry(self, size: Shape) -> tuple[Pair, Pair]:
         """Return the zeros put above and left of x, and the size of y's maps."""
@@ -138,23 +143,76 @@ class Conv2D(Layer):
         """Return y (N, O, Ho, Wo) for x (N, C, H, W)."""
         self._check(x)
         before, out = self.geometry(x.shape[2:])
-        return self._done(self._algorithm.forward(x, self._kernels(self.weight.value), self.bias.value, before, out))
+        matrix, positions = self._matrix(self.weight.value), out[0] * out[1]
+        self._cols = self._buffer("cols", (len(x), matrix.shape[1], positions))
+        self._x_shape, self._before, self._out = x.shape, before, out
+        engine.im2col(np.ascontiguousarray(x), self.kernel_size, self.stride, before, out, self._cols)
+        y = self._buffer("y", (len(x), self.out_channels, positions))
+        np.matmul(matrix, _folded(self._cols), out=_folded(y))
+        y += self.bias.value[:, None]
+        return self._done(y.reshape(len(x), self.out_channels, *out))
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dw[o,k] = sum_p dy[o,p] cols[k,p]; db[o] = sum_p dy[o,p]; dx = col2im(w^T dy)."""
         self._expect(dy)
-        w, w_out = self._kernels(self.weight.value), self._kernels(self.weight.grad)
-        return self._algorithm.reverse(dy, w, w_out, self.bias.grad, squared=False, to_input=to_input)
+        return self._reverse(dy, self._matrix(self.weight.value), self._cols, self.weight.grad, self.bias.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Eq. 23: h of a shared weight is the sum over its connections of x^2 h; hx = col2im((w*w)^T h)."""
         self._expect(hy)
-        w, w_out = self._kernels(self.weight.value), self._kernels(self.weight.hess)
-        return self._algorithm.reverse(hy, w * w, w_out, self.bias.hess, squared=True, to_input=to_input)
+        squares = np.square(self._cols, out=self._buffer("squares", self._cols.shape))
+        matrix = np.square(self._matrix(self.weight.value))
+        return self._reverse(hy, matrix, squares, self.weight.hess, self.bias.hess, to_input)
 
-    def _kernels(self, weight: np.ndarray) -> np.ndarray:
-        """View weights as (M, kh, kw), map by map."""
-        return weight.reshape(-1, *self.kernel_size)
+    def _reverse(
+        self,
+        vy: np.ndarray,
+        matrix: np.ndarray,
+        cols: np.ndarray,
+        weight_out: np.ndarray,
+        bias_out: np.ndarray,
+        to_input: bool,
+    ) -> np.ndarray | None:
+        vy = vy.reshape(len(cols), self.out_channels, cols.shape[2])
+        folded = _folded(vy)
+        per_image = self._buffer("per_image", (len(folded), *matrix.shape))
+        np.matmul(folded, _folded(cols).transpose(0, 2, 1), out=per_image)
+        total = np.sum(per_image, axis=0, out=self._buffer("total", matrix.shape))
+        kernels = total.reshape(self.out_channels, self.in_shape[0], *self.kernel_size)
+        weight_out[...] = kernels[self._pairs].reshape(weight_out.shape)
+        np.sum(vy, axis=(0, 2), out=bias_out)
+        if not to_input:
+            return None
+        v_cols = self._buffer("v_cols", cols.shape)
+        np.matmul(matrix.T, folded, out=_folded(v_cols))
+        vx = self._buffer("vx", self._x_shape)
+        engine.col2im(v_cols, self.kernel_size, self.stride, self._before, self._out, vx)
+        return vx
+
+    def _matrix(self, weight: np.ndarray) -> np.ndarray:
+        """Return the kernels as (O, K), with zeros where nothing is connected."""
+        if self.table is None:
+            return weight.reshape(self.out_channels, -1)
+        dense = self._buffer("dense", (self.out_channels, self.in_shape[0], *self.kernel_size))
+        dense[...] = 0
+        dense[self._pairs] = weight
+        return dense.reshape(self.out_channels, -1)
+
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return padding and a convolution of whole maps; with strides im2col; for one position a full connection."""
+        before, (ho, wo) = self.geometry(self.in_shape[1:])
+        (channels, _, _), (kh, kw) = self.in_shape, self.kernel_size
+        padded = (channels, ho + kh - 1, wo + kw - 1)
+        pairs = [*self.kernel_size, *self.stride, *before, *self.starts, *self.channels]
+        if self.stride != (1, 1):
+            room = 2 * channels * kh * kw * ho * wo * LANES
+            return [Row(_strided_forward, _strided_reverse, self.out_shape, links=pairs, room=room)]
+        rows = [] if padded == self.in_shape else [pad_row(*before, padded)]
+        if (ho, wo) == (1, 1) and self.table is None:
+            return [*rows, *dense_rows(int(np.prod(padded)), self.out_shape)]  # C5: a kernel covers its input whole
+        room = max(room_for_planes(padded, (kh, kw)), room_for_lanes(padded, (kh, kw)))
+        forward, reverse = _BY_KERNEL.get((kh, kw), (_forward, _reverse))
+        return [*rows, Row(forward, reverse, self.out_shape, links=pairs, room=room)]
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return weight and bias."""
@@ -163,6 +221,160 @@ class Conv2D(Layer):
     def connections(self) -> int:
         """Every output position has the weights and the bias of its map."""
         return (self.weight.size + self.out_channels) * self.out_shape[1] * self.out_shape[2]
+
+    def multiply_adds(self) -> int:
+        """Every output position has the weights of its map."""
+        return self.weight.size * self.out_shape[1] * self.out_shape[2]
+
+    def window(self) -> Window:
+        """A unit sees what its kernels cover."""
+        return Window(self.kernel_size, self.stride, self.geometry(self.in_shape[1:])[0])
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """The paper's word: C5 is a full connection, since its kernels cover their input."""
+        one = self.out_shape[1:] == (1, 1)
+        return "full\nconnection" if one else "convolutions\n" + "x".join(map(str, self.kernel_size))
+
+
+# The integers of a convolution's row: kernel size, stride and zeros before the input, each (down, right); then the
+# starts of the maps' kernels, and the input map of each kernel.
+_STRIDE, _BEFORE, _STARTS = 2, 4, 6
+
+
+@part
+def _geometry(call):  # type: ignore[no-untyped-def]
+    op, ints = call.op, links(call)
+    starts = ahead(ints, _STARTS)
+    maps, out = (op[C], op[H], op[W]), (op[OUT], op[HO], op[WO])
+    return Geometry(maps, out, (ints[0], ints[1]), starts, ahead(starts, op[OUT] + 1))
+
+
+@part
+def _operands(call, lanes):  # type: ignore[no-untyped-def]
+    return pointer(inputs(call, lanes)), pointer(parameters(call)), pointer(outputs(call, lanes)), _geometry(call)
+
+
+@part
+def _reverse_operands(call, lanes):  # type: ignore[no-untyped-def]
+    x, w, v = pointer(operands(call, lanes)), pointer(parameters(call)), pointer(above(call, lanes))
+    return x, w, v, pointer(gradients(call)), pointer(below(call, lanes)), _geometry(call), to_input(call), room(call)
+
+
+@layer_function
+def _forward_5x5(call, lanes):  # type: ignore[no-untyped-def]
+    conv_plane_5x5(*_operands(call, 1), room(call))
+
+
+@_forward_5x5.side_by_side
+def _forward_5x5_lanes(call, lanes):  # type: ignore[no-untyped-def]
+    conv_lanes_5x5(*_operands(call, LANES))
+
+
+@layer_function
+def _reverse_5x5(call, lanes):  # type: ignore[no-untyped-def]
+    conv_plane_5x5_back(*_reverse_operands(call, 1))
+
+
+@_reverse_5x5.side_by_side
+def _reverse_5x5_lanes(call, lanes):  # type: ignore[no-untyped-def]
+    conv_lanes_5x5_back(*_reverse_operands(call, LANES))
+
+
+@layer_function
+def _forward_3x3(call, lanes):  # type: ignore[no-untyped-def]
+    conv_plane_3x3(*_operands(call, 1), room(call))
+
+
+@_forward_3x3.side_by_side
+def _forward_3x3_lanes(call, lanes):  # type: ignore[no-untyped-def]
+    conv_lanes_3x3(*_operands(call, LANES))
+
+
+@layer_function
+def _reverse_3x3(call, lanes):  # type: ignore[no-untyped-def]
+    conv_plane_3x3_back(*_reverse_operands(call, 1))
+
+
+@_reverse_3x3.side_by_side
+def _reverse_3x3_lanes(call, lanes):  # type: ignore[no-untyped-def]
+    conv_lanes_3x3_back(*_reverse_operands(call, LANES))
+
+
+@layer_function
+def _forward(call, lanes):  # type: ignore[no-untyped-def]
+    conv_plane(*_operands(call, 1), room(call))
+
+
+@_forward.side_by_side
+def _forward_lanes(call, lanes):  # type: ignore[no-untyped-def]
+    conv_lanes(*_operands(call, LANES))
+
+
+@layer_function
+def _reverse(call, lanes):  # type: ignore[no-untyped-def]
+    conv_plane_back(*_reverse_operands(call, 1))
+
+
+@_reverse.side_by_side
+def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
+    conv_lanes_back(*_reverse_operands(call, LANES))
+
+
+_BY_KERNEL = {(5, 5): (_forward_5x5, _reverse_5x5), (3, 3): (_forward_3x3, _reverse_3x3)}
+
+
+@part
+def _grid(call):  # type: ignore[no-untyped-def]
+    ints = links(call)
+    stride, before = (ints[_STRIDE], ints[_STRIDE + 1]), (ints[_BEFORE], ints[_BEFORE + 1])
+    return Grid((ints[0], ints[1]), stride, before, (call.op[HO], call.op[WO]))
+
+
+@layer_function
+def _strided_forward(call, lanes):  # type: ignore[no-untyped-def]
+    shape, grid, cols = _geometry(call), _grid(call), room(call)
+    w, taps, n = pointer(parameters(call)), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
+    y, bias = pointer(outputs(call, lanes)), ahead(w, shape.starts[shape.out[0]] * taps)
+    im2col_one(pointer(inputs(call, lanes)), cols, shape.maps, grid, lanes)
+    for o in range(shape.out[0]):
+        out = ahead(y, o * n)
+        for p in range(n):
+            out[p] = bias[o]
+        for m in range(shape.starts[o], shape.starts[o + 1]):
+            for q in range(taps):
+                column, weight = ahead(cols, (shape.channels[m] * taps + q) * n), w[m * taps + q]
+                for p in range(n):
+                    out[p] += weight * column[p]
+
+
+@layer_function
+def _strided_reverse(call, lanes):  # type: ignore[no-untyped-def]
+    shape, grid, cols = _geometry(call), _grid(call), room(call)
+    w, taps, n = pointer(parameters(call)), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
+    v, g, down = pointer(above(call, lanes)), pointer(gradients(call)), to_input(call)
+    size = shape.maps[0] * taps * n
+    v_cols, g_bias = ahead(cols, size), ahead(g, shape.starts[shape.out[0]] * taps)
+    im2col_one(pointer(operands(call, lanes)), cols, shape.maps, grid, lanes)
+    for p in range(size):
+        v_cols[p] = 0
+    for o in range(shape.out[0]):
+        v_map, total = ahead(v, o * n), zero(v)
+        for p in range(n):
+            total += v_map[p]
+        g_bias[o] += total
+        for m in range(shape.starts[o], shape.starts[o + 1]):
+            for q in range(taps):
+                k = shape.channels[m] * taps + q
+                column, target, weight, total = ahead(cols, k * n), ahead(v_cols, k * n), w[m * taps + q], zero(v)
+                for p in range(n):
+                    total += v_map[p] * column[p]
+                g[m * taps + q] += total
+                if down:
+                    for p in range(n):
+                        target[p] += weight * v_map[p]
+    if down:
+        col2im_one(v_cols, pointer(below(call, lanes)), shape.maps, grid, lanes)
 
 
 def parse_table(table: str) -> np.ndarray:
@@ -178,6 +390,11 @@ def parse_table(table: str) -> np.ndarray:
     if len({len(line) for line in lines}) != 1 or not signs <= {"X", "."}:
         raise ConfigError("A connection table has rows of one length, of the signs X and . between spaces.")
     return np.array(lines) == "X"
+
+
+def _folded(a: np.ndarray) -> np.ndarray:
+    """View (N, D, P) as (1, D, N) where there is one position (C5): one product instead of N thin ones."""
+    return a.transpose(2, 1, 0) if a.shape[2] == 1 else a
 
 
 def _pair(value: int | Pair, what: str, *, least: int) -> Pair:

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from ..engine.call import above, below, inputs, outputs, own, own_operands
+from ..engine.jit import layer_function
+from ..engine.program import Row
 from ..errors import ConfigError
 from .base import Layer, Shape
 
@@ -46,7 +49,7 @@ class Dropout(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y of x's shape; x itself when evaluating."""
         self._check(x)
-        self._mask = self._draw(x.shape) if self.training else None
+        self._mask = self._draw(x.shape, self._key) if self.training else None
         return self._done(self._times(self._mask, x, "y"))
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
@@ -62,15 +65,33 @@ class Dropout(Layer):
         hx = self._times(self._mask, hy, "vx")
         return self._times(self._mask, hx, "vx")
 
-    def _draw(self, shape: Shape) -> np.ndarray:
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return the product with the mask, which is drawn as `forward` draws it; when evaluating, nothing."""
+        if not training:
+            return []
+        cells = int(np.prod(self.out_shape))
+        return [Row(_forward, _reverse, self.out_shape, own=cells, draw=lambda n, *key: self._draw((n, cells), key))]
+
+    def _draw(self, shape: Shape, key: tuple[int, ...]) -> np.ndarray:
         # As a spawn key, (1,) and (1, 0) differ; as entropy they would not.
-        seed = np.random.SeedSequence(0, spawn_key=self._key)
+        seed = np.random.SeedSequence(0, spawn_key=key)
         # Always float32 numbers, so that the mask does not depend on the dtype of the layer.
-        drawn = self._buffer("drawn", shape, np.float32)
-        np.random.Generator(np.random.Philox(seed)).random(out=drawn, dtype=np.float32)
-        mask = np.greater_equal(drawn, self.rate, out=self._buffer("mask", shape), casting="unsafe")
-        mask *= 1.0 / (1.0 - self.rate)
-        return mask
+        drawn = np.random.Generator(np.random.Philox(seed)).random(shape, dtype=np.float32)
+        return (drawn >= self.rate).astype(self.dtype) * self.dtype.type(1.0 / (1.0 - self.rate))
 
     def _times(self, mask: np.ndarray | None, v: np.ndarray, key: str) -> np.ndarray:
         return v if mask is None else np.multiply(mask, v, out=self._buffer(key, v.shape))
+
+
+@layer_function
+def _forward(call, lanes):  # type: ignore[no-untyped-def]
+    x, y, mask = inputs(call, lanes), outputs(call, lanes), own(call, lanes)
+    for p in range(len(y)):
+        y[p] = mask[p] * x[p]
+
+
+@layer_function
+def _reverse(call, lanes):  # type: ignore[no-untyped-def]
+    v, vx, mask = above(call, lanes), below(call, lanes), own_operands(call, lanes)
+    for p in range(len(v)):
+        vx[p] = mask[p] * v[p]

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..engine.program import Row
 from ..errors import ShapeError
-from .base import Layer, Shape
+from .base import Layer, Shape, Window
 
 __all__ = ["Flatten"]
 
@@ -30,3 +31,16 @@ class Flatten(Layer):
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """hx = hy in x's shape."""
         return self.backward(hy, to_input=to_input)
+
+    def window(self) -> Window:
+        """The vector as a whole sees all cells."""
+        height, width = self.in_shape[1:] if len(self.in_shape) == 3 else (1, 1)
+        return Window((height, width))
+
+    def stages(self) -> bool:
+        """It only lays out anew."""
+        return False
+
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return nothing: cells lie in this order already."""
+        return []

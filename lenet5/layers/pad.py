@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from ..engine.call import HO, OUT, WO, C, H, W, above, ahead, below, inputs, links, outputs, pointer
+from ..engine.jit import layer_function
+from ..engine.program import Row
 from ..errors import ConfigError, ShapeError
-from .base import Layer, Shape
+from .base import Layer, Shape, Window
 
-__all__ = ["ZeroPad2D"]
+__all__ = ["ZeroPad2D", "pad_row"]
 
 
 class ZeroPad2D(Layer):
@@ -58,3 +61,40 @@ class ZeroPad2D(Layer):
     def _inner(self, y: np.ndarray) -> np.ndarray:
         top, bottom, left, right = self.frame
         return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
+
+    def window(self) -> Window:
+        """A unit sees one cell; the frame lies before the input."""
+        return Window(before=(self.frame[0], self.frame[2]))
+
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return the frame."""
+        return [pad_row(self.frame[0], self.frame[2], self.out_shape)]
+
+
+def pad_row(top: int, left: int, out_shape: Shape) -> Row:
+    """Return zeros around maps as a compiled row; also for a convolution's padding."""
+    return Row(_forward, _reverse, out_shape, links=(top, left))
+
+
+@layer_function
+def _forward(call, lanes):  # type: ignore[no-untyped-def]
+    op, x, y = call.op, pointer(inputs(call, lanes)), pointer(outputs(call, lanes))
+    top, left = links(call)[0], links(call)[1]
+    for p in range(op[OUT] * op[HO] * op[WO] * lanes):
+        y[p] = 0
+    for c in range(op[C]):
+        for r in range(op[H]):
+            row, source = ahead(y, ((c * op[HO] + top + r) * op[WO] + left) * lanes), ahead(x, (c * op[H] + r) * op[W] * lanes)
+            for s in range(op[W] * lanes):
+                row[s] = source[s]
+
+
+@layer_function
+def _reverse(call, lanes):  # type: ignore[no-untyped-def]
+    op, v, vx = call.op, pointer(above(call, lanes)), pointer(below(call, lanes))
+    top, left = links(call)[0], links(call)[1]
+    for c in range(op[C]):
+        for r in range(op[H]):
+            row, source = ahead(vx, (c * op[H] + r) * op[W] * lanes), ahead(v, ((c * op[HO] + top + r) * op[WO] + left) * lanes)
+            for s in range(op[W] * lanes):
+                row[s] = source[s]

@@ -3,6 +3,9 @@
 import numpy as np
 
 from .. import bitmaps
+from ..engine.call import X_SIZE, Y_SIZE, above, ahead, below, inputs, numbers, outputs, pointer, power, top, zero
+from ..engine.jit import layer_function
+from ..engine.program import Row
 from ..errors import ConfigError, ShapeError
 from .base import Layer, Shape, from_rows, rows
 
@@ -30,6 +33,7 @@ class RBF(Layer):
 
     outputs_penalties = True
     gauss_newton = False
+    title = "RBF\nunits"
 
     def __init__(self, codes: np.ndarray | str = bitmaps.DIGITS, *, name: str = "") -> None:
         super().__init__(name=name)
@@ -41,6 +45,8 @@ class RBF(Layer):
         if in_shape[0] != self.codes.shape[1] or in_shape[1:] not in ((), (1, 1)):
             raise ShapeError(f"RBF {self.name}: its codes have {self.codes.shape[1]} cells; x has {in_shape}.")
         self._w = self.codes.astype(self.dtype)
+        self.codes.setflags(write=False)
+        self._w.setflags(write=False)
         return (len(self.codes),)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -88,3 +94,61 @@ class RBF(Layer):
     def connections(self) -> int:
         """Each class compares every cell of its code."""
         return self.codes.size
+
+    def multiply_adds(self) -> int:
+        """Each class squares and adds up every cell's difference."""
+        return self.codes.size
+
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return the units, with their codes as constants."""
+        return [Row(_forward, _reverse, self.out_shape, numbers=self._w)]
+
+
+@layer_function
+def _forward(call, lanes):  # type: ignore[no-untyped-def]
+    classes, cells, codes = call.op[Y_SIZE], call.op[X_SIZE], numbers(call)
+    x, y = pointer(inputs(call, lanes)), pointer(outputs(call, lanes))
+    for p in range(classes * lanes):
+        y[p] = 0
+    for i in range(classes):
+        code, out = ahead(codes, i * cells), ahead(y, i * lanes)
+        if lanes == 1:
+            total = zero(x)
+            for j in range(cells):
+                total += (x[j] - code[j]) * (x[j] - code[j])
+            out[0] = total
+            continue
+        for j in range(cells):
+            cell, centre = ahead(x, j * lanes), code[j]
+            for k in range(lanes):
+                out[k] += (cell[k] - centre) * (cell[k] - centre)
+
+
+@layer_function
+def _reverse(call, lanes):  # type: ignore[no-untyped-def]
+    classes, cells, codes = call.op[Y_SIZE], call.op[X_SIZE], numbers(call)
+    x, v, vx = pointer(inputs(call, lanes)), pointer(above(call, lanes)), pointer(below(call, lanes))
+    for p in range(cells * lanes):
+        vx[p] = 0
+    if power(call) == 1:
+        for i in range(classes):
+            code, above_i = ahead(codes, i * cells), ahead(v, i * lanes)
+            if lanes == 1:
+                twice = above_i[0] + above_i[0]
+                for j in range(cells):
+                    vx[j] += twice * (x[j] - code[j])
+                continue
+            for j in range(cells):
+                cell, below_j, centre = ahead(x, j * lanes), ahead(vx, j * lanes), code[j]
+                for k in range(lanes):
+                    below_j[k] += (above_i[k] + above_i[k]) * (cell[k] - centre)
+        return
+    # hx_j = sum_i h_i (2 (x_j - w_ij))^2 + 2 sum_i dy_i, kept non-negative.
+    dy = top(call)
+    for j in range(cells):
+        for k in range(lanes):
+            total = zero(x)
+            for i in range(classes):
+                d = x[j * lanes + k] - codes[i * cells + j]
+                total += v[i * lanes + k] * (d + d) * (d + d) + (dy[i * lanes + k] + dy[i * lanes + k])
+            vx[j * lanes + k] = max(total, zero(x))

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from ..engine.call import HO, OUT, WO, C, above, ahead, below, inputs, outputs, pointer
+from ..engine.jit import layer_function
+from ..engine.program import Row
 from ..errors import ConfigError, ShapeError
 from .base import Layer, Shape
 
@@ -53,3 +56,33 @@ class Repeat(Layer):
     def _grouped(self, y: np.ndarray) -> np.ndarray:
         """View y as (N, C, copies, H, W)."""
         return y.reshape(len(y), -1, self.copies, *y.shape[2:])
+
+    def stages(self) -> bool:
+        """It only lays out anew."""
+        return False
+
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return the copies."""
+        return [Row(_forward, _reverse, self.out_shape)]
+
+
+@layer_function
+def _forward(call, lanes):  # type: ignore[no-untyped-def]
+    x, y, size = pointer(inputs(call, lanes)), pointer(outputs(call, lanes)), call.op[HO] * call.op[WO] * lanes
+    copies = call.op[OUT] // call.op[C]
+    for c in range(call.op[OUT]):
+        out, source = ahead(y, c * size), ahead(x, c // copies * size)
+        for p in range(size):
+            out[p] = source[p]
+
+
+@layer_function
+def _reverse(call, lanes):  # type: ignore[no-untyped-def]
+    v, vx, size = pointer(above(call, lanes)), pointer(below(call, lanes)), call.op[HO] * call.op[WO] * lanes
+    copies = call.op[OUT] // call.op[C]
+    for p in range(call.op[C] * size):
+        vx[p] = 0
+    for c in range(call.op[OUT]):
+        source, target = ahead(v, c * size), ahead(vx, c // copies * size)
+        for p in range(size):
+            target[p] += source[p]

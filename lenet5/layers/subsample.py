@@ -2,10 +2,15 @@
 
 import numpy as np
 
-from .. import engine
+from ..engine.call import (
+    HO, OUT, WO, C, H, W, above, ahead, below, gradients, inputs, links, numbers, outputs, own,
+    own_operands, parameters, pointer, power, zero,
+)  # fmt: skip
+from ..engine.jit import layer_function, part
+from ..engine.program import Row
 from ..errors import ConfigError, ShapeError
 from ..parameter import Parameter
-from .base import Layer, Shape
+from .base import Layer, Shape, Window
 
 __all__ = ["AvgPool2D", "Subsampling", "Windowed"]
 
@@ -48,6 +53,44 @@ class Windowed(Layer):
         """Each output sees its window."""
         return int(np.prod(self.out_shape)) * self.size**2
 
+    def multiply_adds(self) -> int:
+        """Each output is multiplied once."""
+        return int(np.prod(self.out_shape))
+
+    def window(self) -> Window:
+        """A unit sees its window."""
+        return Window((self.size, self.size), (self.stride, self.stride))
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """The paper's word for the trainable kind."""
+        name = "sub-sampling" if self.parameters() else type(self).__name__.removesuffix("2D").lower()
+        return f"{name}\n{self.size}x{self.size}"
+
+    def _window_sums(self, x: np.ndarray, sums: np.ndarray) -> None:
+        """Write the sum of every window of x (N, C, H, W) to sums (N, C, Ho, Wo)."""
+        first, *others = self._cells(x, sums.shape[2:])
+        np.copyto(sums, first)
+        for cells in others:
+            sums += cells
+
+    def _spread(self, v: np.ndarray) -> np.ndarray:
+        """Transpose of `_window_sums`: return the sum, in every cell of x, of v (N, C, Ho, Wo) of its windows."""
+        vx = self._buffer("vx", self._x_shape)
+        vx[...] = 0
+        for cells in self._cells(vx, v.shape[2:]):
+            cells += v
+        return vx
+
+    def _cells(self, x: np.ndarray, out: Shape) -> list[np.ndarray]:
+        """View the first, the second, ... cell of every window of x, row by row, as (N, C, Ho, Wo) each."""
+        (ho, wo), s = out, self.stride
+        return [
+            x[:, :, i : i + (ho - 1) * s + 1 : s, j : j + (wo - 1) * s + 1 : s]
+            for i in range(self.size)
+            for j in range(self.size)
+        ]
+
 
 class Subsampling(Windowed):
     """y[c] = coefficient[c] * (sum of the window of x[c]) + bias[c].
@@ -78,7 +121,7 @@ class Subsampling(Windowed):
         self._check(x)
         shape = (len(x), *self._windows(x.shape[1:]))
         self._sums, self._x_shape = self._buffer("sums", shape), x.shape
-        engine.window_sum(x, self.size, self.stride, self._sums)
+        self._window_sums(x, self._sums)
         y = np.multiply(self._sums, self.coefficient.value[:, None, None], out=self._buffer("y", shape))
         y += self.bias.value[:, None, None]
         return self._done(y)
@@ -111,9 +154,7 @@ class Subsampling(Windowed):
         if not to_input:
             return None
         np.multiply(vy, coefficient[:, None, None], out=product)
-        vx = self._buffer("vx", self._x_shape)
-        engine.window_spread(product, self.size, self.stride, vx)
-        return vx
+        return self._spread(product)
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return coefficient and bias."""
@@ -122,6 +163,11 @@ class Subsampling(Windowed):
     def connections(self) -> int:
         """Each output sees its window and its bias."""
         return super().connections() + int(np.prod(self.out_shape))
+
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return the sub-sampling, which keeps its sums."""
+        size, links = int(np.prod(self.out_shape)), (self.size, self.stride)
+        return [Row(_subsample, _subsample_reverse, self.out_shape, links=links, own=size)]
 
 
 class AvgPool2D(Windowed):
@@ -132,7 +178,7 @@ class AvgPool2D(Windowed):
         self._check(x)
         self._x_shape = x.shape
         y = self._buffer("y", (len(x), *self._windows(x.shape[1:])))
-        engine.window_sum(x, self.size, self.stride, y)
+        self._window_sums(x, y)
         y *= 1.0 / self.size**2
         return self._done(y)
 
@@ -148,7 +194,113 @@ class AvgPool2D(Windowed):
         self._expect(vy)
         if not to_input:
             return None
-        scaled = np.multiply(vy, factor, out=self._buffer("scaled", vy.shape))
-        vx = self._buffer("vx", self._x_shape)
-        engine.window_spread(scaled, self.size, self.stride, vx)
-        return vx
+        return self._spread(np.multiply(vy, factor, out=self._buffer("scaled", vy.shape)))
+
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return the mean, with its factor as a constant."""
+        share, links = 1.0 / self.size**2, (self.size, self.stride)
+        return [Row(_average, _average_reverse, self.out_shape, numbers=(share,), links=links)]
+
+
+@part
+def _window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
+    """y = sum of every window of x."""
+    op, size, stride = call.op, links(call)[0], links(call)[1]
+    ho, wo, row = op[HO], op[WO], op[W] * lanes
+    for k in range(op[OUT] * ho):
+        c, r = k // ho, k % ho
+        out, upper = ahead(y, k * wo * lanes), ahead(x, (c * op[H] + r * stride) * row)
+        if size == 2 and stride == 2:  # the paper's
+            lower = ahead(upper, row)
+            if lanes == 1:
+                for s in range(wo):
+                    out[s] = (upper[2 * s] + upper[2 * s + 1]) + (lower[2 * s] + lower[2 * s + 1])
+                continue
+            for s in range(wo):
+                here, under, cell = ahead(upper, 2 * s * lanes), ahead(lower, 2 * s * lanes), ahead(out, s * lanes)
+                for q in range(lanes):
+                    cell[q] = (here[q] + here[q + lanes]) + (under[q] + under[q + lanes])
+            continue
+        for p in range(wo * lanes):
+            out[p] = 0
+        for q in range(size * size):
+            source = ahead(upper, q // size * row + q % size * lanes)
+            for s in range(wo):
+                for l in range(lanes):
+                    out[s * lanes + l] += source[s * stride * lanes + l]
+
+
+@part
+def _spread(call, v, vx, lanes):  # type: ignore[no-untyped-def]
+    """Transpose of `_window_sums`: add v to all cells of its windows; vx is overwritten."""
+    op, size, stride = call.op, links(call)[0], links(call)[1]
+    ho, wo, row = op[HO], op[WO], op[W] * lanes
+    plain = size == 2 and stride == 2 and op[H] == 2 * ho and op[W] == 2 * wo
+    if not plain:
+        for p in range(op[C] * op[H] * row):
+            vx[p] = 0
+    for k in range(op[OUT] * ho):
+        c, r = k // ho, k % ho
+        source, upper = ahead(v, k * wo * lanes), ahead(vx, (c * op[H] + r * stride) * row)
+        if plain:
+            lower = ahead(upper, row)
+            if lanes == 1:
+                for s in range(wo):
+                    upper[2 * s] = upper[2 * s + 1] = lower[2 * s] = lower[2 * s + 1] = source[s]
+                continue
+            for s in range(wo):
+                here, under, cell = ahead(upper, 2 * s * lanes), ahead(lower, 2 * s * lanes), ahead(source, s * lanes)
+                for q in range(lanes):
+                    here[q] = here[q + lanes] = under[q] = under[q + lanes] = cell[q]
+            continue
+        for q in range(size * size):
+            target = ahead(upper, q // size * row + q % size * lanes)
+            for s in range(wo):
+                for l in range(lanes):
+                    target[s * stride * lanes + l] += source[s * lanes + l]
+
+
+@layer_function
+def _subsample(call, lanes):  # type: ignore[no-untyped-def]
+    sums, y, w = pointer(own(call, lanes)), pointer(outputs(call, lanes)), pointer(parameters(call))
+    maps, cells = call.op[OUT], call.op[HO] * call.op[WO] * lanes
+    _window_sums(call, pointer(inputs(call, lanes)), sums, lanes)
+    for c in range(maps):
+        coefficient, bias, source, out = w[c], w[maps + c], ahead(sums, c * cells), ahead(y, c * cells)
+        for p in range(cells):
+            out[p] = coefficient * source[p] + bias
+
+
+@layer_function
+def _subsample_reverse(call, lanes):  # type: ignore[no-untyped-def]
+    sums, v = pointer(own_operands(call, lanes)), pointer(above(call, lanes))
+    w, g = pointer(parameters(call)), pointer(gradients(call))
+    maps, cells = call.op[OUT], call.op[HO] * call.op[WO] * lanes
+    for c in range(maps):
+        coefficient, source, out = w[c], ahead(sums, c * cells), ahead(v, c * cells)
+        g_coefficient = g_bias = zero(v)
+        for p in range(cells):
+            g_coefficient += out[p] * source[p]
+            g_bias += out[p]
+        g[c] += g_coefficient
+        g[maps + c] += g_bias
+        for p in range(cells):
+            out[p] *= coefficient
+    _spread(call, v, pointer(below(call, lanes)), lanes)
+
+
+@layer_function
+def _average(call, lanes):  # type: ignore[no-untyped-def]
+    y, share = outputs(call, lanes), numbers(call)[0]
+    _window_sums(call, pointer(inputs(call, lanes)), pointer(y), lanes)
+    for p in range(len(y)):
+        y[p] *= share
+
+
+@layer_function
+def _average_reverse(call, lanes):  # type: ignore[no-untyped-def]
+    v, share = above(call, lanes), numbers(call)[0]
+    factor = share if power(call) == 1 else share * share
+    for p in range(len(v)):
+        v[p] *= factor
+    _spread(call, pointer(v), pointer(below(call, lanes)), lanes)

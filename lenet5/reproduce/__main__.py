@@ -54,8 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"name a table to run, or all; there are {', '.join(TABLES)}.")
     if options["jobs"] is not None and options["jobs"] < 1:
         raise ConfigError(f"--jobs is at least 1; found {options['jobs']}.")
-    if engine.cold("learn"):
-        print("compiling the kernels, once: about 30 s", flush=True)
     chosen = list(TABLES) if "all" in names else names
     sweep(
         *chosen,

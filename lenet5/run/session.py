@@ -86,8 +86,6 @@ class Session:
             If it is past the last of the configured passes.
         """
         self._say(f"training on {self.train.name}: {self._sizes}; run folder {self.folder}")
-        if engine.cold("learn"):
-            self._say("compiling the kernels, once: about 20 s")
         self.trainer.callbacks += self._hooks()
         if saved is None:
             return

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from ..engine.compiled import compiled
+from ..engine.program import Program, criterion_of
+from ..errors import ConfigError
 from ..files import forget
 from ..losses import Loss
 from ..network import Sequential
@@ -77,7 +78,7 @@ class Shards:
     ) -> None:
         self.net, self.ranks = net, ranks
         self._sums: dict[str, Sum] = {}
-        self.steps = use_compiled and compiled(net, loss=loss) is not None
+        self.steps = use_compiled and net.program(training=True) is not None and criterion_of(loss) is not None
         make = _Compiled if self.steps else _Layers
         self._workers: list[_Layers] = [make(net, loss) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
@@ -122,6 +123,8 @@ class Shards:
     def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
         """Update after every single pattern: value -= rates * grad. Only where `steps`.
 
+        `key` is that of the first pattern; its last number counts up from pattern to pattern.
+
         Returns
         -------
         loss : float
@@ -130,7 +133,7 @@ class Shards:
         """
         worker = self._workers[0]
         assert isinstance(worker, _Compiled)
-        return worker.step(images, labels, rates, total)
+        return worker.step(images, labels, rates, total, self.key)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Return the sum of the loss and the number of errors; no derivative is touched."""
@@ -199,14 +202,10 @@ def _totals(figures: np.ndarray) -> tuple[float, int]:
 
 
 class _Layers:
-    """A workspace that runs the layers' own methods: a copy of the network over the same values."""
+    """A workspace that runs the layers' own methods, on a replica of the network."""
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
-        # A copy of everything but the running statistics, which the memo says are copied already: by themselves.
-        shared = {id(array): array for array in net.running().values()}
-        self.net, self.loss = copy.deepcopy(net, shared), copy.copy(loss)
-        for own, original in zip(self.net.parameters(), net.parameters(), strict=True):
-            own.bind(value=original.value)
+        self.net, self.loss = net.replica(), copy.copy(loss)
         self.room = _room_for_gradients(net)
 
     def derivatives(
@@ -224,11 +223,11 @@ class _Layers:
         return loss, errors
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        self.net.evaluate()
+        self.net.eval()
         return self._measure(images, labels)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
-        self.net.evaluate()
+        self.net.eval()
         return self.net.forward(self.net.prepared(images))
 
     def _measure(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
@@ -242,25 +241,37 @@ class _Compiled(_Layers):
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
         self.net, self.loss = net, copy.copy(loss)
-        found = compiled(net, loss=loss)
-        assert found is not None
-        self._compiled, self._room = found, np.empty((0, *net.in_shape), net.dtype)
+        self._room = np.empty((0, *net.in_shape), net.dtype)
         self.room = _room_for_gradients(net)
 
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        differentiate = self._compiled.gradient if kind == "gradient" else self._compiled.curvature
-        return differentiate(self._prepared(images), labels, self.loss, n, out)
+        program = self._program(training=True)
+        differentiate = program.gradient if kind == "gradient" else program.curvature
+        x = self._prepared(images)
+        return differentiate(program.drawn(x, *key) if program.random else x, labels, self.loss, n, out)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        return self._compiled.evaluate(self._prepared(images), labels, self.loss)
+        return self._program().evaluate(self._prepared(images), labels, self.loss)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
-        return self._compiled.forward(self._prepared(images))
+        return self._program().outputs(self._prepared(images))
 
-    def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
-        return self._compiled.step(self._prepared(images), labels, self.loss, rates, total)
+    def step(
+        self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float, key: tuple[int, ...]
+    ) -> tuple[float, int]:
+        program, x = self._program(training=True), self._prepared(images)
+        if program.random:
+            *same, first = key
+            x = np.concatenate([program.drawn(x[k : k + 1], *same, first + k, 0) for k in range(len(x))])
+        return program.step(x, labels, self.loss, rates, total)
+
+    def _program(self, *, training: bool = False) -> Program:
+        program = self.net.program(training=training)
+        if program is None:
+            raise ConfigError("The network was changed while it was training: make another trainer.")
+        return program
 
     def _prepared(self, images: np.ndarray) -> np.ndarray:
         """Prepare into room of this workspace's own."""

@@ -135,7 +135,7 @@ class Trainer:
             limits.restore_original_limits()
             self.patterns.close()
             self.shards.close()
-            self.net.evaluate()
+            self.net.eval()
         return self.history
 
     def _fit(self, n: int) -> None:
@@ -156,12 +156,12 @@ class Trainer:
     def _update(self) -> None:
         """Update on the next batch; or, one pattern at a time, on the next patterns up to a round position."""
         rates = self.optimizer.rates_of_plain_step() if self.batch_size == 1 and self._steps_all else None
+        self.shards.key = self._pass_seed, self.position
         if rates is not None:
             images, labels = self.patterns.take(self.position, (self.position // ROUND + 1) * ROUND)
             self.loss_sum, errors = self.shards.step(images, labels, rates, self.loss_sum)
         else:
             images, labels = self.patterns.take(self.position, self.position + self.batch_size)
-            self.shards.key = self._pass_seed, self.position
             loss, errors = self.shards.gradient(images, labels)
             self.optimizer.step()
             self.loss_sum += loss

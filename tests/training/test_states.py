@@ -100,7 +100,7 @@ def test_running_statistics_are_those_of_the_batches(in_shape):
         variance = 0.7 * variance + 0.3 * x.var(axis=axes, ddof=1)
         np.testing.assert_allclose(layer.running()["mean"], mean, rtol=1e-12)
         np.testing.assert_allclose(layer.running()["variance"], variance, rtol=1e-12)
-        y = layer.evaluate().forward(x)
+        y = layer.eval().forward(x)
         expected = (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + 1e-5) * g + b
         np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-11)
         np.testing.assert_array_equal(layer.running()["mean"], layer.running_mean)
@@ -112,7 +112,7 @@ def test_features_of_larger_maps_are_normalised_over_every_position():
     y = layer.forward(x)
     np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), 0, atol=1e-12)
     np.testing.assert_allclose(y.var(axis=(0, 2, 3)), 1, rtol=1e-4)
-    assert gradcheck.check(layer, x=x) and gradcheck.check(layer.evaluate(), x=x)
+    assert gradcheck.check(layer, x=x) and gradcheck.check(layer.eval(), x=x)
     assert gradcheck.check(Dropout().train(), (4,), x=x)
 
 
@@ -122,7 +122,7 @@ def test_derivatives_of_a_layer_that_has_learned():
     layer.weight.value, layer.bias.value = rng.uniform(0.5, 2, (2, 3))
     layer.forward(rng.normal(1.0, 3.0, (20, 3, 2, 2)))
     assert gradcheck.check(layer)
-    assert gradcheck.check(layer.evaluate())
+    assert gradcheck.check(layer.eval())
     # The copies that were checked moved no statistics, and had these when they were evaluated.
     x = rng.normal(size=(2, 3, 2, 2))
     slope = layer.weight.value / np.sqrt(layer.running_variance + 1e-5)
@@ -142,7 +142,7 @@ def test_running_statistics_are_a_part_of_the_check():
     layer = built(Unscaled(epsilon=1e-12), (5,))
     assert gradcheck.check(layer)  # no wonder: it is 1
     layer.train().forward(np.random.default_rng(0).normal(0.0, 3.0, (9, 5)))
-    assert not gradcheck.check(layer.evaluate())
+    assert not gradcheck.check(layer.eval())
 
 
 def test_derivatives_of_a_network_in_both_states():
@@ -192,7 +192,7 @@ def test_the_state_reaches_every_layer():
     net = lenet5.Sequential([Dense(3), inner, BatchNorm()])
     assert not any(states(net)) and not net.training
     assert net.train() is net and all(states(net)) and inner.training and net.training
-    assert net.evaluate() is net and not any(states(net)) and not inner.training and not net.training
+    assert net.eval() is net and not any(states(net)) and not inner.training and not net.training
     assert net.couples_patterns and net.draws_at_random and not inner.couples_patterns
     paper = lenet5.lenet5()
     assert not paper.couples_patterns and not paper.draws_at_random and paper.running() == {}

@@ -1,0 +1,146 @@
+"""Two versions of the library, timed in turn: ``python -m benchmarks.before DIR`` (DIR: a checkout of the older one).
+
+Each version runs in a process of its own, pinned to the same processors; the two take turns, task by task, so that
+whatever else the machine does meets both. Prints medians in microseconds a sample, and their ratio.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+
+
+def tasks() -> dict[str, tuple[Callable[[], object], int]]:
+    """Return what is timed, in whichever version can be imported: a call, and how many samples it goes through."""
+    import lenet5
+    from lenet5.models import from_spec
+
+    try:
+        from lenet5.training.shards import Shards
+    except ImportError:  # the first edition
+        from lenet5.shards import Shards  # type: ignore[import-not-found,no-redef]
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (256, 28, 28), dtype=np.uint8)
+    labels = rng.integers(0, 10, 256)
+    net, loss = lenet5.lenet5(), lenet5.MAP(0.1, scale=0.5)
+    rates = np.full_like(net.theta, 1e-9)
+    made: dict[str, tuple[Callable[[], object], int]] = {}
+    one = Shards(net, loss)
+    made["step of one pattern"] = (lambda: one.step(images[:100], labels[:100], rates, 0.0), 100)
+    for threads in (1, 2):
+        shards = Shards(net, loss, threads=threads)
+        for n in (64, 256):
+            made[f"gradient of {n}, {threads} threads"] = (
+                lambda s=shards, n=n: s.gradient(images[:n], labels[:n]), n,
+            )  # fmt: skip
+    made["inference of 1"] = (lambda: net.outputs(images[:1]), 1)
+    made["inference of 256"] = (lambda: net.outputs(images), 256)
+    for name, options in {
+        "dropout": {"dropout": 0.5},
+        "prelu": {"activation": "prelu"},
+        "dropout and prelu": {"dropout": 0.5, "activation": "prelu"},
+        "norm": {"norm": True},
+    }.items():
+        _add(made, f"d2l, {name}", from_spec({"name": "d2l", **options}), images, labels, steps=name != "norm")
+    layers = lenet5.layers
+    strided = lenet5.Sequential(
+        [
+            layers.Conv2D(6, 5, stride=2, padding=2, name="C1"), layers.Tanh(),
+            layers.Conv2D(16, 5, stride=2, name="C3"), layers.Tanh(), layers.Flatten(),
+            layers.Dense(84, name="F6"), layers.Tanh(), layers.Dense(10, name="output"),
+        ],
+        prepare=lenet5.datasets.prepare,
+    )  # fmt: skip
+    strided.build((1, 32, 32), rng=np.random.default_rng(0))
+    _add(made, "strided", strided, images, labels)
+    return made
+
+
+def _add(made: dict, name: str, net: Any, images: np.ndarray, labels: np.ndarray, *, steps: bool = True) -> None:
+    """Add a network's updates of one pattern, and of 64, as the trainer makes them."""
+    import lenet5
+
+    try:
+        from lenet5.training import Trainer
+    except ImportError:
+        from lenet5.trainer import Trainer  # type: ignore[import-not-found,no-redef]
+    data = lenet5.Dataset(images, labels.astype(np.uint8), "random")
+    for batch in (1, 64) if steps else (64,):
+        def epoch(batch: int = batch) -> None:
+            trainer = Trainer(net, lenet5.SoftmaxCrossEntropy(), lenet5.SGD(net.parameters(), lr=1e-9), batch_size=batch)
+            trainer.fit(data, epochs=1)
+
+        made[f"{name}: {'one pattern per update' if batch == 1 else 'batches of 64'}"] = epoch, len(images)
+
+
+def work() -> None:
+    """Time one task for each line on stdin."""
+    import warnings
+
+    warnings.simplefilter("ignore")
+    made = tasks()
+    for name in made:
+        made[name][0]()  # compiled now
+    print(json.dumps(list(made)), flush=True)
+    for line in sys.stdin:
+        call, samples = made[line.strip()]
+        call()
+        times = []
+        end = time.perf_counter() + 0.15
+        while time.perf_counter() < end or len(times) < 3:
+            start = time.perf_counter()
+            call()
+            times.append((time.perf_counter() - start) / samples * 1e6)
+        print(statistics.median(times), flush=True)
+
+
+def main() -> None:
+    """Run the two versions in turn, and print a row for each task."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.before", description=__doc__.splitlines()[0])
+    parser.add_argument("before", metavar="DIR", help="checkout of the older version")
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="turns of each (default: 15)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only tasks whose name has this text")
+    parser.add_argument("--json", metavar="FILE", help="write the rows to FILE, too")
+    options = parser.parse_args()
+    workers = [_start(Path(options.before)), _start(ROOT)]
+    names = [json.loads(w.stdout.readline()) for w in workers]  # type: ignore[union-attr]
+    rows = []
+    for name in names[1]:
+        if options.only not in name:
+            continue
+        times: list[list[float]] = [[], []]
+        for _ in range(options.rounds):
+            for worker, found in zip(workers, times, strict=True):
+                print(name, file=worker.stdin, flush=True)
+                found.append(float(worker.stdout.readline()))  # type: ignore[union-attr]
+        before, after = map(statistics.median, times)
+        ratio = statistics.median(b / a for a, b in zip(*times, strict=True))
+        rows.append({"task": name, "before_us": round(before, 2), "after_us": round(after, 2), "ratio": round(ratio, 3)})
+        print(f"{name:45} {before:9.2f} {after:9.2f} us  x {ratio:.3f}", flush=True)
+    for worker in workers:
+        worker.terminate()
+    if options.json:
+        Path(options.json).write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _start(folder: Path) -> subprocess.Popen:
+    environment = os.environ | {"PYTHONPATH": f"{folder}", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    code = f"import runpy; runpy.run_path({str(Path(__file__))!r})['work']()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, cwd=folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+if __name__ == "__main__":
+    main()

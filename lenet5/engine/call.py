@@ -1,0 +1,286 @@
+"""What a compiled layer is called with, and how it finds its own stretches of the vectors.
+
+Everything a network computes with lies in a few flat vectors. A row of the table says where a layer's parts of them
+begin, and how long they are; a `Call` leads to the row and to the vectors. With `lanes` above 1 that many patterns
+lie side by side: every cell of a state is then so many numbers in a row, one for each pattern.
+
+A layer's functions are ``code(call, lanes)``. The forward function writes `outputs`; the reverse function reads `above`
+and writes `below`, and adds to `gradients`. For curvatures `power` is 2, and `parameters` and `operands` are squares:
+the reverse function that is right for gradients is then right for eqs. 23 to 27, if it squares its own factors.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .jit import HAVE_NUMBA, part
+
+if HAVE_NUMBA:
+    import numba
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
+
+__all__ = [
+    "BASES", "COLUMNS", "Call", "LossCall", "above", "ahead", "below", "call_layer", "call_loss", "cast", "gradients", "inputs",
+    "links", "numbers", "operands", "outputs", "own", "own_operands", "parameters", "pass_down", "pointer", "power",
+    "rates", "room", "signature_of_layers", "signature_of_losses", "stepping", "take_inputs", "to_input", "top", "typed",
+    "view", "zero",
+]  # fmt: skip
+
+# The columns of a row: addresses of its functions; where its input, output, parameters, own cells, constants and
+# links begin, and the sizes of the first four; its input and output as maps (vectors are maps of one cell); whether
+# its derivative at the input is wanted; and whether its reverse function steps its own parameters.
+COLUMNS = (
+    FORWARD, REVERSE, X, X_SIZE, Y, Y_SIZE, C, H, W, OUT, HO, WO, P, P_SIZE, OWN, OWN_SIZE, NUMBERS, LINKS,
+    TO_INPUT, STEPS,
+) = range(20)  # fmt: skip
+
+# The addresses of the vectors, and what else is the same for all rows: POWER is 1 or 2; STEP whether parameters are
+# to be moved at once; LOSS and CURVATURE the addresses of the loss's functions; LARGEST whether the largest output
+# names the class; SIZE how many numbers a pattern's states are; KEEP how far the states of one group of patterns lie
+# from those of the next.
+BASES = (
+    STATES, SQUARES, DERIVATIVES, PARAMETERS, SQUARED, GRADIENTS, RATES, CONSTANTS, LINKED, ROOM, TOP, LOSS, CURVATURE,
+    LOSS_NUMBERS, LARGEST, POWER, STEP, SIZE, KEEP,
+) = range(19)  # fmt: skip
+
+
+class Call(NamedTuple):
+    """One layer's call: pointers to its row, the bases, the states, and the states or their squares."""
+
+    op: Any
+    at: Any
+    states: Any
+    operands: Any
+
+
+class LossCall(NamedTuple):
+    """A loss's call for one pattern: outputs y (classes,), room for dE/dy, the loss's numbers, the label, the factor."""
+
+    y: Any
+    v: Any
+    numbers: Any
+    classes: Any
+    label: Any
+    factor: Any
+
+
+def signature_of_layers(dtype: np.dtype, lanes: int) -> Any:
+    """Return the Numba type of a layer's functions; `lanes` 0 leaves their number open."""
+    number, whole = types.CPointer(numba.from_dtype(dtype)), types.CPointer(types.int64)
+    call = types.NamedTuple((whole, whole, number, number), Call)
+    return types.void(call, types.literal(lanes) if lanes else types.int64)
+
+
+def signature_of_losses(dtype: np.dtype, lanes: int) -> Any:
+    """Return the Numba type of a loss's functions."""
+    number = numba.from_dtype(dtype)
+    at = types.CPointer(number)
+    return number(types.NamedTuple((at, at, at, types.int64, types.int64, number), LossCall))
+
+
+def _intrinsic(typed: Callable[..., Any]) -> Any:
+    return intrinsic(typed) if HAVE_NUMBA else typed
+
+
+@_intrinsic
+def pointer(context, array):  # type: ignore[no-untyped-def]
+    """Return a pointer to an array's first number."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+        return context.make_array(signature.args[0])(context, build, values[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+@_intrinsic
+def zero(context, like):  # type: ignore[no-untyped-def]
+    """Return 0 as a number of the kind that a pointer points to."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+        return context.get_constant(signature.return_type, 0)
+
+    return like.dtype(like), generate
+
+
+@_intrinsic
+def cast(context, value, like):  # type: ignore[no-untyped-def]
+    """Return a value as a number of the kind that a pointer points to: an integer among float32 makes float64."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+        return context.cast(build, values[0], signature.args[0], signature.return_type)
+
+    return like.dtype(value, like), generate
+
+
+@_intrinsic
+def typed(context, address, like):  # type: ignore[no-untyped-def]
+    """Return the address as a pointer of the kind of `like`."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+        return build.inttoptr(values[0], context.get_value_type(signature.args[1]))
+
+    return like(types.int64, like), generate
+
+
+@_intrinsic
+def ahead(context, start, count):  # type: ignore[no-untyped-def]
+    """Return the pointer `count` numbers ahead."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+        return build.gep(values[0], [values[1]])
+
+    return start(start, types.int64), generate
+
+
+@_intrinsic
+def view(context, start, count):  # type: ignore[no-untyped-def]
+    """Return the `count` numbers from a pointer on as an array."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+        return _array(context, build, signature.return_type, *values)
+
+    return types.Array(start.dtype, 1, "C")(start, types.int64), generate
+
+
+def _array(context: Any, build: Any, kind: Any, start: Any, count: Any) -> Any:
+    """Make an array of `count` numbers from a pointer on."""
+    array = context.make_array(kind)(context, build)
+    width = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    context.populate_array(array, data=start, shape=[count], strides=[width], itemsize=width, meminfo=None)
+    return array._getvalue()
+
+
+def _stretch(base: str | int, start: int, size: int | None = None, *, per_pattern: bool = True) -> Any:
+    """Make a function of a call that returns a stretch as an array; without a size a pointer to its beginning.
+
+    `base` is the name of a pointer in the call, or the number of a base.
+    """
+
+    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+        whole = ir.IntType(64)
+        op, at, states, operands = (build.extract_value(values[0], k) for k in range(4))
+
+        def entry(pointer: Any, k: int) -> Any:
+            return build.load(build.gep(pointer, [whole(k)]))
+
+        first, kind = entry(op, start), signature.args[0].types[2]
+        if isinstance(base, str):
+            data = states if base == "states" else operands
+        else:
+            if base == LINKED:
+                kind = types.CPointer(types.int64)
+            data = build.inttoptr(entry(at, base), context.get_value_type(kind))
+        if per_pattern:
+            first = build.mul(first, values[1])
+        data = build.gep(data, [first])
+        if size is None:
+            return data
+        count = entry(op, size)
+        count = build.mul(count, values[1]) if per_pattern else count
+        return _array(context, build, signature.return_type, data, count)
+
+    def result(call: Any) -> Any:
+        kind = types.CPointer(types.int64) if base == LINKED else call.types[2]
+        return kind if size is None else types.Array(kind.dtype, 1, "C")
+
+    if per_pattern:
+
+        def find(context, call, lanes):  # type: ignore[no-untyped-def]
+            return result(call)(call, types.int64), generate
+
+    else:
+
+        def find(context, call):  # type: ignore[no-untyped-def]
+            return result(call)(call), generate
+
+    return _intrinsic(find)
+
+
+# With (call, lanes): a layer's x and y; x in the reverse function, squared for curvatures; the derivatives at y and x;
+# the cells that it keeps from its forward to its reverse function, and these squared for curvatures.
+inputs, outputs, operands = _stretch("states", X, X_SIZE), _stretch("states", Y, Y_SIZE), _stretch("operands", X, X_SIZE)
+above, below = _stretch(DERIVATIVES, Y, Y_SIZE), _stretch(DERIVATIVES, X, X_SIZE)
+own, own_operands = _stretch("states", OWN, OWN_SIZE), _stretch("operands", OWN, OWN_SIZE)
+# With (call): a layer's parameters, one after the other (squared in the reverse function for curvatures), their
+# gradients and rates; and pointers to its constants and to its integers.
+parameters = _stretch(PARAMETERS, P, P_SIZE, per_pattern=False)
+gradients = _stretch(GRADIENTS, P, P_SIZE, per_pattern=False)
+rates = _stretch(RATES, P, P_SIZE, per_pattern=False)
+numbers = _stretch(CONSTANTS, NUMBERS, per_pattern=False)
+links = _stretch(LINKED, LINKS, per_pattern=False)
+
+
+@part
+def power(call):  # type: ignore[no-untyped-def]
+    """1 for gradients, 2 for curvatures."""
+    return call.at[POWER]
+
+
+@part
+def stepping(call):  # type: ignore[no-untyped-def]
+    """Whether parameters are to be moved at once, in place of their gradients."""
+    return call.at[STEP] > 0
+
+
+@part
+def to_input(call):  # type: ignore[no-untyped-def]
+    """Whether the derivative at the input is wanted."""
+    return call.op[TO_INPUT] > 0
+
+
+@part
+def room(call):  # type: ignore[no-untyped-def]
+    """Room to work in, as a pointer."""
+    return typed(call.at[ROOM], call.states)
+
+
+@part
+def top(call):  # type: ignore[no-untyped-def]
+    """dE/dy of the last layer, also while curvatures are computed, as a pointer."""
+    return typed(call.at[TOP], call.states)
+
+
+@part
+def take_inputs(call, lanes):  # type: ignore[no-untyped-def]
+    """Copy x to y, where the layer does not work in place."""
+    if call.op[X] != call.op[Y]:
+        x, y = inputs(call, lanes), outputs(call, lanes)
+        for p in range(len(y)):
+            y[p] = x[p]
+
+
+@part
+def pass_down(call, lanes):  # type: ignore[no-untyped-def]
+    """Copy the derivative at y to that at x, where the layer does not work in place."""
+    if call.op[X] != call.op[Y]:
+        v, vx = above(call, lanes), below(call, lanes)
+        for p in range(len(v)):
+            vx[p] = v[p]
+
+
+@_intrinsic
+def call_layer(context, address, call, lanes):  # type: ignore[no-untyped-def]
+    """Call a layer's function by its address."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+        kinds = [context.get_value_type(kind) for kind in signature.args[1:]]
+        code = build.inttoptr(values[0], ir.FunctionType(ir.VoidType(), kinds).as_pointer())
+        build.call(code, values[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, call, types.int64), generate
+
+
+@_intrinsic
+def call_loss(context, address, call):  # type: ignore[no-untyped-def]
+    """Call a loss's function by its address, and return what it does."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
+        kinds = [context.get_value_type(kind) for kind in (signature.return_type, signature.args[1])]
+        code = build.inttoptr(values[0], ir.FunctionType(kinds[0], kinds[1:]).as_pointer())
+        return build.call(code, values[1:])
+
+    return call.types[0].dtype(types.int64, call), generate

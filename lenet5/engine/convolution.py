@@ -1,0 +1,273 @@
+"""Convolution at stride 1: of one pattern in planes, and of patterns side by side.
+
+One pattern: x is laid out once for every column of a kernel, each time moved by one more column, in rows of whole
+vectors. So a kernel runs along a whole plane, its row ends included, and every vector that it takes begins at a cache
+line: vectors that lie across two take twice as long. What the row ends give is not read.
+
+Side by side every cell of a map is VECTOR numbers, one of each pattern. The loops run along one row of a map for
+all of them, so every vector is whole and begins at a cache line.
+
+All arrays are pointers. Kernels are listed map by map: those of map o are starts[o] to starts[o+1], each of `taps`
+weights behind the last one's, from the input map channels[m]; the biases of all maps follow them.
+"""
+
+from typing import Any, NamedTuple
+
+from .call import ahead, zero
+from .jit import part
+from .vectors import (
+    VECTOR,
+    add_dots_3x3,
+    add_dots_5x5,
+    add_dots_5x5_16,
+    add_dots_5x5_32,
+    add_taps_3x3,
+    add_taps_5x5,
+    add_taps_5x5_16,
+    add_taps_5x5_32,
+    add_turned_3x3,
+    add_turned_5x5,
+    add_turned_5x5_16,
+    add_turned_5x5_32,
+    copy_rows,
+)
+
+__all__ = [
+    "Geometry", "conv_lanes", "conv_lanes_3x3", "conv_lanes_3x3_back", "conv_lanes_5x5", "conv_lanes_5x5_back",
+    "conv_lanes_back", "conv_plane", "conv_plane_3x3", "conv_plane_3x3_back", "conv_plane_5x5", "conv_plane_5x5_back",
+    "conv_plane_back", "room_for_lanes", "room_for_planes",
+]  # fmt: skip
+
+
+class Geometry(NamedTuple):
+    """Maps (C, H, W) to maps (O, Ho, Wo) by kernels (kh, kw); and pointers to the kernels' starts and channels."""
+
+    maps: Any
+    out: Any
+    kernel: Any
+    starts: Any
+    channels: Any
+
+
+def room_for_planes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
+    """Return how many numbers `line` needs to have for these maps (C, H, W) and size of kernels."""
+    (channels, height, width), (kh, kw) = maps, size
+    row = width + VECTOR
+    return (kw + 1) * channels * height * row + (kw + 2) * (height + kh - 1) * (row + kw)
+
+
+def room_for_lanes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
+    """Return how many numbers `line` needs to have for VECTOR patterns side by side."""
+    return (maps[1] + size[0] - 1) * (maps[2] + size[1] - 1) * VECTOR
+
+
+@part
+def _whole(n):  # type: ignore[no-untyped-def]
+    """n rounded up to whole vectors."""
+    return (n + VECTOR - 1) & -VECTOR
+
+
+@part
+def _add_taps(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
+    """y[r, p] += sum_ij w[i, j] x[r, p + i width + j step] for p < n and every row, for kernels of any size."""
+    for r in range(size[0]):
+        out = ahead(y, r * rows[1])
+        for k in range(kernel[0] * kernel[1]):
+            source, wk = ahead(x, r * rows[0] + k // kernel[1] * window[0] + k % kernel[1] * window[1]), w[k]
+            for p in range(size[1]):
+                out[p] += wk * source[p]
+
+
+@part
+def _add_turned(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
+    """`_add_taps` with the weights from the last to the first."""
+    last = kernel[0] * kernel[1] - 1
+    for r in range(size[0]):
+        out = ahead(y, r * rows[1])
+        for k in range(last + 1):
+            source, wk = ahead(x, r * rows[0] + k // kernel[1] * window[0] + k % kernel[1] * window[1]), w[last - k]
+            for p in range(size[1]):
+                out[p] += wk * source[p]
+
+
+@part
+def _add_dots(x, g, v, size, rows, window, kernel):  # type: ignore[no-untyped-def]
+    """g[i, j] += sum_rp v[r, p] x[r, p + i width + j step] for p < n and every row, for kernels of any size."""
+    for r in range(size[0]):
+        above = ahead(v, r * rows[1])
+        for k in range(kernel[0] * kernel[1]):
+            source, total = ahead(x, r * rows[0] + k // kernel[1] * window[0] + k % kernel[1] * window[1]), g[k]
+            for p in range(size[1]):
+                total += above[p] * source[p]
+            g[k] = total
+
+
+@part
+def _add_taps_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
+    """5x5 taps, as fast as can be if the planes have the width of the paper's."""
+    if window[0] == 16:
+        add_taps_5x5_16(x, w, y, size, rows, window, kernel)
+    elif window[0] == 32:
+        add_taps_5x5_32(x, w, y, size, rows, window, kernel)
+    else:
+        add_taps_5x5(x, w, y, size, rows, window, kernel)
+
+
+@part
+def _add_turned_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
+    """`_add_taps_plane` with the weights from the last to the first."""
+    if window[0] == 16:
+        add_turned_5x5_16(x, w, y, size, rows, window, kernel)
+    elif window[0] == 32:
+        add_turned_5x5_32(x, w, y, size, rows, window, kernel)
+    else:
+        add_turned_5x5(x, w, y, size, rows, window, kernel)
+
+
+@part
+def _add_dots_plane(x, g, v, size, rows, window, kernel):  # type: ignore[no-untyped-def]
+    """5x5 dots, as `_add_taps_plane`."""
+    if window[0] == 16:
+        add_dots_5x5_16(x, g, v, size, rows, window, kernel)
+    elif window[0] == 32:
+        add_dots_5x5_32(x, g, v, size, rows, window, kernel)
+    else:
+        add_dots_5x5(x, g, v, size, rows, window, kernel)
+
+
+@part
+def _lay_out(x, maps, kw, row, line):  # type: ignore[no-untyped-def]
+    """line[j, c, r, s] = x[c, r, s + j] for s < row; what is beyond x is multiplied by zeros, or not read."""
+    channels, height, width = maps
+    rows = channels * height
+    for j in range(kw):
+        copy_rows(ahead(x, j), x, ahead(line, j * rows * row), (rows, row), (width, row), (0, 0), (0, 0))
+
+
+def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
+    """Make forward and reverse convolution of one pattern in planes from loops over one kernel's size."""
+
+    @part
+    def forward(x, w, y, geometry, line):  # type: ignore[no-untyped-def]
+        """y = bias + kernels * x, for one pattern.
+
+        `line` is room to work in. The 2 VECTOR numbers behind x may be read, the VECTOR numbers behind y overwritten.
+        """
+        (c_count, height, _), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
+        row, count = _whole(wo), kh * kw
+        plane = height * row
+        _lay_out(x, geometry.maps, kw, row, line)
+        result = ahead(line, kw * c_count * plane)
+        bias = ahead(w, geometry.starts[o_count] * count)
+        for o in range(o_count):
+            for p in range(ho * row):
+                result[p] = bias[o]
+            for m in range(geometry.starts[o], geometry.starts[o + 1]):
+                source, kernel = ahead(line, geometry.channels[m] * plane), ahead(w, m * count)
+                taps(source, kernel, result, (1, ho * row), (0, 0), (row, c_count * plane), geometry.kernel)
+            copy_rows(result, x, ahead(y, o * ho * wo), (ho, row), (row, wo), (0, 0), (0, 0))
+
+    @part
+    def reverse(x, w, v, g, vx, geometry, to_input, line):  # type: ignore[no-untyped-def]
+        """Add the pattern's part to the kernels' and biases' derivatives in g; write vx, placed as x, if `to_input`.
+
+        The 2 VECTOR numbers behind x may be read, the VECTOR numbers behind vx overwritten.
+        """
+        (c_count, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
+        row, wide, count = _whole(wo), _whole(width), kh * kw
+        plane, tall = height * row, height + kh - 1
+        _lay_out(x, geometry.maps, kw, row, line)
+        # Of v: its rows as long as those of x; the same moved by each column of the kernel, in planes with kh - 1 rows
+        # of zeros above and below; and both are copied from its rows between zeros. And vx, in rows of whole vectors.
+        aligned = ahead(line, kw * c_count * plane)
+        moved = ahead(aligned, ho * row)
+        under = ahead(moved, kw * tall * wide)
+        margined, stride = ahead(under, c_count * height * wide), wide + kw - 1
+        for p in range(ho * row + kw * tall * wide + c_count * height * wide + ho * stride):
+            aligned[p] = 0
+        g_bias = ahead(g, geometry.starts[o_count] * count)
+        for o in range(o_count):
+            v_map, total = ahead(v, o * ho * wo), zero(v)
+            for r in range(ho):
+                v_row, target = ahead(v_map, r * wo), ahead(margined, r * stride + kw - 1)
+                for s in range(wo):
+                    target[s] = v_row[s]
+            for p in range(ho * wo):
+                total += v_map[p]
+            g_bias[o] += total
+            copy_rows(ahead(margined, kw - 1), x, aligned, (ho, row), (stride, row), (0, 0), (0, 0))
+            if to_input:
+                for j in range(kw):
+                    target = ahead(moved, (j * tall + kh - 1) * wide)
+                    copy_rows(ahead(margined, j), x, target, (ho, wide), (stride, wide), (0, 0), (0, 0))
+            for m in range(geometry.starts[o], geometry.starts[o + 1]):
+                source = ahead(line, geometry.channels[m] * plane)
+                window = (row, c_count * plane)
+                dots(source, ahead(g, m * count), aligned, (1, ho * row), (0, 0), window, geometry.kernel)
+                if to_input:
+                    target, kernel = ahead(under, geometry.channels[m] * height * wide), ahead(w, m * count)
+                    turned(moved, kernel, target, (1, height * wide), (0, 0), (wide, tall * wide), geometry.kernel)
+        if to_input:
+            copy_rows(under, x, vx, (c_count * height, wide), (wide, width), (0, 0), (0, 0))
+
+    return forward, reverse
+
+
+def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
+    """Make forward and reverse convolution of VECTOR patterns side by side from loops over one kernel's size."""
+
+    @part
+    def forward(x, w, y, geometry):  # type: ignore[no-untyped-def]
+        """y = bias + kernels * x, for VECTOR patterns side by side."""
+        (_, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
+        row, out_row, count = width * VECTOR, wo * VECTOR, kh * kw
+        bias = ahead(w, geometry.starts[o_count] * count)
+        for o in range(o_count):
+            out = ahead(y, o * ho * out_row)
+            for p in range(ho * out_row):
+                out[p] = bias[o]
+            for m in range(geometry.starts[o], geometry.starts[o + 1]):
+                source, kernel = ahead(x, geometry.channels[m] * height * row), ahead(w, m * count)
+                taps(source, kernel, out, (ho, out_row), (row, out_row), (row, VECTOR), geometry.kernel)
+
+    @part
+    def reverse(x, w, v, g, vx, geometry, to_input, line):  # type: ignore[no-untyped-def]
+        """Add the patterns' part to the kernels' and biases' derivatives in g; write vx, placed as x, if `to_input`."""
+        (c_count, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
+        row, out_row, count = width * VECTOR, wo * VECTOR, kh * kw
+        # v between margins of zeros: every cell of x sees kh x kw cells of it.
+        wide, corner = row + (kw - 1) * VECTOR, (kh - 1) * (row + (kw - 1) * VECTOR) + (kw - 1) * VECTOR
+        if to_input:
+            for p in range((height + kh - 1) * wide):
+                line[p] = 0
+            for p in range(c_count * height * row):
+                vx[p] = 0
+        g_bias = ahead(g, geometry.starts[o_count] * count)
+        for o in range(o_count):
+            v_map, total = ahead(v, o * ho * out_row), zero(v)
+            for p in range(ho * out_row):
+                total += v_map[p]
+            g_bias[o] += total
+            if to_input:
+                for r in range(ho):
+                    margined, source = ahead(line, corner + r * wide), ahead(v_map, r * out_row)
+                    for p in range(out_row):
+                        margined[p] = source[p]
+            for m in range(geometry.starts[o], geometry.starts[o + 1]):
+                at, kernel = geometry.channels[m] * height * row, ahead(w, m * count)
+                source, sums = ahead(x, at), ahead(g, m * count)
+                dots(source, sums, v_map, (ho, out_row), (row, out_row), (row, VECTOR), geometry.kernel)
+                if to_input:
+                    target = ahead(vx, at)
+                    turned(line, kernel, target, (height, row), (wide, row), (wide, VECTOR), geometry.kernel)
+
+    return forward, reverse
+
+
+# Made for the paper's 5x5, for 3x3, and for kernels of any size: only those that a network uses are compiled.
+conv_plane_5x5, conv_plane_5x5_back = _plane(_add_taps_plane, _add_turned_plane, _add_dots_plane)
+conv_plane_3x3, conv_plane_3x3_back = _plane(add_taps_3x3, add_turned_3x3, add_dots_3x3)
+conv_plane, conv_plane_back = _plane(_add_taps, _add_turned, _add_dots)
+conv_lanes_5x5, conv_lanes_5x5_back = _lanes(add_taps_5x5, add_turned_5x5, add_dots_5x5)
+conv_lanes_3x3, conv_lanes_3x3_back = _lanes(add_taps_3x3, add_turned_3x3, add_dots_3x3)
+conv_lanes, conv_lanes_back = _lanes(_add_taps, _add_turned, _add_dots)
