@@ -76,9 +76,13 @@ def _add(made: dict, name: str, net: Any, images: np.ndarray, labels: np.ndarray
     except ImportError:
         from lenet5.trainer import Trainer  # type: ignore[import-not-found,no-redef]
     data = lenet5.Dataset(images, labels.astype(np.uint8), "random")
+    loss = lenet5.SoftmaxCrossEntropy()
     for batch in (1, 64) if steps else (64,):
+
         def epoch(batch: int = batch) -> None:
-            trainer = Trainer(net, lenet5.SoftmaxCrossEntropy(), lenet5.SGD(net.parameters(), lr=1e-9), batch_size=batch)
+            trainer = Trainer(
+                net, lenet5.SoftmaxCrossEntropy(), lenet5.SGD(net.parameters(), lr=1e-9), batch_size=batch
+            )
             trainer.fit(data, epochs=1)
 
         made[f"{name}: {'one pattern per update' if batch == 1 else 'batches of 64'}"] = epoch, len(images)
@@ -126,7 +130,9 @@ def main() -> None:
                 found.append(float(worker.stdout.readline()))  # type: ignore[union-attr]
         before, after = map(statistics.median, times)
         ratio = statistics.median(b / a for a, b in zip(*times, strict=True))
-        rows.append({"task": name, "before_us": round(before, 2), "after_us": round(after, 2), "ratio": round(ratio, 3)})
+        rows.append(
+            {"task": name, "before_us": round(before, 2), "after_us": round(after, 2), "ratio": round(ratio, 3)}
+        )
         print(f"{name:45} {before:9.2f} {after:9.2f} us  x {ratio:.3f}", flush=True)
     for worker in workers:
         worker.terminate()
@@ -138,7 +144,12 @@ def _start(folder: Path) -> subprocess.Popen:
     environment = os.environ | {"PYTHONPATH": f"{folder}", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     code = f"import runpy; runpy.run_path({str(Path(__file__))!r})['work']()"
     return subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, cwd=folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=folder,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
 
 

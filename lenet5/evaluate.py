@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import datasets, engine
+from . import datasets
 from .analysis import metrics
 from .command import Parser, command
 from .datasets.base import Dataset

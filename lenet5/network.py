@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .engine.program import Program, rows_of
+from .engine.program import Part, Program, Stretch, rows_of
 from .errors import ConfigError, ShapeError
 from .files import forget
 from .layers.base import Layer, Shape
@@ -30,8 +30,8 @@ _FORGET = 64 * _CHUNK
 class Sequential(Layer):
     """y = f_L(... f_2(f_1(x))): itself a layer, so that whatever checks or times one layer takes it too.
 
-    `predict`, `predict_proba`, `outputs` and `feature_maps` may be called from any number of threads at once. `forward`,
-    `backward` and `bbprop` work in arrays of the layers: those are for one thread, or for a `replica` in each.
+    `predict`, `predict_proba`, `outputs` and `feature_maps` may be called from any number of threads at once.
+    `forward`, `backward` and `bbprop` work in arrays of the layers: those are for one thread, or a `replica` in each.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Sequential(Layer):
         If there are no layers, or two of one name.
     """
 
-    _open = frozenset({"prepare", "spec", "theta"})
+    _open = frozenset({"prepare", "spec", "theta", "told"})
 
     def __init__(
         self, layers: Iterable[Layer], *, prepare: Prepare | None = None, spec: dict | None = None, name: str = ""
@@ -58,6 +58,7 @@ class Sequential(Layer):
         self.layers = tuple(layers)
         self.prepare = prepare
         self.spec = spec
+        self.told = False  # whether training has warned of layers that are not compiled
         stage, taken = "", {layer.name for layer in self.layers}
         for layer in self.layers:
             if layer.name:
@@ -194,21 +195,54 @@ class Sequential(Layer):
         return self._programs[key]
 
     def _written_down(self, *, training: bool) -> Program | None:
-        parts, shape = [], self.in_shape
-        offsets = {id(p): part.start for p, part in zip(self._parameters, self._parameters.slices().values(), strict=True)}
-        for path, layer in self._placed():
-            rows, own = rows_of(layer, training=training), layer.parameters()
-            last = path == (len(self.layers) - 1,)
-            whole = all(id(p) in offsets and np.may_share_memory(p.value, self.theta) for p in own)
-            if rows is None or not whole or layer.in_shape != shape or not (layer.gauss_newton or last):
-                return None
+        runs = list(self._runs(training=training, last=True))
+        if len(runs) != 1 or isinstance(runs[0], Layer):
+            return None
+        return Program(runs[0], self.in_shape, self.theta)
+
+    def _runs(self, *, training: bool, last: bool = False) -> Iterator["Layer | list[Part]"]:
+        """Yield runs of neighbouring compiled layers, and each other layer by itself.
+
+        With `last` a layer that is not Gauss-Newton may be compiled as the last of all: its second derivative needs
+        the gradient at its output, which is then that of the loss.
+        """
+        run: list[Part] = []
+        shape, placed = self.in_shape, self._placed()
+        for k, (path, layer) in enumerate(placed):
+            rows, own = rows_of(layer, training=training), [p.value for p in layer.parameters()]
+            whole = all(np.may_share_memory(value, self.theta) for value in own) and layer.in_shape == shape
+            if rows is not None and whole and (layer.gauss_newton or last and k == len(placed) - 1):
+                run.append((rows, own, layer.out_shape, path))
+            else:
+                if run:
+                    yield run
+                yield layer
+                run = []
             shape = layer.out_shape
-            parts.append((rows, [p.value for p in own], shape, path))
-        return Program(parts, self.in_shape, self.theta)
+        if run:
+            yield run
+
+    def stretches(self, twin: "Sequential") -> "list[Stretch | Layer]":
+        """Return the network's parts for training: runs of compiled layers, and the other layers of the replica `twin`.
+
+        The compiled parts write their gradients and curvatures to the vectors of `twin`.
+        """
+        others = dict(zip(map(id, self.sublayers()), twin.sublayers(), strict=True))
+        flat, parts, shape, first = twin.parameters(), [], self.in_shape, 0
+        for run in self._runs(training=True):
+            if isinstance(run, Layer):
+                parts.append(others[id(run)])
+                size, shape = sum(p.size for p in run.parameters()), run.out_shape
+            else:
+                program = Program(run, shape, self.theta, to_input=bool(parts))
+                size, shape = sum(a.size for _, arrays, *_ in run for a in arrays), program.out_shape
+                parts.append(Stretch(program, flat.grad, flat.hess, slice(first, first + size)))
+            first += size
+        return parts
 
     def uncompiled(self, *, training: bool = False) -> list[Layer]:
         """Return the layers that have no compiled half in that state."""
-        return [layer for layer in self.sublayers() if rows_of(layer, training=training) is None]
+        return [run for run in self._runs(training=training, last=True) if isinstance(run, Layer)]
 
     def replica(self) -> "Sequential":
         """Return a network over the same numbers, running statistics included, that works in arrays of its own."""

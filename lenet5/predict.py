@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from . import engine
 from .command import Parser, command
 from .datasets import normalise_digit
 from .errors import ConfigError

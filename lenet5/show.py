@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import bitmaps, datasets, engine, optim
+from . import bitmaps, datasets, optim
 from .command import Parser, add_run_argument, command
 from .datasets.base import Dataset
 from .errors import ConfigError, shown

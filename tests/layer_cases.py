@@ -36,6 +36,8 @@ CASES = {
     "conv-same-even": (lambda: Conv2D(3, 4, padding="same"), (2, 5, 5)),
     "conv-same-stride": (lambda: Conv2D(3, 3, stride=2, padding="same"), (2, 6, 7)),
     "conv-stride": (lambda: Conv2D(3, (2, 3), stride=(1, 2), padding=2), (2, 6, 7)),
+    "conv-table-stride": (lambda: Conv2D(3, (3, 2), table=TABLE, stride=(2, 1), padding=(0, 1)), (2, 6, 5)),
+    "conv-5x5": (lambda: Conv2D(3, 5), (2, 7, 9)),
     "conv-stride-leaves-rest": (lambda: Conv2D(2, 3, stride=3), (2, 8, 7)),
     "conv-padding-pair": (lambda: Conv2D(2, 3, padding=(0, 3)), (2, 4, 3)),
     "conv-one-position": (lambda: Conv2D(4, 5), (3, 5, 5)),

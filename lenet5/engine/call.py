@@ -23,10 +23,10 @@ if HAVE_NUMBA:
     from numba.extending import intrinsic
 
 __all__ = [
-    "BASES", "COLUMNS", "Call", "LossCall", "above", "ahead", "below", "call_layer", "call_loss", "cast", "gradients", "inputs",
-    "links", "numbers", "operands", "outputs", "own", "own_operands", "parameters", "pass_down", "pointer", "power",
-    "rates", "room", "signature_of_layers", "signature_of_losses", "stepping", "take_inputs", "to_input", "top", "typed",
-    "view", "zero",
+    "BASES", "COLUMNS", "Call", "LossCall", "above", "ahead", "below", "call_layer", "call_loss", "cast", "gradients",
+    "inputs", "links", "numbers", "operands", "outputs", "own", "own_operands", "parameters", "pass_down", "pointer", "power",
+    "rates", "room", "signature_of_layers", "signature_of_losses", "stepping", "take_inputs", "to_input", "top",
+    "typed", "view", "zero",
 ]  # fmt: skip
 
 # The columns of a row: addresses of its functions; where its input, output, parameters, own cells, constants and
@@ -57,7 +57,7 @@ class Call(NamedTuple):
 
 
 class LossCall(NamedTuple):
-    """A loss's call for one pattern: outputs y (classes,), room for dE/dy, the loss's numbers, the label, the factor."""
+    """A loss's call for one pattern: outputs y (classes,), room for dE/dy, the loss's numbers, the label, a factor."""
 
     y: Any
     v: Any
@@ -201,7 +201,11 @@ def _stretch(base: str | int, start: int, size: int | None = None, *, per_patter
 
 # With (call, lanes): a layer's x and y; x in the reverse function, squared for curvatures; the derivatives at y and x;
 # the cells that it keeps from its forward to its reverse function, and these squared for curvatures.
-inputs, outputs, operands = _stretch("states", X, X_SIZE), _stretch("states", Y, Y_SIZE), _stretch("operands", X, X_SIZE)
+inputs, outputs, operands = (
+    _stretch("states", X, X_SIZE),
+    _stretch("states", Y, Y_SIZE),
+    _stretch("operands", X, X_SIZE),
+)
 above, below = _stretch(DERIVATIVES, Y, Y_SIZE), _stretch(DERIVATIVES, X, X_SIZE)
 own, own_operands = _stretch("states", OWN, OWN_SIZE), _stretch("operands", OWN, OWN_SIZE)
 # With (call): a layer's parameters, one after the other (squared in the reverse function for curvatures), their

@@ -19,8 +19,8 @@ except ImportError:  # a Python or NumPy newer than any Numba: NumPy alone carri
     numba = None  # type: ignore[assignment]
 
 __all__ = [
-    "HAVE_NUMBA", "TWINS", "Compilation", "Function", "announce", "by_precision", "compiling", "jit", "kernel", "layer_function",
-    "loss_function", "part", "target", "versions",
+    "HAVE_NUMBA", "TWINS", "Compilation", "Function", "announce", "by_precision", "compiling", "jit", "kernel",
+    "layer_function", "loss_function", "part", "target", "versions",
 ]  # fmt: skip
 
 HAVE_NUMBA = numba is not None

@@ -15,14 +15,46 @@ import numpy as np
 
 from . import call as c
 from .call import (
-    CONSTANTS, CURVATURE, DERIVATIVES, FORWARD, GRADIENTS, KEEP, LARGEST, LINKED, LOSS, LOSS_NUMBERS, OWN, P, P_SIZE,
-    PARAMETERS, POWER, RATES, REVERSE, ROOM, SIZE, SQUARED, SQUARES, STATES, STEP, STEPS, TO_INPUT, TOP, X, X_SIZE, Y, Y_SIZE,
-    Call, LossCall, ahead, call_layer, call_loss, pointer, typed,
+    CONSTANTS,
+    CURVATURE,
+    DERIVATIVES,
+    FORWARD,
+    GRADIENTS,
+    KEEP,
+    LARGEST,
+    LINKED,
+    LOSS,
+    LOSS_NUMBERS,
+    P_SIZE,
+    PARAMETERS,
+    POWER,
+    RATES,
+    REVERSE,
+    ROOM,
+    SIZE,
+    SQUARED,
+    SQUARES,
+    STATES,
+    STEP,
+    STEPS,
+    TO_INPUT,
+    TOP,
+    Y_SIZE,
+    Call,
+    LossCall,
+    P,
+    X,
+    Y,
+    ahead,
+    call_layer,
+    call_loss,
+    pointer,
+    typed,
 )  # fmt: skip
 from .jit import HAVE_NUMBA, Function, announce, jit, part
 from .vectors import VECTOR
 
-__all__ = ["LANES", "Criterion", "Program", "Row", "Stretch", "criterion_of", "halves_agree", "rows_of"]
+__all__ = ["LANES", "Criterion", "Part", "Program", "Row", "Stretch", "criterion_of", "halves_agree", "rows_of"]
 
 LANES = VECTOR
 _WIDTH = len(c.COLUMNS)
@@ -119,6 +151,10 @@ def rows_of(layer: Any, *, training: bool = False) -> list[Row] | None:
 def criterion_of(loss: Any) -> Criterion | None:
     """Return the compiled half of a loss, or None if it has none that belongs to its methods."""
     return loss.compiled() if HAVE_NUMBA and halves_agree(loss) else None
+
+
+# Of each layer its rows, the arrays of its parameters, its out_shape, and what is added to a key for what it draws.
+Part = tuple[Sequence[Row], Sequence[np.ndarray], tuple[int, ...], tuple[int, ...]]
 
 
 @part
@@ -334,8 +370,15 @@ class Stretch:
         _run(program.table(self._lanes, learning=True), self._space.at, x, y, self._lanes)
         return y.reshape(-1, *program.out_shape)
 
-    def backward(self, vy: np.ndarray, *, to_input: bool = True, power: int = 1) -> np.ndarray | None:
-        """Set the gradients, or with `power` 2 the curvatures, for vy (N, *out_shape); return vx if `to_input`."""
+    def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """Set the gradients for dy (N, *out_shape); return dx if `to_input`."""
+        return self._reverse(dy, to_input, 1)
+
+    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """Set the curvatures for hy (N, *out_shape); return hx if `to_input`."""
+        return self._reverse(hy, to_input, 2)
+
+    def _reverse(self, vy: np.ndarray, to_input: bool, power: int) -> np.ndarray | None:
         program, space = self.program, self._space
         assert space is not None
         out = self._out[power]
@@ -353,9 +396,8 @@ class Program:
 
     Parameters
     ----------
-    layers : iterable of (rows, parameters, out_shape, path)
-        Of each layer its `Row`s, the arrays of its parameters, which lie end to end in `theta`, its shape, and what
-        is added to a key for what it draws at random.
+    layers : iterable of Part
+        Their parameters lie end to end in `theta`.
     in_shape : tuple of int
     theta : ndarray (parameters,)
         The flat vector of all of the network's parameters.
@@ -373,7 +415,7 @@ class Program:
 
     def __init__(
         self,
-        layers: Iterable[tuple[Sequence[Row], Sequence[np.ndarray], tuple[int, ...], tuple[int, ...]]],
+        layers: Iterable[Part],
         in_shape: tuple[int, ...],
         theta: np.ndarray,
         *,
@@ -401,8 +443,19 @@ class Program:
                     self.states += row.own
                 self.rows.append(
                     _Placed(
-                        row, start, _size(shape), place, size, _maps(shape), _maps(row.out_shape), first if mine else 0,
-                        sum(a.size for a in arrays) if mine else 0, own, numbers, links, int(to_input),
+                        row,
+                        start,
+                        _size(shape),
+                        place,
+                        size,
+                        _maps(shape),
+                        _maps(row.out_shape),
+                        first if mine else 0,
+                        sum(a.size for a in arrays) if mine else 0,
+                        own,
+                        numbers,
+                        links,
+                        int(to_input),
                     )  # fmt: skip
                 )
                 numbers, links = numbers + np.size(row.numbers), links + np.size(row.links)

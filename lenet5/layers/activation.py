@@ -5,8 +5,23 @@ import math
 import numpy as np
 
 from ..engine.call import (
-    HO, OUT, WO, above, ahead, below, gradients, inputs, numbers, operands, outputs, parameters, pass_down, pointer,
-    power, take_inputs, zero,
+    HO,
+    OUT,
+    WO,
+    above,
+    ahead,
+    below,
+    gradients,
+    inputs,
+    numbers,
+    operands,
+    outputs,
+    parameters,
+    pass_down,
+    pointer,
+    power,
+    take_inputs,
+    zero,
 )  # fmt: skip
 from ..engine.jit import Function, by_precision, layer_function
 from ..engine.program import Row

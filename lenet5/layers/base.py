@@ -84,8 +84,8 @@ class Layer:
         fixed = name[0] != "_" and self.__dict__.get("_fixed") and name not in _CHANGING and name not in self._open
         if fixed and value is not self.__dict__.get(name):  # an array changed in place is assigned to itself
             raise ConfigError(
-                f"{self}: {name} is fixed once the layer is built, since compiled code may rely on it. Make a new layer "
-                "and network; parameters are changed through their value, as in layer.weight.value[...] = numbers."
+                f"{self}: {name} is fixed once the layer is built, since compiled code may rely on it. Make a new "
+                "layer and network; parameters change through their value, as in layer.weight.value[...] = numbers."
             )
         super().__setattr__(name, value)
 

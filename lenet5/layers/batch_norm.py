@@ -3,7 +3,20 @@
 import numpy as np
 
 from ..engine.call import (
-    HO, OUT, WO, above, ahead, below, gradients, inputs, numbers, outputs, parameters, pointer, power, zero,
+    HO,
+    OUT,
+    WO,
+    above,
+    ahead,
+    below,
+    gradients,
+    inputs,
+    numbers,
+    outputs,
+    parameters,
+    pointer,
+    power,
+    zero,
 )  # fmt: skip
 from ..engine.jit import layer_function
 from ..engine.program import Row

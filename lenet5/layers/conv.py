@@ -6,13 +6,42 @@ import numpy as np
 
 from .. import engine, initializers
 from ..engine.call import (
-    HO, OUT, WO, C, H, W, above, ahead, below, gradients, inputs, links, operands, outputs, parameters, pointer, room,
-    to_input, zero,
+    HO,
+    OUT,
+    WO,
+    C,
+    H,
+    W,
+    above,
+    ahead,
+    below,
+    gradients,
+    inputs,
+    links,
+    operands,
+    outputs,
+    parameters,
+    pointer,
+    room,
+    to_input,
+    zero,
 )  # fmt: skip
 from ..engine.convolution import (
-    Geometry, conv_lanes, conv_lanes_3x3, conv_lanes_3x3_back, conv_lanes_5x5, conv_lanes_5x5_back, conv_lanes_back,
-    conv_plane, conv_plane_3x3, conv_plane_3x3_back, conv_plane_5x5, conv_plane_5x5_back, conv_plane_back,
-    room_for_lanes, room_for_planes,
+    Geometry,
+    conv_lanes,
+    conv_lanes_3x3,
+    conv_lanes_3x3_back,
+    conv_lanes_5x5,
+    conv_lanes_5x5_back,
+    conv_lanes_back,
+    conv_plane,
+    conv_plane_3x3,
+    conv_plane_3x3_back,
+    conv_plane_5x5,
+    conv_plane_5x5_back,
+    conv_plane_back,
+    room_for_lanes,
+    room_for_planes,
 )  # fmt: skip
 from ..engine.im2col import Grid, col2im_one, im2col_one
 from ..engine.jit import layer_function, part
@@ -155,7 +184,9 @@ class Conv2D(Layer):
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dw[o,k] = sum_p dy[o,p] cols[k,p]; db[o] = sum_p dy[o,p]; dx = col2im(w^T dy)."""
         self._expect(dy)
-        return self._reverse(dy, self._matrix(self.weight.value), self._cols, self.weight.grad, self.bias.grad, to_input)
+        return self._reverse(
+            dy, self._matrix(self.weight.value), self._cols, self.weight.grad, self.bias.grad, to_input
+        )
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Eq. 23: h of a shared weight is the sum over its connections of x^2 h; hx = col2im((w*w)^T h)."""

@@ -4,8 +4,21 @@ import numpy as np
 
 from .. import initializers
 from ..engine.call import (
-    X_SIZE, Y_SIZE, above, ahead, below, gradients, inputs, operands, outputs, parameters, pointer, rates, room,
-    stepping, to_input,
+    X_SIZE,
+    Y_SIZE,
+    above,
+    ahead,
+    below,
+    gradients,
+    inputs,
+    operands,
+    outputs,
+    parameters,
+    pointer,
+    rates,
+    room,
+    stepping,
+    to_input,
 )  # fmt: skip
 from ..engine.jit import layer_function, part
 from ..engine.program import LANES, Row
@@ -213,7 +226,9 @@ def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
         whole = n & -VECTOR
         for o in range(n_out):
             above_o, g_row = ahead(v, o * VECTOR), ahead(g, o * n_in)
-            add_taps_of_all(ahead(line, first), above_o, ahead(g_row, first), (1, whole), (0, 0), (0, n_in), (1, VECTOR))
+            add_taps_of_all(
+                ahead(line, first), above_o, ahead(g_row, first), (1, whole), (0, 0), (0, n_in), (1, VECTOR)
+            )
             for k in range(first + whole, first + n):
                 total = g_row[k]
                 for q in range(VECTOR):

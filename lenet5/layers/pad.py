@@ -84,7 +84,10 @@ def _forward(call, lanes):  # type: ignore[no-untyped-def]
         y[p] = 0
     for c in range(op[C]):
         for r in range(op[H]):
-            row, source = ahead(y, ((c * op[HO] + top + r) * op[WO] + left) * lanes), ahead(x, (c * op[H] + r) * op[W] * lanes)
+            row, source = (
+                ahead(y, ((c * op[HO] + top + r) * op[WO] + left) * lanes),
+                ahead(x, (c * op[H] + r) * op[W] * lanes),
+            )
             for s in range(op[W] * lanes):
                 row[s] = source[s]
 
@@ -95,6 +98,9 @@ def _reverse(call, lanes):  # type: ignore[no-untyped-def]
     top, left = links(call)[0], links(call)[1]
     for c in range(op[C]):
         for r in range(op[H]):
-            row, source = ahead(vx, (c * op[H] + r) * op[W] * lanes), ahead(v, ((c * op[HO] + top + r) * op[WO] + left) * lanes)
+            row, source = (
+                ahead(vx, (c * op[H] + r) * op[W] * lanes),
+                ahead(v, ((c * op[HO] + top + r) * op[WO] + left) * lanes),
+            )
             for s in range(op[W] * lanes):
                 row[s] = source[s]

@@ -3,8 +3,26 @@
 import numpy as np
 
 from ..engine.call import (
-    HO, OUT, WO, C, H, W, above, ahead, below, gradients, inputs, links, numbers, outputs, own,
-    own_operands, parameters, pointer, power, zero,
+    HO,
+    OUT,
+    WO,
+    C,
+    H,
+    W,
+    above,
+    ahead,
+    below,
+    gradients,
+    inputs,
+    links,
+    numbers,
+    outputs,
+    own,
+    own_operands,
+    parameters,
+    pointer,
+    power,
+    zero,
 )  # fmt: skip
 from ..engine.jit import layer_function, part
 from ..engine.program import Row
@@ -207,9 +225,9 @@ def _window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
     """y = sum of every window of x."""
     op, size, stride = call.op, links(call)[0], links(call)[1]
     ho, wo, row = op[HO], op[WO], op[W] * lanes
-    for k in range(op[OUT] * ho):
-        c, r = k // ho, k % ho
-        out, upper = ahead(y, k * wo * lanes), ahead(x, (c * op[H] + r * stride) * row)
+    for m in range(op[OUT] * ho):
+        c, r = m // ho, m % ho
+        out, upper = ahead(y, m * wo * lanes), ahead(x, (c * op[H] + r * stride) * row)
         if size == 2 and stride == 2:  # the paper's
             lower = ahead(upper, row)
             if lanes == 1:
@@ -226,8 +244,8 @@ def _window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
         for q in range(size * size):
             source = ahead(upper, q // size * row + q % size * lanes)
             for s in range(wo):
-                for l in range(lanes):
-                    out[s * lanes + l] += source[s * stride * lanes + l]
+                for k in range(lanes):
+                    out[s * lanes + k] += source[s * stride * lanes + k]
 
 
 @part
@@ -239,9 +257,9 @@ def _spread(call, v, vx, lanes):  # type: ignore[no-untyped-def]
     if not plain:
         for p in range(op[C] * op[H] * row):
             vx[p] = 0
-    for k in range(op[OUT] * ho):
-        c, r = k // ho, k % ho
-        source, upper = ahead(v, k * wo * lanes), ahead(vx, (c * op[H] + r * stride) * row)
+    for m in range(op[OUT] * ho):
+        c, r = m // ho, m % ho
+        source, upper = ahead(v, m * wo * lanes), ahead(vx, (c * op[H] + r * stride) * row)
         if plain:
             lower = ahead(upper, row)
             if lanes == 1:
@@ -256,8 +274,8 @@ def _spread(call, v, vx, lanes):  # type: ignore[no-untyped-def]
         for q in range(size * size):
             target = ahead(upper, q // size * row + q % size * lanes)
             for s in range(wo):
-                for l in range(lanes):
-                    target[s * stride * lanes + l] += source[s * lanes + l]
+                for k in range(lanes):
+                    target[s * stride * lanes + k] += source[s * lanes + k]
 
 
 @layer_function

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import engine
 from ..command import Parser, command
 from ..errors import ConfigError
 from ..training.shards import cores

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import engine
 from ..datasets.base import Dataset
 from ..errors import ConfigError, LenetError
 from ..files import atomic_write

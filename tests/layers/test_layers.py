@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from layer_cases import CASES
 
-from lenet5 import ConfigError, engine, gradcheck, initializers
+import lenet5
+from lenet5 import MAP, ConfigError, SquaredError, engine, gradcheck, initializers
 from lenet5.errors import ShapeError
 from lenet5.layers import (
     ELU,
@@ -25,6 +26,7 @@ from lenet5.layers import (
     Tanh,
 )
 from lenet5.layers.conv import parse_table
+from lenet5.training.shards import Shards
 
 
 @pytest.fixture(params=CASES)
@@ -79,6 +81,64 @@ def test_numpy_twins_agree_with_numba(case):
         twins = run(layer, *arrays)
     for name, expected in compiled.items():
         np.testing.assert_allclose(twins[name], expected, rtol=1e-13, atol=1e-13, err_msg=name)
+
+
+def network_with(layer, in_shape, dtype):
+    """The layer between two others, so that its derivative at the input counts; and a loss for it."""
+    first = Conv2D(in_shape[0], 1, name="first") if len(in_shape) == 3 else Dense(in_shape[0], name="first")
+    layer.name = layer.name or "layer"
+    layers = [first, layer]
+    if not layer.outputs_penalties:
+        layers += [Flatten(), Dense(3, name="last")]
+    net = lenet5.Sequential(layers)
+    net.build(in_shape, dtype=dtype, rng=np.random.default_rng(1))
+    return net, MAP(0.7, scale=0.5) if layer.outputs_penalties else SquaredError()
+
+
+# 1e-5: float32 has 6e-8, and sums of up to some hundred terms are taken in another order.
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-11), (np.float32, 1e-5)])
+def test_compiled_equals_methods(case, dtype, tolerance):
+    """Outputs, gradients, curvatures and steps: one by one, 16 side by side, then 3, and 33 in two shards."""
+    layer, in_shape = case
+    net, loss = network_with(layer, in_shape, dtype)
+    rng, params = np.random.default_rng(2), net.parameters()
+    for array in net.running().values():
+        array[...] = rng.uniform(0.5, 1.5, array.shape)
+    fast, slow = Shards(net, loss), Shards(net, loss, use_compiled=False)
+    fast.key = slow.key = (5, 7)
+    assert (net.program(training=True) is None) == net.couples_patterns == (not fast.steps)
+    assert net.program() is not None, "the layer has no compiled half"
+
+    def close(found, expected):
+        assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
+
+    for n in (1, 3, 16, 19, 33):
+        if net.couples_patterns and n == 1:
+            continue
+        x = gradcheck.distinct((n, *in_shape), rng).astype(dtype)
+        labels = rng.integers(net.out_shape[0], size=n)
+        close(net.outputs(x), net.eval().forward(x))
+        for what, part in (("gradient", params.grad), ("curvature", params.hess)):
+            value, errors = getattr(slow, what)(x, labels)
+            expected = part.copy()
+            part[...] = np.nan
+            assert getattr(fast, what)(x, labels) == (pytest.approx(value, rel=tolerance), errors)
+            for name, own in params.slices().items():
+                assert np.abs(part[own] - expected[own]).max() <= tolerance * np.abs(expected).max(), (n, what, name)
+        assert fast.evaluate(x, labels)[1] == slow.evaluate(x, labels)[1]
+        if not fast.steps:
+            continue
+        rates = rng.uniform(0.001, 0.002, params.value.size).astype(dtype)
+        start, total = params.value.copy(), 2.0
+        for k in range(n):
+            slow.key = (5, 7 + k)  # as the trainer gives every update the place of its first pattern
+            total += slow.gradient(x[k : k + 1], labels[k : k + 1])[0]
+            params.value -= rates * params.grad
+        slow.key, end, params.value[...] = (5, 7), params.value.copy(), start
+        assert fast.step(x, labels, rates, 2.0)[0] == pytest.approx(total, rel=10 * tolerance)
+        assert np.abs(end - start).max() > 1e-6
+        close(params.value, end)
+        params.value[...] = start
 
 
 def test_a_batch_is_the_sum_of_its_patterns(case):
