@@ -80,10 +80,8 @@ def _add(made: dict, name: str, net: Any, images: np.ndarray, labels: np.ndarray
     for batch in (1, 64) if steps else (64,):
 
         def epoch(batch: int = batch) -> None:
-            trainer = Trainer(
-                net, lenet5.SoftmaxCrossEntropy(), lenet5.SGD(net.parameters(), lr=1e-9), batch_size=batch
-            )
-            trainer.fit(data, epochs=1)
+            optimizer = lenet5.SGD(net.parameters(), lr=1e-9)
+            Trainer(net, loss, optimizer, batch_size=batch).fit(data, epochs=1)
 
         made[f"{name}: {'one pattern per update' if batch == 1 else 'batches of 64'}"] = epoch, len(images)
 

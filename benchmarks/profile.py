@@ -1,5 +1,6 @@
 """Where lenet5's own time goes: layer by layer, cold start, memory."""
 
+import copy
 import os
 import statistics
 import subprocess
@@ -12,17 +13,10 @@ from pathlib import Path
 import numpy as np
 
 import lenet5
-from lenet5.engine import program
-from lenet5.engine.compiled import Compiled, compiled
+from lenet5.engine.program import LANES, Program
 from lenet5.training.shards import Shards, cores
 
 from .peers import SCALE, J, data
-
-# In the order of program.KINDS.
-KINDS = (
-    "convolution", "padding", "full connection", "sub-sampling", "average", "maximum", "tanh", "sigmoid", "relu",
-    "leaky", "elu", "rbf", "repeat",
-)  # fmt: skip
 
 
 def profile() -> dict:
@@ -67,26 +61,28 @@ def layers() -> dict[str, dict[str, float]]:
 
 
 def compiled_layers() -> dict[str, dict[str, float]]:
-    """Forward of each row of the compiled table: one pattern at a time, and patterns side by side.
+    """Forward of each layer of the compiled network: one pattern at a time, and patterns side by side.
 
-    By difference: the table is cut after each row, so what is left of 0.1 us is noise.
+    By difference: programs of the first layers, the first two, and so on, so what is left of 0.1 us is noise.
     """
     net = lenet5.lenet5()
-    images, _ = data(10 * program.LANES)
-    x = net.prepare(images).reshape(len(images), -1)
+    images, _ = data(10 * LANES)
+    x = net.prepare(images)
     result: dict[str, dict[str, float]] = {}
-    for title, lanes in (("one by one", 1), (f"{program.LANES} side by side", program.LANES)):
-        whole, before = compiled(net), 0.0
-        assert whole is not None
-        for k in range(1, len(whole.table) + 1):
-            rows, y = whole.table[:k].copy(), np.empty((len(x), 1), x.dtype)
+    for title, batch in (("one by one", 1), (f"{LANES} side by side", len(x))):
+        before = 0.0
+        for k in range(1, len(net.layers) + 1):
+            part = lenet5.Sequential(copy.deepcopy(net).layers[:k])
+            part.build(net.in_shape, rng=np.random.default_rng(0))
+            program = part.program()
+            assert program is not None
 
-            def run(rows: np.ndarray = rows, y: np.ndarray = y, table: Compiled = whole, lanes: int = lanes) -> None:
-                program.forward(rows, table.links, table.numbers, net.theta, table.room, x, y, lanes)
+            def run(program: Program = program, n: int = batch) -> None:
+                for first in range(0, len(x), n):
+                    program.outputs(x[first : first + n])
 
             now = median_us(run) / len(x)
-            key = f"{k} {KINDS[int(rows[-1, program.KIND])]}"
-            result.setdefault(key, {})[title] = round(now - before, 2)
+            result.setdefault(net.layers[k - 1].name, {})[title] = round(now - before, 2)
             before = now
     return result
 
@@ -97,7 +93,7 @@ def step() -> dict[str, float]:
     net = lenet5.lenet5()
     loss, optimizer = lenet5.MAP(J, scale=SCALE), lenet5.SDLM(net.parameters(), lr=1e-5)
     slow, fast = Shards(net, loss, use_compiled=False), Shards(net, loss)
-    rates, table = optimizer.rates_of_plain_step(), compiled(net, loss=loss)
+    rates, table = optimizer.rates_of_plain_step(), net.program(training=True)
     x, grad = net.prepare(images), np.empty_like(net.theta)
 
     def by_layers() -> None:
@@ -110,7 +106,7 @@ def step() -> dict[str, float]:
         "prepare one image": median_us(lambda: net.prepared(images[:1])),
         "compiled, one call per pattern": median_us(lambda: fast.step(images[:1], labels[:1], rates, 0.0)),
         "compiled, 100 patterns a call": median_us(lambda: fast.step(images, labels, rates, 0.0)) / 100,
-        "compiled, forward": median_us(lambda: table.forward(x)) / 100,
+        "compiled, forward": median_us(lambda: table.outputs(x)) / 100,
         "compiled, gradient": median_us(lambda: table.gradient(x, labels, loss, 100, grad)) / 100,
     }
 

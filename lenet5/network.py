@@ -49,6 +49,8 @@ class Sequential(Layer):
         If there are no layers, or two of one name.
     """
 
+    _changes: tuple[int, int]
+    _remembered: list[Any]
     _open = frozenset({"prepare", "spec", "theta", "told"})
 
     def __init__(
@@ -188,7 +190,8 @@ class Sequential(Layer):
             made_of = self._made_of()
             if made_of != self._remembered:
                 self._forget()
-            self._remembered, self._changes = made_of, changes
+            self._remembered = made_of
+            self._changes = changes
         key = training and (self.draws_at_random or self.couples_patterns)
         if key not in self._programs:
             self._programs[key] = self._written_down(training=key)
@@ -228,7 +231,8 @@ class Sequential(Layer):
         The compiled parts write their gradients and curvatures to the vectors of `twin`.
         """
         others = dict(zip(map(id, self.sublayers()), twin.sublayers(), strict=True))
-        flat, parts, shape, first = twin.parameters(), [], self.in_shape, 0
+        flat, shape, first = twin.parameters(), self.in_shape, 0
+        parts: list[Stretch | Layer] = []
         for run in self._runs(training=True):
             if isinstance(run, Layer):
                 parts.append(others[id(run)])
@@ -275,7 +279,8 @@ class Sequential(Layer):
         """Drop what was made of the layers; it is made again when it is needed."""
         self._programs: dict[bool, Program | None] = {}
         self._replicas: list[Sequential] = []
-        self._changes, self._remembered = (-1, -1), []
+        self._changes = -1, -1
+        self._remembered = []
 
     def __getstate__(self) -> dict[str, Any]:
         fresh = {"_programs": {}, "_replicas": [], "_changes": (-1, -1), "_remembered": [], "_buffers": {}}

@@ -84,7 +84,9 @@ def test_only_the_engine_knows_numba():
 
 
 def test_nothing_unsafe():
-    banned = r"\bpickle\b|[^.\w]eval\(|[^.\w]exec\(|allow_pickle=True|shell=True|import \*|\bnp\.random\.(seed|rand)"
+    banned = (
+        r"\bpickle\b|(?<!def)[^.\w]eval\(|[^.\w]exec\(|allow_pickle=True|shell=True|import \*|\bnp\.random\.(seed|rand)"
+    )
     for path in [*sources(), ROOT / "MNIST_auto_Download.py"]:
         if path.exists():
             code = "\n".join(line for line in path.read_text().splitlines() if "allow_pickle=False" not in line)

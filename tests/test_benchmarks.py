@@ -35,7 +35,7 @@ def test_the_profile_measures_every_layer(monkeypatch):
     monkeypatch.setattr(profile, "median_us", lambda call: (call(), 1.0)[1])
     assert set(profile.layers()["C3"]) == {"forward", "backward"}
     rows = profile.compiled_layers()
-    assert len(rows) == 13 and list(rows)[4] == "5 convolution"
+    assert len(rows) == 13 and list(rows)[4] == "C3"
     assert {row["what"] for row in profile.scaling()} >= {"width, batch 64", "gradient of one batch"}
     assert "batch 32, 1 threads" in profile.threads(32, seconds=0)
     assert profile.peak_mb("-c", "x = b'x' * 50_000_000") > 50

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from ..layers import Conv2D, Flatten, ZeroPad2D
-from ..layers.subsample import Windowed
 from ..network import Sequential
 
 __all__ = ["Field", "receptive_fields"]
@@ -39,25 +37,11 @@ def receptive_fields(net: Sequential) -> dict[str, Field]:
     size, step, start = [1, 1], [1, 1], [0, 0]
     fields = {"input": Field((1, 1), (1, 1), (0, 0))}
     for layer in net.sublayers():
-        for axis in (0, 1):
-            cells, stride, before = _window(layer, axis)
+        for axis, (cells, stride, before) in enumerate(zip(*layer.window(), strict=True)):
             size[axis] += (cells - 1) * step[axis]
             start[axis] -= before * step[axis]
             step[axis] *= stride
         stage = layer.name.split(".")[0]
-        if not isinstance(layer, Flatten):
+        if layer.stages():
             fields[stage] = Field((size[0], size[1]), (step[0], step[1]), (start[0], start[1]))
     return fields
-
-
-def _window(layer: object, axis: int) -> tuple[int, int, int]:
-    """Return how many cells a layer's unit sees along an axis, its stride, and the zeros put before them."""
-    if isinstance(layer, Conv2D):
-        return layer.kernel_size[axis], layer.stride[axis], layer.geometry(layer.in_shape[1:])[0][axis]
-    if isinstance(layer, Windowed):
-        return layer.size, layer.stride, 0
-    if isinstance(layer, ZeroPad2D):
-        return 1, 1, layer.frame[2 * axis]
-    if isinstance(layer, Flatten):
-        return layer.in_shape[1 + axis], 1, 0
-    return 1, 1, 0

@@ -24,9 +24,9 @@ if HAVE_NUMBA:
 
 __all__ = [
     "BASES", "COLUMNS", "Call", "LossCall", "above", "ahead", "below", "call_layer", "call_loss", "cast", "gradients",
-    "inputs", "links", "numbers", "operands", "outputs", "own", "own_operands", "parameters", "pass_down", "pointer", "power",
-    "rates", "room", "signature_of_layers", "signature_of_losses", "stepping", "take_inputs", "to_input", "top",
-    "typed", "view", "zero",
+    "inputs", "links", "numbers", "operands", "outputs", "own", "own_operands", "parameters", "pass_down", "pointer",
+    "power", "rates", "room", "signature_of_layers", "signature_of_losses", "stepping", "take_inputs", "to_input",
+    "top", "typed", "view", "zero",
 ]  # fmt: skip
 
 # The columns of a row: addresses of its functions; where its input, output, parameters, own cells, constants and
@@ -186,17 +186,13 @@ def _stretch(base: str | int, start: int, size: int | None = None, *, per_patter
         kind = types.CPointer(types.int64) if base == LINKED else call.types[2]
         return kind if size is None else types.Array(kind.dtype, 1, "C")
 
-    if per_pattern:
+    def of_patterns(context, call, lanes):  # type: ignore[no-untyped-def]
+        return result(call)(call, types.int64), generate
 
-        def find(context, call, lanes):  # type: ignore[no-untyped-def]
-            return result(call)(call, types.int64), generate
+    def of_all(context, call):  # type: ignore[no-untyped-def]
+        return result(call)(call), generate
 
-    else:
-
-        def find(context, call):  # type: ignore[no-untyped-def]
-            return result(call)(call), generate
-
-    return _intrinsic(find)
+    return _intrinsic(of_patterns if per_pattern else of_all)
 
 
 # With (call, lanes): a layer's x and y; x in the reverse function, squared for curvatures; the derivatives at y and x;

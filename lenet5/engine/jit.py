@@ -13,8 +13,8 @@ import platformdirs
 try:
     import numba
 
-    if numba.config.DISABLE_JIT:  # a debugger's switch: the readable methods are what it is for
-        numba = None
+    if getattr(numba.config, "DISABLE_JIT", 0):  # a debugger's switch: the readable methods are what it is for
+        numba = None  # type: ignore[assignment]
 except ImportError:  # a Python or NumPy newer than any Numba: NumPy alone carries the library
     numba = None  # type: ignore[assignment]
 

@@ -20,7 +20,7 @@ __all__ = ["Layer", "Window", "check_shape", "from_rows", "rows"]
 
 Shape = tuple[int, ...]
 # What changes after `build`, besides parameters.
-_CHANGING = frozenset({"training"})
+_CHANGING = frozenset({"name", "training"})
 
 
 class Window(NamedTuple):
@@ -63,7 +63,7 @@ class Layer:
     """
 
     title = ""
-
+    codes: np.ndarray | None = None  # (classes, D), if the layer compares its input with some
     _open: frozenset[str] = frozenset()  # attributes that may change at any time
     _builds = 0  # of all layers: whoever relies on what a build has made looks whether there was another one
     outputs_penalties = False
@@ -200,6 +200,10 @@ class Layer:
     def window(self) -> Window:
         """Return which cells of its input a unit sees."""
         return Window()
+
+    def unit(self) -> dict[str, Any]:
+        """Describe what a unit computes, as lists and numbers that a page can draw."""
+        return {"kind": "vector"}
 
     def stages(self) -> bool:
         """Whether the layer computes something of its own; if not, it only lays out anew what is there already."""

@@ -1,6 +1,6 @@
 """Convolution, fully connected between maps or by a connection table such as the paper's Table I."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -260,6 +260,19 @@ class Conv2D(Layer):
     def window(self) -> Window:
         """A unit sees what its kernels cover."""
         return Window(self.kernel_size, self.stride, self.geometry(self.in_shape[1:])[0])
+
+    def unit(self) -> dict[str, Any]:
+        """Describe the kernels, with the weights as an array."""
+        return {
+            "kind": "convolution",
+            "kernel": list(self.kernel_size),
+            "stride": list(self.stride),
+            "before": list(self.geometry(self.in_shape[1:])[0]),
+            "starts": self.starts.tolist(),
+            "channels": self.channels.tolist(),
+            "bias": self.bias.value.tolist(),
+            "weights": self.weight.value,
+        }
 
     @property
     def title(self) -> str:  # type: ignore[override]

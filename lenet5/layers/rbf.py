@@ -37,7 +37,7 @@ class RBF(Layer):
 
     def __init__(self, codes: np.ndarray | str = bitmaps.DIGITS, *, name: str = "") -> None:
         super().__init__(name=name)
-        self.codes = bitmaps.codes(codes) if isinstance(codes, str) else np.array(codes, dtype=np.float64)
+        self.codes: np.ndarray = bitmaps.codes(codes) if isinstance(codes, str) else np.array(codes, dtype=np.float64)
         if self.codes.ndim != 2 or not np.isfinite(self.codes).all():
             raise ConfigError(f"codes is a finite matrix (classes, D); found shape {self.codes.shape}.")
 

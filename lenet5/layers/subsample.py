@@ -1,5 +1,7 @@
 """The paper's sub-sampling (S2, S4) and its fixed relative, average pooling."""
 
+from typing import Any
+
 import numpy as np
 
 from ..engine.call import (
@@ -79,11 +81,18 @@ class Windowed(Layer):
         """A unit sees its window."""
         return Window((self.size, self.size), (self.stride, self.stride))
 
+    def unit(self) -> dict[str, Any]:
+        """Describe the window, and the trainable numbers if there are any."""
+        numbers = {p.name.rpartition(".")[2]: p.value.tolist() for p in self.parameters()}
+        return {"kind": "window", "size": self.size, "stride": self.stride, **numbers}
+
     @property
     def title(self) -> str:  # type: ignore[override]
         """The paper's word for the trainable kind."""
         name = "sub-sampling" if self.parameters() else type(self).__name__.removesuffix("2D").lower()
         return f"{name}\n{self.size}x{self.size}"
+
+    _x_shape: Shape
 
     def _window_sums(self, x: np.ndarray, sums: np.ndarray) -> None:
         """Write the sum of every window of x (N, C, H, W) to sums (N, C, Ho, Wo)."""

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..analysis.receptive_fields import receptive_fields
-from ..layers import RBF, Conv2D, Layer, Subsampling
-from ..layers.subsample import Windowed
+from ..layers import Layer
 from ..network import Sequential
 
 __all__ = ["anatomy", "packed"]
@@ -40,13 +39,12 @@ def anatomy(net: Sequential) -> dict[str, Any]:
         if stages:
             stage["below"] = stages[-1]["name"]
         stages.append(stage | ({} if layer is None else _unit(layer)))
-    last = net.layers[-1]
-    codes = last.codes.tolist() if isinstance(last, RBF) else []
+    codes = net.sublayers()[-1].codes
     return {
         "name": (net.spec or {}).get("name", "network"),
         "parameters": int(net.theta.size),
         "penalties": net.outputs_penalties,
-        "codes": ["".join("#" if cell > 0 else "." for cell in code) for code in codes],
+        "codes": ["".join("#" if cell > 0 else "." for cell in code) for code in (() if codes is None else codes)],
         "stages": stages,
     }
 
@@ -58,23 +56,12 @@ def packed(values: np.ndarray, low: float, high: float) -> str:
 
 
 def _unit(layer: Layer) -> dict[str, Any]:
-    """Describe what one unit of a stage computes."""
-    if isinstance(layer, Conv2D) and layer.weight.size <= _MOST_WEIGHTS:
-        bound = float(np.abs(layer.weight.value).max()) or 1.0
-        return {
-            "kind": "convolution",
-            "kernel": list(layer.kernel_size),
-            "stride": list(layer.stride),
-            "before": list(layer.geometry(layer.in_shape[1:])[0]),
-            "starts": layer.starts.tolist(),
-            "channels": layer.channels.tolist(),
-            "bias": layer.bias.value.tolist(),
-            "weights": packed(layer.weight.value, -bound, bound),
-            "bound": bound,
-        }
-    if isinstance(layer, Windowed):
-        unit = {"kind": "window", "size": layer.size, "stride": layer.stride}
-        if isinstance(layer, Subsampling):
-            unit |= {"coefficient": layer.coefficient.value.tolist(), "bias": layer.bias.value.tolist()}
+    """Describe what one unit of a stage computes, its weights packed."""
+    unit = layer.unit()
+    weights = unit.get("weights")
+    if weights is None:
         return unit
-    return {"kind": "vector"}
+    if weights.size > _MOST_WEIGHTS:
+        return {"kind": "vector"}
+    bound = float(np.abs(weights).max()) or 1.0
+    return unit | {"weights": packed(weights, -bound, bound), "bound": bound}

@@ -6,8 +6,7 @@ from matplotlib.patches import Rectangle
 
 from .. import bitmaps
 from ..errors import ConfigError, ShapeError
-from ..layers import RBF, Conv2D, Layer
-from ..layers.subsample import Windowed
+from ..layers import Conv2D, Layer
 from ..network import Sequential
 from ..optim import SDLM
 from .style import PAPER, TEST, TRAIN, tiles
@@ -59,9 +58,7 @@ def architecture(net: Sequential) -> Figure:
             assert following is not None
             gap = 9.0 if height * width > 1 else 16.0  # whose labels are wider than themselves
             axes.annotate("", (x + gap - 0.8, 0), (x + 0.8, 0), arrowprops={"arrowstyle": "->", "color": PAPER})
-            axes.text(
-                x + gap / 2, -largest / 2 - 8, _joint(following), ha="center", va="top", fontsize=7.5, color=PAPER
-            )
+            axes.text(x + gap / 2, -largest / 2 - 8, following.title, ha="center", va="top", fontsize=7.5, color=PAPER)
             axes.plot([x + gap / 2] * 2, [-largest / 2 - 7, -1], color=PAPER, linewidth=0.6, linestyle=":")
             x += gap
     axes.set(xlim=(-2, x + 2), ylim=(-largest / 2 - 16, largest / 2 + 20), aspect="equal")
@@ -255,8 +252,9 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
         pictures = _pictures(name, m)
         bound = max(1.7159, float(np.abs(m).max())) if name != "input" else float(m.max())
         low, high = (float(m.min()), bound) if m.min() >= 0 or name == "input" else (-bound, bound)
-        if name == "F6" and isinstance(net.layers[-1], RBF):
-            pictures.append(net.layers[-1].codes[best].reshape(bitmaps.HEIGHT, bitmaps.WIDTH))
+        codes = net.sublayers()[-1].codes
+        if name == "F6" and codes is not None:
+            pictures.append(codes[best].reshape(bitmaps.HEIGHT, bitmaps.WIDTH))
             figure.text(0.30, bottom + height / 2, f"F6, and the\ncode of class {best}", va="center", fontsize=8)
         tall = height / -(-len(pictures) // _ROW)
         width = min(tall * 0.7, 0.051 if len(pictures) > 2 else 1)
@@ -274,16 +272,6 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
     figure.text(0.015, bottoms[-1] + heights[-1] * unit / 2, f"{kind}\nper class", va="center", fontsize=9)
     axes.tick_params(labelsize=8)
     return figure
-
-
-def _joint(layer: Layer) -> str:
-    """Say what leads to a layer, in the paper's words."""
-    if isinstance(layer, Conv2D):
-        one = layer.out_shape[1:] == (1, 1)
-        return "full\nconnection" if one else "convolutions\n" + "x".join(map(str, layer.kernel_size))
-    if isinstance(layer, Windowed):
-        return ("sub-sampling" if layer.parameters() else type(layer).__name__.removesuffix("2D").lower()) + "\n2x2"
-    return "RBF\nunits" if isinstance(layer, RBF) else "full\nconnection"
 
 
 def _height(name: str, m: np.ndarray) -> float:

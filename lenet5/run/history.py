@@ -6,12 +6,16 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError
 from ..files import atomic_write
+from ..training.callbacks import Callback
 
-__all__ = ["COLUMNS", "NAME", "digest", "read", "write"]
+if TYPE_CHECKING:
+    from ..training.trainer import Trainer
+
+__all__ = ["COLUMNS", "NAME", "CompareHistory", "WriteHistory", "digest", "read", "write"]
 
 NAME = "history.json"
 # The record of a pass, in this order in every output. Errors are fractions; seconds are wall time; weights_sha256 are
@@ -85,3 +89,71 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, A
 def digest(run: Any, rows: Any) -> str:
     """Return the SHA-256 of a run and its passes, as JSON has them."""
     return hashlib.sha256(json.dumps([run, rows], sort_keys=True).encode()).hexdigest()
+
+
+class WriteHistory(Callback):
+    """Write ``history.json`` and ``history.csv`` after each pass, and again when a run is resumed.
+
+    Put it before `Checkpoint`, which keeps where and when each start of the run was.
+
+    Parameters
+    ----------
+    folder : Path
+    run : dict
+        What the run is: its configuration and data.
+    here : dict
+        Where and when it is started, or resumed.
+    """
+
+    def __init__(self, folder: Path, run: dict[str, Any], here: dict[str, Any]) -> None:
+        self.folder, self.run, self.here = folder, run, here
+        self._starts: list[dict[str, Any]] = []
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Make the files agree with the checkpoint: a kill may have left them behind or ahead of it."""
+        self._starts.append({"after_passes": trainer.epoch, "after_patterns": trainer.position, **self.here})
+        if trainer.history or (self.folder / NAME).exists():
+            self._write(trainer)
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Write."""
+        self._write(trainer)
+
+    def _write(self, trainer: "Trainer") -> None:
+        write(self.folder, self.run | {"starts": self._starts}, trainer.history)
+
+    def state(self) -> dict[str, Any]:
+        """Return the starts so far."""
+        return {"starts": self._starts}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take them over."""
+        self._starts = [dict(start) for start in state.get("starts", [])]
+
+
+class CompareHistory(Callback):
+    """Hold every pass against that of another run; stop at the first that differs, and after the last there is.
+
+    Parameters
+    ----------
+    passes : list of dict
+        Of the other run, as `read` gives them.
+
+    Attributes
+    ----------
+    difference : str
+        Empty, or which pass differs, and in what.
+    """
+
+    def __init__(self, passes: list[dict[str, Any]]) -> None:
+        self.passes, self.difference = passes, ""
+
+    def on_pass_end(self, trainer: "Trainer") -> None:
+        """Compare."""
+        expected, found = self.passes[trainer.epoch - 1], trainer.history[-1]
+        for name in expected.keys() - {"seconds"}:
+            if expected[name] != found.get(name):
+                self.difference += f"  {name}: {expected[name]!r} there, {found.get(name)!r} here\n"
+        if self.difference:
+            self.difference = f"pass {trainer.epoch} differs:\n{self.difference}"
+        trainer.stop |= bool(self.difference) or trainer.epoch == len(self.passes)

@@ -18,7 +18,7 @@ from ..training import callbacks, checkpoint, reports, tensorboard
 from ..training.mpi import Ranks
 from ..training.trainer import Trainer
 from . import build as runs
-from . import config
+from . import config, history
 from . import folder as folders
 from .config import TrainConfig
 from .signals import Signals
@@ -55,7 +55,7 @@ class Session:
         self._board = _tensorboard(settings, test)
         self._stopping = self._early_stopping(settings)
         self._other: folders.History | None = None
-        self._comparison: list[reports.CompareHistory] = []
+        self._comparison: list[history.CompareHistory] = []
         self._say: Callable[[str], None] = (lambda text: None) if settings.quiet else print
         data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
         events = None if settings.tensorboard is None else os.path.abspath(settings.tensorboard)
@@ -72,7 +72,7 @@ class Session:
             If it was of others.
         """
         folders.same_data(other[0], self._meta, "the run to repeat")
-        self._other, self._comparison = other, [reports.CompareHistory(other[1])]
+        self._other, self._comparison = other, [history.CompareHistory(other[1])]
 
     def begin(self, saved: folders.Saved | None = None) -> None:
         """Say what begins; take the checkpoint over, if there is one.
@@ -138,7 +138,7 @@ class Session:
         if self.writes:
             about = {name: self._meta[name] for name in ("config", "dataset", "data_sha256")}
             path, minutes = self.folder / checkpoint.NAME, self.settings.checkpoint_minutes
-            files.append(reports.WriteHistory(self.folder, about, self._here))
+            files.append(history.WriteHistory(self.folder, about, self._here))
             files.append(callbacks.Checkpoint(path, meta=self._meta, minutes=minutes))
         progress = reports.Progress(disable=True if self.settings.quiet else None)
         said = [reports.ReportRates(self._say), reports.Report(self._say), progress]

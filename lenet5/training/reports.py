@@ -1,87 +1,17 @@
-"""What a training run tells: its history in files, a progress bar, a line per pass."""
+"""What a training run reports: a progress bar, a line per pass, the rates."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..optim import SDLM
-from ..run import history
 from .callbacks import Callback
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-__all__ = ["CompareHistory", "Progress", "Report", "ReportRates", "WriteHistory"]
-
-
-class WriteHistory(Callback):
-    """Write ``history.json`` and ``history.csv`` after each pass, and again when a run is resumed.
-
-    Put it before `Checkpoint`, which keeps where and when each start of the run was.
-
-    Parameters
-    ----------
-    folder : Path
-    run : dict
-        What the run is: its configuration and data.
-    here : dict
-        Where and when it is started, or resumed.
-    """
-
-    def __init__(self, folder: Path, run: dict[str, Any], here: dict[str, Any]) -> None:
-        self.folder, self.run, self.here = folder, run, here
-        self._starts: list[dict[str, Any]] = []
-
-    def on_train_begin(self, trainer: "Trainer") -> None:
-        """Make the files agree with the checkpoint: a kill may have left them behind or ahead of it."""
-        self._starts.append({"after_passes": trainer.epoch, "after_patterns": trainer.position, **self.here})
-        if trainer.history or (self.folder / history.NAME).exists():
-            self._write(trainer)
-
-    def on_pass_end(self, trainer: "Trainer") -> None:
-        """Write."""
-        self._write(trainer)
-
-    def _write(self, trainer: "Trainer") -> None:
-        history.write(self.folder, self.run | {"starts": self._starts}, trainer.history)
-
-    def state(self) -> dict[str, Any]:
-        """Return the starts so far."""
-        return {"starts": self._starts}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take them over."""
-        self._starts = [dict(start) for start in state.get("starts", [])]
-
-
-class CompareHistory(Callback):
-    """Hold every pass against that of another run; stop at the first that differs, and after the last there is.
-
-    Parameters
-    ----------
-    passes : list of dict
-        Of the other run, as `lenet5.run.history.read` gives them.
-
-    Attributes
-    ----------
-    difference : str
-        Empty, or which pass differs, and in what.
-    """
-
-    def __init__(self, passes: list[dict[str, Any]]) -> None:
-        self.passes, self.difference = passes, ""
-
-    def on_pass_end(self, trainer: "Trainer") -> None:
-        """Compare."""
-        expected, found = self.passes[trainer.epoch - 1], trainer.history[-1]
-        for name in expected.keys() - {"seconds"}:
-            if expected[name] != found.get(name):
-                self.difference += f"  {name}: {expected[name]!r} there, {found.get(name)!r} here\n"
-        if self.difference:
-            self.difference = f"pass {trainer.epoch} differs:\n{self.difference}"
-        trainer.stop |= bool(self.difference) or trainer.epoch == len(self.passes)
+__all__ = ["Progress", "Report", "ReportRates"]
 
 
 class Progress(Callback):

@@ -250,7 +250,7 @@ def test_a_mapped_set_is_trained_on_in_little_memory(tmp_path):
     script = (
         "import lenet5, resource, sys\n"
         "from lenet5 import callbacks, datasets\n"
-        "from lenet5.datasets import blocks; blocks.GROUP = 16\n"
+        "from lenet5.datasets import shuffle; shuffle.GROUP = 16\n"
         "data = datasets.load_idx_pair(*sys.argv[1:], mmap=True)\n"
         "def stop(trainer): trainer.stop |= trainer.position >= 40_000\n"
         "net = lenet5.models.lenet1(); hooks = [callbacks.CurvaturePass(500), callbacks.GuardDivergence()]\n"

@@ -200,7 +200,8 @@ def mixed():
     return lenet5.Sequential(
         [
             Conv2D(3, 5, padding="same", name="C1"), ReLU(), MaxPool2D(2), BatchNorm(),
-            Conv2D(4, 3, stride=2, name="C3"), PReLU(), Cubed(), Dropout(0.3), Flatten(), Dense(12, name="F6"), Tanh(), Dense(10, name="output"),
+            Conv2D(4, 3, stride=2, name="C3"), PReLU(),
+            Cubed(), Dropout(0.3), Flatten(), Dense(12, name="F6"), Tanh(), Dense(10, name="output"),
         ]
     )  # fmt: skip
 

@@ -146,7 +146,7 @@ def test_running_statistics_are_a_part_of_the_check():
 
 
 def test_derivatives_of_a_network_in_both_states():
-    for state in ("train", "evaluate"):
+    for state in ("train", "eval"):
         layers = [Dense(6), BatchNorm(), Tanh(), Dropout(0.3), Dense(3), BatchNorm()]
         net = getattr(lenet5.Sequential(layers), state)()
         for loss in (None, SoftmaxCrossEntropy()):
@@ -214,7 +214,7 @@ def test_questions_are_answered_in_the_evaluating_state(digits):
         ]
 
     expected = answers()
-    np.testing.assert_array_equal(expected[2], net.forward(net.prepared(images)))
+    np.testing.assert_allclose(expected[2], net.forward(net.prepared(images)), rtol=1e-4, atol=1e-6)  # compiled
     net.train()
     net["F2.Dropout"].training = False
     mixed = states(net)
@@ -265,18 +265,19 @@ def test_coupled_patterns_are_one_shard(digits, threads):
     twin.bbprop(loss.bbprop())
     shards = Shards(net, loss, threads=threads)
     assert shards.curvature(images, labels)[0] == pytest.approx(value * len(labels), rel=1e-12)
-    np.testing.assert_allclose(net.parameters().hess, twin.parameters().hess, rtol=1e-12)
+    # atol: derivatives that BatchNorm makes 0, but for rounding
+    np.testing.assert_allclose(net.parameters().hess, twin.parameters().hess, rtol=1e-11, atol=1e-14)
     np.testing.assert_array_equal(net.running()["C1.BatchNorm.mean"], 0)  # measured, not learned
     assert shards.gradient(images, labels)[0] == pytest.approx(value * len(labels), rel=1e-12)
-    np.testing.assert_allclose(net.parameters().grad, twin.parameters().grad, rtol=1e-12)
+    np.testing.assert_allclose(net.parameters().grad, twin.parameters().grad, rtol=1e-11, atol=1e-14)
     for name, array in twin.running().items():
-        np.testing.assert_array_equal(net.running()[name], array)
+        np.testing.assert_allclose(net.running()[name], array, rtol=1e-12, atol=1e-14)
     # Evaluated in shards, by every workspace with the statistics that one of them has moved.
     expected = net.forward(net.prepared(images))
     np.testing.assert_allclose(shards.outputs(images), expected, rtol=1e-12, atol=1e-12)
     assert shards.evaluate(images, labels)[1] == (expected.argmax(axis=1) != labels).sum()
     for name, array in twin.running().items():
-        np.testing.assert_array_equal(net.running()[name], array)
+        np.testing.assert_allclose(net.running()[name], array, rtol=1e-12, atol=1e-14)
     shards.close()
 
 
@@ -285,8 +286,8 @@ class Watched(Dropout):
 
     seen = []
 
-    def _draw(self, shape):
-        mask = super()._draw(shape)
+    def _draw(self, shape, key):
+        mask = super()._draw(shape, key)
         self.seen.append((self.name, mask.tobytes()))
         return mask
 
