@@ -68,7 +68,7 @@ class Meter(callbacks.Callback):
         """Wait for the first turn."""
         self.turn.acquire(timeout=600)
 
-    def on_pass_begin(self, trainer: Trainer) -> None:
+    def on_epoch_begin(self, trainer: Trainer) -> None:
         """Start the clock."""
         self.since, self.first = time.perf_counter(), trainer.position
 
@@ -83,9 +83,9 @@ class Meter(callbacks.Callback):
         trainer.stop = len(self.rates) > self.slices
         if not trainer.stop:
             self.turn.acquire(timeout=600)
-        self.on_pass_begin(trainer)
+        self.on_epoch_begin(trainer)
 
-    def on_pass_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Stop the clock."""
         self._count(len(trainer.train))
 
@@ -137,7 +137,7 @@ def main() -> None:
     figures: dict[str, Any] = {}
     if options["make"]:
         figures["make-distorted"] = make(options["folder"], options["times"])
-    if options["pass"]:
+    if options["epoch"]:
         figures["one pass, batch 1"] = one_pass(options["folder"])
     if options["ratio"]:
         sets = {"mapped": datasets.load("idx", options["folder"], mmap=True)[0], "in memory": datasets.load("mnist")[0]}

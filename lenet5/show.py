@@ -75,12 +75,12 @@ class _Subject:
 def _history(subject: _Subject) -> Any:
     from . import plots
 
-    run, passes = history.read(subject.path)
+    run, epochs = history.read(subject.path)
     try:
         data, net = str(run["dataset"]), str(run["config"]["model"]["name"])
-        for record in passes:
-            _numbers(record, ("pass", "train_error", "validation_error", "test_error"), needed=("pass",))
-        return plots.learning_curves({subject.path.name: passes}, data=data, net=net)
+        for record in epochs:
+            _numbers(record, ("epoch", "train_error", "validation_error", "test_error"), needed=("epoch",))
+        return plots.learning_curves({subject.path.name: epochs}, data=data, net=net)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{subject.path}: its history cannot be drawn: {error}.") from error
 
@@ -155,7 +155,7 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
         ),
         "images": ("the first training images", lambda s: plots.images(s.train)),
         "kernels": ("the kernels of --stage", lambda s: plots.kernels(s.net, s.options["stage"])),
-        "learning-curves": ("error against passes, as Fig. 5", _history),
+        "learning-curves": ("error against epochs, as Fig. 5", _history),
         "mistakes": ("every misread test image, as Fig. 8", lambda s: plots.mistakes(s.net, s.test)),
         "occlusion": ("what covering a part of --image costs", lambda s: plots.occlusion(s.net, s.image)),
         "rbf-codes": (

@@ -22,7 +22,8 @@ from .models import CHARACTERS, from_spec, lenet5
 from .models.paper import Output, Pooling
 from .network import Sequential
 from .optim import schedule
-from .training.callbacks import Callback, CurvaturePass, SetRate
+from .training import Callback
+from .training.callbacks import SetRate
 from .training.reports import Report
 from .training.shards import SHARD, Shards, cores
 from .training.trainer import Trainer
@@ -33,7 +34,7 @@ _MOST_THREADS = 1024
 # Images that are prepared at a time.
 CHUNK = 32 * SHARD
 
-# The paper's first two passes, at 5e-4, saturate the network for good in one of four trainings on 300 patterns of 2
+# The paper's first two epochs, at 5e-4, saturate the network for good in one of four trainings on 300 patterns of 2
 # pixels, and gain nothing on MNIST.
 SKIP = 2
 
@@ -63,25 +64,25 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         The centres of the RBF units are the bitmaps of the classes themselves where each is a printable ASCII
         character or an integer of one digit, and else of the first of `lenet5.models.CHARACTERS`, which are 94.
     optimizer : {"sdlm", "sgd", "adam", "rmsprop", "adagrad"}
-        The paper's second-order method, with its curvature pass of 500 patterns before each pass; or
+        The paper's second-order method, with its curvature pass of 500 patterns before each epoch; or
         plain gradient descent, or a method that came later.
     learning_rate : float, optional
         Default 2e-4 for sdlm, 1e-2 for adagrad, 1e-3 for others. `fit` lets that of sdlm fall as the paper does after
-        its first two passes at 5e-4, which are too fast for small training sets (`lenet5.optim.schedule.paper`),
+        its first two epochs at 5e-4, which are too fast for small training sets (`lenet5.optim.schedule.paper`),
         and keeps others; `partial_fit` keeps all.
     epochs : int
-        Passes of `fit` through the training set.
+        Epochs of `fit` through the training set.
     batch_size : int
         Patterns per update; the paper updates after every single one.
     distort : callable, optional
-        (images uint8 (n, H, W), numpy.random.Generator) -> images of the same kind, called before each pass, such as
+        (images uint8 (n, H, W), numpy.random.Generator) -> images of the same kind, called before each epoch, such as
         `lenet5.datasets.shift`. Pixels of other types are rounded to 256 grey levels for it.
     random_state : int, RandomState or None
         Draws weights, order and samples.
     n_jobs : int, optional
         Threads, -1 for all processors; useful from a `batch_size` of 64 on. The results are the same for any number.
     verbose : int
-        Above 0, one line is printed per pass.
+        Above 0, one line is printed per epoch.
 
     Attributes
     ----------
@@ -96,7 +97,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     net_ : Sequential
         The trained network.
     history_ : list of dict
-        One record per pass: ``pass``, ``eta``, and ``loss`` and ``train_error``, measured on the fly.
+        One record per epoch: ``epoch``, ``lr``, and ``loss`` and ``train_error``, measured on the fly.
 
     Examples
     --------
@@ -156,7 +157,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
             return self._train(net, rows, labels, self.epochs, anneal=True)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
-        """Make one pass over these patterns, from where the training stands; also after `fit`.
+        """Train for one epoch on these patterns, from where the training stands; also after `fit`.
 
         Parameters
         ----------
@@ -215,7 +216,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         return softmax(-scores if self.net_.outputs_penalties else scores, copy=False)
 
     def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
-        """Return an untrained network; set what every later pass goes on from."""
+        """Return an untrained network; set what every later epoch goes on from."""
         self.__dict__.pop("net_", None)  # what follows may fail, and then there is nothing to predict with
         codes = _characters(classes) if self.output == "rbf" else ""
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
@@ -237,10 +238,8 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         optimizer = make(net.parameters(), lr=lr)
         if self.optimizer in self._memory:
             optimizer.load_state_dict(self._memory[self.optimizer])
-        second_order = isinstance(optimizer, optim.SDLM)
-        rate = schedule.paper(lr, skip=SKIP) if anneal and second_order else schedule.constant(lr)
+        rate = schedule.paper(lr, skip=SKIP) if anneal and optimizer.curvature_patterns else schedule.constant(lr)
         hooks: list[Callback] = [SetRate(rate), _Finite()]
-        hooks += [CurvaturePass()] if second_order else []
         hooks += [Report(print)] if self.verbose else []
         trainer = Trainer(
             net,
@@ -310,11 +309,11 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
 class _Finite(Callback):
     """End a training that has failed."""
 
-    def on_pass_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Look at the weights."""
         if not np.isfinite(trainer.net.theta).all():
             raise DivergenceError(
-                f"training diverged in pass {trainer.epoch}: a weight is no longer a finite number. "
+                f"training diverged in epoch {trainer.epoch}: a weight is no longer a finite number. "
                 f"Lower learning_rate, now {trainer.optimizer.lr:g}."
             )
 

@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 _EPILOG = """Without options: the paper's network and training (section III): LeNet-5 with RBF outputs, eq. 9,
 one pattern per update, stochastic diagonal Levenberg-Marquardt with mu 0.02 and h from 500 patterns
-before each pass, eta 5e-4 falling to 1e-5 in 20 passes. Where this departs from the paper's words, the
+before each epoch, eta 5e-4 falling to 1e-5 in 20 epochs. Where this departs from the paper's words, the
 option says so. Exit codes: 0 done, 1 a repeated run differs or a file cannot be written, 2 bad
 option, 3 no data, 4 bad checkpoint, 5 diverged, 130/143 stopped and saved."""
 
@@ -133,7 +133,7 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
         "--repeat",
         default=None,
         metavar="DIR",
-        help="run again what DIR has run, and say whether every pass is the same, or which is the first to differ",
+        help="run again what DIR has run, and say whether every epoch is the same, or which is the first to differ",
     )
     add_config_options(parser)
     options = parser.parse(argv)

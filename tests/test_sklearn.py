@@ -47,7 +47,7 @@ def test_digits(options):
     model = LeNet5Classifier(epochs=4, random_state=0, **options).fit(TRAIN.images, TRAIN.labels)
     assert model.score(TEST.images, TEST.labels) > 0.9
     assert model.n_features_in_ == 784 and model.image_shape_ == (28, 28)
-    assert [record["pass"] for record in model.history_] == [1, 2, 3, 4]
+    assert [record["epoch"] for record in model.history_] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_another_optimizer_begins_anew():
 
 def test_the_rate_falls_in_fit_alone():
     model = small(epochs=4).fit(X, Y).partial_fit(X, Y)
-    assert [record["eta"] for record in model.history_] == [2e-4, 2e-4, 2e-4, 1e-4, 2e-4]
+    assert [record["lr"] for record in model.history_] == [2e-4, 2e-4, 2e-4, 1e-4, 2e-4]
 
 
 @pytest.mark.parametrize(("first", "second"), [({"n_jobs": 1}, {"n_jobs": 3}), ({"n_jobs": None}, {"n_jobs": -1})])
@@ -196,7 +196,7 @@ def test_within_scikit_learn():
 
 def test_verbose(capsys):
     small(verbose=1).fit(X, Y)
-    assert capsys.readouterr().out.startswith("pass  1/2  loss ")
+    assert capsys.readouterr().out.startswith("epoch  1/2  loss ")
     small().fit(X, Y)
     assert not capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""Distortions of training images, fresh at every pass."""
+"""Distortions of training images, fresh at every epoch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""The patterns of a pass in its random order: of a set in memory, or of one that stays on disk, in blocks.
+"""The patterns of an epoch in its random order: of a set in memory, or of one that stays on disk, in blocks.
 
 A set in memory is distorted and shuffled as a whole. Of a set that is mapped from a file, blocks of 1,024
 consecutive images are put in random order. Groups of 64 of them, 65,536 images, are read by a thread while the group
@@ -12,7 +12,7 @@ than 65,535 patterns apart, and images of two blocks are in the same group of B 
 63 / (B - 1). Even of a file that is sorted by class, though, a group is a sample of 64 blocks: of ten equal
 classes, each makes up 10 % of it, with a standard deviation of 3.7 points.
 
-All follows from one number that is drawn at the beginning of a pass, so a resumed pass begins at its group at once.
+All follows from one number that is drawn at the beginning of an epoch, so a resumed epoch begins at its group at once.
 """
 
 import dataclasses
@@ -36,13 +36,13 @@ Pairs = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # images and their labels
 
 
 class Patterns:
-    """The patterns of a set in memory, pass by pass.
+    """The patterns of a set in memory, epoch by epoch.
 
     Parameters
     ----------
     data : Dataset
     distort : Distortion, optional
-        Applied to all images before each pass.
+        Applied to all images before each epoch.
     """
 
     def __init__(self, data: Dataset, distort: Distortion | None = None) -> None:
@@ -50,7 +50,7 @@ class Patterns:
         self.images, self.labels = data.images, data.labels
 
     def begin(self, rng: np.random.Generator, position: int = 0) -> None:
-        """Draw the distortions and the order of a pass, whose first patterns up to `position` are not asked for."""
+        """Draw the distortions and the order of an epoch, whose first patterns up to `position` are not asked for."""
         if self.distort:
             self.images = self.distort(self.data.images, rng)
         self._order = rng.permutation(len(self.labels))
@@ -61,7 +61,7 @@ class Patterns:
         return self.images[rows], self.labels[rows]
 
     def sample(self, rows: NDArray[np.integer]) -> Pairs:
-        """Return patterns by their place in the set, distorted as those of the pass are."""
+        """Return patterns by their place in the set, distorted as those of the epoch are."""
         return self.images[rows], self.labels[rows]
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class Blocks(Patterns):
         return np.concatenate([images, more_images]), np.concatenate([labels, more_labels])
 
     def sample(self, rows: NDArray[np.integer]) -> Pairs:
-        """Return patterns by their place in the set, distorted as those of the pass are."""
+        """Return patterns by their place in the set, distorted as those of the epoch are."""
         images = np.empty((len(rows), *self.data.images.shape[1:]), np.uint8)
         self._read(((int(row), int(row) + 1) for row in rows), images)
         return self.distort(images, self._rng(1)) if self.distort else images, self.labels[rows]
@@ -155,7 +155,7 @@ class Blocks(Patterns):
 
 
 def patterns_of(data: Dataset, distort: Distortion | None = None) -> Patterns:
-    """Return what gives the patterns of a set, pass by pass."""
+    """Return what gives the patterns of a set, epoch by epoch."""
     if not data.mapped:
         return Patterns(data, distort)
     if len(data) > GROUP * BLOCK:

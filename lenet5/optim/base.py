@@ -90,6 +90,17 @@ class Optimizer:
             self.params.value *= 1 - self._lr * self.decay
         self.params.value -= step
 
+    # Patterns whose mean `hess` the optimiser wants to `observe` before each epoch; 0 if it needs none.
+    curvature_patterns = 0
+
+    def observe(self) -> None:
+        """Take the parameters' `hess`, which the trainer has estimated on `curvature_patterns` patterns."""
+
+    @property
+    def rates(self) -> np.ndarray:
+        """The learning rate of every number (size,), in the order of the flat vector; do not write to it."""
+        return np.broadcast_to(self.params.value.dtype.type(self._lr), self.params.value.shape)
+
     def rates_of_plain_step(self) -> np.ndarray | None:
         """Return r (size,) if `step` is value -= r * grad and nothing else, or None."""
         return None

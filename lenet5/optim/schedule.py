@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the pass, counted from 0."""
+"""Learning-rate schedules: pure functions of the epoch, counted from 0."""
 
 import math
 from collections.abc import Callable
@@ -9,32 +9,32 @@ __all__ = ["PAPER_ETA", "Schedule", "constant", "cosine", "one_cycle", "paper", 
 
 Schedule = Callable[[int], float]
 
-# Section III-B: eta of each pass; 1e-5 after the twelfth.
+# Section III-B: eta of each epoch; 1e-5 after the twelfth.
 PAPER_ETA = (5e-4,) * 2 + (2e-4,) * 3 + (1e-4,) * 3 + (5e-5,) * 4 + (1e-5,)
 
 
 def paper(lr: float | None = None, *, skip: int = 0) -> Schedule:
-    """5e-4 for 2 passes, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5; from pass `skip` on, scaled to begin with `lr`.
+    """5e-4 for 2 epochs, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5; without the first `skip`, beginning with `lr`.
 
     Raises
     ------
     ConfigError
-        If `skip` is not one of the 13 passes in which the rate falls.
+        If `skip` is not one of the 13 epochs in which the rate falls.
     """
     if not 0 <= skip < len(PAPER_ETA):
-        raise ConfigError(f"skip leaves out 0 to {len(PAPER_ETA) - 1} passes of the paper's; found {skip}.")
+        raise ConfigError(f"skip leaves out 0 to {len(PAPER_ETA) - 1} epochs of the paper's; found {skip}.")
     rates = PAPER_ETA[skip:]
     scale = 1.0 if lr is None else lr / rates[0]
     return lambda epoch: rates[min(epoch, len(rates) - 1)] * scale
 
 
 def constant(lr: float) -> Schedule:
-    """Return the same rate in every pass."""
+    """Return the same rate in every epoch."""
     return lambda epoch: lr
 
 
 def step(lr: float, *, every: int, factor: float = 0.1) -> Schedule:
-    """Lr * factor^k from pass k*every on.
+    """Lr * factor^k from epoch k*every on.
 
     Raises
     ------
@@ -42,12 +42,12 @@ def step(lr: float, *, every: int, factor: float = 0.1) -> Schedule:
         If `every` is not positive.
     """
     if every < 1:
-        raise ConfigError(f"every (passes between two steps of the rate) is at least 1; found {every}.")
+        raise ConfigError(f"every (epochs between two steps of the rate) is at least 1; found {every}.")
     return lambda epoch: lr * factor ** (epoch // every)
 
 
 def cosine(lr: float, *, epochs: int, final: float = 0.0) -> Schedule:
-    """Half a cosine from `lr` in pass 0 to `final` at the end of `epochs` passes; no pass is spent at `final` itself.
+    """Half a cosine from `lr` in epoch 0 to `final` at the end of `epochs` epochs; no epoch is spent at `final` itself.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def cosine(lr: float, *, epochs: int, final: float = 0.0) -> Schedule:
 
 
 def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | None = None) -> Schedule:
-    """Rise from `start` lr to `lr` over the first 0.3 of the passes, fall to `final` in the last: half cosines.
+    """Rise from `start` lr to `lr` over the first 0.3 of the epochs, fall to `final` in the last: half cosines.
 
     After Smith (2018). `final` is lr / 1000 if not given.
 
@@ -89,5 +89,5 @@ def _half_cosine(share: float) -> float:
 
 
 def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
-    """Rise linearly to the rate of `schedule` over the first `epochs` passes."""
+    """Rise linearly to the rate of `schedule` over the first `epochs` epochs."""
     return lambda epoch: schedule(epoch) * min(1.0, (epoch + 1) / (epochs + 1))

@@ -18,11 +18,11 @@ class SDLM(Optimizer):
     """value_k -= eps_k grad_k with eps_k = lr / (mu + h_kk) (eq. 21).
 
     h_kk estimates the Gauss-Newton diagonal of d2E/dvalue_k^2 (eq. 23). `observe` takes it from the
-    parameters' `hess`, a mean over sampled patterns, before each pass; it stays fixed in between.
+    parameters' `hess`, a mean over sampled patterns, before each epoch; it stays fixed in between.
 
-    Departs from the paper in what becomes of h from pass to pass. The paper replaces it. After the
-    first pass units saturate, their h collapses and with it the bound on the rates: on MNIST the test
-    error rises from 3.6 to 9.8 % in pass 2. The running maximum keeps the rates down and everything else as it is.
+    Departs from the paper in what becomes of h from epoch to epoch. The paper replaces it. After the
+    first epoch units saturate, their h collapses and with it the bound on the rates: on MNIST the test
+    error rises from 3.6 to 9.8 % in epoch 2. The running maximum keeps the rates down and everything else as it is.
 
     Parameters
     ----------
@@ -34,6 +34,9 @@ class SDLM(Optimizer):
         In [0, 1); the paper uses none. v = momentum v + eps grad; value -= v.
     rule : {"maximum", "average", "latest"}
         h <- max(h, new); 0.7 h + 0.3 new; new (the paper's words).
+
+    patterns : int
+        Patterns that the trainer estimates h on before each epoch; the paper's 500.
 
     Raises
     ------
@@ -49,7 +52,9 @@ class SDLM(Optimizer):
         mu: float = 0.02,
         momentum: float = 0.0,
         rule: Rule = "maximum",
+        patterns: int = 500,
     ) -> None:
+        self.curvature_patterns = int(in_range("patterns", patterns, 1, np.inf))
         self.mu = float(in_range("mu", mu, 1e-12, np.inf))
         self.momentum = float(in_range("momentum", momentum, 0.0, 1.0))
         if rule not in get_args(Rule):

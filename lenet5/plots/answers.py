@@ -246,7 +246,7 @@ def distortions(
     rows = {"as they are": images}
     rows |= {name: change(images, np.random.default_rng(seed)) for name, change in distort.items()}
     figure = Figure(figsize=(1.1 + 0.54 * len(images), 0.5 + 0.62 * len(rows)), layout="constrained")
-    figure.suptitle("Distortions, drawn anew for each pass" + (f", on {data}" if data else ""))
+    figure.suptitle("Distortions, drawn anew for each epoch" + (f", on {data}" if data else ""))
     for axes, (name, pictures) in zip(figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows.items(), strict=True):
         framed = np.pad(pictures, [(0, 0), (1, 1), (1, 1), (0, 0)][: pictures.ndim])
         axes.imshow(np.hstack(list(framed)), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")

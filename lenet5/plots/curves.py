@@ -1,4 +1,4 @@
-"""Figures against passes, training-set size and rejections."""
+"""Figures against epochs, training-set size and rejections."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ PAPER_FIG_6 = {15_000: (1.69, 0.06), 30_000: (1.14, 0.31), 60_000: (0.95, 0.35)}
 
 
 def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: str, net: str = "lenet5") -> Figure:
-    """Draw error against passes, as the paper's Fig. 5.
+    """Draw error against epochs, as the paper's Fig. 5.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: st
         "train_error": (TRAIN, "--", "s", "training, on the fly"),
     }
     for number, history in enumerate(runs.values()):
-        passes = [r["pass"] for r in history]
+        epochs = [r["epoch"] for r in history]
         for column, (colour, line, marker, label) in styles.items():
             percent = [100 * r[column] if r.get(column) is not None else np.nan for r in history]
             if not np.isnan(percent).all():
                 name = label if not number else None
-                axes.plot(passes, percent, line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=name)
+                axes.plot(epochs, percent, line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=name)
     if (net, data) == ("lenet5", "mnist"):
         axes.axhline(100 * PAPER_TEST_ERROR, color=PAPER, linestyle=":", label="paper, test: 0.95 %")
     title = f"{'LeNet-5' if net == 'lenet5' else net} on {data}: " + (
@@ -63,7 +63,7 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: st
 def compared(
     rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, key: str = "test_error", title: str
 ) -> Figure:
-    """Draw one figure of several recipes against passes: the mean of the runs of each, and their range.
+    """Draw one figure of several recipes against epochs: the mean of the runs of each, and their range.
 
     Parameters
     ----------
@@ -86,15 +86,15 @@ def compared(
         values = [
             [100 * record[key] if record.get(key) is not None else np.nan for record in run[:length]] for run in runs
         ]
-        passes, percent = range(1, length + 1), np.array(values)
+        epochs, percent = range(1, length + 1), np.array(values)
         # Zero has no place on the axis: half an image in 10,000 stands for it.
         percent = np.maximum(percent, 0.005)
         colour, line, marker = COLOURS[number % 7], LINES[number // 7 % 4], MARKERS[number % 5]
         axes.plot(
-            passes, percent.mean(axis=0), line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=label
+            epochs, percent.mean(axis=0), line, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=label
         )
         if len(runs) > 1:
-            axes.fill_between(passes, percent.min(axis=0), percent.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(epochs, percent.min(axis=0), percent.max(axis=0), color=colour, alpha=0.15, linewidth=0)
     _against_passes(axes, f"{key.replace('_', ' ')} (%)", title)
     if not key.endswith("error"):
         axes.set_yscale("linear")
@@ -109,7 +109,7 @@ def training_size(results: Mapping[int, Sequence[Mapping[str, Any]]], *, data: s
     Parameters
     ----------
     results : mapping of int to records
-        Training images -> the last pass of each run: ``test_error`` and ``train_error`` as fractions.
+        Training images -> the last epoch of each run: ``test_error`` and ``train_error`` as fractions.
     data : str
         Name of the data set, for the title.
 
@@ -195,6 +195,6 @@ def _against_passes(axes: Axes, label: str, title: str) -> None:
     axes.yaxis.set_minor_formatter(lambda value, position: "" if f"{value:e}"[0] == "9" else f"{value:g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("passes through the training set")
+    axes.set_xlabel("epoch")
     axes.set(ylabel=label, title=title)
     axes.grid(which="both", alpha=0.25)

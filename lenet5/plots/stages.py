@@ -160,7 +160,7 @@ def effective_rates(net: Sequential, optimizer: SDLM) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A histogram per parameter on one logarithmic axis, with the range that the paper reports for its first pass
+        A histogram per parameter on one logarithmic axis, with the range that the paper reports for its first epoch
         and the bound eta/mu.
     """
     rates, bound = optimizer.rates, optimizer.lr / optimizer.mu
@@ -172,7 +172,7 @@ def effective_rates(net: Sequential, optimizer: SDLM) -> Figure:
         axes.axvspan(7e-5, 0.016, color="#dddddd", zorder=0)
         axes.axvline(bound, color=TRAIN, linestyle="--", linewidth=1)
         axes.set_xscale("log")
-    axes.set_xlabel("rate; grey: the paper's first pass, 7e-5 to 0.016; dashed: the bound eta/mu")
+    axes.set_xlabel("rate; grey: the paper's first epoch, 7e-5 to 0.016; dashed: the bound eta/mu")
     return figure
 
 

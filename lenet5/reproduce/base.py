@@ -29,7 +29,7 @@ class Column:
 ERROR = Column("test error", "test_error")
 TRAINING = Column("training error", "train_error")
 ACCURACY = Column("test accuracy", "test_accuracy")
-PASSES = Column("passes", "pass", ".0f")
+PASSES = Column("passes", "epoch", ".0f")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from ..run import build as runs
 from ..run import config
 from ..run.config import TrainConfig
 from ..training import callbacks, checkpoint
+from ..training.trainer import renamed
 from .base import Row
 from .classifiers import CLASSIFIERS
 from .measures import MEASURES, WATCHERS
@@ -258,7 +259,10 @@ def read_record(path: Path) -> dict[str, Any] | None:
             record = json.load(file)
     except (OSError, ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and record.keys() >= _NEEDED else None
+    if not isinstance(record, dict) or not record.keys() >= _NEEDED:
+        return None
+    history = [renamed(entry) for entry in record["history"]]
+    return record | {"result": renamed(record["result"]), "history": history}
 
 
 def _plain(value: Any) -> Any:

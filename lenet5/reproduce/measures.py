@@ -9,7 +9,6 @@ from ..analysis.robustness import robustness as measure
 from ..datasets.base import Dataset
 from ..layers import ScaledTanh
 from ..network import Sequential
-from ..optim import SDLM
 from ..training.callbacks import Callback
 from ..training.trainer import Trainer
 
@@ -50,7 +49,7 @@ def _scores(net: Sequential, data: Dataset) -> np.ndarray:
 class Saturation(Callback):
     """Record the share of units with a squash that are within 5 % of its limits, on some training images."""
 
-    def on_pass_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Record it: ``saturated`` over all units, ``saturated_F6`` and so on for each stage."""
         sample = trainer.train.images[:_SAMPLE]
         x, shares, units = trainer.net.prepared(sample), {}, {}
@@ -67,9 +66,9 @@ class Saturation(Callback):
 class RateQuantiles(Callback):
     """Record the distribution of the effective rates: their 5, 25, 50, 75 and 95 % points."""
 
-    def on_pass_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Record it as ``rates``."""
-        if isinstance(trainer.optimizer, SDLM):
+        if trainer.optimizer.curvature_patterns:
             points = np.quantile(trainer.optimizer.rates, (0.05, 0.25, 0.5, 0.75, 0.95))
             trainer.history[-1]["rates"] = [float(f"{p:.3g}") for p in points]
 

@@ -130,7 +130,7 @@ def _datasets(found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
 def _figure(column: Column, records: list[dict[str, Any]]) -> str:
     """Return mean and spread, such as "0.99 % (0.06)"."""
     key, _, when = column.key.partition("@")
-    passes = [{entry["pass"]: entry for entry in record["history"]} for record in records]
+    passes = [{entry["epoch"]: entry for entry in record["history"]} for record in records]
     found = [history.get(int(when), {}) for history in passes] if when else [record["result"] for record in records]
     values = [entry.get(key) for entry in found]
     known = [value for value in values if value is not None]

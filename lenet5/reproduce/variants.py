@@ -10,6 +10,7 @@ configuration; the first two mistakes are here.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,8 @@ def rate_per_layer(trainer: Trainer) -> None:
     """Make mistake 1."""
     old = trainer.optimizer
     assert isinstance(old, SDLM)
-    made = _SummedSDLM(trainer.net.parameters(), lr=old.lr, mu=old.mu, momentum=old.momentum, rule=old.rule)
+    options: Any = {"mu": old.mu, "momentum": old.momentum, "rule": old.rule, "patterns": old.curvature_patterns}
+    made = _SummedSDLM(trainer.net.parameters(), lr=old.lr, **options)
     parts = trainer.net.parameters().slices()
     weights = [name for name in parts if name.endswith(".weight")]
     made.layers = tuple((parts[name], parts[name.replace(".weight", ".bias")]) for name in weights)

@@ -60,7 +60,7 @@ def make_trainer(
     train : Dataset
         What will be trained on; gives the number of channels.
     validation, test : Dataset, optional
-        Measured after each pass.
+        Measured after each epoch.
     ranks : Ranks, optional
         Processes that share out each batch.
     guard : bool
@@ -74,8 +74,6 @@ def make_trainer(
     own: list[callbacks.Callback] = [callbacks.SetRate(_schedule(settings))]
     if guard:
         own.append(callbacks.GuardDivergence())
-    if isinstance(optimizer, optim.SDLM):
-        own.append(callbacks.CurvaturePass(settings.optimizer.patterns))
     own += [callbacks.Rates(), callbacks.Fingerprint(), callbacks.Evaluate(validation=validation, test=test)]
     assert settings.batch_size is not None
     return Trainer(
@@ -175,7 +173,7 @@ def _optimizer(settings: TrainConfig, net: Sequential) -> optim.Optimizer:
     o = settings.optimizer
     assert o.lr is not None
     if o.name == "sdlm":
-        return optim.SDLM(net.parameters(), lr=o.lr, mu=o.mu, momentum=o.momentum, rule=o.rule)
+        return optim.SDLM(net.parameters(), lr=o.lr, mu=o.mu, momentum=o.momentum, rule=o.rule, patterns=o.patterns)
     penalties = {"lr": o.lr, "l2": o.l2, "l1": o.l1, "decay": o.decay, "clip": np.inf if o.clip is None else o.clip}
     if o.name == "sgd":
         return optim.SGD(net.parameters(), momentum=o.momentum, nesterov=o.nesterov, **penalties)

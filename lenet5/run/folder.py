@@ -22,7 +22,7 @@ _FILES = {
     "best.npz", checkpoint.NAME, _CONFIG, "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
 }  # fmt: skip
 
-# A checkpoint: arrays and note; and the history of a run: what it was, and its passes.
+# A checkpoint: arrays and note; and the history of a run: what it was, and its epochs.
 Saved = tuple[dict[str, Any], dict[str, Any]]
 History = tuple[dict[str, Any], list[dict[str, Any]]]
 

@@ -1,4 +1,4 @@
-"""``history.json``: what each pass of a run gave, and what it takes to repeat it; read only where it is whole."""
+"""``history.json``: what each epoch of a run gave, and what it takes to repeat it; read only where it is whole."""
 
 import csv
 import hashlib
@@ -6,28 +6,25 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import CheckpointError
 from ..files import atomic_write
-from ..training.callbacks import Callback
-
-if TYPE_CHECKING:
-    from ..training.trainer import Trainer
+from ..training.trainer import Callback, Phase, Trainer, renamed
 
 __all__ = ["COLUMNS", "NAME", "CompareHistory", "WriteHistory", "digest", "read", "write"]
 
 NAME = "history.json"
-# The record of a pass, in this order in every output. Errors are fractions; seconds are wall time; weights_sha256 are
-# the first 16 hex digits of the SHA-256 of all parameters and running statistics after the pass.
+# The record of an epoch, in this order in every output. Errors are fractions; seconds are wall time; weights_sha256 are
+# the first 16 hex digits of the SHA-256 of all parameters and running statistics after the epoch.
 COLUMNS = (
-    "pass", "eta", "loss", "train_error", "validation_loss", "validation_error", "test_loss", "test_error",
+    "epoch", "lr", "loss", "train_error", "validation_loss", "validation_error", "test_loss", "test_error",
     "rate_min", "rate_median", "rate_max", "seconds", "weights_sha256",
 )  # fmt: skip
 _MAX_BYTES = 1 << 26
 
 
-def write(folder: Path, run: Mapping[str, Any], passes: Sequence[Mapping[str, Any]]) -> None:
+def write(folder: Path, run: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> None:
     """Write ``history.json``, with a SHA-256 over its content, and ``history.csv``.
 
     Parameters
@@ -35,14 +32,14 @@ def write(folder: Path, run: Mapping[str, Any], passes: Sequence[Mapping[str, An
     folder : Path
     run : mapping
         What it takes to repeat the run, as JSON can hold it.
-    passes : sequence of mapping
+    epochs : sequence of mapping
         Their `COLUMNS` are written.
     """
-    rows = [{column: record.get(column) for column in COLUMNS} for record in passes]
+    rows = [{column: record.get(column) for column in COLUMNS} for record in epochs]
     head = json.dumps({"run": dict(run), "sha256": digest(run, rows)}, indent=1).removesuffix("\n}")
     lines = ",\n  ".join(json.dumps(row) for row in rows)
     with atomic_write(folder / NAME, text=True) as file:
-        file.write(f'{head},\n "passes": [\n  {lines}\n ]\n}}\n')
+        file.write(f'{head},\n "epochs": [\n  {lines}\n ]\n}}\n')
     with atomic_write(folder / "history.csv", text=True) as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -60,7 +57,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, A
     Returns
     -------
     run : dict
-    passes : list of dict
+    epochs : list of dict
 
     Raises
     ------
@@ -73,28 +70,26 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, A
         if path.stat().st_size > _MAX_BYTES:
             raise CheckpointError(f"{path}: too large for the history of a run: at most {_MAX_BYTES:,} bytes are read.")
         content = json.loads(path.read_bytes())
-        run, rows = content["run"], content["passes"]
+        run, rows = content["run"], content["epochs"] if "epochs" in content else content["passes"]
         whole = isinstance(run, dict) and isinstance(rows, list) and content["sha256"] == digest(run, rows)
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; it appears after the first pass of a run.") from None
+        raise CheckpointError(f"{path}: no such file; it appears after the first epoch of a run.") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged, or not the history of a run: {error!r}.") from error
     if not whole:
         raise CheckpointError(f"{path}: damaged or edited: its content does not have the SHA-256 that it names.")
-    return run, rows
+    return run, [renamed(row) for row in rows]
 
 
 def digest(run: Any, rows: Any) -> str:
-    """Return the SHA-256 of a run and its passes, as JSON has them."""
+    """Return the SHA-256 of a run and its epochs, as JSON has them."""
     return hashlib.sha256(json.dumps([run, rows], sort_keys=True).encode()).hexdigest()
 
 
 class WriteHistory(Callback):
-    """Write ``history.json`` and ``history.csv`` after each pass, and again when a run is resumed.
-
-    Put it before `Checkpoint`, which keeps where and when each start of the run was.
+    """Write ``history.json`` and ``history.csv`` after each epoch, and again when a run is resumed.
 
     Parameters
     ----------
@@ -105,21 +100,23 @@ class WriteHistory(Callback):
         Where and when it is started, or resumed.
     """
 
+    phase = Phase.RECORD
+
     def __init__(self, folder: Path, run: dict[str, Any], here: dict[str, Any]) -> None:
         self.folder, self.run, self.here = folder, run, here
         self._starts: list[dict[str, Any]] = []
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Make the files agree with the checkpoint: a kill may have left them behind or ahead of it."""
-        self._starts.append({"after_passes": trainer.epoch, "after_patterns": trainer.position, **self.here})
+        self._starts.append({"after_epochs": trainer.epoch, "after_patterns": trainer.position, **self.here})
         if trainer.history or (self.folder / NAME).exists():
             self._write(trainer)
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Write."""
         self._write(trainer)
 
-    def _write(self, trainer: "Trainer") -> None:
+    def _write(self, trainer: Trainer) -> None:
         write(self.folder, self.run | {"starts": self._starts}, trainer.history)
 
     def state(self) -> dict[str, Any]:
@@ -132,28 +129,30 @@ class WriteHistory(Callback):
 
 
 class CompareHistory(Callback):
-    """Hold every pass against that of another run; stop at the first that differs, and after the last there is.
+    """Hold every epoch against that of another run; stop at the first that differs, and after the last there is.
 
     Parameters
     ----------
-    passes : list of dict
+    epochs : list of dict
         Of the other run, as `read` gives them.
 
     Attributes
     ----------
     difference : str
-        Empty, or which pass differs, and in what.
+        Empty, or which epoch differs, and in what.
     """
 
-    def __init__(self, passes: list[dict[str, Any]]) -> None:
-        self.passes, self.difference = passes, ""
+    phase = Phase.RECORD
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def __init__(self, epochs: list[dict[str, Any]]) -> None:
+        self.epochs, self.difference = epochs, ""
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Compare."""
-        expected, found = self.passes[trainer.epoch - 1], trainer.history[-1]
+        expected, found = self.epochs[trainer.epoch - 1], trainer.history[-1]
         for name in expected.keys() - {"seconds"}:
             if expected[name] != found.get(name):
                 self.difference += f"  {name}: {expected[name]!r} there, {found.get(name)!r} here\n"
         if self.difference:
-            self.difference = f"pass {trainer.epoch} differs:\n{self.difference}"
-        trainer.stop |= bool(self.difference) or trainer.epoch == len(self.passes)
+            self.difference = f"epoch {trainer.epoch} differs:\n{self.difference}"
+        trainer.stop |= bool(self.difference) or trainer.epoch == len(self.epochs)

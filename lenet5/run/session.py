@@ -64,7 +64,7 @@ class Session:
         self._here = runs.circumstances() | {"threads": self.trainer.threads, "ranks": ranks.size if ranks else 1}
 
     def repeat(self, other: folders.History) -> None:
-        """Compare every pass with that of another run, of the same images.
+        """Compare every epoch with that of another run, of the same images.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class Session:
         CheckpointError
             If it does not fit the network, or is of other images.
         ConfigError
-            If it is past the last of the configured passes.
+            If it is past the last of the configured epochs.
         """
         self._say(f"training on {self.train.name}: {self._sizes}; run folder {self.folder}")
         self.trainer.callbacks += self._hooks()
@@ -93,8 +93,8 @@ class Session:
         trainer.load_state(saved[0], saved[1].get("trainer", {}))
         begun = trainer.epoch + (trainer.position > 0)
         if self.settings.epochs < begun:
-            raise ConfigError(f"{self.folder} is in pass {begun}; --epochs cannot be fewer.")
-        self._say(f"resuming after {trainer.epoch} passes and {trainer.position:,} patterns")
+            raise ConfigError(f"{self.folder} is in epoch {begun}; --epochs cannot be fewer.")
+        self._say(f"resuming after {trainer.epoch} epochs and {trainer.position:,} patterns")
 
     def fit(self, signals: Signals) -> int:
         """Train to the end, or until a signal; write what remains of the run; return the exit code.
@@ -108,7 +108,7 @@ class Session:
         """
         signals.trainer = self.trainer
         try:
-            if self.writes:  # again of a resumed run: passes may be added
+            if self.writes:  # again of a resumed run: epochs may be added
                 _write_json(self.folder / "config.json", config.to_dict(self.settings))
             self.trainer.fit(self.train, epochs=self.settings.epochs)
             if self.trainer.history and self.writes:
@@ -161,7 +161,7 @@ class Session:
         if not (signals.caught or elsewhere) or trainer.epoch >= self.settings.epochs:
             return 0
         if self.writes:
-            done = f"pass {trainer.epoch + 1}, pattern {trainer.position:,}"
+            done = f"epoch {trainer.epoch + 1}, pattern {trainer.position:,}"
             print(f"stopped in {done}; saved. Continue with: {self._resume}", file=sys.stderr)
         return 128 + (signals.caught or [signal.SIGTERM])[0]
 
@@ -169,13 +169,13 @@ class Session:
         """Say how a whole run came out; return the exit code."""
         if self._comparison:
             return self._compared() if self.writes else 0
-        passes, last = self.trainer.epoch, self.trainer.history[-1]
-        if self._stopping and passes < self.settings.epochs:
+        epochs, last = self.trainer.epoch, self.trainer.history[-1]
+        if self._stopping and epochs < self.settings.epochs:
             self._say(
-                f"stopped: no better {self.settings.monitor} since pass {self._stopping[0].best_pass}, whose weights "
-                f"are in {self.folder / 'best.npz'}; weights.npz and what follows are of the last pass"
+                f"stopped: no better {self.settings.monitor} since epoch {self._stopping[0].best_epoch}, whose weights "
+                f"are in {self.folder / 'best.npz'}; weights.npz and what follows are of the last epoch"
             )
-        error = f"test error {last['test_error']:.2%} on {self.train.name} after {passes} passes"
+        error = f"test error {last['test_error']:.2%} on {self.train.name} after {epochs} epochs"
         self._say(f"{error}; see {self.folder / 'curves.png'}")
         return 0
 
@@ -184,7 +184,7 @@ class Session:
         assert self._other is not None
         comparison = self._comparison[0]
         if not comparison.difference:
-            print(f"equal: {len(comparison.passes)} passes with the same numbers and the same weights, bit for bit")
+            print(f"equal: {len(comparison.epochs)} epochs with the same numbers and the same weights, bit for bit")
             return 0
         print(comparison.difference.rstrip(), file=sys.stderr)
         there = (self._other[0].get("starts") or [{}])[-1]

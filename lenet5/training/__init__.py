@@ -1,6 +1,5 @@
 """The training loop, what attends it, and how batches are shared out among threads and machines."""
 
-from .callbacks import Callback
-from .trainer import Trainer
+from .trainer import Callback, Phase, Trainer
 
-__all__ = ["Callback", "Trainer"]
+__all__ = ["Callback", "Phase", "Trainer"]

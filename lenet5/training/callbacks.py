@@ -1,22 +1,19 @@
-"""What happens around the updates: hooks that the training loop calls. Those that only tell are in `reports`."""
+"""Callbacks that take part in training; those that only report are in `reports`."""
 
 import hashlib
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..datasets.base import Dataset
 from ..errors import ConfigError, DivergenceError
-from ..optim import SDLM
 from ..optim.schedule import Schedule
 from . import checkpoint
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .trainer import Callback, Phase, Trainer
 
 __all__ = [
     "Callback",
@@ -32,44 +29,20 @@ __all__ = [
 ]
 
 
-class Callback:
-    """Hooks of the training loop; each does nothing unless a subclass says otherwise."""
-
-    def on_train_begin(self, trainer: "Trainer") -> None:
-        """Called once, before the first pass."""
-
-    def on_pass_begin(self, trainer: "Trainer") -> None:
-        """Called before a pass, and again when a run is resumed within it (``trainer.position > 0``)."""
-
-    def on_batch_end(self, trainer: "Trainer") -> None:
-        """Called after every update; where single patterns are compiled, after every `trainer.ROUND` of them."""
-
-    def on_pass_end(self, trainer: "Trainer") -> None:
-        """Called after a pass; its record is ``trainer.history[-1]``."""
-
-    def on_train_end(self, trainer: "Trainer") -> None:
-        """Called once, after the last pass or a stop."""
-
-    def state(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as JSON can hold it."""
-        return {}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
-
-
 class Clock(Callback):
-    """Record the seconds of each pass, those before an interruption included."""
+    """Record the seconds of each epoch, those before an interruption included."""
+
+    phase = Phase.RECORD
 
     def __init__(self) -> None:
         self._before = 0.0
         self._start = time.monotonic()
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Start the clock."""
         self._start = time.monotonic()
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Record ``seconds``, and start again."""
         trainer.history[-1]["seconds"] = self._elapsed()
         self._before, self._start = 0.0, time.monotonic()
@@ -78,49 +51,49 @@ class Clock(Callback):
         return round(self._before + time.monotonic() - self._start, 3)
 
     def state(self) -> dict[str, Any]:
-        """Return the seconds of this pass."""
+        """Return the seconds of this epoch."""
         return {"seconds": self._elapsed()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Count on from them."""
+        """Restore the seconds already spent."""
         self._before = float(state.get("seconds", 0.0))
 
 
 class SetRate(Callback):
-    """Set the optimiser's rate before each pass, and record it as ``eta``."""
+    """Set the optimiser's rate before each epoch, and record it as ``lr``."""
+
+    phase = Phase.PREPARE
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
 
-    def on_pass_begin(self, trainer: "Trainer") -> None:
+    def on_epoch_begin(self, trainer: Trainer) -> None:
         """Set it."""
         trainer.optimizer.lr = self.schedule(trainer.epoch)
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Record it."""
-        trainer.history[-1]["eta"] = trainer.optimizer.lr
+        trainer.history[-1]["lr"] = trainer.optimizer.lr
 
 
 class CurvaturePass(Callback):
-    """Estimate h of SDLM on random patterns before each pass (paper: 500), with the training labels."""
+    """Set how many patterns an optimiser's curvatures are estimated on before each epoch (`SDLM`: 500 by default)."""
+
+    phase = Phase.PREPARE
 
     def __init__(self, patterns: int = 500) -> None:
         self.patterns = patterns
 
-    def on_pass_begin(self, trainer: "Trainer") -> None:
-        """Draw the patterns; estimate, unless the estimate of this pass was restored."""
-        assert isinstance(trainer.optimizer, SDLM)
-        n = len(trainer.train)
-        sample = trainer.rng.choice(n, min(self.patterns, n), replace=False)
-        if trainer.position == 0:
-            trainer.shards.curvature(*trainer.patterns.sample(sample))
-            trainer.optimizer.observe()
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Set the number, for an optimiser that needs curvatures."""
+        if trainer.optimizer.curvature_patterns:
+            trainer.optimizer.curvature_patterns = self.patterns
 
 
 class Rates(Callback):
-    """Record the smallest, median and largest effective rate of each pass (one rate: all three)."""
+    """Record the smallest, median and largest effective rate of each epoch (one rate: all three)."""
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Record them."""
         low, median, high = rate_range(trainer.optimizer)
         trainer.history[-1] |= {"rate_min": low, "rate_median": median, "rate_max": high}
@@ -128,14 +101,14 @@ class Rates(Callback):
 
 def rate_range(optimizer: Any) -> tuple[float, float, float]:
     """Return the smallest, median and largest rate of an optimiser."""
-    rates = optimizer.rates if isinstance(optimizer, SDLM) else np.array([optimizer.lr])
+    rates = optimizer.rates
     return float(rates.min()), float(np.median(rates)), float(rates.max())
 
 
 class Fingerprint(Callback):
-    """Record the first 16 hex digits of the SHA-256 of the weights after each pass, as ``weights_sha256``."""
+    """Record the first 16 hex digits of the SHA-256 of the weights after each epoch, as ``weights_sha256``."""
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Record them."""
         digest = hashlib.sha256()
         for array in trainer.net.arrays().values():
@@ -144,7 +117,7 @@ class Fingerprint(Callback):
 
 
 class Evaluate(Callback):
-    """Record error and loss on held-out images after each pass.
+    """Record error and loss on held-out images after each epoch.
 
     Parameters
     ----------
@@ -155,7 +128,7 @@ class Evaluate(Callback):
     def __init__(self, **sets: Dataset | None) -> None:
         self.sets = sets
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Measure and record."""
         for name, data in self.sets.items():
             loss = error = None
@@ -165,62 +138,67 @@ class Evaluate(Callback):
 
 
 class EarlyStopping(Callback):
-    """Stop when a validation figure has not improved for a number of passes.
-
-    Put it behind `Evaluate`, whose record it reads.
+    """Stop when a validation figure has not improved for a number of epochs.
 
     Parameters
     ----------
     patience : int
-        Passes to wait for something better.
+        Epochs to wait for something better.
     monitor : str
-        What of the record of a pass should fall, such as "validation_loss".
+        What of the record of an epoch should fall, such as "validation_loss".
     keep : callable taking a Trainer, optional
-        Called after each pass that is the best so far, for example to save the weights.
+        Called after each epoch that is the best so far, for example to save the weights.
     """
+
+    phase = Phase.DECIDE
 
     def __init__(
         self,
         patience: int,
         *,
         monitor: str = "validation_loss",
-        keep: "Callable[[Trainer], None] | None" = None,
+        keep: Callable[[Trainer], None] | None = None,
     ) -> None:
         self.patience, self.monitor, self.keep = patience, monitor, keep
-        self.best, self.best_pass = math.inf, 0
+        self.best, self.best_epoch = math.inf, 0
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Do not go on with a run that has stopped."""
-        trainer.stop |= trainer.epoch >= self.best_pass + self.patience
+        trainer.stop |= trainer.epoch >= self.best_epoch + self.patience
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
-        """Compare with the best pass so far."""
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Compare with the best epoch so far."""
         value = trainer.history[-1].get(self.monitor)
         if value is None:
-            raise ConfigError(f"Early stopping watches {self.monitor}, which no callback before it has recorded.")
+            raise ConfigError(f"Early stopping watches {self.monitor}, which no callback has recorded.")
         if value < self.best:
-            self.best, self.best_pass = value, trainer.epoch
+            self.best, self.best_epoch = value, trainer.epoch
             if self.keep is not None:
                 self.keep(trainer)
-        trainer.stop |= trainer.epoch >= self.best_pass + self.patience
+        trainer.stop |= trainer.epoch >= self.best_epoch + self.patience
 
     def state(self) -> dict[str, Any]:
-        """Return the best value and its pass."""
-        return {"best": self.best, "best_pass": self.best_pass} if self.best_pass else {}
+        """Return the best value and its epoch."""
+        return {"best": self.best, "best_epoch": self.best_epoch} if self.best_epoch else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take them over."""
-        self.best, self.best_pass = float(state.get("best", math.inf)), int(state.get("best_pass", 0))
+        self.best, self.best_epoch = (
+            float(state.get("best", math.inf)),
+            int(state.get("best_epoch", state.get("best_pass", 0))),
+        )
 
 
 class GuardDivergence(Callback):
     """Stop a run that has failed.
 
-    A value that is not finite ends it at once. So does a pass whose training error is more than
+    A value that is not finite ends it at once. So does an epoch whose training error is more than
     `rise` above the best one before. A network of saturated units gives no NaN, only a loss that
     stays above that of the untrained network while half the patterns are wrong; that ends it, too, but not in the
     first `settle` updates: large first weights and Adam can double the loss for some tens of updates, and recover.
     """
+
+    phase = Phase.PREPARE
 
     def __init__(self, *, rise: float = 0.2, every: int = 1000, settle: int = 100) -> None:
         self.rise, self.every, self.settle = rise, every, settle
@@ -228,14 +206,14 @@ class GuardDivergence(Callback):
         self._seen = self._errors = 0
         self._loss = 0.0
 
-    def on_pass_begin(self, trainer: "Trainer") -> None:
+    def on_epoch_begin(self, trainer: Trainer) -> None:
         """Measure the untrained network once; begin a new window."""
         if trainer.epoch == trainer.position == 0:
             images, labels = trainer.train.images[:500], trainer.train.labels[:500]
             self._untrained = trainer.shards.evaluate(images, labels)[0] / len(labels)
         self._mark(trainer)
 
-    def on_batch_end(self, trainer: "Trainer") -> None:
+    def on_batch_end(self, trainer: Trainer) -> None:
         """Look at the last window of patterns."""
         if not math.isfinite(trainer.loss_sum):
             self._fail(trainer, "the loss is no longer a finite number")
@@ -245,8 +223,8 @@ class GuardDivergence(Callback):
             self._judge(trainer, error, loss)
             self._mark(trainer)
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
-        """Look at the whole pass."""
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Look at the whole epoch."""
         last, errors = trainer.history[-1], [record["train_error"] for record in trainer.history]
         self._judge(trainer, last["train_error"], last["loss"])
         if not np.isfinite(trainer.net.theta).all():
@@ -254,16 +232,16 @@ class GuardDivergence(Callback):
         if errors[-1] > min(errors) + self.rise:
             self._fail(trainer, f"the training error rose from {min(errors):.1%} to {errors[-1]:.1%}")
 
-    def _judge(self, trainer: "Trainer", error: float, loss: float) -> None:
+    def _judge(self, trainer: Trainer, error: float, loss: float) -> None:
         updates = (trainer.epoch * len(trainer.train) + trainer.position) // trainer.batch_size
         if updates >= self.settle and error > 0.5 and loss > 1.2 * self._untrained:
             self._fail(trainer, f"the loss ({loss:.3g}) is above that of the untrained network, {self._untrained:.3g}")
 
-    def _mark(self, trainer: "Trainer") -> None:
+    def _mark(self, trainer: Trainer) -> None:
         self._seen, self._errors, self._loss = trainer.position, trainer.errors, trainer.loss_sum
 
-    def _fail(self, trainer: "Trainer", why: str) -> None:
-        where = f"pass {trainer.epoch + 1 if trainer.position else trainer.epoch}, pattern {trainer.position:,}"
+    def _fail(self, trainer: Trainer, why: str) -> None:
+        where = f"epoch {trainer.epoch + 1 if trainer.position else trainer.epoch}, pattern {trainer.position:,}"
         raise DivergenceError(
             f"training diverged in {where}: {why}. Lower the learning rate "
             f"(--optimizer.lr, now {trainer.optimizer.lr:g}); with sdlm keep --optimizer.rule maximum, raise "
@@ -280,7 +258,7 @@ class GuardDivergence(Callback):
 
 
 class Checkpoint(Callback):
-    """Save everything a resumed run needs: at the start, after each pass, every so often, and at a stop.
+    """Save everything a resumed run needs: at the start, after each epoch, every so often, and at a stop.
 
     The last two are kept, so that a run outlives damage to the newest (`checkpoint.load_newest`).
 
@@ -290,33 +268,35 @@ class Checkpoint(Callback):
     meta : dict
         Goes into the note of every checkpoint.
     minutes : float
-        Between checkpoints within a pass.
+        Between checkpoints within an epoch.
     """
+
+    phase = Phase.SAVE
 
     def __init__(self, path: Path, *, meta: dict[str, Any], minutes: float = 5.0) -> None:
         self.path, self.meta, self.minutes = path, meta, minutes
         self._due = math.inf
 
-    def save(self, trainer: "Trainer") -> None:
+    def save(self, trainer: Trainer) -> None:
         """Write one now."""
         arrays, note = trainer.state()
         checkpoint.save(self.path, arrays, self.meta | {"trainer": note}, keep=True)
         self._due = time.monotonic() + 60 * self.minutes
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Save before the first update."""
         self.save(trainer)
 
-    def on_batch_end(self, trainer: "Trainer") -> None:
+    def on_batch_end(self, trainer: Trainer) -> None:
         """Save when it is time."""
         if time.monotonic() > self._due:
             self.save(trainer)
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Save."""
         self.save(trainer)
 
-    def on_train_end(self, trainer: "Trainer") -> None:
-        """Save what a stop within a pass has left."""
+    def on_train_end(self, trainer: Trainer) -> None:
+        """Save what a stop within an epoch has left."""
         if trainer.position:
             self.save(trainer)

@@ -1,21 +1,17 @@
-"""What a training run reports: a progress bar, a line per pass, the rates."""
+"""What a training run reports: a progress bar, a line per epoch, the rates."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..optim import SDLM
-from .callbacks import Callback
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .trainer import Callback, Phase, Trainer
 
 __all__ = ["Progress", "Report", "ReportRates"]
 
 
 class Progress(Callback):
-    """A progress bar per pass, in a terminal or a notebook.
+    """A progress bar per epoch, in a terminal or a notebook.
 
     Parameters
     ----------
@@ -23,55 +19,59 @@ class Progress(Callback):
         Default: only where stderr is not a terminal.
     """
 
+    phase = Phase.REPORT
+
     def __init__(self, *, disable: bool | None = None) -> None:
         self.disable = disable
         self._bar: Any = None
 
-    def on_pass_begin(self, trainer: "Trainer") -> None:
+    def on_epoch_begin(self, trainer: Trainer) -> None:
         """Open the bar."""
         from tqdm.auto import tqdm
 
         self._bar = tqdm(
             total=len(trainer.train),
             initial=trainer.position,
-            desc=f"pass {trainer.epoch + 1}/{trainer.epochs}",
+            desc=f"epoch {trainer.epoch + 1}/{trainer.epochs}",
             unit=" patterns",
             leave=False,
             disable=self.disable,
         )
         self._shown = trainer.position
 
-    def on_batch_end(self, trainer: "Trainer") -> None:
+    def on_batch_end(self, trainer: Trainer) -> None:
         """Advance it, a hundred patterns at a time."""
         if trainer.position - self._shown >= 100:
             self._bar.update(trainer.position - self._shown)
             self._shown = trainer.position
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Close it."""
         self._bar.close()
 
-    def on_train_end(self, trainer: "Trainer") -> None:
+    def on_train_end(self, trainer: Trainer) -> None:
         """Close it after a stop."""
         if self._bar is not None:
             self._bar.close()
 
 
 class Report(Callback):
-    """Give one line per pass to a function, such as print.
+    """Give one line per epoch to a function, such as print.
 
     Parameters
     ----------
     say : callable taking str
     """
 
+    phase = Phase.REPORT
+
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
+    def on_epoch_end(self, trainer: Trainer) -> None:
         """Say it."""
         r = trainer.history[-1]
-        parts = [f"pass {r['pass']:>2}/{trainer.epochs}", f"loss {r['loss']:.4f}", f"train {r['train_error']:.2%}"]
+        parts = [f"epoch {r['epoch']:>2}/{trainer.epochs}", f"loss {r['loss']:.4f}", f"train {r['train_error']:.2%}"]
         for name in ("validation", "test"):
             if r.get(f"{name}_error") is not None:
                 parts.append(f"{name} {r[f'{name}_error']:.2%}")
@@ -90,12 +90,14 @@ class ReportRates(Callback):
     say : callable taking str
     """
 
+    phase = Phase.REPORT
+
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
-    def on_pass_begin(self, trainer: "Trainer") -> None:
-        """Say them; the paper reports about 7e-5 to 0.016 for its first pass."""
-        if trainer.epoch or trainer.position or not isinstance(trainer.optimizer, SDLM):
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        """Say them; the paper reports about 7e-5 to 0.016 for its first epoch."""
+        if trainer.epoch or trainer.position or not trainer.optimizer.curvature_patterns:
             return
         rates = trainer.optimizer.rates
         lines = ["effective rates before the first update (smallest / median / largest):"]

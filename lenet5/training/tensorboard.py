@@ -1,18 +1,14 @@
-"""A training run for TensorBoard: figures, weights, rates and pictures of every pass (extra ``tensorboard``)."""
+"""A training run for TensorBoard: figures, weights, rates and pictures of every epoch (extra ``tensorboard``)."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..layers import Conv2D
-from ..optim import SDLM
-from .callbacks import Callback
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .trainer import Callback, Phase, Trainer
 
 __all__ = ["TensorBoard"]
 
@@ -37,6 +33,8 @@ class TensorBoard(Callback):
         If tensorboardX is not installed.
     """
 
+    phase = Phase.REPORT
+
     def __init__(
         self, folder: str | Path, *, config: dict[str, Any] | None = None, image: np.ndarray | None = None
     ) -> None:
@@ -48,20 +46,20 @@ class TensorBoard(Callback):
         self._make = SummaryWriter
         self._writer: Any = None
 
-    def on_train_begin(self, trainer: "Trainer") -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Open the files; say what is trained."""
         # Files are named after the second that they are opened in: a run resumed within it must not replace the first.
-        self._writer = self._make(str(self.folder), flush_secs=10, filename_suffix=f".pass-{trainer.epoch}")
+        self._writer = self._make(str(self.folder), flush_secs=10, filename_suffix=f".epoch-{trainer.epoch}")
         if self.config is not None and trainer.epoch == 0:
             self._writer.add_text("configuration", "    " + json.dumps(self.config, indent=2).replace("\n", "\n    "))
 
-    def on_pass_end(self, trainer: "Trainer") -> None:
-        """Add the pass."""
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Add the epoch."""
         record, step = trainer.history[-1], trainer.epoch
         for name, value in record.items():
-            if isinstance(value, int | float) and name != "pass":
+            if isinstance(value, int | float) and name != "epoch":
                 self._writer.add_scalar(name, value, step)
-        rates = trainer.optimizer.rates if isinstance(trainer.optimizer, SDLM) else None
+        rates = trainer.optimizer.rates if trainer.optimizer.curvature_patterns else None
         for name, part in trainer.net.parameters().slices().items():
             self._writer.add_histogram(f"values/{name}", trainer.net.theta[part], step)
             if rates is not None:
@@ -70,12 +68,12 @@ class TensorBoard(Callback):
             self._writer.add_image(name, picture, step, dataformats="HW")
         self._writer.flush()
 
-    def on_train_end(self, trainer: "Trainer") -> None:
+    def on_train_end(self, trainer: Trainer) -> None:
         """Close the files."""
         if self._writer is not None:
             self._writer.close()
 
-    def _pictures(self, trainer: "Trainer") -> "list[tuple[str, np.ndarray]]":
+    def _pictures(self, trainer: Trainer) -> "list[tuple[str, np.ndarray]]":
         from ..plots.style import tiles  # here, for Matplotlib
 
         pictures = []

@@ -1,7 +1,8 @@
-"""The one training loop."""
+"""The one training loop, and the hooks around its updates."""
 
+import enum
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,37 +15,89 @@ from ..losses import Loss
 from ..network import Sequential
 from ..optim import Optimizer
 from . import checkpoint
-from .callbacks import Callback
 from .shards import Shards
 
 if TYPE_CHECKING:
     from .mpi import Ranks
 
-__all__ = ["ROUND", "Trainer"]
+__all__ = ["ROUND", "Callback", "Phase", "Trainer", "renamed"]
 
 # Patterns that are stepped through, one by one, without coming back to Python in between.
 ROUND = 100
+# Names in the records of runs that were made before: old -> new.
+_RENAMED = {"pass": "epoch", "eta": "lr"}
+
+
+def renamed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of an epoch with the names of today."""
+    return {_RENAMED.get(name, name): value for name, value in record.items()}
+
+
+class Phase(enum.IntEnum):
+    """When a callback's hooks are called, in whatever order the callbacks were given."""
+
+    PREPARE = 0  # what the next updates depend on: the learning rate
+    MEASURE = 1  # figures of the epoch that has ended
+    DECIDE = 2  # by these figures, whether to go on
+    RECORD = 3  # files of all figures
+    SAVE = 4  # what a resumed run starts from, these files' state included
+    REPORT = 5  # to whoever watches
+
+
+class Callback:
+    """Hooks of the training loop; each does nothing unless a subclass overrides it.
+
+    Attributes
+    ----------
+    phase : Phase
+        Callbacks are called phase by phase, and within one in the order in which they were given.
+    """
+
+    phase = Phase.MEASURE
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Called once, before the first epoch."""
+
+    def on_epoch_begin(self, trainer: "Trainer") -> None:
+        """Called before an epoch, and again when a run is resumed within it (``trainer.position > 0``)."""
+
+    def on_batch_end(self, trainer: "Trainer") -> None:
+        """Called after every update; where single patterns are compiled, after every `trainer.ROUND` of them."""
+
+    def on_epoch_end(self, trainer: "Trainer") -> None:
+        """Called after an epoch; its record is ``trainer.history[-1]``."""
+
+    def on_train_end(self, trainer: "Trainer") -> None:
+        """Called once, after the last epoch or a stop."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run needs, as JSON can hold it."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
 
 
 class Trainer:
-    """Stochastic gradient training: a fresh random order each pass, one update per batch.
+    """Stochastic gradient training: a fresh random order each epoch, one update per batch.
 
-    The paper keeps "a constant random order"; a fresh one is as good and needs no choice. Images that are
-    mapped from a file stay there, and are shuffled in blocks: see `datasets.blocks`.
+    What an optimiser needs before an epoch it says itself, and the trainer does it: for `SDLM` the curvatures of some
+    hundred patterns. The paper keeps "a constant random order"; a fresh one is as good and needs no choice. Images
+    that are mapped from a file stay there, and are shuffled in blocks: see `datasets.shuffle`.
 
     Parameters
     ----------
     net, loss, optimizer
         What is trained.
     callbacks : iterable of Callback
-        Called in order at each hook.
+        Called at each hook in the order of their phases.
     batch_size : int
         Patterns per update; the paper updates after every single one.
     threads : int
         Shards of a batch that run at once; the results do not depend on it. Of no use to the gradients of
         a network with `BatchNorm`, which are taken of the batch as a whole.
     distort : Distortion, optional
-        Applied to all training images before each pass; to mapped ones group by group.
+        Applied to all training images before each epoch; to mapped ones group by group.
     ranks : Ranks, optional
         Processes that train the same network on the same data together, each of which calls `fit`; the results do not
         depend on it.
@@ -54,13 +107,28 @@ class Trainer:
     Attributes
     ----------
     epoch : int
-        Passes completed.
+        Epochs completed.
     position : int
-        Patterns of the current pass that are done.
+        Patterns of the current epoch that are done.
     history : list of dict
-        One record per completed pass.
+        One record per completed epoch.
     stop : bool
         Set it, from a hook or a signal handler, to end after the current update.
+    loss_sum, errors : float, int
+        Of the patterns of the current epoch that are done.
+    train : Dataset or None
+        What `fit` was given; None before.
+    epochs : int
+        Until which `fit` trains; 0 before.
+    shards : Shards or None
+        Measures any patterns, as by ``shards.evaluate(images, labels)``; None before `fit`.
+    patterns : object or None
+        The training patterns in the order of the epoch; None before `fit`.
+
+    Raises
+    ------
+    ConfigError
+        If an option is out of its range, or a callback has hooks that are never called.
     """
 
     def __init__(
@@ -80,29 +148,33 @@ class Trainer:
             raise ConfigError(f"batch_size and threads are at least 1; found {batch_size} and {threads}.")
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.callbacks = list(callbacks)
+        self.train: Any = None
+        self.shards: Any = None
+        self.patterns: Any = None
+        self.epochs = 0
         self.batch_size, self.threads, self.distort, self.ranks = batch_size, threads, distort, ranks
         self.rng = rng if rng is not None else np.random.default_rng(0)
         self.epoch = self.position = self.errors = 0
         self.loss_sum = 0.0
         self.history: list[dict[str, Any]] = []
         self.stop = False
-        self._pass_state = self.rng.bit_generator.state
-        self._pass_seed = 0
+        self._epoch_state = self.rng.bit_generator.state
+        self._epoch_seed = 0
 
     def fit(self, train: Dataset, *, epochs: int) -> list[dict[str, Any]]:
-        """Train until `epochs` passes are complete, or `stop` is set.
+        """Train until `epochs` epochs are complete, or `stop` is set.
 
         Parameters
         ----------
         train : Dataset
             Its labels must be classes of the network.
         epochs : int
-            In all, passes of a resumed run included.
+            In all, epochs of a resumed run included.
 
         Returns
         -------
         list of dict
-            `history`: ``pass`` counted from 1, ``loss`` and ``train_error`` measured on the fly, as in
+            `history`: ``epoch`` counted from 1, ``loss`` and ``train_error`` measured on the fly, as in
             the paper's Fig. 5 (in the training state: with `Dropout`, of what it left), and what the
             callbacks add. The network is left in the evaluating state.
 
@@ -120,12 +192,18 @@ class Trainer:
                 f"The network has {self.net.out_shape[0]} classes; {train.name} has labels up to {train.labels.max()}."
             )
         if self.position > len(train):
-            raise CheckpointError(f"The run stopped at pattern {self.position:,} of a pass; {train} has fewer.")
+            raise CheckpointError(f"The run stopped at pattern {self.position:,} of an epoch; {train} has fewer.")
         self.train, self.epochs, self.stop = train, epochs, False
+        for callback in self.callbacks:
+            for hook in ("on_pass_begin", "on_pass_end"):
+                if hasattr(callback, hook):
+                    now = hook.replace("pass", "epoch")
+                    raise ConfigError(f"{type(callback).__name__}.{hook} is never called: its name is {now} now.")
         self.shards = Shards(self.net, self.loss, threads=self.threads, ranks=self.ranks)
         self.patterns = patterns_of(train, self.distort)
         theta, trained = self.net.theta, self.optimizer.params.value
-        self._steps_all = self.shards.steps and np.may_share_memory(trained, theta) and trained.size == theta.size
+        whole = np.may_share_memory(trained, theta) and trained.size == theta.size
+        self._one_by_one = self.batch_size == 1 and self.shards.steps and whole
         # BLAS on threads of its own would change the bits, and slow down products this small.
         limits = threadpool_limits(1, user_api="blas")
         try:
@@ -141,56 +219,82 @@ class Trainer:
     def _fit(self, n: int) -> None:
         self._call("on_train_begin")
         while self.epoch < self.epochs and not self._stopping():
-            self._begin_pass()
+            self._begin_epoch()
             while self.position < n and not self._stopping():
-                self._update()
+                # As `rates_of_plain_step` may change from epoch to epoch, so may the way to update.
+                self.shards.key = self._epoch_seed, self.position
+                rates = self.optimizer.rates_of_plain_step() if self._one_by_one else None
+                self._update_on_batch() if rates is None else self._update_one_by_one(rates)
                 self._call("on_batch_end")
             if self.position == n:
-                self._end_pass(n)
+                self._end_epoch(n)
         self._call("on_train_end")
 
     def _stopping(self) -> bool:
         """Whether to stop; of several ranks all do, after the same update."""
         return self.stop if self.ranks is None else self.ranks.agreed(self.stop)
 
-    def _update(self) -> None:
-        """Update on the next batch; or, one pattern at a time, on the next patterns up to a round position."""
-        rates = self.optimizer.rates_of_plain_step() if self.batch_size == 1 and self._steps_all else None
-        self.shards.key = self._pass_seed, self.position
-        if rates is not None:
-            images, labels = self.patterns.take(self.position, (self.position // ROUND + 1) * ROUND)
-            self.loss_sum, errors = self.shards.step(images, labels, rates, self.loss_sum)
-        else:
-            images, labels = self.patterns.take(self.position, self.position + self.batch_size)
-            loss, errors = self.shards.gradient(images, labels)
-            self.optimizer.step()
-            self.loss_sum += loss
-        self.errors += errors
-        self.position += len(labels)
+    def _update_on_batch(self) -> None:
+        """Update once, on the next batch."""
+        images, labels = self.patterns.take(self.position, self.position + self.batch_size)
+        loss, errors = self.shards.gradient(images, labels)
+        self.optimizer.step()
+        self._count(self.loss_sum + loss, errors, len(labels))
 
-    def _begin_pass(self) -> None:
+    def _update_one_by_one(self, rates: np.ndarray) -> None:
+        """Update on one pattern after the other, up to a round position, without Python in between."""
+        images, labels = self.patterns.take(self.position, (self.position // ROUND + 1) * ROUND)
+        loss_sum, errors = self.shards.step(images, labels, rates, self.loss_sum)
+        self._count(loss_sum, errors, len(labels))
+
+    def _count(self, loss_sum: float, errors: int, patterns: int) -> None:
+        self.loss_sum = loss_sum
+        self.errors += errors
+        self.position += patterns
+
+    def _estimate_curvature(self) -> None:
+        """Give the optimiser the curvatures that it needs, unless those of this epoch were restored."""
+        if not self.optimizer.curvature_patterns:
+            return
+        n = len(self.train)
+        sample = self.rng.choice(n, min(self.optimizer.curvature_patterns, n), replace=False)
         if self.position == 0:
-            self._pass_state = self.rng.bit_generator.state
-        else:  # resumed within a pass: draw again what was drawn at its beginning
-            self.rng.bit_generator.state = self._pass_state
+            self.shards.curvature(*self.patterns.sample(sample))
+            self.optimizer.observe()
+
+    def _begin_epoch(self) -> None:
+        if self.position == 0:
+            self._epoch_state = self.rng.bit_generator.state
+        else:  # resumed within an epoch: draw again what was drawn at its beginning
+            self.rng.bit_generator.state = self._epoch_state
         self.patterns.begin(self.rng, self.position)
         if self.net.draws_at_random:  # only then: other networks' runs keep their numbers
-            self._pass_seed = int(self.rng.integers(1 << 32))
-        self.shards.key = self._pass_seed, self.position
-        self._call("on_pass_begin")
+            self._epoch_seed = int(self.rng.integers(1 << 32))
+        self.shards.key = self._epoch_seed, self.position
+        self._estimate_curvature()
+        self._call("on_epoch_begin")
 
-    def _end_pass(self, n: int) -> None:
-        record = {"pass": self.epoch + 1, "loss": self.loss_sum / n, "train_error": self.errors / n}
+    def _end_epoch(self, n: int) -> None:
+        record = {"epoch": self.epoch + 1, "loss": self.loss_sum / n, "train_error": self.errors / n}
         self.epoch += 1
         self.position = self.errors = 0
         self.loss_sum = 0.0
-        self._pass_state = self.rng.bit_generator.state
+        self._epoch_state = self.rng.bit_generator.state
         self.history.append(record)
-        self._call("on_pass_end")
+        self._call("on_epoch_end")
 
     def _call(self, hook: str) -> None:
-        for callback in self.callbacks:
+        for callback in sorted(self.callbacks, key=lambda callback: callback.phase):
             getattr(callback, hook)(self)
+
+    def _named(self) -> dict[str, Callback]:
+        """Return the callbacks under the names of their state: their classes, numbered from the second on."""
+        named: dict[str, Callback] = {}
+        for callback in self.callbacks:
+            kind = type(callback).__name__
+            number = sum(type(other).__name__ == kind for other in named.values())
+            named[f"{kind}-{number + 1}" if number else kind] = callback
+        return named
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return all that a resumed run needs: arrays and a note, as `checkpoint.save` takes them."""
@@ -202,8 +306,8 @@ class Trainer:
             "loss_sum": self.loss_sum,
             "errors": self.errors,
             "history": self.history,
-            "random": self._pass_state,
-            "callbacks": {type(c).__name__: c.state() for c in self.callbacks if c.state()},
+            "random": self._epoch_state,
+            "callbacks": {name: state for name, callback in self._named().items() if (state := callback.state())},
         }
         return arrays, note
 
@@ -221,13 +325,13 @@ class Trainer:
         self.optimizer.load_state_dict({name.partition("/")[2]: array for name, array in state.items()})
         try:
             self.epoch, self.position, self.errors = (operator.index(note[k]) for k in ("epoch", "position", "errors"))
-            self.loss_sum, self.history = float(note["loss_sum"]), [dict(record) for record in note["history"]]
-            self.rng.bit_generator.state = self._pass_state = note["random"]
-            for callback in self.callbacks:
-                callback.load_state(note["callbacks"].get(type(callback).__name__, {}))
-            passes = [record["pass"] for record in self.history]
-            if self.position < 0 or len(passes) != self.epoch or passes != list(range(1, len(passes) + 1)):
-                raise ValueError("passes and history do not agree")
+            self.loss_sum, self.history = float(note["loss_sum"]), [renamed(record) for record in note["history"]]
+            self.rng.bit_generator.state = self._epoch_state = note["random"]
+            for name, callback in self._named().items():
+                callback.load_state(note["callbacks"].get(name, {}))
+            epochs = [record["epoch"] for record in self.history]
+            if self.position < 0 or len(epochs) != self.epoch or epochs != list(range(1, len(epochs) + 1)):
+                raise ValueError("epochs and history do not agree")
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"The note of the checkpoint is incomplete or contradicts itself: {error!r}."

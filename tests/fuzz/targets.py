@@ -193,7 +193,7 @@ def small_run():
     return trainer, data, trainer.state()[0]
 
 
-RUN = (b'"epoch"', b'"position"', b'"history"', b'"random"', b'"callbacks"', b'"pass"')
+RUN = (b'"epoch"', b'"position"', b'"history"', b'"random"', b'"callbacks"', b'"epoch"')
 
 
 @target("run-note", corpus="run-note", tokens=JSON + RUN)
@@ -256,7 +256,7 @@ def configuration(data):
         runs.make_loss(settings)
 
 
-FIELDS = (b'"pass"', b'"test_error"', b'"train_error"', b'"loss"', b"0.5", b'"dataset"', b'"mnist"', b'"model"')
+FIELDS = (b'"epoch"', b'"test_error"', b'"train_error"', b'"loss"', b"0.5", b'"dataset"', b'"mnist"', b'"model"')
 
 
 @target("history", corpus="history", tokens=JSON + FIELDS, cap=128 * MB)
@@ -268,7 +268,7 @@ def history(data):
     try:
         about, passes = json.loads(second or b'{"dataset": "mnist", "model": {"name": "lenet5"}}'), json.loads(first)
         run = {"dataset": about["dataset"], "config": about}
-        sealed = {"run": run, "passes": passes, "sha256": histories.digest(run, passes)}
+        sealed = {"run": run, "epochs": passes, "sha256": histories.digest(run, passes)}
         files = [data, json.dumps(sealed).encode()]
     except (ValueError, KeyError, TypeError, RecursionError):
         files = [data]

@@ -11,7 +11,7 @@ from lenet5.errors import ConfigError, ShapeError
 from lenet5.layers import AvgPool2D, Conv2D, MaxPool2D, Subsampling
 
 HISTORY = [
-    {"pass": k, "train_error": 0.05 / k, "validation_error": None, "test_error": 0.03 / k} for k in range(1, 6)
+    {"epoch": k, "train_error": 0.05 / k, "validation_error": None, "test_error": 0.03 / k} for k in range(1, 6)
 ]  # fmt: skip
 
 
@@ -19,7 +19,7 @@ def test_learning_curves():
     figure = plots.learning_curves({"one": HISTORY, "two": HISTORY}, data="mnist")
     (axes,) = figure.axes
     assert len(axes.lines) == 5  # test and training of each run, and the paper's line
-    assert axes.get_xlabel().startswith("passes") and axes.get_ylabel() == "error (%)"
+    assert axes.get_xlabel() == "epoch" and axes.get_ylabel() == "error (%)"
     assert "mnist" in axes.get_title() and "2 runs" in axes.get_title()
     labels = [t.get_text() for t in axes.get_legend().get_texts()]
     assert labels == ["test", "training, on the fly", "paper, test: 0.95 %"]

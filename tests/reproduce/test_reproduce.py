@@ -135,7 +135,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_figures(tmp_path, on_digits, m
         pass
 
     class Kill(measures.Saturation):
-        def on_pass_begin(self, trainer):
+        def on_epoch_begin(self, trainer):
             if trainer.epoch == 1:
                 raise Killed
 
@@ -280,7 +280,7 @@ def test_pages_by_hand(tmp_path):
     for row, seed, error, loss in [("a", 0, 0.01, 1.0), ("a", 1, 0.02, None), ("b", 0, 0.5, 2.0)]:
         record = {"table": "mine", "row": row, "seed": seed, "key": f"{row}{seed}", "measured": [], "seconds": 90.0}
         record["recipe"] = jobs.recipe(Row(row))
-        history = [{"pass": k, "test_error": error} for k in range(1, 2 + seed)]
+        history = [{"epoch": k, "test_error": error} for k in range(1, 2 + seed)]
         record |= {"result": {"test_error": error, "loss": loss}, "history": history}
         record |= {"dataset": "digits", "test_images": 360, "command": "do", "date": "2026-01-02T", "machine": "M"}
         jobs.write_record(tmp_path / "mine" / f"{row}-seed-{seed}.json", record)

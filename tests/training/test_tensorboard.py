@@ -37,13 +37,13 @@ def test_what_a_run_writes(tmp_path):
     found = read(tmp_path / "events")
     rows = callbacks.checkpoint.load(tmp_path / "run" / "checkpoint.npz")[1]["trainer"]["history"]
     for row in rows:
-        for name in ("loss", "train_error", "test_error", "eta", "rate_median", "seconds"):
-            assert found[name, row["pass"]].simple_value == pytest.approx(row[name], rel=1e-6)
-        assert found["values/C5.weight", row["pass"]].histo.num == 48_000
-        assert found["rates_log10/S2.bias", row["pass"]].histo.num == 6
-        picture = Image.open(io.BytesIO(found["kernels/C3", row["pass"]].image.encoded_image_string))
+        for name in ("loss", "train_error", "test_error", "lr", "rate_median", "seconds"):
+            assert found[name, row["epoch"]].simple_value == pytest.approx(row[name], rel=1e-6)
+        assert found["values/C5.weight", row["epoch"]].histo.num == 48_000
+        assert found["rates_log10/S2.bias", row["epoch"]].histo.num == 6
+        picture = Image.open(io.BytesIO(found["kernels/C3", row["epoch"]].image.encoded_image_string))
         assert picture.size == (4 * (10 * 6 - 1), 4 * (6 * 6 - 1))
-        assert ("feature_maps/S4", row["pass"]) in found
+        assert ("feature_maps/S4", row["epoch"]) in found
     assert any(tag.startswith("configuration") for tag, _ in found)
 
 

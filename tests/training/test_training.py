@@ -67,11 +67,11 @@ def test_what_a_run_leaves(straight):
     }  # fmt: skip
     rows = history.read(straight)[1]
     assert [list(row) for row in rows] == [list(history.COLUMNS)] * 3
-    assert [row["pass"] for row in rows] == [1, 2, 3] and [row["eta"] for row in rows] == [5e-4, 5e-4, 2e-4]
+    assert [row["epoch"] for row in rows] == [1, 2, 3] and [row["lr"] for row in rows] == [5e-4, 5e-4, 2e-4]
     for row in rows:
         assert row["validation_error"] is None
         assert 0 <= row["test_error"] < 1 and 0 <= row["train_error"] < 1 and row["loss"] > 0 and row["seconds"] > 0
-        assert row["rate_min"] < row["rate_median"] < row["rate_max"] <= row["eta"] / 0.02
+        assert row["rate_min"] < row["rate_median"] < row["rate_max"] <= row["lr"] / 0.02
     with (straight / "history.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [float(r["test_error"]) for r in table] == [r["test_error"] for r in rows]
@@ -195,7 +195,7 @@ def test_passes_that_were_added_stay_added(tmp_path, monkeypatch, capsys):
     assert command("--resume", folder, "--epochs", 4) == 130
     monkeypatch.undo()
     assert command("--resume", folder, "--epochs", 2) == 2  # it is in the third
-    assert "in pass 3" in capsys.readouterr().err
+    assert "in epoch 3" in capsys.readouterr().err
     assert command("--resume", folder) == 0  # the command that the stopped one has named
     assert len(histories(folder)) == 4
 
@@ -288,14 +288,14 @@ def test_a_run_records_what_repeats_it(straight, tmp_path, capsys):
     assert {"lenet5", "numpy", "numba", "python"} == start["versions"].keys()
     assert len({row["weights_sha256"] for row in passes}) == 3
     assert command("--repeat", straight, "--out", tmp_path / "again", "--threads", 2) == 0
-    assert "equal: 3 passes" in capsys.readouterr().out
+    assert "equal: 3 epochs" in capsys.readouterr().out
     assert same_bits(straight, tmp_path / "again")
-    # A run whose second pass was another.
+    # A run whose second epoch was another.
     (tmp_path / "other").mkdir()
     history.write(tmp_path / "other", about, [passes[0], passes[1] | {"loss": 1.0}, passes[2]])
     assert command("--repeat", tmp_path / "other") == 1
     err = capsys.readouterr().err
-    assert err.startswith("pass 2 differs:\n  loss: 1.0 there") and err.count("\n") == 2
+    assert err.startswith("epoch 2 differs:\n  loss: 1.0 there") and err.count("\n") == 2
     assert len(histories(tmp_path / "other-repeat")) == 2
     assert command("--repeat", straight, "--seed", 1) == 2
     assert "seed" in capsys.readouterr().err
@@ -308,7 +308,7 @@ def test_one_process_at_a_time(straight, tmp_path, capsys):
     assert command(*SHORT, "--out", folder) == 2 and command("--resume", folder) == 2
     assert capsys.readouterr().err.count("another process is training in this folder") == 2
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[1].startswith("stopped in pass")
+    assert process.communicate(timeout=60)[1].startswith("stopped in epoch")
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -398,7 +398,7 @@ def test_early_stopping_waits_and_keeps_the_best(tmp_path, capsys):
     assert command(*(o for o in options if o != "--quiet"), "--out", tmp_path / "run") == 0
     rows = histories(tmp_path / "run")
     best = min(range(len(rows)), key=lambda k: rows[k]["validation_loss"])
-    assert len(rows) == best + 1 + 3 < 40 and f"since pass {best + 1}," in capsys.readouterr().out
+    assert len(rows) == best + 1 + 3 < 40 and f"since epoch {best + 1}," in capsys.readouterr().out
     train_set, validation = datasets.load("digits")[0].split(0.2, np.random.default_rng([0, 1]))
     kept = lenet5.load(tmp_path / "run" / "best.npz")
     assert (kept.predict(validation.images) != validation.labels).mean() == rows[best]["validation_error"]
@@ -563,3 +563,95 @@ def test_first_patterns_of_mnist_are_learned(tmp_path):
     argv = ["--dataset", "mnist", "--train-size", "2000", "--epochs", "2", "--quiet", "--out", tmp_path / "run"]
     assert command(*argv) == 0
     assert histories(tmp_path / "run")[-1]["test_error"] < 0.12
+
+
+# Contracts of the loop
+
+
+class Noted(callbacks.Callback):
+    """Writes down when it is called."""
+
+    calls: list[str] = []
+
+    def __init__(self, name, phase):
+        self.name, self.phase = name, phase
+
+    def on_epoch_end(self, trainer):
+        self.calls.append(self.name)
+
+    def state(self):
+        return {"name": self.name}
+
+    def load_state(self, state):
+        self.loaded = state.get("name")
+
+
+def small_trainer(*hooks, **options):
+    train = datasets.load("digits")[0].subset(slice(120))
+    net = lenet5.lenet5()
+    return lenet5.Trainer(net, lenet5.MAP(scale=0.5), lenet5.SDLM(net.parameters(), lr=5e-4), hooks, **options), train
+
+
+def test_phases_order_callbacks():
+    Noted.calls.clear()
+    phases = [lenet5.training.Phase[name] for name in ("REPORT", "SAVE", "MEASURE", "PREPARE", "RECORD", "DECIDE")]
+    trainer, train = small_trainer(*(Noted(phase.name, phase) for phase in phases), Noted("last", phases[2]))
+    trainer.fit(train, epochs=1)
+    assert Noted.calls == ["PREPARE", "MEASURE", "last", "DECIDE", "RECORD", "SAVE", "REPORT"]
+
+
+def test_two_of_one_class_have_states_of_their_own():
+    hooks = [Noted("one", lenet5.training.Phase.MEASURE), Noted("other", lenet5.training.Phase.MEASURE)]
+    trainer, train = small_trainer(*hooks)
+    note = trainer.state()[1]
+    assert note["callbacks"] == {"Noted": {"name": "one"}, "Noted-2": {"name": "other"}}
+    trainer.load_state(*trainer.state())
+    assert [hook.loaded for hook in hooks] == ["one", "other"]
+
+
+def test_what_callbacks_may_read_is_there_before_fit():
+    trainer, train = small_trainer()
+    assert trainer.train is trainer.shards is trainer.patterns is None and trainer.epochs == trainer.epoch == 0
+    trainer.fit(train, epochs=1)
+    assert trainer.train is train and trainer.epochs == 1 and trainer.shards.evaluate(train.images, train.labels)
+
+
+def test_an_optimizer_gets_the_curvatures_that_it_needs():
+    """Without a callback, and with one that sets the number of patterns: each estimates once, on as many patterns."""
+    seen = []
+
+    class Watching(lenet5.SDLM):
+        def observe(self):
+            seen.append(self.curvature_patterns)
+            super().observe()
+
+    for patterns, hooks in ((500, []), (30, []), (40, [callbacks.CurvaturePass(40)])):
+        seen.clear()
+        trainer, train = small_trainer(*hooks)
+        trainer.optimizer = Watching(trainer.net.parameters(), lr=5e-4, patterns=30 if patterns == 30 else 500)
+        history = trainer.fit(train, epochs=2)
+        assert seen == [patterns] * 2 and trainer.optimizer.curvature.max() > 1
+        assert history[-1]["train_error"] < history[0]["train_error"]
+    plain = lenet5.SGD(trainer.net.parameters(), lr=0.1)
+    assert plain.curvature_patterns == 0 and plain.rates.shape == trainer.net.theta.shape and (plain.rates == 0.1).any()
+
+
+def test_hooks_by_their_old_names_are_refused():
+    class Old(callbacks.Callback):
+        def on_pass_end(self, trainer):
+            raise AssertionError
+
+    trainer, train = small_trainer(Old())
+    with pytest.raises(ConfigError, match="on_epoch_end"):
+        trainer.fit(train, epochs=1)
+
+
+def test_histories_and_checkpoints_of_old_are_read(tmp_path):
+    rows = [{"pass": 1, "eta": 5e-4, "loss": 1.0}]
+    text = {"run": {"dataset": "digits"}, "sha256": history.digest({"dataset": "digits"}, rows), "passes": rows}
+    (tmp_path / "history.json").write_text(json.dumps(text))
+    assert history.read(tmp_path)[1] == [{"epoch": 1, "lr": 5e-4, "loss": 1.0}]
+    trainer, _ = small_trainer()
+    arrays, note = trainer.state()
+    trainer.load_state(arrays, note | {"epoch": 1, "history": rows})
+    assert trainer.history == [{"epoch": 1, "lr": 5e-4, "loss": 1.0}]

@@ -60,7 +60,7 @@ class TrainConfig(Section):
         "leave the images in their raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for sets "
         "larger than memory; default only files of idx over 2 GB",
     )
-    epochs: int = option(20, "passes through the training set", least=1)
+    epochs: int = option(20, "times that training goes through all training images", least=1)
     batch_size: int | None = option(
         None,
         "patterns per update; default 1 for lenet1, 4 and 5, as in the paper, 256 for lenet5-mattwang44, 100 for "
@@ -77,12 +77,12 @@ class TrainConfig(Section):
     )
     train_size: int | None = option(None, "train on that many patterns only, the first ones", least=1)
     patience: int | None = option(
-        None, "stop after that many passes without a better monitor; needs a validation split", least=1
+        None, "stop after that many epochs without a better monitor; needs a validation split", least=1
     )
     monitor: Literal["validation_loss", "validation_error"] = option(
-        "validation_loss", "what patience watches; the weights of the best pass are kept in best.npz"
+        "validation_loss", "what patience watches; the weights of the best epoch are kept in best.npz"
     )
-    checkpoint_minutes: float = option(5.0, "minutes between checkpoints within a pass", least=0.0)
+    checkpoint_minutes: float = option(5.0, "minutes between checkpoints within an epoch", least=0.0)
     tensorboard: str | None = option(None, "folder to write TensorBoard's event files to (extra tensorboard)")
     quiet: bool = option(False, "print nothing but errors")
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -113,9 +113,9 @@ class OptimizerConfig(Section):
     )
     mu: float = option(0.02, "mu of eq. 21, which bounds the rates of sdlm", least=1e-12, below=1e300)
     rule: Literal["maximum", "average", "latest"] = option(
-        "maximum", "h from pass to pass in sdlm: the maximum so far, 0.7 old + 0.3 new, or (the paper's words) latest"
+        "maximum", "h from epoch to epoch in sdlm: the maximum so far, 0.7 old + 0.3 new, or (the paper's words) latest"
     )
-    patterns: int = option(500, "patterns that h is estimated on before each pass (sdlm)", least=1)
+    patterns: int = option(500, "patterns that h is estimated on before each epoch (sdlm)", least=1)
     momentum: float = option(0.0, "momentum (sdlm, sgd, rmsprop)", least=0.0, below=1.0)
     nesterov: bool = option(False, "Nesterov's momentum (sgd)")
     beta1: float = option(0.9, "share of the old mean of gradients (adam)", least=0.0, below=1.0)
@@ -130,25 +130,25 @@ class OptimizerConfig(Section):
 
 @dataclass(frozen=True)
 class ScheduleConfig(Section):
-    """The learning rate from pass to pass."""
+    """The learning rate from epoch to epoch."""
 
     name: Literal["paper", "constant", "step", "cosine", "one-cycle"] | None = option(
         None, "paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5; default paper for sdlm, else constant"
     )
-    every: int = option(10, "passes between two steps (step)", least=1)
+    every: int = option(10, "epochs between two steps (step)", least=1)
     factor: float = option(0.1, "factor of each step (step)", least=0.0, below=1e300)
     final: float | None = option(
         None,
-        "rate at the end: cosine falls to it after the last pass, default 0, one-cycle in it, default lr/1000",
+        "rate at the end: cosine falls to it after the last epoch, default 0, one-cycle in it, default lr/1000",
         least=0.0,
         below=1e300,
     )
-    warmup: int = option(0, "passes of linear rise in front", least=0)
+    warmup: int = option(0, "epochs of linear rise in front", least=0)
 
 
 @dataclass(frozen=True)
 class DistortConfig(Section):
-    """Distortions of the training images, fresh before each pass; a number that is not given is the name's own."""
+    """Distortions of the training images, fresh before each epoch; a number that is not given is the name's own."""
 
     name: Literal["none", "shift", "affine", "rotation", "elastic", "all", "noise"] | None = option(
         None,
