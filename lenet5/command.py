@@ -14,7 +14,7 @@ import jsonargparse
 from .errors import ConfigError, LenetError, LenetWarning
 from .run import config
 
-__all__ = ["Parser", "add_config_options", "add_run_argument", "command", "overrides"]
+__all__ = ["Parser", "add_config_options", "add_run_argument", "command", "overrides", "report_compiling"]
 
 # Sections whose choice may be given by name alone, as in --optimizer sgd.
 _SHORT = ("distort", "loss", "model", "optimizer", "schedule")
@@ -113,6 +113,31 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any) 
     own = issubclass(category, LenetWarning)
     text = f"lenet5: warning: {message}" if own else warnings.formatwarning(message, category, *where[:2]).rstrip()
     print(text, file=sys.stderr)
+
+
+def report_compiling() -> None:
+    """Print on stderr what is being compiled: a line that counts on in a terminal, else one at the first function."""
+    from .engine import Compilation, compiling  # here, so that --help loads no compiler
+
+    class Line(Compilation):
+        needed = ready = shown = 0
+
+        def begin(self, functions: int) -> None:
+            self.needed += functions
+
+        def done(self, name: str, *, cached: bool) -> None:
+            self.ready += 1
+            terminal = sys.stderr.isatty()
+            if not cached and (terminal or not self.shown):
+                self.shown += 1
+                what = f"{self.ready} of {self.needed}, {name.replace('_', ' ')}" if terminal else "some seconds"
+                end = "" if terminal else "\n"
+                start = "\r\033[K" if terminal else ""
+                print(f"{start}compiling for this processor, once: {what}", end=end, file=sys.stderr, flush=True)
+            if terminal and self.shown and self.ready >= self.needed:
+                print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    compiling(Line())
 
 
 def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import datasets
-from .command import Parser, add_run_argument, command
+from .command import Parser, add_run_argument, command, report_compiling
 from .datasets import Dataset
 from .errors import ConfigError
 from .models import weights as storage
@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .page.reading import Reader
 
     port = _free(options["port"])
+    report_compiling()
     reader = Reader(storage.load(options["run"]), _examples(options["dataset"], options["data_dir"]))
     print("warming up: kernels that are new are compiled, once, in a few seconds", file=sys.stderr, flush=True)
     for wide in (False, True)[: 1 + reader.sweeps]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import datasets
 from .analysis import metrics
-from .command import Parser, command
+from .command import Parser, command, report_compiling
 from .datasets.base import Dataset
 from .errors import ConfigError
 from .models import weights as storage
@@ -87,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse(argv)
+    report_compiling()
     net, meta = storage.read(options["weights"])
     name = options["dataset"] or meta.get("dataset", "auto")
     if name == "auto":

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .command import Parser, command
+from .command import Parser, command, report_compiling
 from .datasets import normalise_digit
 from .errors import ConfigError
 from .models import weights as storage
@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own = Path(first).is_dir() or first.endswith(".npz")
     if own and not rest:
         raise ConfigError(f"no picture given: after {first} name at least one image file.")
+    report_compiling()
     net = storage.load(first if own else storage.PRETRAINED)
     results = [{"image": image, **read_digit(net, image)} for image in (rest if own else options["images"])]
     print(json.dumps(results, indent=1) if options["json"] else "\n\n".join(map(_text, results)))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import bitmaps, datasets, optim
-from .command import Parser, add_run_argument, command
+from .command import Parser, add_run_argument, command, report_compiling
 from .datasets.base import Dataset
 from .errors import ConfigError, shown
 from .models import weights as storage
@@ -56,6 +56,7 @@ class _Subject:
 
     def _read(self) -> tuple[Sequential, dict[str, Any]]:
         if self._net is None:
+            report_compiling()
             self._net = storage.read(self.path)
         return self._net
 

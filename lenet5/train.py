@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import datasets
-from .command import Parser, add_config_options, command, overrides
+from .command import Parser, add_config_options, command, overrides, report_compiling
 from .datasets.base import Dataset
 from .errors import ConfigError, LenetError
 from .run import folder as folders
@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     with Signals() as signals:
         options, given = _options(argv)
+        if not given.get("quiet"):
+            report_compiling()
         if options["distributed"] is None:
             return _start(options, given, signals, None)
         ranks = Ranks()

@@ -30,7 +30,7 @@ ALLOWED = {
     "analysis": {"datasets", "layers", "losses", "network"},
     "plots": {"analysis", "bitmaps", "datasets", "layers", "network", "optim"},
     "sklearn": {"datasets", "layers", "losses", "models", "network", "optim", "training"},
-    "command": {"run"},
+    "command": {"engine", "run"},
     "run": {"datasets", "engine", "losses", "models", "network", "optim", "plots", "training"},
     "train": {"command", "datasets", "run", "training"},
     "reproduce": {"analysis", "command", "datasets", "engine", "layers", "network", "optim", "plots", "run",

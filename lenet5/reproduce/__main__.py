@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..command import Parser, command
+from ..command import Parser, command, report_compiling
 from ..errors import ConfigError
 from ..training.shards import cores
 from .sweep import report
@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"name a table to run, or all; there are {', '.join(TABLES)}.")
     if options["jobs"] is not None and options["jobs"] < 1:
         raise ConfigError(f"--jobs is at least 1; found {options['jobs']}.")
+    report_compiling()
     chosen = list(TABLES) if "all" in names else names
     sweep(
         *chosen,
