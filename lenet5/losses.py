@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .engine.call import cast, zero
+from .checks import check_labels
+from .engine import call as eng
 from .engine.jit import loss_function
-from .engine.program import Criterion
+from .engine.row import Criterion
 from .errors import ConfigError, ShapeError
 
-__all__ = ["MAP", "MLE", "Loss", "SoftmaxCrossEntropy", "SquaredError", "check_labels"]
+__all__ = ["MAP", "MLE", "Loss", "SoftmaxCrossEntropy", "SquaredError"]
 
 
 class Loss:
@@ -22,7 +23,7 @@ class Loss:
     Parameters
     ----------
     scale : float
-        Multiplies the whole criterion. With SDLM a factor 1/2 is the same as doubling mu.
+        Of every loss: multiplies the whole criterion. With SDLM a factor 1/2 is the same as doubling mu.
 
     Raises
     ------
@@ -126,8 +127,6 @@ class MAP(Loss):
     ----------
     j : float
         Positive. The paper gives no value; 0.1 and 1 gave the same error on a validation split.
-    scale : float
-        As for every loss.
 
     Raises
     ------
@@ -168,7 +167,7 @@ class MAP(Loss):
 @loss_function
 def _map(call):  # type: ignore[no-untyped-def]
     y, v, j = call.y, call.v, call.numbers[0]
-    low = j  # the smallest penalty is taken out, so that the sum is at least 1
+    low = j  # less the smallest penalty the sum is at least 1
     for i in range(call.classes):
         low = min(low, y[i])
     total = np.exp(low - j)
@@ -186,7 +185,7 @@ def _map(call):  # type: ignore[no-untyped-def]
 def _map_curvature(call):  # type: ignore[no-untyped-def]
     for i in range(call.classes):
         share = abs(call.v[i]) / call.factor  # p_i, or 1 - p_i for the label: the product is the same
-        call.v[i] = call.factor * share * (cast(1, call.v) - share)
+        call.v[i] = call.factor * share * (eng.cast(1, call.v) - share)
     return call.factor
 
 
@@ -202,14 +201,10 @@ class _Scores(Loss):
 class SoftmaxCrossEntropy(_Scores):
     """E = mean of -sum_i q_i log softmax(y)_i, with q_D = 1 - s + s/C and q_i = s/C for the other of C classes.
 
-    Not in the paper; for networks with a dense output.
-
     Parameters
     ----------
     smoothing : float
         s, label smoothing (Szegedy et al. 2016): the share of the target that all classes have alike.
-    scale : float
-        As for every loss.
 
     Raises
     ------
@@ -253,7 +248,7 @@ def _cross_entropy(call):  # type: ignore[no-untyped-def]
     high = y[0]
     for i in range(call.classes):
         high = max(high, y[i])
-    total = zero(y)
+    total = eng.zero(y)
     for i in range(call.classes):
         v[i] = np.exp(y[i] - high)
         total += v[i]
@@ -263,8 +258,7 @@ def _cross_entropy(call):  # type: ignore[no-untyped-def]
     v[label] -= factor
     right = -y[label]
     if smoothing > 0:
-        # The label's share of the target, 1, becomes 1 - s + s/classes; s/classes is for every class.
-        each, all_scores = smoothing / cast(call.classes, y), zero(y)
+        each, all_scores = smoothing / eng.cast(call.classes, y), eng.zero(y)
         for i in range(call.classes):
             v[i] -= factor * each
             all_scores -= y[i]
@@ -277,10 +271,10 @@ def _cross_entropy(call):  # type: ignore[no-untyped-def]
 def _cross_entropy_curvature(call):  # type: ignore[no-untyped-def]
     v, smoothing = call.v, call.numbers[0]
     for i in range(call.classes):
-        share = v[i] / call.factor + smoothing / cast(call.classes, v)
+        share = v[i] / call.factor + smoothing / eng.cast(call.classes, v)
         if i == call.label:
-            share += cast(1, v) - smoothing
-        v[i] = call.factor * share * (cast(1, v) - share)
+            share += eng.cast(1, v) - smoothing
+        v[i] = call.factor * share * (eng.cast(1, v) - share)
     return call.factor
 
 
@@ -310,12 +304,12 @@ class SquaredError(_Scores):
 
 @loss_function
 def _squared(call):  # type: ignore[no-untyped-def]
-    total = zero(call.y)
+    total = eng.zero(call.y)
     for i in range(call.classes):
-        off = call.y[i] + cast(-1 if i == call.label else 1, call.y)
+        off = call.y[i] + eng.cast(-1 if i == call.label else 1, call.y)
         call.v[i] = call.factor * off
         total += off * off
-    return call.factor * total / cast(2, call.y)
+    return call.factor * total / eng.cast(2, call.y)
 
 
 @loss_function
@@ -323,15 +317,3 @@ def _squared_curvature(call):  # type: ignore[no-untyped-def]
     for i in range(call.classes):
         call.v[i] = call.factor
     return call.factor
-
-
-def check_labels(y: np.ndarray, labels: np.ndarray) -> None:
-    """Raise ShapeError unless y is (N, classes) with N > 0, and labels are N integers below classes."""
-    if y.ndim != 2 or not len(y):
-        raise ShapeError(f"A loss takes outputs (N, classes) with N at least 1; found {y.shape}.")
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.shape != (len(y),):
-        found = f"{labels.dtype} {labels.shape}" if isinstance(labels, np.ndarray) else type(labels).__name__
-        raise ShapeError(f"Labels are an integer array ({len(y)},), one per output; found {found}.")
-    lowest, highest = labels.min(), labels.max()
-    if lowest < 0 or highest >= y.shape[1]:
-        raise ShapeError(f"Labels lie in 0 to {y.shape[1] - 1}; found {lowest} to {highest}.")

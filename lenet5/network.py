@@ -1,17 +1,16 @@
 """A network: layers in sequence over one flat vector of parameters."""
 
-import copy
-import itertools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 
-from .engine.program import Part, Program, Stretch, rows_of
-from .errors import ConfigError, ShapeError
+from .checks import batch_of, check_pixels
+from .engine.program import Program
+from .errors import ShapeError
 from .files import forget
-from .layers.base import Layer, Shape
+from .layers.base import Layer, Shape, name_layers
+from .layers.compiled import Compiled, replica
 from .parameter import Parameter, ParameterList
 
 __all__ = ["Sequential"]
@@ -21,8 +20,6 @@ Prepare = Callable[..., np.ndarray]
 
 # Images per step of `predict`: enough to amortise Python, few enough to stay in the cache.
 _CHUNK = 256
-# Prepared pixels are about 1; the squares of finite numbers as large as this one may still be added up.
-_LARGEST = 1e9
 # Of images that are mapped from a file, how many may stay in memory.
 _FORGET = 64 * _CHUNK
 
@@ -49,9 +46,7 @@ class Sequential(Layer):
         If there are no layers, or two of one name.
     """
 
-    _changes: tuple[int, int]
-    _remembered: list[Any]
-    _open = frozenset({"prepare", "spec", "theta", "told"})
+    _open = frozenset({"compiled_forms", "prepare", "spec", "theta", "told"})
 
     def __init__(
         self, layers: Iterable[Layer], *, prepare: Prepare | None = None, spec: dict | None = None, name: str = ""
@@ -61,21 +56,9 @@ class Sequential(Layer):
         self.prepare = prepare
         self.spec = spec
         self.told = False  # whether training has warned of layers that are not compiled
-        stage, taken = "", {layer.name for layer in self.layers}
-        for layer in self.layers:
-            if layer.name:
-                stage = layer.name
-                continue
-            name = f"{stage}.{type(layer).__name__}".lstrip(".")
-            numbered = (f"{name}{k}" for k in itertools.count(2))
-            layer.name = name if name not in taken else next(n for n in numbered if n not in taken)
-            taken.add(layer.name)
-        names = [layer.name for layer in self.layers]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled or not names:
-            raise ConfigError(f"Layers of a network have different names; found {doubled or 'no layer'}.")
+        name_layers(self.layers)
         self._parameters = ParameterList(())
-        self._forget()
+        self.compiled_forms = Compiled(self)
         self.reseed()
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -89,7 +72,6 @@ class Sequential(Layer):
         for layer in self.layers:
             if isinstance(layer, Sequential):  # its parameters have moved
                 layer._parameters = ParameterList(layer._parameters)
-        self._forget()
         self.out_shape = in_shape
         return in_shape
 
@@ -136,6 +118,25 @@ class Sequential(Layer):
         for place, layer in enumerate(self.layers):
             layer.reseed(*key, place)
 
+    def program(self, *, training: bool = False) -> Program | None:
+        """Return the network as one compiled loop, or None if a layer has no compiled half in that state."""
+        return self.compiled_forms.program(training=training)
+
+    def uncompiled(self, *, training: bool = False) -> list[Layer]:
+        """Return the layers that have no compiled half in that state."""
+        return self.compiled_forms.missing(training=training)
+
+    def replica(self) -> "Sequential":
+        """Return a network over the same numbers, running statistics included, that works in arrays of its own."""
+        return replica(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "compiled_forms"} | {"_buffers": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self.compiled_forms = Compiled(self)
+
     @property
     def couples_patterns(self) -> bool:  # type: ignore[override]
         """Whether a layer does."""
@@ -170,121 +171,6 @@ class Sequential(Layer):
     def sublayers(self) -> tuple[Layer, ...]:
         """Return the layers, in order, and those of networks within the network."""
         return tuple(inner for layer in self.layers for inner in layer.sublayers())
-
-    def _placed(self) -> list[tuple[tuple[int, ...], Layer]]:
-        """Return the sublayers with what `reseed` adds to a key for each."""
-        found: list[tuple[tuple[int, ...], Layer]] = []
-        for place, layer in enumerate(self.layers):
-            inner = layer._placed() if isinstance(layer, Sequential) else [((), layer)]
-            found += [((place, *path), sub) for path, sub in inner]
-        return found
-
-    def program(self, *, training: bool = False) -> Program | None:
-        """Return the network as one compiled loop, or None if a layer has no compiled half in that state.
-
-        Made anew if a layer was built again or a parameter bound elsewhere since; None if the layers then no longer
-        work on the network's vector of parameters.
-        """
-        changes = Layer._builds, Parameter.bindings
-        if changes != self._changes:  # somewhere; here?
-            made_of = self._made_of()
-            if made_of != self._remembered:
-                self._forget()
-            self._remembered = made_of
-            self._changes = changes
-        key = training and (self.draws_at_random or self.couples_patterns)
-        if key not in self._programs:
-            self._programs[key] = self._written_down(training=key)
-        return self._programs[key]
-
-    def _written_down(self, *, training: bool) -> Program | None:
-        runs = list(self._runs(training=training, last=True))
-        if len(runs) != 1 or isinstance(runs[0], Layer):
-            return None
-        return Program(runs[0], self.in_shape, self.theta)
-
-    def _runs(self, *, training: bool, last: bool = False) -> Iterator["Layer | list[Part]"]:
-        """Yield runs of neighbouring compiled layers, and each other layer by itself.
-
-        With `last` a layer that is not Gauss-Newton may be compiled as the last of all: its second derivative needs
-        the gradient at its output, which is then that of the loss.
-        """
-        run: list[Part] = []
-        shape, placed = self.in_shape, self._placed()
-        for k, (path, layer) in enumerate(placed):
-            rows, own = rows_of(layer, training=training), [p.value for p in layer.parameters()]
-            whole = all(np.may_share_memory(value, self.theta) for value in own) and layer.in_shape == shape
-            if rows is not None and whole and (layer.gauss_newton or last and k == len(placed) - 1):
-                run.append((rows, own, layer.out_shape, path))
-            else:
-                if run:
-                    yield run
-                yield layer
-                run = []
-            shape = layer.out_shape
-        if run:
-            yield run
-
-    def stretches(self, twin: "Sequential") -> "list[Stretch | Layer]":
-        """Return the network's parts for training: runs of compiled layers, and the other layers of the replica `twin`.
-
-        The compiled parts write their gradients and curvatures to the vectors of `twin`.
-        """
-        others = dict(zip(map(id, self.sublayers()), twin.sublayers(), strict=True))
-        flat, shape, first = twin.parameters(), self.in_shape, 0
-        parts: list[Stretch | Layer] = []
-        for run in self._runs(training=True):
-            if isinstance(run, Layer):
-                parts.append(others[id(run)])
-                size, shape = sum(p.size for p in run.parameters()), run.out_shape
-            else:
-                program = Program(run, shape, self.theta, to_input=bool(parts))
-                size, shape = sum(a.size for _, arrays, *_ in run for a in arrays), program.out_shape
-                parts.append(Stretch(program, flat.grad, flat.hess, slice(first, first + size)))
-            first += size
-        return parts
-
-    def uncompiled(self, *, training: bool = False) -> list[Layer]:
-        """Return the layers that have no compiled half in that state."""
-        return [run for run in self._runs(training=training, last=True) if isinstance(run, Layer)]
-
-    def replica(self) -> "Sequential":
-        """Return a network over the same numbers, running statistics included, that works in arrays of its own."""
-        # The memo says of the running statistics that they are copied already: by themselves.
-        twin = copy.deepcopy(self, {id(array): array for array in self.running().values()})
-        for own, original in zip(twin.parameters(), self.parameters(), strict=True):
-            own.bind(value=original.value)
-        return twin
-
-    @contextmanager
-    def _borrowed(self) -> Iterator["Sequential"]:
-        """Lend a replica in the evaluating state that no other thread uses."""
-        self.program()  # which notices if the layers have changed
-        free = self._replicas
-        try:
-            twin = free.pop()
-        except IndexError:
-            twin = self.replica().eval()
-        try:
-            yield twin
-        finally:
-            free.append(twin)
-
-    def _made_of(self) -> list[Any]:
-        """Return what compiled code relies on: shapes, and where the parameters lie."""
-        layers = self.sublayers()
-        return [(id(x), x.in_shape, [p.value.__array_interface__["data"] for p in x.parameters()]) for x in layers]
-
-    def _forget(self) -> None:
-        """Drop what was made of the layers; it is made again when it is needed."""
-        self._programs: dict[bool, Program | None] = {}
-        self._replicas: list[Sequential] = []
-        self._changes = -1, -1
-        self._remembered = []
-
-    def __getstate__(self) -> dict[str, Any]:
-        fresh = {"_programs": {}, "_replicas": [], "_changes": (-1, -1), "_remembered": [], "_buffers": {}}
-        return self.__dict__ | fresh
 
     def connections(self) -> int:
         """Sum over the layers."""
@@ -356,7 +242,7 @@ class Sequential(Layer):
         return self._in_chunks(images, lambda y: y)
 
     def _in_chunks(self, images: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        images = self._batch(images)
+        images = batch_of(images, self.in_shape)
         n = len(images)
         if n == 0:
             blank = self.prepared(np.zeros((1, *images.shape[1:]), images.dtype))
@@ -375,7 +261,7 @@ class Sequential(Layer):
         if program is not None and x.shape[1:] == self.in_shape:
             y = program.outputs(x)
             return y if len(self.out_shape) == 1 else y.reshape(-1, *self.out_shape)
-        with self._borrowed() as twin:
+        with self.compiled_forms.borrowed() as twin:
             return twin.forward(x).copy()
 
     def feature_maps(self, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -393,42 +279,21 @@ class Sequential(Layer):
             "F6" (84,), "output" (10,) for the paper's network. Copies.
         """
         images = np.asarray(image)
-        batch = self._batch(images)
+        batch = batch_of(images, self.in_shape)
         x = self._pixels(batch)
         maps = {"input": x.copy()}
-        with self._borrowed() as twin:
+        with self.compiled_forms.borrowed() as twin:
             for layer in twin.layers:
                 x = layer.forward(x)
                 if layer.stages():
                     maps[layer.name.split(".")[0]] = x.copy()
         return maps if images.ndim == batch.ndim else {name: m[0] for name, m in maps.items()}
 
-    def _batch(self, images: np.ndarray) -> np.ndarray:
-        images = np.asarray(images)
-        channels = self.in_shape[0]
-        colour = images.ndim == 3 and images.shape[2] == channels > 1
-        if images.dtype == np.uint8 and (images.ndim == 2 or colour):
-            return images[None]
-        pictures = images.dtype == np.uint8 and (
-            images.ndim == 3
-            and channels == 1
-            and min(images.shape[1:]) > 4
-            or images.ndim == 4
-            and images.shape[3] == channels
-        )
-        if not pictures and not (images.dtype.kind == "f" and images.ndim == len(self.in_shape) + 1):
-            raise ShapeError(
-                "Images are uint8 (N, 28, 28) or (28, 28) with 0 for the background, or prepared floats "
-                f"(N, {', '.join(map(str, self.in_shape))}); found {images.dtype} {images.shape}. "
-                "lenet5.prepare_digit makes any picture ready."
-            )
-        return images
-
     def _pixels(self, images: np.ndarray) -> np.ndarray:
         """Return x as `prepared` does, and make sure that a user's own floats can be pixels."""
         x = self.prepared(images)
-        if images.dtype != np.uint8 and not np.vdot(x, x) <= _LARGEST * x.size:  # also where it is NaN
-            raise ShapeError("Prepared images hold numbers of about -0.1 to 1.175; found NaN, infinity or huge ones.")
+        if images.dtype != np.uint8:
+            check_pixels(x)
         return x
 
     def prepared(self, images: np.ndarray) -> np.ndarray:

@@ -15,19 +15,19 @@ import lenet5
 PACKAGE = Path(lenet5.__file__).parent
 ROOT = PACKAGE.parent
 
-GROUND = {"parameter", "initializers", "bitmaps", "errors", "files", "engine"}
+GROUND = {"checks", "parameter", "initializers", "bitmaps", "errors", "files", "engine"}
 # What each part may import of the others; errors and files are open to all.
 ALLOWED = {
     **{part: set() for part in GROUND},
-    "layers": {"parameter", "engine", "initializers", "bitmaps"},
-    "network": {"engine", "layers", "parameter"},
-    "losses": {"engine"},
+    "layers": {"parameter", "engine", "initializers", "bitmaps", "network"},  # network: for its type only
+    "network": {"checks", "engine", "layers", "parameter"},
+    "losses": {"checks", "engine"},
     "datasets": {"engine", "command"},  # command: for its command only
     "optim": {"parameter"},
     "models": {"network", "layers", "initializers", "datasets", "training", "command"},  # command: for its command only
     "gradcheck": {"layers", "losses"},
     "training": {"datasets", "engine", "layers", "losses", "network", "optim", "plots"},
-    "analysis": {"datasets", "layers", "losses", "network"},
+    "analysis": {"checks", "datasets", "layers", "losses", "network"},
     "plots": {"analysis", "bitmaps", "datasets", "layers", "network", "optim"},
     "sklearn": {"datasets", "layers", "losses", "models", "network", "optim", "training"},
     "command": {"engine", "run"},
@@ -76,6 +76,49 @@ def test_imports_point_one_way():
             f"{path.relative_to(PACKAGE)} imports {other}" for other in imported_parts(path) if other not in allowed
         ]
     assert not wrong
+
+
+def modules_imported(path):
+    """The modules of the package that a file imports at once: not within functions, nor for types."""
+    depth = len(path.relative_to(PACKAGE).parts)
+    package = list(path.relative_to(PACKAGE).parts[:-1])
+    known = {".".join(p.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for p in sources()}
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            module = ".".join([*base, *(node.module.split(".") if node.module else [])])
+            inner = [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
+            yield from [name for name in inner if name in known] or [module or "__init__"]
+    assert depth
+
+
+def test_no_import_goes_in_a_circle():
+    graph = {}
+    for path in sources():
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {module for module in modules_imported(path) if module not in (name, "__init__")}
+    done = set()
+
+    def follow(name, trail):
+        assert name not in trail, " -> ".join([*trail[trail.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph.get(name, ())):
+                follow(other, [*trail, name])
+            done.add(name)
+
+    for name in graph:
+        follow(name, [])
+
+
+def test_rooms_and_files_stay_small():
+    """At most 18 modules at the top, 320 lines in a file, 8 arguments by position."""
+    assert len(list(PACKAGE.glob("*.py"))) <= 18
+    for path in sources():
+        text = path.read_text()
+        assert len(text.splitlines()) <= 320, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert len(node.args.posonlyargs) + len(node.args.args) <= 8, (path, node.name)
 
 
 def test_only_the_engine_knows_numba():

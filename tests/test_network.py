@@ -11,7 +11,7 @@ from reference import Reference
 
 import lenet5
 from lenet5 import MAP, MLE, ConfigError, SoftmaxCrossEntropy, SquaredError, bitmaps, gradcheck
-from lenet5.engine.program import criterion_of
+from lenet5.engine.row import criterion_of
 from lenet5.errors import ShapeError
 from lenet5.files import forget
 from lenet5.layers import (

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
+from ..checks import check_labels
 from ..errors import ConfigError, ShapeError
-from ..losses import check_labels
 
 __all__ = ["accuracy", "cross_entropy", "error", "mcnemar", "rejection_curve", "rejection_rate", "top_k_accuracy"]
 

@@ -23,10 +23,10 @@ if HAVE_NUMBA:
     from numba.extending import intrinsic
 
 __all__ = [
-    "BASES", "COLUMNS", "Call", "LossCall", "above", "ahead", "below", "call_layer", "call_loss", "cast", "gradients",
-    "inputs", "links", "numbers", "operands", "outputs", "own", "own_operands", "parameters", "pass_down", "pointer",
-    "power", "rates", "room", "signature_of_layers", "signature_of_losses", "stepping", "take_inputs", "to_input",
-    "top", "typed", "view", "zero",
+    "BASES", "COLUMNS", "Call", "LossCall", "above", "ahead", "below", "call_layer", "call_loss", "cast", "cells",
+    "gradients", "inputs", "links", "numbers", "operands", "outputs", "own", "own_operands", "parameters", "pass_down",
+    "pointer", "power", "rates", "room", "signature_of_layers", "signature_of_losses", "stepping", "take_inputs",
+    "to_input", "top", "typed", "zero",
 ]  # fmt: skip
 
 # The columns of a row: addresses of its functions; where its input, output, parameters, own cells, constants and
@@ -135,26 +135,8 @@ def ahead(context, start, count):  # type: ignore[no-untyped-def]
     return start(start, types.int64), generate
 
 
-@_intrinsic
-def view(context, start, count):  # type: ignore[no-untyped-def]
-    """Return the `count` numbers from a pointer on as an array."""
-
-    def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
-        return _array(context, build, signature.return_type, *values)
-
-    return types.Array(start.dtype, 1, "C")(start, types.int64), generate
-
-
-def _array(context: Any, build: Any, kind: Any, start: Any, count: Any) -> Any:
-    """Make an array of `count` numbers from a pointer on."""
-    array = context.make_array(kind)(context, build)
-    width = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-    context.populate_array(array, data=start, shape=[count], strides=[width], itemsize=width, meminfo=None)
-    return array._getvalue()
-
-
-def _stretch(base: str | int, start: int, size: int | None = None, *, per_pattern: bool = True) -> Any:
-    """Make a function of a call that returns a stretch as an array; without a size a pointer to its beginning.
+def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
+    """Make a function of a call that returns a pointer to where a stretch begins.
 
     `base` is the name of a pointer in the call, or the number of a base.
     """
@@ -175,16 +157,10 @@ def _stretch(base: str | int, start: int, size: int | None = None, *, per_patter
             data = build.inttoptr(entry(at, base), context.get_value_type(kind))
         if per_pattern:
             first = build.mul(first, values[1])
-        data = build.gep(data, [first])
-        if size is None:
-            return data
-        count = entry(op, size)
-        count = build.mul(count, values[1]) if per_pattern else count
-        return _array(context, build, signature.return_type, data, count)
+        return build.gep(data, [first])
 
     def result(call: Any) -> Any:
-        kind = types.CPointer(types.int64) if base == LINKED else call.types[2]
-        return kind if size is None else types.Array(kind.dtype, 1, "C")
+        return types.CPointer(types.int64) if base == LINKED else call.types[2]
 
     def of_patterns(context, call, lanes):  # type: ignore[no-untyped-def]
         return result(call)(call, types.int64), generate
@@ -195,22 +171,28 @@ def _stretch(base: str | int, start: int, size: int | None = None, *, per_patter
     return _intrinsic(of_patterns if per_pattern else of_all)
 
 
-# With (call, lanes): a layer's x and y; x in the reverse function, squared for curvatures; the derivatives at y and x;
-# the cells that it keeps from its forward to its reverse function, and these squared for curvatures.
+# Pointers. With (call, lanes): to a layer's x and y; x in the reverse function, squared for curvatures; the derivatives
+# at y and x; the cells that it keeps from its forward to its reverse function, and these squared for curvatures.
 inputs, outputs, operands = (
-    _stretch("states", X, X_SIZE),
-    _stretch("states", Y, Y_SIZE),
-    _stretch("operands", X, X_SIZE),
+    _stretch("states", X),
+    _stretch("states", Y),
+    _stretch("operands", X),
 )
-above, below = _stretch(DERIVATIVES, Y, Y_SIZE), _stretch(DERIVATIVES, X, X_SIZE)
-own, own_operands = _stretch("states", OWN, OWN_SIZE), _stretch("operands", OWN, OWN_SIZE)
+above, below = _stretch(DERIVATIVES, Y), _stretch(DERIVATIVES, X)
+own, own_operands = _stretch("states", OWN), _stretch("operands", OWN)
 # With (call): a layer's parameters, one after the other (squared in the reverse function for curvatures), their
-# gradients and rates; and pointers to its constants and to its integers.
-parameters = _stretch(PARAMETERS, P, P_SIZE, per_pattern=False)
-gradients = _stretch(GRADIENTS, P, P_SIZE, per_pattern=False)
-rates = _stretch(RATES, P, P_SIZE, per_pattern=False)
+# gradients and rates; its constants and its integers.
+parameters = _stretch(PARAMETERS, P, per_pattern=False)
+gradients = _stretch(GRADIENTS, P, per_pattern=False)
+rates = _stretch(RATES, P, per_pattern=False)
 numbers = _stretch(CONSTANTS, NUMBERS, per_pattern=False)
 links = _stretch(LINKED, LINKS, per_pattern=False)
+
+
+@part
+def cells(call, lanes):  # type: ignore[no-untyped-def]
+    """Numbers of the output, of all patterns."""
+    return call.op[Y_SIZE] * lanes
 
 
 @part
@@ -248,7 +230,7 @@ def take_inputs(call, lanes):  # type: ignore[no-untyped-def]
     """Copy x to y, where the layer does not work in place."""
     if call.op[X] != call.op[Y]:
         x, y = inputs(call, lanes), outputs(call, lanes)
-        for p in range(len(y)):
+        for p in range(cells(call, lanes)):
             y[p] = x[p]
 
 
@@ -257,7 +239,7 @@ def pass_down(call, lanes):  # type: ignore[no-untyped-def]
     """Copy the derivative at y to that at x, where the layer does not work in place."""
     if call.op[X] != call.op[Y]:
         v, vx = above(call, lanes), below(call, lanes)
-        for p in range(len(v)):
+        for p in range(cells(call, lanes)):
             vx[p] = v[p]
 
 

@@ -13,6 +13,9 @@ weights behind the last one's, from the input map channels[m]; the biases of all
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from . import call as eng
 from .call import ahead, zero
 from .jit import part
 from .vectors import (
@@ -33,9 +36,9 @@ from .vectors import (
 )
 
 __all__ = [
-    "Geometry", "conv_lanes", "conv_lanes_3x3", "conv_lanes_3x3_back", "conv_lanes_5x5", "conv_lanes_5x5_back",
-    "conv_lanes_back", "conv_plane", "conv_plane_3x3", "conv_plane_3x3_back", "conv_plane_5x5", "conv_plane_5x5_back",
-    "conv_plane_back", "room_for_lanes", "room_for_planes",
+    "BEFORE", "STRIDE", "Geometry", "conv_lanes", "conv_lanes_3x3", "conv_lanes_3x3_back", "conv_lanes_5x5",
+    "conv_lanes_5x5_back", "conv_lanes_back", "conv_plane", "conv_plane_3x3", "conv_plane_3x3_back", "conv_plane_5x5",
+    "conv_plane_5x5_back", "conv_plane_back", "geometry_links", "geometry_of", "room_for_lanes", "room_for_planes",
 ]  # fmt: skip
 
 
@@ -47,6 +50,25 @@ class Geometry(NamedTuple):
     kernel: Any
     starts: Any
     channels: Any
+
+
+# The integers of a convolution's row: kernel size, stride and zeros before the input, each (down, right); then the
+# starts of the maps' kernels, and the input map of each kernel.
+STRIDE, BEFORE, _STARTS = 2, 4, 6
+
+
+@part
+def geometry_of(call):  # type: ignore[no-untyped-def]
+    """Read a convolution's integers."""
+    op, ints = call.op, eng.links(call)
+    starts = eng.ahead(ints, _STARTS)
+    maps, out = (op[eng.C], op[eng.H], op[eng.W]), (op[eng.OUT], op[eng.HO], op[eng.WO])
+    return Geometry(maps, out, (ints[0], ints[1]), starts, eng.ahead(starts, op[eng.OUT] + 1))
+
+
+def geometry_links(*parts: Any) -> np.ndarray:
+    """Return a convolution's integers: kernel size, stride and zeros before the input, then starts and channels."""
+    return np.concatenate([np.ravel(part) for part in parts])
 
 
 def room_for_planes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
@@ -148,11 +170,13 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
     """Make forward and reverse convolution of one pattern in planes from loops over one kernel's size."""
 
     @part
-    def forward(x, w, y, geometry, line):  # type: ignore[no-untyped-def]
+    def forward(call):  # type: ignore[no-untyped-def]
         """y = bias + kernels * x, for one pattern.
 
         `line` is room to work in. The 2 VECTOR numbers behind x may be read, the VECTOR numbers behind y overwritten.
         """
+        x, w, y, line = eng.inputs(call, 1), eng.parameters(call), eng.outputs(call, 1), eng.room(call)
+        geometry = geometry_of(call)
         (c_count, height, _), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
         row, count = _whole(wo), kh * kw
         plane = height * row
@@ -168,11 +192,14 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
             copy_rows(result, x, ahead(y, o * ho * wo), (ho, row), (row, wo), (0, 0), (0, 0))
 
     @part
-    def reverse(x, w, v, g, vx, geometry, to_input, line):  # type: ignore[no-untyped-def]
+    def reverse(call):  # type: ignore[no-untyped-def]
         """Add the pattern's part to the kernels' and biases' derivatives in g; write vx, placed as x, if `to_input`.
 
         The 2 VECTOR numbers behind x may be read, the VECTOR numbers behind vx overwritten.
         """
+        x, w, v = eng.operands(call, 1), eng.parameters(call), eng.above(call, 1)
+        g, vx, line = eng.gradients(call), eng.below(call, 1), eng.room(call)
+        geometry, to_input = geometry_of(call), eng.to_input(call)
         (c_count, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
         row, wide, count = _whole(wo), _whole(width), kh * kw
         plane, tall = height * row, height + kh - 1
@@ -217,8 +244,10 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
     """Make forward and reverse convolution of VECTOR patterns side by side from loops over one kernel's size."""
 
     @part
-    def forward(x, w, y, geometry):  # type: ignore[no-untyped-def]
+    def forward(call):  # type: ignore[no-untyped-def]
         """y = bias + kernels * x, for VECTOR patterns side by side."""
+        x, w, y = eng.inputs(call, VECTOR), eng.parameters(call), eng.outputs(call, VECTOR)
+        geometry = geometry_of(call)
         (_, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
         row, out_row, count = width * VECTOR, wo * VECTOR, kh * kw
         bias = ahead(w, geometry.starts[o_count] * count)
@@ -231,8 +260,11 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
                 taps(source, kernel, out, (ho, out_row), (row, out_row), (row, VECTOR), geometry.kernel)
 
     @part
-    def reverse(x, w, v, g, vx, geometry, to_input, line):  # type: ignore[no-untyped-def]
+    def reverse(call):  # type: ignore[no-untyped-def]
         """Add the patterns' part to the kernels' and biases' derivatives in g; write vx, placed as x, if `to_input`."""
+        x, w, v = eng.operands(call, VECTOR), eng.parameters(call), eng.above(call, VECTOR)
+        g, vx, line = eng.gradients(call), eng.below(call, VECTOR), eng.room(call)
+        geometry, to_input = geometry_of(call), eng.to_input(call)
         (c_count, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
         row, out_row, count = width * VECTOR, wo * VECTOR, kh * kw
         # v between margins of zeros: every cell of x sees kh x kw cells of it.

@@ -4,10 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import call as eng
 from .call import ahead, pointer
+from .convolution import BEFORE, STRIDE, geometry_of
 from .jit import kernel, part
 
-__all__ = ["Grid", "col2im", "col2im_one", "im2col", "im2col_one"]
+__all__ = ["Grid", "col2im", "conv_strided", "conv_strided_back", "im2col"]
 
 
 class Grid(NamedTuple):
@@ -30,7 +32,7 @@ def _inside(j, width, stride, left, count):  # type: ignore[no-untyped-def]
 
 
 @part
-def im2col_one(x, cols, maps, grid, lanes):  # type: ignore[no-untyped-def]
+def _im2col_one(x, cols, maps, grid, lanes):  # type: ignore[no-untyped-def]
     """cols[(c,i,j), (r,s), l] = x[c, r*stride + i - before, s*stride + j - before, l], 0 outside; of pointers."""
     (channels, height, width), (kh, kw), (sh, sw) = maps, grid.kernel, grid.stride
     (top, left), (ho, wo) = grid.before, grid.out
@@ -54,8 +56,8 @@ def im2col_one(x, cols, maps, grid, lanes):  # type: ignore[no-untyped-def]
 
 
 @part
-def col2im_one(cols, x, maps, grid, lanes):  # type: ignore[no-untyped-def]
-    """Transpose of `im2col_one`: x[c, row, col, l] = sum of the entries of cols that were read from there."""
+def _col2im_one(cols, x, maps, grid, lanes):  # type: ignore[no-untyped-def]
+    """Transpose of `_im2col_one`: x[c, row, col, l] = sum of the entries of cols that were read from there."""
     (channels, height, width), (kh, kw), (sh, sw) = maps, grid.kernel, grid.stride
     (top, left), (ho, wo) = grid.before, grid.out
     for p in range(channels * height * width * lanes):
@@ -70,6 +72,62 @@ def col2im_one(cols, x, maps, grid, lanes):  # type: ignore[no-untyped-def]
                 for s in range(first, last):
                     for q in range(lanes):
                         target[s * sw * lanes + q] += source[s * lanes + q]
+
+
+@part
+def _grid(call):  # type: ignore[no-untyped-def]
+    ints = eng.links(call)
+    stride, before = (ints[STRIDE], ints[STRIDE + 1]), (ints[BEFORE], ints[BEFORE + 1])
+    return Grid((ints[0], ints[1]), stride, before, (call.op[eng.HO], call.op[eng.WO]))
+
+
+@part
+def conv_strided(call, lanes):  # type: ignore[no-untyped-def]
+    """y = bias + kernels * x at any stride and padding, of columns that are laid out in the layer's room."""
+    shape, grid, cols = geometry_of(call), _grid(call), eng.room(call)
+    w, taps, n = eng.parameters(call), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
+    y, bias = eng.outputs(call, lanes), eng.ahead(w, shape.starts[shape.out[0]] * taps)
+    _im2col_one(eng.inputs(call, lanes), cols, shape.maps, grid, lanes)
+    for o in range(shape.out[0]):
+        out = eng.ahead(y, o * n)
+        for p in range(n):
+            out[p] = bias[o]
+        for m in range(shape.starts[o], shape.starts[o + 1]):
+            for q in range(taps):
+                column, weight = eng.ahead(cols, (shape.channels[m] * taps + q) * n), w[m * taps + q]
+                for p in range(n):
+                    out[p] += weight * column[p]
+
+
+@part
+def conv_strided_back(call, lanes):  # type: ignore[no-untyped-def]
+    """Add the patterns' part to the kernels' and biases' derivatives; write vx if it is wanted."""
+    shape, grid, cols = geometry_of(call), _grid(call), eng.room(call)
+    w, taps, n = eng.parameters(call), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
+    v, g, down = eng.above(call, lanes), eng.gradients(call), eng.to_input(call)
+    size = shape.maps[0] * taps * n
+    v_cols, g_bias = eng.ahead(cols, size), eng.ahead(g, shape.starts[shape.out[0]] * taps)
+    _im2col_one(eng.operands(call, lanes), cols, shape.maps, grid, lanes)
+    for p in range(size):
+        v_cols[p] = 0
+    for o in range(shape.out[0]):
+        v_map, total = eng.ahead(v, o * n), eng.zero(v)
+        for p in range(n):
+            total += v_map[p]
+        g_bias[o] += total
+        for m in range(shape.starts[o], shape.starts[o + 1]):
+            for q in range(taps):
+                k = shape.channels[m] * taps + q
+                column, target = eng.ahead(cols, k * n), eng.ahead(v_cols, k * n)
+                weight, total = w[m * taps + q], eng.zero(v)
+                for p in range(n):
+                    total += v_map[p] * column[p]
+                g[m * taps + q] += total
+                if down:
+                    for p in range(n):
+                        target[p] += weight * v_map[p]
+    if down:
+        _col2im_one(v_cols, eng.below(call, lanes), shape.maps, grid, lanes)
 
 
 Pair = tuple[int, int]
@@ -99,7 +157,7 @@ def im2col(x: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pa
     grid = Grid(kernel_size, stride, before, out)
     start, end = pointer(x.reshape(x.size)), pointer(cols.reshape(cols.size))
     for n in range(len(x)):
-        im2col_one(ahead(start, n * x[0].size), ahead(end, n * cols[0].size), x.shape[1:], grid, 1)
+        _im2col_one(ahead(start, n * x[0].size), ahead(end, n * cols[0].size), x.shape[1:], grid, 1)
 
 
 def col2im_numpy(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pair, x: np.ndarray) -> None:
@@ -128,7 +186,7 @@ def col2im(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out:
     grid = Grid(kernel_size, stride, before, out)
     start, end = pointer(cols.reshape(cols.size)), pointer(x.reshape(x.size))
     for n in range(len(x)):
-        col2im_one(ahead(start, n * cols[0].size), ahead(end, n * x[0].size), x.shape[1:], grid, 1)
+        _col2im_one(ahead(start, n * cols[0].size), ahead(end, n * x[0].size), x.shape[1:], grid, 1)
 
 
 def _padded(x: np.ndarray, grid: Grid) -> np.ndarray:

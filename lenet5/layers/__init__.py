@@ -1,17 +1,19 @@
 """One class per layer, each with hand-written `forward`, `backward` and `bbprop`."""
 
-from .activation import ELU, LeakyReLU, PReLU, ReLU, ScaledTanh, Sigmoid, Tanh
+from .activation import ScaledTanh, Sigmoid, Tanh
 from .base import Layer
 from .batch_norm import BatchNorm
-from .conv import TABLE_I, Conv2D
+from .conv import Conv2D
 from .dense import Dense
 from .dropout import Dropout
 from .flatten import Flatten
 from .pad import ZeroPad2D
-from .pool import MaxPool2D
+from .pool import AvgPool2D, MaxPool2D
 from .rbf import RBF
+from .rectifier import ELU, LeakyReLU, PReLU, ReLU
 from .repeat import Repeat
-from .subsample import AvgPool2D, Subsampling
+from .subsample import Subsampling
+from .table import TABLE_I
 
 __all__ = [
     "ELU",

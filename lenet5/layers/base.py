@@ -8,15 +8,17 @@ K = C*kh*kw cells of a receptive field, P = Ho*Wo output positions, D features o
 Arrays come in threes with a prefix: x, dx = dE/dx, hx = the diagonal of d2E/dx2.
 """
 
+import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..engine.program import Row
+from ..engine.row import Row
 from ..errors import ConfigError, ShapeError, shown
 from ..parameter import Parameter
 
-__all__ = ["Layer", "Window", "check_shape", "from_rows", "rows"]
+__all__ = ["Layer", "Window", "check_shape", "from_rows", "name_layers", "rows"]
 
 Shape = tuple[int, ...]
 # What changes after `build`, besides parameters.
@@ -270,3 +272,20 @@ def from_rows(y: np.ndarray, like: np.ndarray) -> np.ndarray:
         return y
     n, _, h, w = like.shape
     return np.ascontiguousarray(y.reshape(n, h, w, -1).transpose(0, 3, 1, 2))
+
+
+def name_layers(layers: Sequence[Layer]) -> None:
+    """Name layers without a name after the last named one before them; raise ConfigError if two have one name."""
+    stage, taken = "", {layer.name for layer in layers}
+    for layer in layers:
+        if layer.name:
+            stage = layer.name
+            continue
+        name = f"{stage}.{type(layer).__name__}".lstrip(".")
+        numbered = (f"{name}{k}" for k in itertools.count(2))
+        layer.name = name if name not in taken else next(n for n in numbered if n not in taken)
+        taken.add(layer.name)
+    names = [layer.name for layer in layers]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled or not names:
+        raise ConfigError(f"Layers of a network have different names; found {doubled or 'no layer'}.")

@@ -2,24 +2,9 @@
 
 import numpy as np
 
-from ..engine.call import (
-    HO,
-    OUT,
-    WO,
-    above,
-    ahead,
-    below,
-    gradients,
-    inputs,
-    numbers,
-    outputs,
-    parameters,
-    pointer,
-    power,
-    zero,
-)  # fmt: skip
+from ..engine import call as eng
 from ..engine.jit import layer_function
-from ..engine.program import Row
+from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from ..parameter import Parameter
 from .base import Layer, Shape
@@ -189,23 +174,36 @@ class BatchNorm(Layer):
 
 @layer_function
 def _forward(call, lanes):  # type: ignore[no-untyped-def]
-    x, y, w = pointer(inputs(call, lanes)), pointer(outputs(call, lanes)), pointer(parameters(call))
-    maps, cells, mean = call.op[OUT], call.op[HO] * call.op[WO] * lanes, numbers(call)
-    inverse, bias = ahead(mean, maps), ahead(w, maps)
+    x, y, w = (
+        eng.inputs(call, lanes),
+        eng.outputs(call, lanes),
+        eng.parameters(call),
+    )
+    maps, cells, mean = call.op[eng.OUT], call.op[eng.HO] * call.op[eng.WO] * lanes, eng.numbers(call)
+    inverse, bias = eng.ahead(mean, maps), eng.ahead(w, maps)
     for c in range(maps):
-        source, out = ahead(x, c * cells), ahead(y, c * cells)
+        source, out = eng.ahead(x, c * cells), eng.ahead(y, c * cells)
         for p in range(cells):
             out[p] = w[c] * ((source[p] - mean[c]) * inverse[c]) + bias[c]
 
 
 @layer_function
 def _reverse(call, lanes):  # type: ignore[no-untyped-def]
-    x, v, vx = pointer(inputs(call, lanes)), pointer(above(call, lanes)), pointer(below(call, lanes))
-    w, g, squared = pointer(parameters(call)), pointer(gradients(call)), power(call) == 2
-    maps, cells, mean = call.op[OUT], call.op[HO] * call.op[WO] * lanes, numbers(call)
-    inverse = ahead(mean, maps)
+    x, v, vx = (
+        eng.inputs(call, lanes),
+        eng.above(call, lanes),
+        eng.below(call, lanes),
+    )
+    w, g, squared = eng.parameters(call), eng.gradients(call), eng.power(call) == 2
+    maps, cells, mean = call.op[eng.OUT], call.op[eng.HO] * call.op[eng.WO] * lanes, eng.numbers(call)
+    inverse = eng.ahead(mean, maps)
     for c in range(maps):
-        at, g_weight, g_bias, factor = c * cells, zero(v), zero(v), inverse[c] * inverse[c] if squared else inverse[c]
+        at, g_weight, g_bias, factor = (
+            c * cells,
+            eng.zero(v),
+            eng.zero(v),
+            inverse[c] * inverse[c] if squared else inverse[c],
+        )
         for p in range(at, at + cells):
             xhat = (x[p] - mean[c]) * inverse[c]
             g_weight += v[p] * (xhat * xhat if squared else xhat)

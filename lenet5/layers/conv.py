@@ -5,66 +5,20 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import engine, initializers
-from ..engine.call import (
-    HO,
-    OUT,
-    WO,
-    C,
-    H,
-    W,
-    above,
-    ahead,
-    below,
-    gradients,
-    inputs,
-    links,
-    operands,
-    outputs,
-    parameters,
-    pointer,
-    room,
-    to_input,
-    zero,
-)  # fmt: skip
-from ..engine.convolution import (
-    Geometry,
-    conv_lanes,
-    conv_lanes_3x3,
-    conv_lanes_3x3_back,
-    conv_lanes_5x5,
-    conv_lanes_5x5_back,
-    conv_lanes_back,
-    conv_plane,
-    conv_plane_3x3,
-    conv_plane_3x3_back,
-    conv_plane_5x5,
-    conv_plane_5x5_back,
-    conv_plane_back,
-    room_for_lanes,
-    room_for_planes,
-)  # fmt: skip
-from ..engine.im2col import Grid, col2im_one, im2col_one
-from ..engine.jit import layer_function, part
-from ..engine.program import LANES, Row
+from ..engine import convolution
+from ..engine.im2col import conv_strided, conv_strided_back
+from ..engine.jit import layer_function
+from ..engine.program import LANES
+from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from ..initializers import Initializer
 from ..parameter import Parameter
 from .base import Layer, Shape, Window
 from .dense import dense_rows
 from .pad import pad_row
+from .table import parse_table
 
-__all__ = ["TABLE_I", "Conv2D", "parse_table"]
-
-# Table I: which maps of S2 (rows 0 to 5) each map of C3 (columns 0 to 15) looks at.
-# The first six take three neighbours, the next six four, three take two pairs, the last takes all.
-TABLE_I = """
-    X . . . X X X . . X X X X . X X
-    X X . . . X X X . . X X X X . X
-    X X X . . . X X X . . X . X X X
-    . X X X . . X X X X . . X . X X
-    . . X X X . . X X X X . X X . X
-    . . . X X X . . X X X X . X X X
-"""
+__all__ = ["Conv2D"]
 
 Pair = tuple[int, int]
 Padding = Literal["valid", "same"] | int | Pair
@@ -234,16 +188,16 @@ class Conv2D(Layer):
         before, (ho, wo) = self.geometry(self.in_shape[1:])
         (channels, _, _), (kh, kw) = self.in_shape, self.kernel_size
         padded = (channels, ho + kh - 1, wo + kw - 1)
-        pairs = [*self.kernel_size, *self.stride, *before, *self.starts, *self.channels]
+        links = convolution.geometry_links(self.kernel_size, self.stride, before, self.starts, self.channels)
         if self.stride != (1, 1):
             room = 2 * channels * kh * kw * ho * wo * LANES
-            return [Row(_strided_forward, _strided_reverse, self.out_shape, links=pairs, room=room)]
+            return [Row(_strided_forward, _strided_reverse, self.out_shape, links=links, room=room)]
         rows = [] if padded == self.in_shape else [pad_row(*before, padded)]
         if (ho, wo) == (1, 1) and self.table is None:
             return [*rows, *dense_rows(int(np.prod(padded)), self.out_shape)]  # C5: a kernel covers its input whole
-        room = max(room_for_planes(padded, (kh, kw)), room_for_lanes(padded, (kh, kw)))
+        room = max(convolution.room_for_planes(padded, (kh, kw)), convolution.room_for_lanes(padded, (kh, kw)))
         forward, reverse = _BY_KERNEL.get((kh, kw), (_forward, _reverse))
-        return [*rows, Row(forward, reverse, self.out_shape, links=pairs, room=room)]
+        return [*rows, Row(forward, reverse, self.out_shape, links=links, room=room)]
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return weight and bias."""
@@ -281,159 +235,77 @@ class Conv2D(Layer):
         return "full\nconnection" if one else "convolutions\n" + "x".join(map(str, self.kernel_size))
 
 
-# The integers of a convolution's row: kernel size, stride and zeros before the input, each (down, right); then the
-# starts of the maps' kernels, and the input map of each kernel.
-_STRIDE, _BEFORE, _STARTS = 2, 4, 6
-
-
-@part
-def _geometry(call):  # type: ignore[no-untyped-def]
-    op, ints = call.op, links(call)
-    starts = ahead(ints, _STARTS)
-    maps, out = (op[C], op[H], op[W]), (op[OUT], op[HO], op[WO])
-    return Geometry(maps, out, (ints[0], ints[1]), starts, ahead(starts, op[OUT] + 1))
-
-
-@part
-def _operands(call, lanes):  # type: ignore[no-untyped-def]
-    return pointer(inputs(call, lanes)), pointer(parameters(call)), pointer(outputs(call, lanes)), _geometry(call)
-
-
-@part
-def _reverse_operands(call, lanes):  # type: ignore[no-untyped-def]
-    x, w, v = pointer(operands(call, lanes)), pointer(parameters(call)), pointer(above(call, lanes))
-    return x, w, v, pointer(gradients(call)), pointer(below(call, lanes)), _geometry(call), to_input(call), room(call)
-
-
 @layer_function
 def _forward_5x5(call, lanes):  # type: ignore[no-untyped-def]
-    conv_plane_5x5(*_operands(call, 1), room(call))
+    convolution.conv_plane_5x5(call)
 
 
 @_forward_5x5.side_by_side
 def _forward_5x5_lanes(call, lanes):  # type: ignore[no-untyped-def]
-    conv_lanes_5x5(*_operands(call, LANES))
+    convolution.conv_lanes_5x5(call)
 
 
 @layer_function
 def _reverse_5x5(call, lanes):  # type: ignore[no-untyped-def]
-    conv_plane_5x5_back(*_reverse_operands(call, 1))
+    convolution.conv_plane_5x5_back(call)
 
 
 @_reverse_5x5.side_by_side
 def _reverse_5x5_lanes(call, lanes):  # type: ignore[no-untyped-def]
-    conv_lanes_5x5_back(*_reverse_operands(call, LANES))
+    convolution.conv_lanes_5x5_back(call)
 
 
 @layer_function
 def _forward_3x3(call, lanes):  # type: ignore[no-untyped-def]
-    conv_plane_3x3(*_operands(call, 1), room(call))
+    convolution.conv_plane_3x3(call)
 
 
 @_forward_3x3.side_by_side
 def _forward_3x3_lanes(call, lanes):  # type: ignore[no-untyped-def]
-    conv_lanes_3x3(*_operands(call, LANES))
+    convolution.conv_lanes_3x3(call)
 
 
 @layer_function
 def _reverse_3x3(call, lanes):  # type: ignore[no-untyped-def]
-    conv_plane_3x3_back(*_reverse_operands(call, 1))
+    convolution.conv_plane_3x3_back(call)
 
 
 @_reverse_3x3.side_by_side
 def _reverse_3x3_lanes(call, lanes):  # type: ignore[no-untyped-def]
-    conv_lanes_3x3_back(*_reverse_operands(call, LANES))
+    convolution.conv_lanes_3x3_back(call)
 
 
 @layer_function
 def _forward(call, lanes):  # type: ignore[no-untyped-def]
-    conv_plane(*_operands(call, 1), room(call))
+    convolution.conv_plane(call)
 
 
 @_forward.side_by_side
 def _forward_lanes(call, lanes):  # type: ignore[no-untyped-def]
-    conv_lanes(*_operands(call, LANES))
+    convolution.conv_lanes(call)
 
 
 @layer_function
 def _reverse(call, lanes):  # type: ignore[no-untyped-def]
-    conv_plane_back(*_reverse_operands(call, 1))
+    convolution.conv_plane_back(call)
 
 
 @_reverse.side_by_side
 def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
-    conv_lanes_back(*_reverse_operands(call, LANES))
+    convolution.conv_lanes_back(call)
 
 
 _BY_KERNEL = {(5, 5): (_forward_5x5, _reverse_5x5), (3, 3): (_forward_3x3, _reverse_3x3)}
 
 
-@part
-def _grid(call):  # type: ignore[no-untyped-def]
-    ints = links(call)
-    stride, before = (ints[_STRIDE], ints[_STRIDE + 1]), (ints[_BEFORE], ints[_BEFORE + 1])
-    return Grid((ints[0], ints[1]), stride, before, (call.op[HO], call.op[WO]))
-
-
 @layer_function
 def _strided_forward(call, lanes):  # type: ignore[no-untyped-def]
-    shape, grid, cols = _geometry(call), _grid(call), room(call)
-    w, taps, n = pointer(parameters(call)), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
-    y, bias = pointer(outputs(call, lanes)), ahead(w, shape.starts[shape.out[0]] * taps)
-    im2col_one(pointer(inputs(call, lanes)), cols, shape.maps, grid, lanes)
-    for o in range(shape.out[0]):
-        out = ahead(y, o * n)
-        for p in range(n):
-            out[p] = bias[o]
-        for m in range(shape.starts[o], shape.starts[o + 1]):
-            for q in range(taps):
-                column, weight = ahead(cols, (shape.channels[m] * taps + q) * n), w[m * taps + q]
-                for p in range(n):
-                    out[p] += weight * column[p]
+    conv_strided(call, lanes)
 
 
 @layer_function
 def _strided_reverse(call, lanes):  # type: ignore[no-untyped-def]
-    shape, grid, cols = _geometry(call), _grid(call), room(call)
-    w, taps, n = pointer(parameters(call)), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
-    v, g, down = pointer(above(call, lanes)), pointer(gradients(call)), to_input(call)
-    size = shape.maps[0] * taps * n
-    v_cols, g_bias = ahead(cols, size), ahead(g, shape.starts[shape.out[0]] * taps)
-    im2col_one(pointer(operands(call, lanes)), cols, shape.maps, grid, lanes)
-    for p in range(size):
-        v_cols[p] = 0
-    for o in range(shape.out[0]):
-        v_map, total = ahead(v, o * n), zero(v)
-        for p in range(n):
-            total += v_map[p]
-        g_bias[o] += total
-        for m in range(shape.starts[o], shape.starts[o + 1]):
-            for q in range(taps):
-                k = shape.channels[m] * taps + q
-                column, target, weight, total = ahead(cols, k * n), ahead(v_cols, k * n), w[m * taps + q], zero(v)
-                for p in range(n):
-                    total += v_map[p] * column[p]
-                g[m * taps + q] += total
-                if down:
-                    for p in range(n):
-                        target[p] += weight * v_map[p]
-    if down:
-        col2im_one(v_cols, pointer(below(call, lanes)), shape.maps, grid, lanes)
-
-
-def parse_table(table: str) -> np.ndarray:
-    """Read a connection table drawn with X and . into a boolean array (C, O).
-
-    Raises
-    ------
-    ConfigError
-        If the rows differ in length or hold other signs.
-    """
-    lines = [line.split() for line in table.strip().splitlines()]
-    signs = {sign for line in lines for sign in line}
-    if len({len(line) for line in lines}) != 1 or not signs <= {"X", "."}:
-        raise ConfigError("A connection table has rows of one length, of the signs X and . between spaces.")
-    return np.array(lines) == "X"
+    conv_strided_back(call, lanes)
 
 
 def _folded(a: np.ndarray) -> np.ndarray:

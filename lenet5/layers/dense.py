@@ -3,25 +3,10 @@
 import numpy as np
 
 from .. import initializers
-from ..engine.call import (
-    X_SIZE,
-    Y_SIZE,
-    above,
-    ahead,
-    below,
-    gradients,
-    inputs,
-    operands,
-    outputs,
-    parameters,
-    pointer,
-    rates,
-    room,
-    stepping,
-    to_input,
-)  # fmt: skip
+from ..engine import call as eng
 from ..engine.jit import layer_function, part
-from ..engine.program import LANES, Row
+from ..engine.program import LANES
+from ..engine.row import Row
 from ..engine.vectors import VECTOR, add_sums_1, add_sums_8, add_taps_of_all
 from ..errors import ConfigError, ShapeError
 from ..initializers import Initializer
@@ -136,11 +121,11 @@ _BLOCK = 256
 
 @layer_function
 def _forward(call, lanes):  # type: ignore[no-untyped-def]
-    n_in, n_out = call.op[X_SIZE], call.op[Y_SIZE]
-    x, w, y = pointer(inputs(call, 1)), pointer(parameters(call)), pointer(outputs(call, 1))
-    bias = ahead(w, n_out * n_in)
+    n_in, n_out = call.op[eng.X_SIZE], call.op[eng.Y_SIZE]
+    x, w, y = eng.inputs(call, 1), eng.parameters(call), eng.outputs(call, 1)
+    bias = eng.ahead(w, n_out * n_in)
     for o in range(n_out):
-        row, total = ahead(w, o * n_in), bias[o]
+        row, total = eng.ahead(w, o * n_in), bias[o]
         for k in range(n_in):
             total += row[k] * x[k]
         y[o] = total
@@ -148,9 +133,13 @@ def _forward(call, lanes):  # type: ignore[no-untyped-def]
 
 @_forward.side_by_side
 def _forward_lanes(call, lanes):  # type: ignore[no-untyped-def]
-    n_in, n_out = call.op[X_SIZE], call.op[Y_SIZE]
-    x, w, y = pointer(inputs(call, LANES)), pointer(parameters(call)), pointer(outputs(call, LANES))
-    bias = ahead(w, n_out * n_in)
+    n_in, n_out = call.op[eng.X_SIZE], call.op[eng.Y_SIZE]
+    x, w, y = (
+        eng.inputs(call, LANES),
+        eng.parameters(call),
+        eng.outputs(call, LANES),
+    )
+    bias = eng.ahead(w, n_out * n_in)
     for o in range(n_out):
         for q in range(LANES):
             y[o * LANES + q] = bias[o]
@@ -159,7 +148,7 @@ def _forward_lanes(call, lanes):  # type: ignore[no-untyped-def]
 
 @layer_function
 def _reverse(call, lanes):  # type: ignore[no-untyped-def]
-    if stepping(call):
+    if eng.stepping(call):
         _step_one(call)
     else:
         _reverse_one(call)
@@ -168,15 +157,15 @@ def _reverse(call, lanes):  # type: ignore[no-untyped-def]
 @part
 def _reverse_one(call):  # type: ignore[no-untyped-def]
     """g_w[o, k] += v[o] x[k]; g_b += v; vx = w^T v."""
-    n_in, n_out, down = call.op[X_SIZE], call.op[Y_SIZE], to_input(call)
-    x, v, vx = pointer(operands(call, 1)), pointer(above(call, 1)), pointer(below(call, 1))
-    w, g = pointer(parameters(call)), pointer(gradients(call))
-    g_b = ahead(g, n_out * n_in)
+    n_in, n_out, down = call.op[eng.X_SIZE], call.op[eng.Y_SIZE], eng.to_input(call)
+    x, v, vx = eng.operands(call, 1), eng.above(call, 1), eng.below(call, 1)
+    w, g = eng.parameters(call), eng.gradients(call)
+    g_b = eng.ahead(g, n_out * n_in)
     if down:
         for k in range(n_in):
             vx[k] = 0
     for o in range(n_out):
-        row, g_row, vo = ahead(w, o * n_in), ahead(g, o * n_in), v[o]
+        row, g_row, vo = eng.ahead(w, o * n_in), eng.ahead(g, o * n_in), v[o]
         g_b[o] += vo
         if down:
             for k in range(n_in):
@@ -188,15 +177,15 @@ def _reverse_one(call):  # type: ignore[no-untyped-def]
 @part
 def _step_one(call):  # type: ignore[no-untyped-def]
     """`_reverse_one` with the update in place of the gradient: w -= rate v x, once vx has used w."""
-    n_in, n_out, down = call.op[X_SIZE], call.op[Y_SIZE], to_input(call)
-    x, v, vx = pointer(operands(call, 1)), pointer(above(call, 1)), pointer(below(call, 1))
-    w, rate_w = pointer(parameters(call)), pointer(rates(call))
-    bias, rate_b = ahead(w, n_out * n_in), ahead(rate_w, n_out * n_in)
+    n_in, n_out, down = call.op[eng.X_SIZE], call.op[eng.Y_SIZE], eng.to_input(call)
+    x, v, vx = eng.operands(call, 1), eng.above(call, 1), eng.below(call, 1)
+    w, rate_w = eng.parameters(call), eng.rates(call)
+    bias, rate_b = eng.ahead(w, n_out * n_in), eng.ahead(rate_w, n_out * n_in)
     if down:
         for k in range(n_in):
             vx[k] = 0
     for o in range(n_out):
-        row, rate, vo = ahead(w, o * n_in), ahead(rate_w, o * n_in), v[o]
+        row, rate, vo = eng.ahead(w, o * n_in), eng.ahead(rate_w, o * n_in), v[o]
         bias[o] -= rate_b[o] * vo
         if down:
             for k in range(n_in):
@@ -210,10 +199,10 @@ def _step_one(call):  # type: ignore[no-untyped-def]
 @_reverse.side_by_side
 def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
     """`_reverse_one` for VECTOR patterns side by side."""
-    n_in, n_out = call.op[X_SIZE], call.op[Y_SIZE]
-    x, v, line = pointer(operands(call, VECTOR)), pointer(above(call, VECTOR)), room(call)
-    w, g = pointer(parameters(call)), pointer(gradients(call))
-    g_b = ahead(g, n_out * n_in)
+    n_in, n_out = call.op[eng.X_SIZE], call.op[eng.Y_SIZE]
+    x, v, line = eng.operands(call, VECTOR), eng.above(call, VECTOR), eng.room(call)
+    w, g = eng.parameters(call), eng.gradients(call)
+    g_b = eng.ahead(g, n_out * n_in)
     for o in range(n_out):
         for q in range(VECTOR):
             g_b[o] += v[o * VECTOR + q]
@@ -225,17 +214,17 @@ def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
         n = min(_BLOCK, n_in - first)
         whole = n & -VECTOR
         for o in range(n_out):
-            above_o, g_row = ahead(v, o * VECTOR), ahead(g, o * n_in)
+            above_o, g_row = eng.ahead(v, o * VECTOR), eng.ahead(g, o * n_in)
             add_taps_of_all(
-                ahead(line, first), above_o, ahead(g_row, first), (1, whole), (0, 0), (0, n_in), (1, VECTOR)
+                eng.ahead(line, first), above_o, eng.ahead(g_row, first), (1, whole), (0, 0), (0, n_in), (1, VECTOR)
             )
             for k in range(first + whole, first + n):
                 total = g_row[k]
                 for q in range(VECTOR):
                     total += above_o[q] * x[k * VECTOR + q]
                 g_row[k] = total
-    if to_input(call):
-        vx = pointer(below(call, VECTOR))
+    if eng.to_input(call):
+        vx = eng.below(call, VECTOR)
         for p in range(n_in * VECTOR):
             vx[p] = 0
         _add_sums(v, n_out, w, n_in, (1, n_in), vx)
@@ -246,6 +235,6 @@ def _add_sums(x, n, w, rows, steps, y):  # type: ignore[no-untyped-def]
     """y[q, l] += sum_k w[q steps[0] + k steps[1]] x[k, l] for q < rows and k < n, patterns l side by side."""
     whole = rows & -8
     for q in range(0, whole, 8):
-        add_sums_8(x, ahead(w, q * steps[0]), ahead(y, q * VECTOR), (1, n * VECTOR), (0, 0), steps, (0, 0))
+        add_sums_8(x, eng.ahead(w, q * steps[0]), eng.ahead(y, q * VECTOR), (1, n * VECTOR), (0, 0), steps, (0, 0))
     for q in range(whole, rows):
-        add_sums_1(x, ahead(w, q * steps[0]), ahead(y, q * VECTOR), (1, n * VECTOR), (0, 0), steps, (0, 0))
+        add_sums_1(x, eng.ahead(w, q * steps[0]), eng.ahead(y, q * VECTOR), (1, n * VECTOR), (0, 0), steps, (0, 0))

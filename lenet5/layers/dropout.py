@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..engine.call import above, below, inputs, outputs, own, own_operands
+from ..engine import call as eng
 from ..engine.jit import layer_function
-from ..engine.program import Row
+from ..engine.row import Row
 from ..errors import ConfigError
 from .base import Layer, Shape
 
@@ -85,13 +85,13 @@ class Dropout(Layer):
 
 @layer_function
 def _forward(call, lanes):  # type: ignore[no-untyped-def]
-    x, y, mask = inputs(call, lanes), outputs(call, lanes), own(call, lanes)
-    for p in range(len(y)):
+    x, y, mask = eng.inputs(call, lanes), eng.outputs(call, lanes), eng.own(call, lanes)
+    for p in range(eng.cells(call, lanes)):
         y[p] = mask[p] * x[p]
 
 
 @layer_function
 def _reverse(call, lanes):  # type: ignore[no-untyped-def]
-    v, vx, mask = above(call, lanes), below(call, lanes), own_operands(call, lanes)
-    for p in range(len(v)):
+    v, vx, mask = eng.above(call, lanes), eng.below(call, lanes), eng.own_operands(call, lanes)
+    for p in range(eng.cells(call, lanes)):
         vx[p] = mask[p] * v[p]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..engine.program import Row
+from ..engine.row import Row
 from ..errors import ShapeError
 from .base import Layer, Shape, Window
 

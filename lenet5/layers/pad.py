@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..engine.call import HO, OUT, WO, C, H, W, above, ahead, below, inputs, links, outputs, pointer
+from ..engine import call as eng
 from ..engine.jit import layer_function
-from ..engine.program import Row
+from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from .base import Layer, Shape, Window
 
@@ -78,29 +78,29 @@ def pad_row(top: int, left: int, out_shape: Shape) -> Row:
 
 @layer_function
 def _forward(call, lanes):  # type: ignore[no-untyped-def]
-    op, x, y = call.op, pointer(inputs(call, lanes)), pointer(outputs(call, lanes))
-    top, left = links(call)[0], links(call)[1]
-    for p in range(op[OUT] * op[HO] * op[WO] * lanes):
+    op, x, y = call.op, eng.inputs(call, lanes), eng.outputs(call, lanes)
+    top, left = eng.links(call)[0], eng.links(call)[1]
+    for p in range(op[eng.OUT] * op[eng.HO] * op[eng.WO] * lanes):
         y[p] = 0
-    for c in range(op[C]):
-        for r in range(op[H]):
+    for c in range(op[eng.C]):
+        for r in range(op[eng.H]):
             row, source = (
-                ahead(y, ((c * op[HO] + top + r) * op[WO] + left) * lanes),
-                ahead(x, (c * op[H] + r) * op[W] * lanes),
+                eng.ahead(y, ((c * op[eng.HO] + top + r) * op[eng.WO] + left) * lanes),
+                eng.ahead(x, (c * op[eng.H] + r) * op[eng.W] * lanes),
             )
-            for s in range(op[W] * lanes):
+            for s in range(op[eng.W] * lanes):
                 row[s] = source[s]
 
 
 @layer_function
 def _reverse(call, lanes):  # type: ignore[no-untyped-def]
-    op, v, vx = call.op, pointer(above(call, lanes)), pointer(below(call, lanes))
-    top, left = links(call)[0], links(call)[1]
-    for c in range(op[C]):
-        for r in range(op[H]):
+    op, v, vx = call.op, eng.above(call, lanes), eng.below(call, lanes)
+    top, left = eng.links(call)[0], eng.links(call)[1]
+    for c in range(op[eng.C]):
+        for r in range(op[eng.H]):
             row, source = (
-                ahead(vx, (c * op[H] + r) * op[W] * lanes),
-                ahead(v, ((c * op[HO] + top + r) * op[WO] + left) * lanes),
+                eng.ahead(vx, (c * op[eng.H] + r) * op[eng.W] * lanes),
+                eng.ahead(v, ((c * op[eng.HO] + top + r) * op[eng.WO] + left) * lanes),
             )
-            for s in range(op[W] * lanes):
+            for s in range(op[eng.W] * lanes):
                 row[s] = source[s]

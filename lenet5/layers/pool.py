@@ -1,13 +1,62 @@
-"""Max pooling: not in the paper; what most later networks named LeNet use."""
+"""Fixed pooling, not in the paper: the mean, and the maximum of most later networks named LeNet."""
 
 import numpy as np
 
-from ..engine.call import HO, OUT, WO, C, H, W, above, ahead, below, inputs, links, outputs, own, pointer
+from ..engine import call as eng
 from ..engine.jit import layer_function
-from ..engine.program import Row
-from .subsample import Windowed
+from ..engine.row import Row
+from .subsample import Windowed, spread, window_sums
 
-__all__ = ["MaxPool2D"]
+__all__ = ["AvgPool2D", "MaxPool2D"]
+
+
+class AvgPool2D(Windowed):
+    """y = mean of the window: a sub-sampling whose coefficient is fixed at 1/n for n cells."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
+        self._check(x)
+        self._x_shape = x.shape
+        y = self._buffer("y", (len(x), *self._windows(x.shape[1:])))
+        self._window_sums(x, y)
+        y *= 1.0 / self.size**2
+        return self._done(y)
+
+    def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """dx = dy/n in every cell of the window."""
+        return self._reverse(dy, 1.0 / self.size**2, to_input)
+
+    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
+        """hx = hy/n^2 in every cell of the window: 1/16 for 2x2, not 1/4."""
+        return self._reverse(hy, 1.0 / self.size**4, to_input)
+
+    def _reverse(self, vy: np.ndarray, factor: float, to_input: bool) -> np.ndarray | None:
+        self._expect(vy)
+        if not to_input:
+            return None
+        return self._spread(np.multiply(vy, factor, out=self._buffer("scaled", vy.shape)))
+
+    def compiled(self, *, training: bool = False) -> list[Row] | None:
+        """Return the mean, with its factor as a constant."""
+        share, links = 1.0 / self.size**2, (self.size, self.stride)
+        return [Row(_average, _average_reverse, self.out_shape, numbers=(share,), links=links)]
+
+
+@layer_function
+def _average(call, lanes):  # type: ignore[no-untyped-def]
+    y, share = eng.outputs(call, lanes), eng.numbers(call)[0]
+    window_sums(call, eng.inputs(call, lanes), y, lanes)
+    for p in range(eng.cells(call, lanes)):
+        y[p] *= share
+
+
+@layer_function
+def _average_reverse(call, lanes):  # type: ignore[no-untyped-def]
+    v, share = eng.above(call, lanes), eng.numbers(call)[0]
+    factor = share if eng.power(call) == 1 else share * share
+    for p in range(eng.cells(call, lanes)):
+        v[p] *= factor
+    spread(call, v, eng.below(call, lanes), lanes)
 
 
 class MaxPool2D(Windowed):
@@ -50,14 +99,14 @@ class MaxPool2D(Windowed):
 
 @layer_function
 def _forward(call, lanes):  # type: ignore[no-untyped-def]
-    op, size, stride = call.op, links(call)[0], links(call)[1]
-    x, y, chosen = pointer(inputs(call, lanes)), pointer(outputs(call, lanes)), pointer(own(call, lanes))
-    row = op[W] * lanes
-    for k in range(op[OUT] * op[HO]):
-        c, r = k // op[HO], k % op[HO]
-        first, at = ahead(x, (c * op[H] + r * stride) * row), k * op[WO] * lanes
-        for s in range(op[WO] * lanes):
-            cell = ahead(first, s // lanes * stride * lanes + s % lanes)
+    op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
+    x, y, chosen = eng.inputs(call, lanes), eng.outputs(call, lanes), eng.own(call, lanes)
+    row = op[eng.W] * lanes
+    for k in range(op[eng.OUT] * op[eng.HO]):
+        c, r = k // op[eng.HO], k % op[eng.HO]
+        first, at = eng.ahead(x, (c * op[eng.H] + r * stride) * row), k * op[eng.WO] * lanes
+        for s in range(op[eng.WO] * lanes):
+            cell = eng.ahead(first, s // lanes * stride * lanes + s % lanes)
             best, which = cell[0], 0
             for q in range(1, size * size):
                 v = cell[q // size * row + q % size * lanes]
@@ -69,15 +118,15 @@ def _forward(call, lanes):  # type: ignore[no-untyped-def]
 
 @layer_function
 def _reverse(call, lanes):  # type: ignore[no-untyped-def]
-    op, size, stride = call.op, links(call)[0], links(call)[1]
-    v, vx, chosen = pointer(above(call, lanes)), pointer(below(call, lanes)), pointer(own(call, lanes))
-    row = op[W] * lanes
-    for p in range(op[C] * op[H] * row):
+    op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
+    v, vx, chosen = eng.above(call, lanes), eng.below(call, lanes), eng.own(call, lanes)
+    row = op[eng.W] * lanes
+    for p in range(op[eng.C] * op[eng.H] * row):
         vx[p] = 0
-    for k in range(op[OUT] * op[HO]):
-        c, r = k // op[HO], k % op[HO]
-        first, at = ahead(vx, (c * op[H] + r * stride) * row), k * op[WO] * lanes
-        for s in range(op[WO] * lanes):
+    for k in range(op[eng.OUT] * op[eng.HO]):
+        c, r = k // op[eng.HO], k % op[eng.HO]
+        first, at = eng.ahead(vx, (c * op[eng.H] + r * stride) * row), k * op[eng.WO] * lanes
+        for s in range(op[eng.WO] * lanes):
             q = int(chosen[at + s])
-            cell = ahead(first, s // lanes * stride * lanes + s % lanes)
+            cell = eng.ahead(first, s // lanes * stride * lanes + s % lanes)
             cell[q // size * row + q % size * lanes] += v[at + s]

@@ -3,9 +3,9 @@
 import numpy as np
 
 from .. import bitmaps
-from ..engine.call import X_SIZE, Y_SIZE, above, ahead, below, inputs, numbers, outputs, pointer, power, top, zero
+from ..engine import call as eng
 from ..engine.jit import layer_function
-from ..engine.program import Row
+from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from .base import Layer, Shape, from_rows, rows
 
@@ -106,49 +106,49 @@ class RBF(Layer):
 
 @layer_function
 def _forward(call, lanes):  # type: ignore[no-untyped-def]
-    classes, cells, codes = call.op[Y_SIZE], call.op[X_SIZE], numbers(call)
-    x, y = pointer(inputs(call, lanes)), pointer(outputs(call, lanes))
+    classes, cells, codes = call.op[eng.Y_SIZE], call.op[eng.X_SIZE], eng.numbers(call)
+    x, y = eng.inputs(call, lanes), eng.outputs(call, lanes)
     for p in range(classes * lanes):
         y[p] = 0
     for i in range(classes):
-        code, out = ahead(codes, i * cells), ahead(y, i * lanes)
+        code, out = eng.ahead(codes, i * cells), eng.ahead(y, i * lanes)
         if lanes == 1:
-            total = zero(x)
+            total = eng.zero(x)
             for j in range(cells):
                 total += (x[j] - code[j]) * (x[j] - code[j])
             out[0] = total
             continue
         for j in range(cells):
-            cell, centre = ahead(x, j * lanes), code[j]
+            cell, centre = eng.ahead(x, j * lanes), code[j]
             for k in range(lanes):
                 out[k] += (cell[k] - centre) * (cell[k] - centre)
 
 
 @layer_function
 def _reverse(call, lanes):  # type: ignore[no-untyped-def]
-    classes, cells, codes = call.op[Y_SIZE], call.op[X_SIZE], numbers(call)
-    x, v, vx = pointer(inputs(call, lanes)), pointer(above(call, lanes)), pointer(below(call, lanes))
+    classes, cells, codes = call.op[eng.Y_SIZE], call.op[eng.X_SIZE], eng.numbers(call)
+    x, v, vx = eng.inputs(call, lanes), eng.above(call, lanes), eng.below(call, lanes)
     for p in range(cells * lanes):
         vx[p] = 0
-    if power(call) == 1:
+    if eng.power(call) == 1:
         for i in range(classes):
-            code, above_i = ahead(codes, i * cells), ahead(v, i * lanes)
+            code, above_i = eng.ahead(codes, i * cells), eng.ahead(v, i * lanes)
             if lanes == 1:
                 twice = above_i[0] + above_i[0]
                 for j in range(cells):
                     vx[j] += twice * (x[j] - code[j])
                 continue
             for j in range(cells):
-                cell, below_j, centre = ahead(x, j * lanes), ahead(vx, j * lanes), code[j]
+                cell, below_j, centre = eng.ahead(x, j * lanes), eng.ahead(vx, j * lanes), code[j]
                 for k in range(lanes):
                     below_j[k] += (above_i[k] + above_i[k]) * (cell[k] - centre)
         return
     # hx_j = sum_i h_i (2 (x_j - w_ij))^2 + 2 sum_i dy_i, kept non-negative.
-    dy = top(call)
+    dy = eng.top(call)
     for j in range(cells):
         for k in range(lanes):
-            total = zero(x)
+            total = eng.zero(x)
             for i in range(classes):
                 d = x[j * lanes + k] - codes[i * cells + j]
                 total += v[i * lanes + k] * (d + d) * (d + d) + (dy[i * lanes + k] + dy[i * lanes + k])
-            vx[j * lanes + k] = max(total, zero(x))
+            vx[j * lanes + k] = max(total, eng.zero(x))

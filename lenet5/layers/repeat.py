@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..engine.call import HO, OUT, WO, C, above, ahead, below, inputs, outputs, pointer
+from ..engine import call as eng
 from ..engine.jit import layer_function
-from ..engine.program import Row
+from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from .base import Layer, Shape
 
@@ -68,21 +68,21 @@ class Repeat(Layer):
 
 @layer_function
 def _forward(call, lanes):  # type: ignore[no-untyped-def]
-    x, y, size = pointer(inputs(call, lanes)), pointer(outputs(call, lanes)), call.op[HO] * call.op[WO] * lanes
-    copies = call.op[OUT] // call.op[C]
-    for c in range(call.op[OUT]):
-        out, source = ahead(y, c * size), ahead(x, c // copies * size)
+    x, y, size = eng.inputs(call, lanes), eng.outputs(call, lanes), call.op[eng.HO] * call.op[eng.WO] * lanes
+    copies = call.op[eng.OUT] // call.op[eng.C]
+    for c in range(call.op[eng.OUT]):
+        out, source = eng.ahead(y, c * size), eng.ahead(x, c // copies * size)
         for p in range(size):
             out[p] = source[p]
 
 
 @layer_function
 def _reverse(call, lanes):  # type: ignore[no-untyped-def]
-    v, vx, size = pointer(above(call, lanes)), pointer(below(call, lanes)), call.op[HO] * call.op[WO] * lanes
-    copies = call.op[OUT] // call.op[C]
-    for p in range(call.op[C] * size):
+    v, vx, size = eng.above(call, lanes), eng.below(call, lanes), call.op[eng.HO] * call.op[eng.WO] * lanes
+    copies = call.op[eng.OUT] // call.op[eng.C]
+    for p in range(call.op[eng.C] * size):
         vx[p] = 0
-    for c in range(call.op[OUT]):
-        source, target = ahead(v, c * size), ahead(vx, c // copies * size)
+    for c in range(call.op[eng.OUT]):
+        source, target = eng.ahead(v, c * size), eng.ahead(vx, c // copies * size)
         for p in range(size):
             target[p] += source[p]

@@ -1,38 +1,17 @@
-"""The paper's sub-sampling (S2, S4) and its fixed relative, average pooling."""
+"""The paper's sub-sampling (S2, S4)."""
 
 from typing import Any
 
 import numpy as np
 
-from ..engine.call import (
-    HO,
-    OUT,
-    WO,
-    C,
-    H,
-    W,
-    above,
-    ahead,
-    below,
-    gradients,
-    inputs,
-    links,
-    numbers,
-    outputs,
-    own,
-    own_operands,
-    parameters,
-    pointer,
-    power,
-    zero,
-)  # fmt: skip
+from ..engine import call as eng
 from ..engine.jit import layer_function, part
-from ..engine.program import Row
+from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from ..parameter import Parameter
 from .base import Layer, Shape, Window
 
-__all__ = ["AvgPool2D", "Subsampling", "Windowed"]
+__all__ = ["Subsampling", "Windowed", "spread", "window_sums"]
 
 
 class Windowed(Layer):
@@ -197,91 +176,67 @@ class Subsampling(Windowed):
         return [Row(_subsample, _subsample_reverse, self.out_shape, links=links, own=size)]
 
 
-class AvgPool2D(Windowed):
-    """y = mean of the window: a sub-sampling whose coefficient is fixed at 1/n for n cells."""
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
-        self._check(x)
-        self._x_shape = x.shape
-        y = self._buffer("y", (len(x), *self._windows(x.shape[1:])))
-        self._window_sums(x, y)
-        y *= 1.0 / self.size**2
-        return self._done(y)
-
-    def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dx = dy/n in every cell of the window."""
-        return self._reverse(dy, 1.0 / self.size**2, to_input)
-
-    def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """hx = hy/n^2 in every cell of the window: 1/16 for 2x2, not 1/4."""
-        return self._reverse(hy, 1.0 / self.size**4, to_input)
-
-    def _reverse(self, vy: np.ndarray, factor: float, to_input: bool) -> np.ndarray | None:
-        self._expect(vy)
-        if not to_input:
-            return None
-        return self._spread(np.multiply(vy, factor, out=self._buffer("scaled", vy.shape)))
-
-    def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the mean, with its factor as a constant."""
-        share, links = 1.0 / self.size**2, (self.size, self.stride)
-        return [Row(_average, _average_reverse, self.out_shape, numbers=(share,), links=links)]
-
-
 @part
-def _window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
+def window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
     """y = sum of every window of x."""
-    op, size, stride = call.op, links(call)[0], links(call)[1]
-    ho, wo, row = op[HO], op[WO], op[W] * lanes
-    for m in range(op[OUT] * ho):
+    op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
+    ho, wo, row = op[eng.HO], op[eng.WO], op[eng.W] * lanes
+    for m in range(op[eng.OUT] * ho):
         c, r = m // ho, m % ho
-        out, upper = ahead(y, m * wo * lanes), ahead(x, (c * op[H] + r * stride) * row)
+        out, upper = eng.ahead(y, m * wo * lanes), eng.ahead(x, (c * op[eng.H] + r * stride) * row)
         if size == 2 and stride == 2:  # the paper's
-            lower = ahead(upper, row)
+            lower = eng.ahead(upper, row)
             if lanes == 1:
                 for s in range(wo):
                     out[s] = (upper[2 * s] + upper[2 * s + 1]) + (lower[2 * s] + lower[2 * s + 1])
                 continue
             for s in range(wo):
-                here, under, cell = ahead(upper, 2 * s * lanes), ahead(lower, 2 * s * lanes), ahead(out, s * lanes)
+                here, under, cell = (
+                    eng.ahead(upper, 2 * s * lanes),
+                    eng.ahead(lower, 2 * s * lanes),
+                    eng.ahead(out, s * lanes),
+                )
                 for q in range(lanes):
                     cell[q] = (here[q] + here[q + lanes]) + (under[q] + under[q + lanes])
             continue
         for p in range(wo * lanes):
             out[p] = 0
         for q in range(size * size):
-            source = ahead(upper, q // size * row + q % size * lanes)
+            source = eng.ahead(upper, q // size * row + q % size * lanes)
             for s in range(wo):
                 for k in range(lanes):
                     out[s * lanes + k] += source[s * stride * lanes + k]
 
 
 @part
-def _spread(call, v, vx, lanes):  # type: ignore[no-untyped-def]
+def spread(call, v, vx, lanes):  # type: ignore[no-untyped-def]
     """Transpose of `_window_sums`: add v to all cells of its windows; vx is overwritten."""
-    op, size, stride = call.op, links(call)[0], links(call)[1]
-    ho, wo, row = op[HO], op[WO], op[W] * lanes
-    plain = size == 2 and stride == 2 and op[H] == 2 * ho and op[W] == 2 * wo
+    op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
+    ho, wo, row = op[eng.HO], op[eng.WO], op[eng.W] * lanes
+    plain = size == 2 and stride == 2 and op[eng.H] == 2 * ho and op[eng.W] == 2 * wo
     if not plain:
-        for p in range(op[C] * op[H] * row):
+        for p in range(op[eng.C] * op[eng.H] * row):
             vx[p] = 0
-    for m in range(op[OUT] * ho):
+    for m in range(op[eng.OUT] * ho):
         c, r = m // ho, m % ho
-        source, upper = ahead(v, m * wo * lanes), ahead(vx, (c * op[H] + r * stride) * row)
+        source, upper = eng.ahead(v, m * wo * lanes), eng.ahead(vx, (c * op[eng.H] + r * stride) * row)
         if plain:
-            lower = ahead(upper, row)
+            lower = eng.ahead(upper, row)
             if lanes == 1:
                 for s in range(wo):
                     upper[2 * s] = upper[2 * s + 1] = lower[2 * s] = lower[2 * s + 1] = source[s]
                 continue
             for s in range(wo):
-                here, under, cell = ahead(upper, 2 * s * lanes), ahead(lower, 2 * s * lanes), ahead(source, s * lanes)
+                here, under, cell = (
+                    eng.ahead(upper, 2 * s * lanes),
+                    eng.ahead(lower, 2 * s * lanes),
+                    eng.ahead(source, s * lanes),
+                )
                 for q in range(lanes):
                     here[q] = here[q + lanes] = under[q] = under[q + lanes] = cell[q]
             continue
         for q in range(size * size):
-            target = ahead(upper, q // size * row + q % size * lanes)
+            target = eng.ahead(upper, q // size * row + q % size * lanes)
             for s in range(wo):
                 for k in range(lanes):
                     target[s * stride * lanes + k] += source[s * lanes + k]
@@ -289,23 +244,27 @@ def _spread(call, v, vx, lanes):  # type: ignore[no-untyped-def]
 
 @layer_function
 def _subsample(call, lanes):  # type: ignore[no-untyped-def]
-    sums, y, w = pointer(own(call, lanes)), pointer(outputs(call, lanes)), pointer(parameters(call))
-    maps, cells = call.op[OUT], call.op[HO] * call.op[WO] * lanes
-    _window_sums(call, pointer(inputs(call, lanes)), sums, lanes)
+    sums, y, w = (
+        eng.own(call, lanes),
+        eng.outputs(call, lanes),
+        eng.parameters(call),
+    )
+    maps, cells = call.op[eng.OUT], call.op[eng.HO] * call.op[eng.WO] * lanes
+    window_sums(call, eng.inputs(call, lanes), sums, lanes)
     for c in range(maps):
-        coefficient, bias, source, out = w[c], w[maps + c], ahead(sums, c * cells), ahead(y, c * cells)
+        coefficient, bias, source, out = w[c], w[maps + c], eng.ahead(sums, c * cells), eng.ahead(y, c * cells)
         for p in range(cells):
             out[p] = coefficient * source[p] + bias
 
 
 @layer_function
 def _subsample_reverse(call, lanes):  # type: ignore[no-untyped-def]
-    sums, v = pointer(own_operands(call, lanes)), pointer(above(call, lanes))
-    w, g = pointer(parameters(call)), pointer(gradients(call))
-    maps, cells = call.op[OUT], call.op[HO] * call.op[WO] * lanes
+    sums, v = eng.own_operands(call, lanes), eng.above(call, lanes)
+    w, g = eng.parameters(call), eng.gradients(call)
+    maps, cells = call.op[eng.OUT], call.op[eng.HO] * call.op[eng.WO] * lanes
     for c in range(maps):
-        coefficient, source, out = w[c], ahead(sums, c * cells), ahead(v, c * cells)
-        g_coefficient = g_bias = zero(v)
+        coefficient, source, out = w[c], eng.ahead(sums, c * cells), eng.ahead(v, c * cells)
+        g_coefficient = g_bias = eng.zero(v)
         for p in range(cells):
             g_coefficient += out[p] * source[p]
             g_bias += out[p]
@@ -313,21 +272,4 @@ def _subsample_reverse(call, lanes):  # type: ignore[no-untyped-def]
         g[maps + c] += g_bias
         for p in range(cells):
             out[p] *= coefficient
-    _spread(call, v, pointer(below(call, lanes)), lanes)
-
-
-@layer_function
-def _average(call, lanes):  # type: ignore[no-untyped-def]
-    y, share = outputs(call, lanes), numbers(call)[0]
-    _window_sums(call, pointer(inputs(call, lanes)), pointer(y), lanes)
-    for p in range(len(y)):
-        y[p] *= share
-
-
-@layer_function
-def _average_reverse(call, lanes):  # type: ignore[no-untyped-def]
-    v, share = above(call, lanes), numbers(call)[0]
-    factor = share if power(call) == 1 else share * share
-    for p in range(len(v)):
-        v[p] *= factor
-    _spread(call, pointer(v), pointer(below(call, lanes)), lanes)
+    spread(call, v, eng.below(call, lanes), lanes)

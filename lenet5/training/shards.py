@@ -9,7 +9,6 @@ A network that couples the patterns of a batch (batch normalisation) is not the 
 gradients and curvatures are taken in one, on one thread, whatever the size of the batch.
 """
 
-import copy
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,12 +19,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ..engine.jit import HAVE_NUMBA
-from ..engine.program import Program, Stretch, criterion_of
-from ..errors import ConfigError, LenetWarning
+from ..engine.row import criterion_of
+from ..errors import LenetWarning
 from ..files import forget
 from ..losses import Loss
 from ..network import Sequential
 from .tree_sum import Sum
+from .workers import GRADIENTS, CompiledNetwork, Layers, Stretches
 
 if TYPE_CHECKING:
     from .mpi import Ranks
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["SHARD", "Shards", "cores"]
 
 SHARD = 32
-# Shards that a thread takes at a time, to pay for the handing over: where only numbers come back, and of gradients,
-# which all have to be kept until they are added up in order.
-RUN, GRADIENTS = 16, 4
+# Shards that a thread takes at a time, to pay for the handing over, where only numbers come back; else GRADIENTS.
+RUN = 16
 _FORGET = 1024  # shards after which images that are mapped from a file leave the memory
 
 T = TypeVar("T")
@@ -82,8 +81,8 @@ class Shards:
         self.net, self.ranks = net, ranks
         self._sums: dict[str, Sum] = {}
         self.steps = use_compiled and net.program(training=True) is not None and criterion_of(loss) is not None
-        make = _Compiled if self.steps else _Stretches if use_compiled else _Layers
-        self._workers: list[_Layers] = [make(net, loss) for _ in range(threads)]
+        make = CompiledNetwork if self.steps else Stretches if use_compiled else Layers
+        self._workers: list[Layers] = [make(net, loss) for _ in range(threads)]
         if use_compiled and not self.steps:
             _tell_once(net, loss)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
@@ -137,7 +136,7 @@ class Shards:
         errors : int
         """
         worker = self._workers[0]
-        assert isinstance(worker, _Compiled)
+        assert isinstance(worker, CompiledNetwork)
         return worker.step(images, labels, rates, total, self.key)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
@@ -162,7 +161,7 @@ class Shards:
         run = GRADIENTS if self._pool else 1  # alone, one that stays in the cache
         parts, figures, mine = self._parts(n, n if self._whole else SHARD)
 
-        def differentiate(worker: "_Layers", part: slice) -> tuple[float, int, np.ndarray]:
+        def differentiate(worker: Layers, part: slice) -> tuple[float, int, np.ndarray]:
             out = worker.room[part.start // SHARD % run]
             key = (*self.key, part.start)
             return *worker.derivatives(kind, images[part], labels[part], n, out, key), out
@@ -187,7 +186,7 @@ class Shards:
         share = self.ranks.share(len(parts)) if self.ranks and len(parts) > 1 else range(len(parts))
         return parts, np.zeros((len(parts), 2)), slice(share.start, share.stop)
 
-    def _map(self, work: Callable[["_Layers", slice], T], parts: list[slice], run: int) -> Iterator[T]:
+    def _map(self, work: Callable[[Layers, slice], T], parts: list[slice], run: int) -> Iterator[T]:
         """Yield work(worker, part) for each shard in order. A worker takes up to `run` shards at a time."""
         run = min(run, -(-len(parts) // len(self._workers)))
         runs = iter([parts[k : k + run] for k in range(0, len(parts), max(run, 1))])
@@ -206,126 +205,6 @@ def _totals(figures: np.ndarray) -> tuple[float, int]:
     return sum(figures[:, 0].tolist()), int(figures[:, 1].sum())
 
 
-class _Layers:
-    """A workspace that runs the layers' own methods, on a replica of the network."""
-
-    def __init__(self, net: Sequential, loss: Loss) -> None:
-        self.net, self.loss = net.replica(), copy.copy(loss)
-        self.room = _room_for_gradients(net)
-
-    def derivatives(
-        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
-    ) -> tuple[float, int]:
-        """Write this shard's part of the mean over n patterns; return the sum of the loss, and the errors."""
-        self.net.train().reseed(*key)
-        loss, errors = self._measured(self._forward(self.net.prepared(images), key), labels)
-        self._backward(self.loss.backward())
-        flat = self.net.parameters().grad
-        if kind == "curvature":
-            self._bbprop(self.loss.bbprop())
-            flat = self.net.parameters().hess
-        np.multiply(flat, len(labels) / n, out=out)
-        return loss, errors
-
-    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        return self._measured(self.outputs(images), labels)
-
-    def outputs(self, images: np.ndarray) -> np.ndarray:
-        return self.net.eval().forward(self.net.prepared(images))
-
-    def _forward(self, x: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
-        return self.net.forward(x)
-
-    def _backward(self, dy: np.ndarray) -> None:
-        self.net.backward(dy, to_input=False)
-
-    def _bbprop(self, hy: np.ndarray) -> None:
-        self.net.bbprop(hy, to_input=False)
-
-    def _measured(self, y: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        loss = self.loss.forward(y, labels) * len(labels)
-        return loss, int((self.loss.predict(y) != labels).sum())
-
-
-class _Stretches(_Layers):
-    """A workspace that runs what is compiled of a network, and the methods of the other layers and of the loss.
-
-    Each run of neighbouring compiled layers is one `Stretch`, which goes through the patterns of the shard before the
-    next layer does.
-    """
-
-    def __init__(self, net: Sequential, loss: Loss) -> None:
-        super().__init__(net, loss)
-        self._original = net
-        self._parts = net.stretches(self.net)
-
-    def outputs(self, images: np.ndarray) -> np.ndarray:
-        return self._original.outputs(images)
-
-    def _forward(self, x: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
-        for part in self._parts:
-            x = part.forward(x, *key) if isinstance(part, Stretch) else part.forward(x)
-        return x
-
-    def _backward(self, dy: np.ndarray) -> None:
-        first, *others = self._parts
-        for part in reversed(others):
-            dy = part.backward(dy)  # type: ignore[assignment]
-        first.backward(dy, to_input=False)
-
-    def _bbprop(self, hy: np.ndarray) -> None:
-        first, *others = self._parts
-        for part in reversed(others):
-            hy = part.bbprop(hy)  # type: ignore[assignment]
-        first.bbprop(hy, to_input=False)
-
-
-class _Compiled(_Layers):
-    """A workspace that runs the compiled network."""
-
-    def __init__(self, net: Sequential, loss: Loss) -> None:
-        self.net, self.loss = net, copy.copy(loss)
-        self._room = np.empty((0, *net.in_shape), net.dtype)
-        self.room = _room_for_gradients(net)
-
-    def derivatives(
-        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
-    ) -> tuple[float, int]:
-        program = self._program(training=True)
-        differentiate = program.gradient if kind == "gradient" else program.curvature
-        x = self._prepared(images)
-        return differentiate(program.drawn(x, *key) if program.random else x, labels, self.loss, n, out)
-
-    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        return self._program().evaluate(self._prepared(images), labels, self.loss)
-
-    def outputs(self, images: np.ndarray) -> np.ndarray:
-        return self._program().outputs(self._prepared(images))
-
-    def step(
-        self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float, key: tuple[int, ...]
-    ) -> tuple[float, int]:
-        program, x = self._program(training=True), self._prepared(images)
-        if program.random:
-            *same, first = key
-            x = np.concatenate([program.drawn(x[k : k + 1], *same, first + k, 0) for k in range(len(x))])
-        return program.step(x, labels, self.loss, rates, total)
-
-    def _program(self, *, training: bool = False) -> Program:
-        program = self.net.program(training=training)
-        if program is None:
-            raise ConfigError("The network was changed while it was training: make another trainer.")
-        return program
-
-    def _prepared(self, images: np.ndarray) -> np.ndarray:
-        """Prepare into room of this workspace's own."""
-        if images.dtype != np.uint8 or self.net.prepare is None:
-            return self.net.prepared(images)
-        if len(self._room) < len(images):
-            self._room = np.empty((len(images), *self.net.in_shape), self.net.dtype)
-        return self.net.prepare(images, out=self._room[: len(images)])
-
-
 def _tell_once(net: Sequential, loss: Loss) -> None:
     """Warn of what is not compiled, once for each network."""
     slow = [f"{layer.name} ({type(layer).__name__})" for layer in net.uncompiled(training=True)]
@@ -340,7 +219,3 @@ def _tell_once(net: Sequential, loss: Loss) -> None:
         LenetWarning,
         stacklevel=4,
     )
-
-
-def _room_for_gradients(net: Sequential) -> np.ndarray:
-    return np.empty((GRADIENTS, net.theta.size), net.dtype)

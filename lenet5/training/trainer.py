@@ -1,6 +1,5 @@
 """The one training loop, and the hooks around its updates."""
 
-import enum
 import operator
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from ..losses import Loss
 from ..network import Sequential
 from ..optim import Optimizer
 from . import checkpoint
+from .hooks import Callback, Phase
 from .shards import Shards
 
 if TYPE_CHECKING:
@@ -31,51 +31,6 @@ _RENAMED = {"pass": "epoch", "eta": "lr"}
 def renamed(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record of an epoch with the names of today."""
     return {_RENAMED.get(name, name): value for name, value in record.items()}
-
-
-class Phase(enum.IntEnum):
-    """When a callback's hooks are called, in whatever order the callbacks were given."""
-
-    PREPARE = 0  # what the next updates depend on: the learning rate
-    MEASURE = 1  # figures of the epoch that has ended
-    DECIDE = 2  # by these figures, whether to go on
-    RECORD = 3  # files of all figures
-    SAVE = 4  # what a resumed run starts from, these files' state included
-    REPORT = 5  # to whoever watches
-
-
-class Callback:
-    """Hooks of the training loop; each does nothing unless a subclass overrides it.
-
-    Attributes
-    ----------
-    phase : Phase
-        Callbacks are called phase by phase, and within one in the order in which they were given.
-    """
-
-    phase = Phase.MEASURE
-
-    def on_train_begin(self, trainer: "Trainer") -> None:
-        """Called once, before the first epoch."""
-
-    def on_epoch_begin(self, trainer: "Trainer") -> None:
-        """Called before an epoch, and again when a run is resumed within it (``trainer.position > 0``)."""
-
-    def on_batch_end(self, trainer: "Trainer") -> None:
-        """Called after every update; where single patterns are compiled, after every `trainer.ROUND` of them."""
-
-    def on_epoch_end(self, trainer: "Trainer") -> None:
-        """Called after an epoch; its record is ``trainer.history[-1]``."""
-
-    def on_train_end(self, trainer: "Trainer") -> None:
-        """Called once, after the last epoch or a stop."""
-
-    def state(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as JSON can hold it."""
-        return {}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
 
 
 class Trainer:

@@ -25,7 +25,7 @@ from lenet5.layers import (
     Subsampling,
     Tanh,
 )
-from lenet5.layers.conv import parse_table
+from lenet5.layers.table import parse_table
 from lenet5.training.shards import Shards
 
 

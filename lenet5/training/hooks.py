@@ -1,0 +1,54 @@
+"""The hooks around the updates of the training loop."""
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+__all__ = ["Callback", "Phase"]
+
+
+class Phase(enum.IntEnum):
+    """When a callback's hooks are called, in whatever order the callbacks were given."""
+
+    PREPARE = 0  # what the next updates depend on: the learning rate
+    MEASURE = 1  # figures of the epoch that has ended
+    DECIDE = 2  # by these figures, whether to go on
+    RECORD = 3  # files of all figures
+    SAVE = 4  # what a resumed run starts from, these files' state included
+    REPORT = 5  # to whoever watches
+
+
+class Callback:
+    """Hooks of the training loop; each does nothing unless a subclass overrides it.
+
+    Attributes
+    ----------
+    phase : Phase
+        Callbacks are called phase by phase, and within one in the order in which they were given.
+    """
+
+    phase = Phase.MEASURE
+
+    def on_train_begin(self, trainer: "Trainer") -> None:
+        """Called once, before the first epoch."""
+
+    def on_epoch_begin(self, trainer: "Trainer") -> None:
+        """Called before an epoch, and again when a run is resumed within it (``trainer.position > 0``)."""
+
+    def on_batch_end(self, trainer: "Trainer") -> None:
+        """Called after every update; where single patterns are compiled, after every `trainer.ROUND` of them."""
+
+    def on_epoch_end(self, trainer: "Trainer") -> None:
+        """Called after an epoch; its record is ``trainer.history[-1]``."""
+
+    def on_train_end(self, trainer: "Trainer") -> None:
+        """Called once, after the last epoch or a stop."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run needs, as JSON can hold it."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""

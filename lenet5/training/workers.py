@@ -1,0 +1,147 @@
+"""Workspaces that take a shard of a batch through a network: compiled, in stretches, or by the layers' methods."""
+
+import copy
+
+import numpy as np
+
+from ..engine.program import Program
+from ..engine.stretch import Stretch
+from ..errors import ConfigError
+from ..losses import Loss
+from ..network import Sequential
+
+__all__ = ["GRADIENTS", "CompiledNetwork", "Layers", "Stretches"]
+
+# Shards' gradients that a workspace keeps, since all have to be kept until they are added up in order.
+GRADIENTS = 4
+
+
+class Layers:
+    """A workspace that runs the layers' own methods, on a replica of the network."""
+
+    def __init__(self, net: Sequential, loss: Loss) -> None:
+        self.net, self.loss = net.replica(), copy.copy(loss)
+        self.room = _room_for_gradients(net)
+
+    def derivatives(
+        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
+    ) -> tuple[float, int]:
+        """Write this shard's part of the mean over n patterns; return the sum of the loss, and the errors."""
+        self.net.train().reseed(*key)
+        loss, errors = self._measured(self._forward(self.net.prepared(images), key), labels)
+        self._backward(self.loss.backward())
+        flat = self.net.parameters().grad
+        if kind == "curvature":
+            self._bbprop(self.loss.bbprop())
+            flat = self.net.parameters().hess
+        np.multiply(flat, len(labels) / n, out=out)
+        return loss, errors
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Return the sum of the loss, and the errors."""
+        return self._measured(self.outputs(images), labels)
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        """Return the outputs (N, classes)."""
+        return self.net.eval().forward(self.net.prepared(images))
+
+    def _forward(self, x: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
+        return self.net.forward(x)
+
+    def _backward(self, dy: np.ndarray) -> None:
+        self.net.backward(dy, to_input=False)
+
+    def _bbprop(self, hy: np.ndarray) -> None:
+        self.net.bbprop(hy, to_input=False)
+
+    def _measured(self, y: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        loss = self.loss.forward(y, labels) * len(labels)
+        return loss, int((self.loss.predict(y) != labels).sum())
+
+
+class Stretches(Layers):
+    """A workspace that runs what is compiled of a network, and the methods of the other layers and of the loss.
+
+    Each run of neighbouring compiled layers is one `Stretch`, which goes through the patterns of the shard before the
+    next layer does.
+    """
+
+    def __init__(self, net: Sequential, loss: Loss) -> None:
+        super().__init__(net, loss)
+        self._original = net
+        self._parts = net.compiled_forms.stretches(self.net)
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        """Return the outputs (N, classes)."""
+        return self._original.outputs(images)
+
+    def _forward(self, x: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
+        for part in self._parts:
+            x = part.forward(x, *key) if isinstance(part, Stretch) else part.forward(x)
+        return x
+
+    def _backward(self, dy: np.ndarray) -> None:
+        first, *others = self._parts
+        for part in reversed(others):
+            dy = part.backward(dy)  # type: ignore[assignment]
+        first.backward(dy, to_input=False)
+
+    def _bbprop(self, hy: np.ndarray) -> None:
+        first, *others = self._parts
+        for part in reversed(others):
+            hy = part.bbprop(hy)  # type: ignore[assignment]
+        first.bbprop(hy, to_input=False)
+
+
+class CompiledNetwork(Layers):
+    """A workspace that runs the compiled network."""
+
+    def __init__(self, net: Sequential, loss: Loss) -> None:
+        self.net, self.loss = net, copy.copy(loss)
+        self._room = np.empty((0, *net.in_shape), net.dtype)
+        self.room = _room_for_gradients(net)
+
+    def derivatives(
+        self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
+    ) -> tuple[float, int]:
+        """Write this shard's part of the mean over n patterns; return the sum of the loss, and the errors."""
+        program = self._program(training=True)
+        differentiate = program.gradient if kind == "gradient" else program.curvature
+        x = self._prepared(images)
+        return differentiate(program.drawn(x, *key) if program.random else x, labels, self.loss, n, out)
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Return the sum of the loss, and the errors."""
+        return self._program().evaluate(self._prepared(images), labels, self.loss)
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        """Return the outputs (N, classes)."""
+        return self._program().outputs(self._prepared(images))
+
+    def step(
+        self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float, key: tuple[int, ...]
+    ) -> tuple[float, int]:
+        """Update after every single pattern: value -= rates * grad; return total plus the losses, and the errors."""
+        program, x = self._program(training=True), self._prepared(images)
+        if program.random:
+            *same, first = key
+            x = np.concatenate([program.drawn(x[k : k + 1], *same, first + k, 0) for k in range(len(x))])
+        return program.step(x, labels, self.loss, rates, total)
+
+    def _program(self, *, training: bool = False) -> Program:
+        program = self.net.program(training=training)
+        if program is None:
+            raise ConfigError("The network was changed while it was training: make another trainer.")
+        return program
+
+    def _prepared(self, images: np.ndarray) -> np.ndarray:
+        """Prepare into room of this workspace's own."""
+        if images.dtype != np.uint8 or self.net.prepare is None:
+            return self.net.prepared(images)
+        if len(self._room) < len(images):
+            self._room = np.empty((len(images), *self.net.in_shape), self.net.dtype)
+        return self.net.prepare(images, out=self._room[: len(images)])
+
+
+def _room_for_gradients(net: Sequential) -> np.ndarray:
+    return np.empty((GRADIENTS, net.theta.size), net.dtype)
