@@ -3,7 +3,6 @@
 import argparse
 import functools
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,37 +20,49 @@ _SHORT = ("distort", "loss", "model", "optimizer", "schedule")
 
 
 class Parser(jsonargparse.ArgumentParser):
-    """A parser whose errors are `ConfigError`, and that takes --data_dir for --data-dir."""
+    """A parser whose errors are `ConfigError`, and that takes --data_dir for --data-dir.
+
+    It takes every option as a text; `kinds` says what becomes of it.
+    """
 
     def __init__(self, *, positional: str = "", **options: Any) -> None:
+        self.kinds: dict[str, Any] = {"help": bool}
+        self.fallbacks: dict[str, Any] = {}
         # The plain formatter: types and defaults are part of the help texts.
         usage = f"%(prog)s [options] {positional}"
         super().__init__(formatter_class=argparse.HelpFormatter, usage=usage, allow_abbrev=False, **options)
 
+    def add_option(self, *names: str, type: Any = str, default: Any = None, group: Any = None, **options: Any) -> None:
+        """Add an option whose values are of a type: int, float, bool, str or a Literal, or one of them or None."""
+        key = names[-1].removeprefix("--")
+        self.kinds[key], self.fallbacks[key] = type, default
+        (group or self).add_argument(*names, type=str | None, default=None, **options)
+
+    def add_switch(self, name: str, *, group: Any = None, **options: Any) -> None:
+        """Add an option without a value."""
+        self.kinds[name.removeprefix("--")] = bool
+        (group or self).add_argument(name, **({"action": "store_true"} | options))
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ConfigError with the message in one line."""
-        text = re.sub(r"\s+", " ", message)
-        match = re.match(r'Parser key "([\w.]+)":', text)
-        if match:
-            kinds = {key: field.type for key, field in config.keys()}
-            # Options that are not of the configuration are integers, or texts, which are never wrong.
-            kind = kinds.get(match[1], int if "<class 'int'>" in text else None)
-            found = re.findall(r"(?:Given value|Got value): (.*)$|literal for int\(\) with base 10: (.*)$", text)
-            if kind is not None and found:
-                value = "".join(found[0]).strip("'\"")
-                raise ConfigError(f"--{match[1].replace('_', '-')} takes {config.describe(kind)}; found {value!r}.")
-        unknown = re.match(r"(?:unrecognized arguments|Unrecognized arguments): (--?)?([^\s=]+)", text)
-        if unknown:
-            known = [s[2:] for action in self._actions for s in action.option_strings if s.startswith("--")]
-            known += _SHORT
-            near = config.nearest(unknown[2], known).replace("'", "") if unknown[1] else ""
-            raise ConfigError(f"{text}.{near.replace('Did you mean ', 'Did you mean --')} See --help.")
-        raise ConfigError(f"{text.rstrip('.')}. See --help.")
+        raise ConfigError(f"{' '.join(message.split()).rstrip('.')}. See --help.")
 
     def parse(self, argv: Sequence[str] | None) -> dict[str, Any]:
         """Return the options that were given, or have a default of their own, as nested dictionaries."""
         words = [_canonical(word) for word in (sys.argv[1:] if argv is None else argv)]
-        return self.parse_args(words).as_dict()
+        for word in words:
+            name = word.removeprefix("--").partition("=")[0]
+            if word.startswith("--") and len(word) > 2 and name not in self.kinds:
+                near = config.nearest(name, [*self.kinds, *_SHORT]).replace("'", "")
+                near = near.replace("Did you mean ", "Did you mean --")
+                raise ConfigError(f"unrecognized arguments: --{name}.{near} See --help.")
+        options = self.parse_args(words).as_dict()
+        for name, fallback in self.fallbacks.items():
+            *sections, last = name.replace("-", "_").split(".")
+            values = functools.reduce(lambda inner, key: inner.get(key) or {}, sections, options)
+            text = values.get(last)
+            values[last] = fallback if text is None else config.from_text(name, text, self.kinds[name])
+        return options
 
 
 def _canonical(word: str) -> str:
@@ -74,15 +85,15 @@ def add_config_options(parser: Parser) -> None:
         default = "" if f.default is None else f" (default {str(f.default).lower()})"
         text = (f.metadata["help"] + default).replace("%", "%%")
         if key == "quiet":
-            groups[section].add_argument(name, action="store_const", const=True, default=None, help=text)
+            constant: Any = {"action": "store_const", "const": True, "default": None}
+            parser.add_switch(name, group=groups[section], help=text, **constant)
         else:
-            kind = f.type | None  # type: ignore[operator]
             metavar = config.describe(f.type).removeprefix("one of ").replace("an ", "").replace("a ", "").upper()
             if ", " in metavar:
                 metavar = "{" + metavar.lower().replace(", ", ",") + "}"
             elif metavar == "TRUE OR FALSE":
                 metavar = "{true,false}"
-            groups[section].add_argument(name, type=kind, default=None, metavar=metavar, help=text)
+            parser.add_option(name, type=f.type, group=groups[section], metavar=metavar, help=text)
 
 
 def add_run_argument(parser: Parser, default: os.PathLike[str]) -> None:

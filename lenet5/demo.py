@@ -44,16 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Open a page on this machine on which you draw a digit and watch the network read it.",
     )
     add_run_argument(parser, storage.PRETRAINED)
-    parser.add_argument("--port", type=int, default=8098, metavar="N", help="0 for any that is free (default 8098)")
-    parser.add_argument("--open", type=bool, default=True, metavar="{true,false}", help="open a browser (default true)")
-    parser.add_argument(
+    parser.add_option("--port", type=int, default=8098, metavar="N", help="0 for any that is free (default 8098)")
+    parser.add_option("--open", type=bool, default=True, metavar="{true,false}", help="open a browser (default true)")
+    parser.add_option(
         "--dataset",
         type=str | None,
         default=None,
         metavar="NAME",
         help="where random digits come from: mnist or digits; default MNIST where it is on disk, else digits",
     )
-    parser.add_argument("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
     options = parser.parse(argv)
     if importlib.util.find_spec("nicegui") is None:
         raise ConfigError("The page is made with NiceGUI, which is not installed: pip install 'lenet5[demo]'.")

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     help = "pictures; a folder of a run or a .npz file in front of them names other weights than the package's"
     parser.add_argument("images", metavar="[RUN_OR_FILE] IMAGE", nargs="+", help=help)
-    parser.add_argument("--json", action="store_true", help="print everything as JSON, one list for all pictures")
+    parser.add_switch("--json", help="print everything as JSON, one list for all pictures")
     options = parser.parse(argv)
     first, *rest = options["images"]
     own = Path(first).is_dir() or first.endswith(".npz")

@@ -190,19 +190,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("picture", metavar="PICTURE", help=f"one of {', '.join(pictures)}")
     add_run_argument(parser, storage.PRETRAINED)
-    parser.add_argument("--image", type=int, default=0, metavar="N", help="number of a test image (default 0)")
-    parser.add_argument("--stage", default="C1", metavar="NAME", help="a convolution, such as C3 (default C1)")
-    parser.add_argument("--characters", default="", metavar="TEXT", help="default all of ASCII")
-    parser.add_argument(
+    parser.add_option("--image", type=int, default=0, metavar="N", help="number of a test image (default 0)")
+    parser.add_option("--stage", default="C1", metavar="NAME", help="a convolution, such as C3 (default C1)")
+    parser.add_option("--characters", default="", metavar="TEXT", help="default all of ASCII")
+    parser.add_option(
         "--dataset",
         type=str | None,
         default=None,
         metavar="NAME",
         help=f"auto, {', '.join(datasets.NAMES)}; default the one it was trained on",
     )
-    parser.add_argument("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
-    parser.add_argument("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
-    parser.add_argument("-o", "--out", type=str | None, default=None, metavar="FILE", help="default PICTURE.png")
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
+    parser.add_option("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
+    parser.add_option("-o", "--out", type=str | None, default=None, metavar="FILE", help="default PICTURE.png")
     options = parser.parse(argv)
     name = options["picture"]
     if name not in pictures:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,14 +38,6 @@ CHUNK = 32 * SHARD
 # pixels, and gain nothing on MNIST.
 SKIP = 2
 
-_OPTIMIZERS: dict[str, tuple[Any, float]] = {
-    "sdlm": (optim.SDLM, schedule.PAPER_ETA[SKIP]),
-    "sgd": (optim.SGD, 1e-3),
-    "adam": (optim.Adam, 1e-3),
-    "rmsprop": (optim.RMSprop, 1e-3),
-    "adagrad": (optim.Adagrad, 1e-2),
-}
-
 
 class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     """LeNet-5 with the protocol of scikit-learn; by default the paper's network, trained as the paper did.
@@ -63,9 +55,9 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         RBF units trained with eq. 9, scores with softmax cross-entropy, or units with a squash and targets of +-1.
         The centres of the RBF units are the bitmaps of the classes themselves where each is a printable ASCII
         character or an integer of one digit, and else of the first of `lenet5.models.CHARACTERS`, which are 94.
-    optimizer : {"sdlm", "sgd", "adam", "rmsprop", "adagrad"}
-        The paper's second-order method, with its curvature pass of 500 patterns before each epoch; or
-        plain gradient descent, or a method that came later.
+    optimizer : str
+        Key of `lenet5.optim.OPTIMIZERS`: "sdlm", the paper's second-order method, with its curvature pass of 500
+        patterns before each epoch; "sgd"; or a method that came later, such as "adam".
     learning_rate : float, optional
         Default 2e-4 for sdlm, 1e-2 for adagrad, 1e-3 for others. `fit` lets that of sdlm fall as the paper does after
         its first two epochs at 5e-4, which are too fast for small training sets (`lenet5.optim.schedule.paper`),
@@ -113,7 +105,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         *,
         subsampling: Pooling = "trainable",
         output: Output = "rbf",
-        optimizer: Literal["sdlm", "sgd", "adam", "rmsprop", "adagrad"] = "sdlm",
+        optimizer: str = "sdlm",
         learning_rate: float | None = None,
         epochs: int = 20,
         batch_size: int = 1,
@@ -229,12 +221,13 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         return net
 
     def _train(self, net: Sequential, rows: np.ndarray, labels: np.ndarray, epochs: int, *, anneal: bool) -> Self:
-        if self.optimizer not in _OPTIMIZERS:
-            raise ConfigError(f"optimizer is one of {', '.join(_OPTIMIZERS)}; found {self.optimizer!r}.")
+        if self.optimizer not in optim.OPTIMIZERS:
+            raise ConfigError(f"optimizer is one of {', '.join(optim.OPTIMIZERS)}; found {self.optimizer!r}.")
         if epochs < 1:
             raise ConfigError(f"epochs is at least 1; found {epochs!r}.")
-        make, lr = _OPTIMIZERS[self.optimizer]
-        lr = lr if self.learning_rate is None else self.learning_rate
+        make = optim.OPTIMIZERS[self.optimizer]
+        default = schedule.PAPER_ETA[SKIP] if make.curvature_patterns else make.options["lr"].default
+        lr = default if self.learning_rate is None else self.learning_rate
         optimizer = make(net.parameters(), lr=lr)
         if self.optimizer in self._memory:
             optimizer.load_state_dict(self._memory[self.optimizer])

@@ -112,26 +112,26 @@ def _in_turn(ranks: Ranks | None) -> AbstractContextManager[None]:
 def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return all options, and those of the configuration that were given."""
     parser = Parser(prog="python -m lenet5.train", description="Train LeNet-5.", epilog=_EPILOG)
-    parser.add_argument(
+    parser.add_option(
         "--config",
         type=str | None,
         default=None,
         metavar="FILE",
         help="TOML or JSON file of options; others override it",
     )
-    parser.add_argument(
+    parser.add_option(
         "--resume",
         default=None,
         metavar="DIR",
         help="continue the run in DIR; it ends with the same bits as one straight run",
     )
-    parser.add_argument(
+    parser.add_option(
         "--distributed",
         default=None,
         metavar="{mpi}",
         help="share out every batch among the ranks of mpiexec -n N; the run has the same bits for any number of them",
     )
-    parser.add_argument(
+    parser.add_option(
         "--repeat",
         default=None,
         metavar="DIR",

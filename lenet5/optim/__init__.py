@@ -3,7 +3,17 @@
 from . import schedule
 from .adaptive import Adagrad, Adam, RMSprop
 from .base import Optimizer
+from .schedule import SCHEDULES
 from .sdlm import SDLM
 from .sgd import SGD
 
-__all__ = ["SDLM", "SGD", "Adagrad", "Adam", "Optimizer", "RMSprop", "schedule"]
+# The names of the command line, of configuration files and of the estimator.
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sdlm": SDLM,
+    "sgd": SGD,
+    "adam": Adam,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+}
+
+__all__ = ["OPTIMIZERS", "SCHEDULES", "SDLM", "SGD", "Adagrad", "Adam", "Optimizer", "RMSprop", "schedule"]

@@ -6,9 +6,14 @@ from typing import Unpack
 import numpy as np
 
 from ..parameter import Parameter
-from .base import Optimizer, Penalties, in_range
+from .base import Optimizer, Penalties
+from .options import Option, option
 
 __all__ = ["Adagrad", "Adam", "RMSprop"]
+
+
+def _eps(default: float) -> Option:
+    return option(default, "added to the root that gradients are divided by", least=1e-300, below=1e300)
 
 
 class Adagrad(Optimizer):
@@ -27,6 +32,12 @@ class Adagrad(Optimizer):
         If an option is out of its range.
     """
 
+    options = {
+        **Optimizer.options,
+        "lr": option(1e-2, Optimizer.options["lr"].help, least=0.0, below=1e300),
+        "eps": _eps(1e-10),
+    }
+
     def __init__(
         self,
         params: Iterable[Parameter],
@@ -36,7 +47,7 @@ class Adagrad(Optimizer):
         **penalties: Unpack[Penalties],
     ) -> None:
         super().__init__(params, lr=lr, **penalties)
-        self.eps = float(in_range("eps", eps, 1e-300, np.inf))
+        self.eps = self._option("eps", eps)
         self._square = np.zeros_like(self.params.value)
         self._scaled = np.zeros_like(self.params.value)
 
@@ -69,6 +80,13 @@ class RMSprop(Optimizer):
         If an option is out of its range.
     """
 
+    options = {
+        **Optimizer.options,
+        "rho": option(0.99, "share of the old mean of squares", least=0.0, below=1.0),
+        "momentum": option(0.0, "momentum", least=0.0, below=1.0),
+        "eps": _eps(1e-8),
+    }
+
     def __init__(
         self,
         params: Iterable[Parameter],
@@ -80,9 +98,9 @@ class RMSprop(Optimizer):
         **penalties: Unpack[Penalties],
     ) -> None:
         super().__init__(params, lr=lr, **penalties)
-        self.rho = float(in_range("rho", rho, 0.0, 1.0))
-        self.momentum = float(in_range("momentum", momentum, 0.0, 1.0))
-        self.eps = float(in_range("eps", eps, 1e-300, np.inf))
+        self.rho = self._option("rho", rho)
+        self.momentum = self._option("momentum", momentum)
+        self.eps = self._option("eps", eps)
         self._square = np.zeros_like(self.params.value)
         self._scaled = np.zeros_like(self.params.value)
         self._velocity = np.zeros_like(self.params.value) if momentum else None
@@ -127,6 +145,14 @@ class Adam(Optimizer):
         If an option is out of its range.
     """
 
+    options = {
+        **Optimizer.options,
+        "beta1": option(0.9, "share of the old mean of gradients", least=0.0, below=1.0),
+        "beta2": option(0.999, "share of the old mean of their squares", least=0.0, below=1.0),
+        "eps": _eps(1e-8),
+        "amsgrad": option(False, "divide by the largest mean of squares so far"),
+    }
+
     def __init__(
         self,
         params: Iterable[Parameter],
@@ -139,10 +165,10 @@ class Adam(Optimizer):
         **penalties: Unpack[Penalties],
     ) -> None:
         super().__init__(params, lr=lr, **penalties)
-        self.beta1 = float(in_range("beta1", beta1, 0.0, 1.0))
-        self.beta2 = float(in_range("beta2", beta2, 0.0, 1.0))
-        self.eps = float(in_range("eps", eps, 1e-300, np.inf))
-        self.amsgrad = amsgrad
+        self.beta1 = self._option("beta1", beta1)
+        self.beta2 = self._option("beta2", beta2)
+        self.eps = self._option("eps", eps)
+        self.amsgrad = bool(amsgrad)
         self._mean, self._square = np.zeros_like(self.params.value), np.zeros_like(self.params.value)
         self._largest = np.zeros_like(self.params.value) if amsgrad else None
         self._scaled = np.zeros_like(self.params.value)

@@ -1,12 +1,13 @@
 """What an optimiser is: it owns its state and steps the flat vector of parameters."""
 
-from collections.abc import Iterable
-from typing import TypedDict, Unpack
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypedDict, Unpack
 
 import numpy as np
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError
 from ..parameter import Parameter, ParameterList
+from .options import Option, checked, option
 
 __all__ = ["Optimizer", "Penalties"]
 
@@ -20,8 +21,19 @@ class Penalties(TypedDict, total=False):
     clip: float
 
 
+_PENALTIES = {
+    "l2": option(0.0, "L2 penalty", least=0.0, below=1e300),
+    "l1": option(0.0, "L1 penalty", least=0.0, below=1e300),
+    "decay": option(0.0, "decay apart from the gradient, as in AdamW", least=0.0, below=1e300),
+    "clip": option(None, "largest norm of the gradient", least=1e-300, below=1e300, kind=float),
+}
+
+
 class Optimizer:
     """Steps parameters in place, without allocation.
+
+    A subclass declares the options of its constructor in `options`; under a name in `lenet5.optim.OPTIMIZERS` it then
+    is a choice of the command line, of configuration files and of the estimator, with these options.
 
     Parameters
     ----------
@@ -42,17 +54,22 @@ class Optimizer:
         If an option is out of its range.
     """
 
+    options: ClassVar[Mapping[str, Option]] = {
+        "lr": option(1e-3, "first learning rate, the paper's eta", least=0.0, below=1e300),
+        **_PENALTIES,
+    }
+
     def __init__(self, params: Iterable[Parameter], *, lr: float, **penalties: Unpack[Penalties]) -> None:
         self.params = params if isinstance(params, ParameterList) else ParameterList(params)
         self.lr = lr
-        unknown = sorted(penalties.keys() - Penalties.__annotations__.keys())
+        if penalties.get("clip") in (None, np.inf):
+            penalties.pop("clip", None)
+        unknown = sorted(penalties.keys() - self.options.keys())
         if unknown:
             raise TypeError(f"{type(self).__name__} has no option {', '.join(unknown)}")
-        self.l2 = float(in_range("l2", penalties.get("l2", 0.0), 0.0, np.inf))
-        self.l1 = float(in_range("l1", penalties.get("l1", 0.0), 0.0, np.inf))
-        self.decay = float(in_range("decay", penalties.get("decay", 0.0), 0.0, np.inf))
-        clip = penalties.get("clip", np.inf)
-        self.clip = np.inf if clip == np.inf else float(in_range("clip", clip, 1e-300, np.inf))
+        given: dict[str, Any] = {name: self._option(name, value) for name, value in penalties.items()}
+        self.l2, self.l1, self.decay = (given.get(name, 0.0) for name in ("l2", "l1", "decay"))
+        self.clip = given.get("clip", np.inf)
         self._step = np.zeros_like(self.params.value)
         changed = self.l2 or self.l1 or self.clip < np.inf
         self._changed = np.zeros_like(self.params.value) if changed else None
@@ -64,7 +81,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._lr = float(in_range("lr", value, 0.0, np.inf))
+        self._lr = self._option("lr", value)
 
     def step(self) -> None:
         """Change every value by its `grad`."""
@@ -125,12 +142,9 @@ class Optimizer:
         for name, array in own.items():
             array[...] = state[name]
 
+    def _option(self, name: str, value: Any) -> Any:
+        """Return the value of an option, checked against the limits that `options` declares."""
+        return checked(type(self).__name__, self.options, name, value)
+
     def _state(self) -> dict[str, np.ndarray]:
         return {}
-
-
-def in_range(name: str, value: float, least: float, below: float) -> float:
-    """Return `value` if least <= value < below, else raise ConfigError."""
-    if not least <= value < below:
-        raise ConfigError(f"{name} must be at least {least:g} and below {below:g}; found {value!r}.")
-    return value

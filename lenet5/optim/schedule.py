@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable
 
 from ..errors import ConfigError
+from .options import Option, option
 
-__all__ = ["PAPER_ETA", "Schedule", "constant", "cosine", "one_cycle", "paper", "step", "warmup"]
+__all__ = ["PAPER_ETA", "Schedule", "SCHEDULES", "constant", "cosine", "one_cycle", "paper", "step", "warmup"]
 
 Schedule = Callable[[int], float]
 
@@ -91,3 +92,23 @@ def _half_cosine(share: float) -> float:
 def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
     """Rise linearly to the rate of `schedule` over the first `epochs` epochs."""
     return lambda epoch: schedule(epoch) * min(1.0, (epoch + 1) / (epochs + 1))
+
+
+# Name -> how to make it of the first rate and the number of epochs, and its options.
+_FINAL = option(
+    None, "rate at the end: cosine falls to it after the last epoch, default 0, one-cycle in it, default lr/1000",
+    least=0.0, below=1e300, kind=float,
+)  # fmt: skip
+SCHEDULES: dict[str, tuple[Callable[..., Schedule], dict[str, Option]]] = {
+    "paper": (lambda lr, epochs: paper(lr), {}),
+    "constant": (lambda lr, epochs: constant(lr), {}),
+    "step": (
+        lambda lr, epochs, every, factor: step(lr, every=every, factor=factor),
+        {
+            "every": option(10, "epochs between two steps", least=1),
+            "factor": option(0.1, "factor of each step", least=0.0, below=1e300),
+        },
+    ),
+    "cosine": (lambda lr, epochs, final: cosine(lr, epochs=epochs, final=final or 0.0), {"final": _FINAL}),
+    "one-cycle": (lambda lr, epochs, final: one_cycle(lr, epochs=epochs, final=final), {"final": _FINAL}),
+}

@@ -1,13 +1,13 @@
 """The paper's stochastic diagonal Levenberg-Marquardt method: one learning rate per weight."""
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
-from ..errors import ConfigError
 from ..parameter import Parameter
-from .base import Optimizer, in_range
+from .base import Optimizer
+from .options import option
 
 __all__ = ["SDLM"]
 
@@ -44,6 +44,19 @@ class SDLM(Optimizer):
         If an option is out of its range.
     """
 
+    curvature_patterns = 500
+    options = {
+        "lr": option(5e-4, Optimizer.options["lr"].help, least=0.0, below=1e300),
+        "mu": option(0.02, "mu of eq. 21, which bounds the rates", least=1e-12, below=1e300),
+        "rule": option(
+            "maximum",
+            "h from epoch to epoch: the maximum so far, 0.7 old + 0.3 new, or (the paper's words) latest",
+            kind=Rule,
+        ),
+        "patterns": option(500, "patterns that h is estimated on before each epoch", least=1),
+        "momentum": option(0.0, "momentum", least=0.0, below=1.0),
+    }
+
     def __init__(
         self,
         params: Iterable[Parameter],
@@ -54,12 +67,9 @@ class SDLM(Optimizer):
         rule: Rule = "maximum",
         patterns: int = 500,
     ) -> None:
-        self.curvature_patterns = int(in_range("patterns", patterns, 1, np.inf))
-        self.mu = float(in_range("mu", mu, 1e-12, np.inf))
-        self.momentum = float(in_range("momentum", momentum, 0.0, 1.0))
-        if rule not in get_args(Rule):
-            raise ConfigError(f"rule of SDLM is one of {', '.join(get_args(Rule))}; found {rule!r}.")
-        self.rule = rule
+        self.curvature_patterns = self._option("patterns", patterns)
+        self.mu, self.momentum = self._option("mu", mu), self._option("momentum", momentum)
+        self.rule: Rule = self._option("rule", rule)
         super().__init__(params, lr=lr)
         self._h = np.zeros_like(self.params.value)
         self._observed = np.zeros(1, dtype=np.int64)
@@ -74,7 +84,7 @@ class SDLM(Optimizer):
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._lr = float(in_range("lr", value, 0.0, np.inf))
+        self._lr = self._option("lr", value)
         if hasattr(self, "_rates"):
             self._set_rates()
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..parameter import Parameter
-from .base import Optimizer, Penalties, in_range
+from .base import Optimizer, Penalties
+from .options import option
 
 __all__ = ["SGD"]
 
@@ -32,6 +33,12 @@ class SGD(Optimizer):
         If an option is out of its range.
     """
 
+    options = {
+        **Optimizer.options,
+        "momentum": option(0.0, "momentum", least=0.0, below=1.0),
+        "nesterov": option(False, "Nesterov's momentum"),
+    }
+
     def __init__(
         self,
         params: Iterable[Parameter],
@@ -42,7 +49,7 @@ class SGD(Optimizer):
         **penalties: Unpack[Penalties],
     ) -> None:
         super().__init__(params, lr=lr, **penalties)
-        self.momentum = float(in_range("momentum", momentum, 0.0, 1.0))
+        self.momentum = self._option("momentum", momentum)
         if nesterov and not momentum:
             raise ConfigError("nesterov needs a momentum above 0.")
         self.nesterov = nesterov

@@ -170,31 +170,16 @@ def make_loss(settings: TrainConfig) -> losses.Loss:
 
 
 def _optimizer(settings: TrainConfig, net: Sequential) -> optim.Optimizer:
-    o = settings.optimizer
-    assert o.lr is not None
-    if o.name == "sdlm":
-        return optim.SDLM(net.parameters(), lr=o.lr, mu=o.mu, momentum=o.momentum, rule=o.rule, patterns=o.patterns)
-    penalties = {"lr": o.lr, "l2": o.l2, "l1": o.l1, "decay": o.decay, "clip": np.inf if o.clip is None else o.clip}
-    if o.name == "sgd":
-        return optim.SGD(net.parameters(), momentum=o.momentum, nesterov=o.nesterov, **penalties)
-    if o.name == "adam":
-        return optim.Adam(net.parameters(), beta1=o.beta1, beta2=o.beta2, amsgrad=o.amsgrad, **penalties)
-    if o.name == "rmsprop":
-        return optim.RMSprop(net.parameters(), rho=o.rho, momentum=o.momentum, **penalties)
-    return optim.Adagrad(net.parameters(), **penalties)
+    kind = optim.OPTIMIZERS[settings.optimizer.name]
+    given = {name: getattr(settings.optimizer, name) for name in kind.options}
+    return kind(net.parameters(), **{name: value for name, value in given.items() if value is not None})
 
 
 def _schedule(settings: TrainConfig) -> optim.schedule.Schedule:
-    s, lr = settings.schedule, settings.optimizer.lr
-    assert lr is not None and s.name is not None
-    made = {
-        "paper": lambda: optim.schedule.paper(lr),
-        "constant": lambda: optim.schedule.constant(lr),
-        "step": lambda: optim.schedule.step(lr, every=s.every, factor=s.factor),
-        "cosine": lambda: optim.schedule.cosine(lr, epochs=settings.epochs, final=s.final or 0.0),
-        "one-cycle": lambda: optim.schedule.one_cycle(lr, epochs=settings.epochs, final=s.final),
-    }[s.name]()
-    return optim.schedule.warmup(made, epochs=s.warmup) if s.warmup else made
+    section = settings.schedule
+    make, options = optim.SCHEDULES[section.name]
+    made = make(settings.optimizer.lr, settings.epochs, **{name: getattr(section, name) for name in options})
+    return optim.schedule.warmup(made, epochs=section.warmup) if section.warmup else made
 
 
 def _distortion(settings: TrainConfig) -> Distortion | None:

@@ -1,6 +1,6 @@
 """What a run is: frozen dataclasses, read from TOML or JSON, changed by dotted overrides."""
 
-from .reading import describe, from_dict, keys, nearest, read, to_dict
+from .reading import describe, from_dict, from_text, keys, nearest, read, to_dict
 from .run import TrainConfig
 from .sections import DistortConfig, LossConfig, ModelConfig, OptimizerConfig, ScheduleConfig
 
@@ -13,6 +13,7 @@ __all__ = [
     "TrainConfig",
     "describe",
     "from_dict",
+    "from_text",
     "keys",
     "nearest",
     "read",

@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from ...errors import ConfigError, shown
 from .run import TrainConfig
 
-__all__ = ["describe", "from_dict", "keys", "nearest", "read", "to_dict"]
+__all__ = ["describe", "from_dict", "from_text", "keys", "nearest", "read", "to_dict"]
 
 _MAX_BYTES = 1 << 20
 # tomllib's time grows with the square of the parts of a dotted key; no configuration has so many dots in all.
@@ -126,6 +126,30 @@ def _typed(key: str, value: Any, kind: Any, where: str) -> Any:
         if choice in (int, bool, str, NoneType) and type(value) is choice:
             return value
     raise ConfigError(f"{where}: {key} takes {describe(kind)}; found {shown(value)}.")
+
+
+def from_text(name: str, text: str, kind: Any) -> Any:
+    """Return what the text of an option on the command line means.
+
+    Raises
+    ------
+    ConfigError
+        If it is not of its kind.
+    """
+    choices = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
+    for choice in choices:
+        if choice is str or get_origin(choice) is Literal and text in get_args(choice):
+            return text
+        if choice is bool and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        if choice in (int, float):
+            try:
+                number = choice(text)
+            except ValueError:
+                continue
+            if abs(number) < 1e300:  # neither infinite nor NaN
+                return number
+    raise ConfigError(f"--{name} takes {describe(kind)}; found {shown(text)}.")
 
 
 def describe(kind: Any) -> str:

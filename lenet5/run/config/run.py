@@ -5,21 +5,27 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ...errors import ConfigError
-from .sections import DistortConfig, LossConfig, ModelConfig, OptimizerConfig, ScheduleConfig, Section, option
+from ...optim import OPTIMIZERS
+from .sections import (
+    OPTIMIZER_OWNERS,
+    SCHEDULE_OWNERS,
+    DistortConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    Section,
+    option,
+)  # fmt: skip
 
 __all__ = ["TrainConfig"]
 
-_FIRST_ORDER = ("sgd", "adam", "rmsprop", "adagrad")
 _WARPS = ("affine", "rotation", "elastic", "all")
 _PAPER = ("lenet5", "lenet4", "lenet1")
 # Who has a use for an option, where not all of its section do.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
-    **{("optimizer", name): ("sdlm",) for name in ("mu", "rule", "patterns")},
-    **{("optimizer", name): _FIRST_ORDER for name in ("l2", "l1", "decay", "clip")},
-    **{("optimizer", name): ("adam",) for name in ("beta1", "beta2", "amsgrad")},
-    ("optimizer", "momentum"): ("sdlm", "sgd", "rmsprop"),
-    ("optimizer", "nesterov"): ("sgd",),
-    ("optimizer", "rho"): ("rmsprop",),
+    **{("optimizer", name): owners for name, owners in OPTIMIZER_OWNERS.items()},
+    **{("schedule", name): owners for name, owners in SCHEDULE_OWNERS.items()},
     ("loss", "j"): ("map",),
     ("loss", "smoothing"): ("softmax",),
     ("model", "subsampling"): ("lenet5", "d2l", "lenet5-cifar10"),
@@ -29,14 +35,11 @@ _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("model", "norm"): ("d2l", "lenet5-cifar10"),
     ("model", "dropout"): ("d2l", "lenet5-cifar10"),
     ("model", "variation"): ("tensorflow-tutorial",),
-    **{("schedule", name): ("step",) for name in ("every", "factor")},
-    ("schedule", "final"): ("cosine", "one-cycle"),
     **{
         ("distort", name): _WARPS
         for name in ("translation", "scale", "squeeze", "shear", "rotation", "elastic", "sigma", "share")
     },
 }
-_LR = {"sdlm": 5e-4, "adagrad": 1e-2}
 _BATCH = {"lenet5-mattwang44": 256, "tensorflow-tutorial": 100}
 # What units a loss is for; and those of networks that leave no choice.
 _UNITS: dict[str, Any] = {"map": "rbf", "mle": "rbf", "softmax": "softmax", "squared": "dense"}
@@ -105,7 +108,7 @@ class TrainConfig(Section):
             init = model.init or ("fan-in-2.4" if model.subsampling == "average" else "fan-in")
             model = dataclasses.replace(model, output=units, init=init, subsampling=model.subsampling or "trainable")
         rule = self.optimizer.name or ("sdlm" if paper or model.name == "lenet5-mattwang44" else "adam")
-        lr = _LR.get(rule, 1e-3) if self.optimizer.lr is None else self.optimizer.lr
+        lr = OPTIMIZERS[rule].options["lr"].default if self.optimizer.lr is None else self.optimizer.lr
         scale = self.loss.scale or (0.5 if units == "rbf" else 1.0)
         schedule = self.schedule.name or ("paper" if rule == "sdlm" else "constant")
         filled = dataclasses.replace(

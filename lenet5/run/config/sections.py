@@ -1,12 +1,18 @@
 """The sections of a configuration: what each option is for, what it may be, and its default."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ...errors import ConfigError, shown
+from ...optim import OPTIMIZERS, SCHEDULES
+from ...optim.options import Option
 
-__all__ = ["DistortConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "ScheduleConfig", "Section", "option"]
+__all__ = [
+    "OPTIMIZER_OWNERS", "SCHEDULE_OWNERS", "DistortConfig", "LossConfig", "ModelConfig", "OptimizerConfig",
+    "ScheduleConfig", "Section", "option",
+]  # fmt: skip
 
 
 def option(
@@ -96,54 +102,50 @@ class LossConfig(Section):
     )
 
 
-@dataclass(frozen=True)
-class OptimizerConfig(Section):
-    """The steps."""
-
-    name: Literal["sdlm", "sgd", "adam", "rmsprop", "adagrad"] | None = option(
-        None,
-        "sdlm is the paper's second-order method (eq. 21), sgd the plain one; the others came later. Default sdlm for "
-        "lenet1, 4 and 5 and lenet5-mattwang44, else adam",
-    )
-    lr: float | None = option(
-        None,
-        "first learning rate, the paper's eta; default 5e-4 for sdlm, 1e-2 for adagrad, else 1e-3",
-        least=0.0,
-        below=1e300,
-    )
-    mu: float = option(0.02, "mu of eq. 21, which bounds the rates of sdlm", least=1e-12, below=1e300)
-    rule: Literal["maximum", "average", "latest"] = option(
-        "maximum", "h from epoch to epoch in sdlm: the maximum so far, 0.7 old + 0.3 new, or (the paper's words) latest"
-    )
-    patterns: int = option(500, "patterns that h is estimated on before each epoch (sdlm)", least=1)
-    momentum: float = option(0.0, "momentum (sdlm, sgd, rmsprop)", least=0.0, below=1.0)
-    nesterov: bool = option(False, "Nesterov's momentum (sgd)")
-    beta1: float = option(0.9, "share of the old mean of gradients (adam)", least=0.0, below=1.0)
-    beta2: float = option(0.999, "share of the old mean of their squares (adam)", least=0.0, below=1.0)
-    amsgrad: bool = option(False, "divide by the largest mean of squares so far (adam)")
-    rho: float = option(0.99, "share of the old mean of squares (rmsprop)", least=0.0, below=1.0)
-    l2: float = option(0.0, "L2 penalty (all but sdlm)", least=0.0, below=1e300)
-    l1: float = option(0.0, "L1 penalty (all but sdlm)", least=0.0, below=1e300)
-    decay: float = option(0.0, "decay apart from the gradient, as in AdamW (all but sdlm)", least=0.0, below=1e300)
-    clip: float | None = option(None, "largest norm of the gradient (all but sdlm)", least=1e-300, below=1e300)
+Options = Mapping[str, Option]
 
 
-@dataclass(frozen=True)
-class ScheduleConfig(Section):
-    """The learning rate from epoch to epoch."""
+def _choices(title: str, what: str, registry: Mapping[str, Options], common: Options) -> tuple[Any, dict]:
+    """Make a section of a registry, and say which of its choices have a use for each option.
 
-    name: Literal["paper", "constant", "step", "cosine", "one-cycle"] | None = option(
-        None, "paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5; default paper for sdlm, else constant"
-    )
-    every: int = option(10, "epochs between two steps (step)", least=1)
-    factor: float = option(0.1, "factor of each step (step)", least=0.0, below=1e300)
-    final: float | None = option(
-        None,
-        "rate at the end: cosine falls to it after the last epoch, default 0, one-cycle in it, default lr/1000",
-        least=0.0,
-        below=1e300,
-    )
-    warmup: int = option(0, "epochs of linear rise in front", least=0)
+    An option that has another default in each choice is None, and every choice takes its own.
+    """
+    fields: list[Any] = [("name", Literal[tuple(registry)] | None, option(None, what))]
+    owners: dict[str, tuple[str, ...]] = {}
+    merged = {name: known for options in registry.values() for name, known in options.items()}
+    for name, known in (merged | dict(common)).items():
+        users = tuple(choice for choice, options in registry.items() if name in options)
+        defaults = {choice: registry[choice][name].default for choice in users}
+        same = len(set(map(repr, defaults.values()))) <= 1
+        default = known.default if same else None
+        text = known.help if len(users) in (0, len(registry)) else f"{known.help} ({', '.join(users)})"
+        if not same:
+            text += "; default " + ", ".join(f"{value:g} for {choice}" for choice, value in defaults.items())
+        kind = known.kind if default is not None else known.kind | None
+        fields.append((name, kind, option(default, text, least=known.least, below=known.below)))
+        if users and len(users) < len(registry):
+            owners[name] = users
+    made = dataclasses.make_dataclass(title, fields, bases=(Section,), frozen=True)
+    made.__doc__, made.__module__ = what, __name__
+    return made, owners
+
+
+OptimizerConfig: Any
+ScheduleConfig: Any
+OptimizerConfig, OPTIMIZER_OWNERS = _choices(
+    "OptimizerConfig",
+    "sdlm is the paper's second-order method (eq. 21), sgd the plain one; the others came later. Default sdlm for "
+    "lenet1, 4 and 5 and lenet5-mattwang44, else adam",
+    {name: kind.options for name, kind in OPTIMIZERS.items()},
+    {},
+)
+ScheduleConfig, SCHEDULE_OWNERS = _choices(
+    "ScheduleConfig",
+    "learning rate from epoch to epoch; paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5; default paper "
+    "for sdlm, else constant",
+    {name: options for name, (_, options) in SCHEDULES.items()},
+    {"warmup": Option(0, "epochs of linear rise in front", int, least=0)},
+)
 
 
 @dataclass(frozen=True)

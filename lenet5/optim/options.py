@@ -1,0 +1,53 @@
+"""Options of optimisers and schedules: default, limits and help, declared once beside what they configure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+
+from ..errors import ConfigError
+
+__all__ = ["Option", "checked", "option"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes
+    ----------
+    default : object
+        Of the type of its values; None if it may be left out.
+    help : str
+    kind : type
+        float, int, bool, or a Literal of names.
+    least, below : float or None
+        Limits of numbers: at least, and below.
+    """
+
+    default: Any
+    help: str
+    kind: Any
+    least: float | None = None
+    below: float | None = None
+
+
+def option(default: Any, help: str, *, least: float | None = None, below: float | None = None, kind: Any = None) -> Any:
+    """Return an option, whose kind is that of its default unless it is given."""
+    return Option(default, help, type(default) if kind is None else kind, least, below)
+
+
+def checked(owner: str, options: Mapping[str, Option], name: str, value: Any) -> Any:
+    """Return the value of an option as its kind, or raise ConfigError if it is out of its limits."""
+    known = options[name]
+    if get_origin(known.kind) is Literal:
+        if value not in get_args(known.kind):
+            raise ConfigError(f"{name} of {owner} is one of {', '.join(get_args(known.kind))}; found {value!r}.")
+        return value
+    if known.kind is bool:
+        return bool(value)
+    least, below = known.least, np.inf if known.below is None else known.below
+    if least is not None and not least <= value < below:
+        raise ConfigError(f"{name} must be at least {least:g} and below {below:g}; found {value!r}.")
+    return known.kind(value)
