@@ -5,16 +5,11 @@ import mmap
 import os
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: no locks
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["atomic_write", "clear_unfinished", "forget", "fsync_folder", "locked", "mapped_from"]
 
@@ -94,7 +89,7 @@ def clear_unfinished(folder: Path, names: Collection[str]) -> None:
 def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]:
     """Wait until no other process is in a block with this path; the file goes when the block ends.
 
-    A process that dies lets go of its lock. Where the platform has no such locks, nothing is waited for.
+    A process that dies lets go of its lock.
 
     Parameters
     ----------
@@ -112,36 +107,24 @@ def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]
     BlockingIOError
         If there is another, and `wait` is False.
     """
-    if fcntl is None:
-        yield False
-        return
+    from filelock import FileLock, Timeout  # here, so that reading data loads no library for it
+
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    waited = False
-    while True:
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                if not wait:
-                    raise BlockingIOError(errno.EAGAIN, "another process is at work here", os.fspath(path)) from None
-                waited = True
-                fcntl.flock(file, fcntl.LOCK_EX)
-            # Whoever was waited for has removed the file, and there may be a new one under its name.
-            if _is_at(file, path):
-                try:
-                    yield waited
-                finally:
-                    path.unlink(missing_ok=True)
-                return
-
-
-def _is_at(file: IO, path: Path) -> bool:
-    """Whether `path` still names the open file."""
+    lock, waited = FileLock(path, thread_local=False), False
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise BlockingIOError(errno.EAGAIN, "another process is at work here", os.fspath(path)) from None
+        waited = True
+        lock.acquire()
+    try:
+        yield waited
+    finally:
+        with suppress(OSError):  # Windows keeps a file that is open
+            path.unlink()
+        lock.release()
 
 
 def fsync_folder(folder: Path) -> None:

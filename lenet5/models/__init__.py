@@ -1,14 +1,11 @@
-"""Named architectures: the 1998 network first, then the ones that other people call LeNet."""
+"""Named architectures: the 1998 network first, then the ones that other people call LeNet; and networks in files."""
 
-from collections.abc import Callable
-from typing import Any
-
-from ..errors import ConfigError, shown
-from ..network import Sequential
-from .build import CHARACTERS, one_of
+from .build import CHARACTERS
 from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial
 from .paper import lenet1, lenet4, lenet5
+from .registry import MODELS, from_spec
 from .summary import summary
+from .weights import load, pretrained, save
 
 __all__ = [
     "CHARACTERS",
@@ -20,43 +17,10 @@ __all__ = [
     "lenet1",
     "lenet4",
     "lenet5",
+    "load",
     "mattwang44",
+    "pretrained",
+    "save",
     "summary",
     "tensorflow_tutorial",
 ]
-
-MODELS: dict[str, Callable[..., Sequential]] = {
-    "lenet5": lenet5,
-    "lenet4": lenet4,
-    "lenet1": lenet1,
-    "lenet5-mattwang44": mattwang44,
-    "caffe": caffe,
-    "tensorflow-tutorial": tensorflow_tutorial,
-    "d2l": d2l,
-    "lenet5-cifar10": cifar10,
-}
-
-
-def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
-    """Build the network that a `Sequential.spec` describes.
-
-    Parameters
-    ----------
-    spec : dict
-        ``name``, a key of `MODELS`, and the options of that builder.
-    **more
-        Further options, such as ``seed``.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such network or option.
-    """
-    options = dict(spec)
-    name = options.pop("name", None)
-    one_of("name of the network", name, tuple(MODELS))
-    try:
-        return MODELS[name](**options, **more)
-    except (ArithmeticError, TypeError, ValueError) as error:
-        why = str(error).rstrip(".")
-        raise ConfigError(f"The network {name!r} cannot be built from {shown(options)}: {why}.") from error

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import CheckpointError, ConfigError, LenetWarning
 from ..network import Sequential
 from ..training import checkpoint
-from . import from_spec
+from .registry import from_spec
 
 __all__ = ["PRETRAINED", "load", "pretrained", "read", "save"]
 

@@ -96,6 +96,7 @@ def network_with(layer, in_shape, dtype):
 
 
 # 1e-5: float32 has 6e-8, and sums of up to some hundred terms are taken in another order.
+@pytest.mark.skipif(not engine.HAVE_NUMBA, reason="nothing is compiled")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-11), (np.float32, 1e-5)])
 def test_compiled_equals_methods(case, dtype, tolerance):
     """Outputs, gradients, curvatures and steps: one by one, 16 side by side, then 3, and 33 in two shards."""

@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 import pytest
 
-from lenet5 import datasets, files, reproduce
+from lenet5 import datasets, reproduce
 from lenet5.analysis import metrics
 from lenet5.errors import ConfigError
 from lenet5.files import locked
@@ -107,7 +107,6 @@ def test_what_several_tables_measure_of_one_run_is_kept(tmp_path, on_digits):
         assert jobs.read_record(path)["command"].endswith(f"{path.parent.name} --quick")
 
 
-@pytest.mark.skipif(files.fcntl is None, reason="no locks on this platform")
 def test_another_process_is_waited_for(tmp_path):
     lock = tmp_path / "one.lock"
     code = "import sys, time; from lenet5.files import locked\nwith locked(sys.argv[1]): print(flush=True); input()"
