@@ -1,7 +1,7 @@
 """LeNet-5 as scikit-learn's users know a classifier: `LeNet5Classifier`."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Self, cast
 
@@ -16,14 +16,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import losses, optim
 from .datasets import Dataset, Distortion
 from .datasets.arrays import Patterns, Pictures, image_shape
-from .errors import ConfigError, DivergenceError
-from .layers import ScaledTanh
-from .models import CHARACTERS, from_spec, lenet5
+from .errors import ConfigError
+from .models import from_spec, lenet5
+from .models.build import characters_of
 from .models.paper import Output, Pooling
 from .network import Sequential
 from .optim import schedule
 from .training import Callback
-from .training.callbacks import SetRate
+from .training.callbacks import Finite, SetRate
 from .training.reports import Report
 from .training.shards import SHARD, Shards, cores
 from .training.trainer import Trainer
@@ -37,6 +37,13 @@ CHUNK = 32 * SHARD
 # The paper's first two epochs, at 5e-4, saturate the network for good in one of four trainings on 300 patterns of 2
 # pixels, and gain nothing on MNIST.
 SKIP = 2
+
+
+_LOSSES: dict[str, Callable[[], losses.Loss]] = {
+    "rbf": lambda: losses.MAP(0.1, scale=0.5),
+    "softmax": losses.SoftmaxCrossEntropy,
+    "dense": losses.SquaredError,
+}
 
 
 class LeNet5Classifier(ClassifierMixin, BaseEstimator):
@@ -199,7 +206,8 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "net_")
         rows = self._checked(X, reset=False)
         pictures, n = Pictures(rows, self.image_shape_, *self.range_), len(rows)
-        with closing(Shards(self.net_, _loss(self.net_), threads=self._threads())) as shards:
+        loss = _LOSSES[(self.net_.spec or {})["output"]]()
+        with closing(Shards(self.net_, loss, threads=self._threads())) as shards:
             # Whole shards, the last one filled up with the first patterns. In short ones patterns go one by one, which
             # takes sums in another order, and an answer would depend on how many are asked for at once.
             whole = np.arange(n + -n % SHARD) % n
@@ -210,7 +218,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
         """Return an untrained network; set what every later epoch goes on from."""
         self.__dict__.pop("net_", None)  # what follows may fail, and then there is nothing to predict with
-        codes = _characters(classes) if self.output == "rbf" else ""
+        codes = characters_of(classes) if self.output == "rbf" else ""
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         net = lenet5(subsampling=self.subsampling, output=self.output, codes=codes, classes=len(classes), seed=rng)
         self.classes_ = classes
@@ -232,11 +240,11 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         if self.optimizer in self._memory:
             optimizer.load_state_dict(self._memory[self.optimizer])
         rate = schedule.paper(lr, skip=SKIP) if anneal and optimizer.curvature_patterns else schedule.constant(lr)
-        hooks: list[Callback] = [SetRate(rate), _Finite()]
+        hooks: list[Callback] = [SetRate(rate), Finite()]
         hooks += [Report(print)] if self.verbose else []
         trainer = Trainer(
             net,
-            _loss(net),
+            _LOSSES[self.output](),
             optimizer,
             hooks,
             batch_size=self.batch_size,
@@ -297,36 +305,6 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
             state["net_"] = from_spec(spec)
             state["net_"].theta = theta
         super().__setstate__(state)
-
-
-class _Finite(Callback):
-    """End a training that has failed."""
-
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        """Look at the weights."""
-        if not np.isfinite(trainer.net.theta).all():
-            raise DivergenceError(
-                f"training diverged in epoch {trainer.epoch}: a weight is no longer a finite number. "
-                f"Lower learning_rate, now {trainer.optimizer.lr:g}."
-            )
-
-
-def _loss(net: Sequential) -> losses.Loss:
-    if net.outputs_penalties:
-        return losses.MAP(0.1, scale=0.5)
-    return losses.SquaredError() if isinstance(net.layers[-1], ScaledTanh) else losses.SoftmaxCrossEntropy()
-
-
-def _characters(classes: np.ndarray) -> str:
-    """Return one character per class: its own if all have one that can be printed, else the first of `CHARACTERS`."""
-    own = [str(c) if isinstance(c, str | np.integer | int) and not isinstance(c, bool) else "" for c in classes]
-    if all(len(c) == 1 and c.isascii() and c.isprintable() for c in own):
-        return "".join(own)
-    if len(classes) > len(CHARACTERS):
-        raise ValueError(
-            f"There are bitmaps for {len(CHARACTERS)} classes, and y has {len(classes)}: use output='softmax'."
-        )
-    return CHARACTERS[: len(classes)]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import dataclasses
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from . import datasets
 from .command import Parser, add_config_options, command, overrides, report_compiling
 from .datasets.base import Dataset
-from .errors import ConfigError, LenetError
+from .errors import ConfigError, LenetError, LenetWarning
 from .run import folder as folders
 from .run import history
 from .run.config import TrainConfig
@@ -62,6 +63,7 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ran
         settings, saved, other = _settings(options, given, ranks, stack)
         if not first:
             settings = dataclasses.replace(settings, quiet=True, tensorboard=None)
+            warnings.simplefilter("ignore", LenetWarning)  # the first rank warns
         with _in_turn(ranks):
             train, test, notice = _data(settings)
         if notice and first:

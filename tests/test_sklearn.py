@@ -17,7 +17,7 @@ from lenet5 import LeNet5Classifier, datasets
 from lenet5.datasets.arrays import Pictures
 from lenet5.datasets.preparation import prepare
 from lenet5.errors import DivergenceError
-from lenet5.sklearn import CHARACTERS
+from lenet5.models import CHARACTERS
 
 TRAIN, TEST = datasets.load("digits")
 X, Y = TRAIN.images[:200], TRAIN.labels[:200].astype(int)

@@ -14,7 +14,17 @@ from ..initializers import Initializer
 from ..layers import ELU, AvgPool2D, Layer, LeakyReLU, MaxPool2D, PReLU, ReLU, ScaledTanh, Sigmoid, Subsampling, Tanh
 from ..network import Sequential
 
-__all__ = ["ACTIVATIONS", "CHARACTERS", "POOLS", "codes_of", "initializer", "network", "one_of", "size_of_s4"]
+__all__ = [
+    "ACTIVATIONS",
+    "CHARACTERS",
+    "POOLS",
+    "characters_of",
+    "codes_of",
+    "initializer",
+    "network",
+    "one_of",
+    "size_of_s4",
+]
 
 # Those with a bitmap in the paper's Fig. 3, in the order in which classes that are no characters themselves take them.
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
@@ -86,3 +96,15 @@ def codes_of(classes: int | None, codes: str = "") -> str:
             f"Without codes of your own there are {len(CHARACTERS)}; output softmax needs none."
         )
     return codes
+
+
+def characters_of(classes: np.ndarray) -> str:
+    """Return one character per class: its own if all have one that can be printed, else the first of `CHARACTERS`."""
+    own = [str(c) if isinstance(c, str | np.integer | int) and not isinstance(c, bool) else "" for c in classes]
+    if all(len(c) == 1 and c.isascii() and c.isprintable() for c in own):
+        return "".join(own)
+    if len(classes) > len(CHARACTERS):
+        raise ConfigError(
+            f"There are bitmaps for {len(CHARACTERS)} classes, and y has {len(classes)}: use output='softmax'."
+        )
+    return CHARACTERS[: len(classes)]

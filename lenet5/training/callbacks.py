@@ -22,6 +22,7 @@ __all__ = [
     "CurvaturePass",
     "EarlyStopping",
     "Evaluate",
+    "Finite",
     "Fingerprint",
     "GuardDivergence",
     "Rates",
@@ -255,6 +256,18 @@ class GuardDivergence(Callback):
     def load_state(self, state: dict[str, Any]) -> None:
         """Take it over."""
         self._untrained = float(state.get("untrained", math.inf))
+
+
+class Finite(Callback):
+    """End a training whose weights are no longer finite, for `LeNet5Classifier`; `GuardDivergence` notices more."""
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Look at the weights."""
+        if not np.isfinite(trainer.net.theta).all():
+            raise DivergenceError(
+                f"training diverged in epoch {trainer.epoch}: a weight is no longer a finite number. "
+                f"Lower learning_rate, now {trainer.optimizer.lr:g}."
+            )
 
 
 class Checkpoint(Callback):

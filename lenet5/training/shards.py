@@ -207,7 +207,10 @@ def _totals(figures: np.ndarray) -> tuple[float, int]:
 
 def _tell_once(net: Sequential, loss: Loss) -> None:
     """Warn of what is not compiled, once for each network."""
-    slow = [f"{layer.name} ({type(layer).__name__})" for layer in net.uncompiled(training=True)]
+    layers: dict[str, list[str]] = {}
+    for layer in net.uncompiled(training=True):
+        layers.setdefault(type(layer).__name__, []).append(layer.name)
+    slow = [f"{kind} ({', '.join(names)})" for kind, names in layers.items()]
     if criterion_of(loss) is None:
         slow.append(type(loss).__name__)
     if not HAVE_NUMBA or not slow or net.told:

@@ -98,7 +98,8 @@ def bits(folder):
 def test_ranks_give_the_bits_of_one_process(tmp_path, ranks, options):
     assert train.run([*RUN, *options, "--quiet", "--out", str(tmp_path / "one")]) == 0
     code, out, err = finished(mpiexec(ranks, *RUN, *options, "--out", tmp_path / "many"))
-    assert code == 0 and not err, err
+    warned = "norm" in " ".join(options)  # that batch normalisation is not compiled in training; by one rank
+    assert code == 0 and err.count("\n") == err.count("No compiled half") == warned, err
     assert out.count("epoch  1/2") == out.count("test error") == 1  # one rank speaks
     assert bits(tmp_path / "one") == bits(tmp_path / "many")
     assert history.read(tmp_path / "many")[0]["starts"][0]["ranks"] == ranks
