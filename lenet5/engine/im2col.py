@@ -93,8 +93,15 @@ def conv_strided(call, lanes):  # type: ignore[no-untyped-def]
         for p in range(n):
             out[p] = bias[o]
         for m in range(shape.starts[o], shape.starts[o + 1]):
-            for q in range(taps):
-                column, weight = eng.ahead(cols, (shape.channels[m] * taps + q) * n), w[m * taps + q]
+            first, kernel, done = eng.ahead(cols, shape.channels[m] * taps * n), eng.ahead(w, m * taps), taps & -4
+            for q in range(0, done, 4):  # four taps in one go over the map, which is then read and written less often
+                one, two, three, four = kernel[q], kernel[q + 1], kernel[q + 2], kernel[q + 3]
+                a, b = eng.ahead(first, q * n), eng.ahead(first, (q + 1) * n)
+                c, d = eng.ahead(first, (q + 2) * n), eng.ahead(first, (q + 3) * n)
+                for p in range(n):
+                    out[p] += (one * a[p] + two * b[p]) + (three * c[p] + four * d[p])
+            for q in range(done, taps):
+                column, weight = eng.ahead(first, q * n), kernel[q]
                 for p in range(n):
                     out[p] += weight * column[p]
 
@@ -108,8 +115,9 @@ def conv_strided_back(call, lanes):  # type: ignore[no-untyped-def]
     size = shape.maps[0] * taps * n
     v_cols, g_bias = eng.ahead(cols, size), eng.ahead(g, shape.starts[shape.out[0]] * taps)
     _im2col_one(eng.operands(call, lanes), cols, shape.maps, grid, lanes)
-    for p in range(size):
-        v_cols[p] = 0
+    if down:
+        for p in range(size):
+            v_cols[p] = 0
     for o in range(shape.out[0]):
         v_map, total = eng.ahead(v, o * n), eng.zero(v)
         for p in range(n):
@@ -120,12 +128,14 @@ def conv_strided_back(call, lanes):  # type: ignore[no-untyped-def]
                 k = shape.channels[m] * taps + q
                 column, target = eng.ahead(cols, k * n), eng.ahead(v_cols, k * n)
                 weight, total = w[m * taps + q], eng.zero(v)
-                for p in range(n):
-                    total += v_map[p] * column[p]
-                g[m * taps + q] += total
-                if down:
+                if down:  # both in one go over v
                     for p in range(n):
+                        total += v_map[p] * column[p]
                         target[p] += weight * v_map[p]
+                else:
+                    for p in range(n):
+                        total += v_map[p] * column[p]
+                g[m * taps + q] += total
     if down:
         _col2im_one(v_cols, eng.below(call, lanes), shape.maps, grid, lanes)
 

@@ -162,7 +162,7 @@ class Function:
         self._compiled: dict[tuple[np.dtype, int], Any] = {}
 
     def side_by_side(self, code: Callable[..., Any]) -> Callable[..., Any]:
-        """Take other code for patterns side by side, in either of which `lanes` is a constant; a decorator."""
+        """Take other code for patterns side by side; in that for one pattern `lanes` is a constant. A decorator."""
         self._lanes_code = code
         return code
 
@@ -171,7 +171,7 @@ class Function:
         key = self._key(dtype, lanes)
         if key not in self._compiled:
             code = self._lanes_code if self._lanes_code is not None and lanes > 1 else self.code
-            signature = self.signature(*key)
+            signature = self.signature(key[0], key[1] if key[1] == 1 else 0)
             found = _decorated(lambda stored: numba.cfunc(signature, cache=stored, **_OPTIONS)(code))
             self._compiled[key] = found
             module = code.__module__.rpartition(".")[2]

@@ -16,7 +16,7 @@ from ..parameter import Parameter
 from .base import Layer, Shape, Window
 from .dense import dense_rows
 from .pad import pad_row
-from .table import parse_table
+from .table import folded, pair_of, parse_table
 
 __all__ = ["Conv2D"]
 
@@ -67,11 +67,11 @@ class Conv2D(Layer):
     ) -> None:
         super().__init__(name=name)
         self.out_channels = out_channels
-        self.kernel_size = _pair(kernel_size, "kernel_size", least=1)
-        self.stride = _pair(stride, "stride", least=1)
+        self.kernel_size = pair_of(kernel_size, "kernel_size", least=1)
+        self.stride = pair_of(stride, "stride", least=1)
         if isinstance(padding, str) and padding not in ("valid", "same"):
             raise ConfigError(f"padding is 'valid', 'same', an int or a pair of ints; found {padding!r}.")
-        self.padding = padding if isinstance(padding, str) else _pair(padding, "padding", least=0)
+        self.padding = padding if isinstance(padding, str) else pair_of(padding, "padding", least=0)
         self.table = parse_table(table) if isinstance(table, str) else None if table is None else np.array(table, bool)
         if not isinstance(out_channels, int | np.integer):
             raise ConfigError(f"out_channels is an int of at least 1; found {out_channels!r}.")
@@ -131,7 +131,7 @@ class Conv2D(Layer):
         self._x_shape, self._before, self._out = x.shape, before, out
         engine.im2col(np.ascontiguousarray(x), self.kernel_size, self.stride, before, out, self._cols)
         y = self._buffer("y", (len(x), self.out_channels, positions))
-        np.matmul(matrix, _folded(self._cols), out=_folded(y))
+        np.matmul(matrix, folded(self._cols), out=folded(y))
         y += self.bias.value[:, None]
         return self._done(y.reshape(len(x), self.out_channels, *out))
 
@@ -159,9 +159,9 @@ class Conv2D(Layer):
         to_input: bool,
     ) -> np.ndarray | None:
         vy = vy.reshape(len(cols), self.out_channels, cols.shape[2])
-        folded = _folded(vy)
-        per_image = self._buffer("per_image", (len(folded), *matrix.shape))
-        np.matmul(folded, _folded(cols).transpose(0, 2, 1), out=per_image)
+        v = folded(vy)
+        per_image = self._buffer("per_image", (len(v), *matrix.shape))
+        np.matmul(v, folded(cols).transpose(0, 2, 1), out=per_image)
         total = np.sum(per_image, axis=0, out=self._buffer("total", matrix.shape))
         kernels = total.reshape(self.out_channels, self.in_shape[0], *self.kernel_size)
         weight_out[...] = kernels[self._pairs].reshape(weight_out.shape)
@@ -169,7 +169,7 @@ class Conv2D(Layer):
         if not to_input:
             return None
         v_cols = self._buffer("v_cols", cols.shape)
-        np.matmul(matrix.T, folded, out=_folded(v_cols))
+        np.matmul(matrix.T, v, out=folded(v_cols))
         vx = self._buffer("vx", self._x_shape)
         engine.col2im(v_cols, self.kernel_size, self.stride, self._before, self._out, vx)
         return vx
@@ -300,21 +300,19 @@ _BY_KERNEL = {(5, 5): (_forward_5x5, _reverse_5x5), (3, 3): (_forward_3x3, _reve
 
 @layer_function
 def _strided_forward(call, lanes):  # type: ignore[no-untyped-def]
+    conv_strided(call, 1)
+
+
+@_strided_forward.side_by_side
+def _strided_forward_lanes(call, lanes):  # type: ignore[no-untyped-def]
     conv_strided(call, lanes)
 
 
 @layer_function
 def _strided_reverse(call, lanes):  # type: ignore[no-untyped-def]
+    conv_strided_back(call, 1)
+
+
+@_strided_reverse.side_by_side
+def _strided_reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
     conv_strided_back(call, lanes)
-
-
-def _folded(a: np.ndarray) -> np.ndarray:
-    """View (N, D, P) as (1, D, N) where there is one position (C5): one product instead of N thin ones."""
-    return a.transpose(2, 1, 0) if a.shape[2] == 1 else a
-
-
-def _pair(value: int | Pair, what: str, *, least: int) -> Pair:
-    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in pair):
-        raise ConfigError(f"{what} is an int of at least {least} or a pair of them; found {value!r}.")
-    return int(pair[0]), int(pair[1])
