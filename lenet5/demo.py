@@ -11,7 +11,7 @@ from . import datasets
 from .command import Parser, add_run_argument, command, report_compiling
 from .datasets import Dataset
 from .errors import ConfigError
-from .models import weights as storage
+from .models.weights import PRETRAINED, load
 
 __all__ = ["main", "run"]
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         positional="[RUN_OR_FILE]",
         description="Open a page on this machine on which you draw a digit and watch the network read it.",
     )
-    add_run_argument(parser, storage.PRETRAINED)
+    add_run_argument(parser, PRETRAINED)
     parser.add_option("--port", type=int, default=8098, metavar="N", help="0 for any that is free (default 8098)")
     parser.add_option("--open", type=bool, default=True, metavar="{true,false}", help="open a browser (default true)")
     parser.add_option(
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     port = _free(options["port"])
     report_compiling()
-    reader = Reader(storage.load(options["run"]), _examples(options["dataset"], options["data_dir"]))
+    reader = Reader(load(options["run"]), _examples(options["dataset"], options["data_dir"]))
     print("warming up: kernels that are new are compiled, once, in a few seconds", file=sys.stderr, flush=True)
     for wide in (False, True)[: 1 + reader.sweeps]:
         reader.read(reader.example(np.random.default_rng(0), wide=wide), wide=wide)

@@ -13,7 +13,7 @@ from .analysis import metrics
 from .command import Parser, command, report_compiling
 from .datasets.base import Dataset
 from .errors import ConfigError
-from .models import weights as storage
+from .models.weights import PRETRAINED, read
 from .network import Sequential
 
 __all__ = ["evaluate", "main"]
@@ -81,14 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         positional="[RUN_OR_FILE]",
         description="Measure a network on the images of a test set.",
     )
-    parser.add_argument("weights", metavar="RUN_OR_FILE", nargs="?", default=str(storage.PRETRAINED), help=_WEIGHTS)
+    parser.add_argument("weights", metavar="RUN_OR_FILE", nargs="?", default=str(PRETRAINED), help=_WEIGHTS)
     parser.add_option("--dataset", type=str | None, default=None, metavar="NAME", help=_DATASET)
     parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
     parser.add_option("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
     parser.add_switch("--json", help="print everything as JSON")
     options = parser.parse(argv)
     report_compiling()
-    net, meta = storage.read(options["weights"])
+    net, meta = read(options["weights"])
     name = options["dataset"] or meta.get("dataset", "auto")
     if name == "auto":
         _, test, notice = datasets.load_auto(options["data_dir"], verify=options["verify"], progress=True)

@@ -11,7 +11,7 @@ import numpy as np
 from .command import Parser, command, report_compiling
 from .datasets import normalise_digit
 from .errors import ConfigError
-from .models import weights as storage
+from .models.weights import PRETRAINED, load
 from .network import Sequential
 
 __all__ = ["main", "read_digit"]
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if own and not rest:
         raise ConfigError(f"no picture given: after {first} name at least one image file.")
     report_compiling()
-    net = storage.load(first if own else storage.PRETRAINED)
+    net = load(first if own else PRETRAINED)
     results = [{"image": image, **read_digit(net, image)} for image in (rest if own else options["images"])]
     print(json.dumps(results, indent=1) if options["json"] else "\n\n".join(map(_text, results)))
     return 0

@@ -13,10 +13,10 @@ from . import bitmaps, datasets, optim
 from .command import Parser, add_run_argument, command, report_compiling
 from .datasets.base import Dataset
 from .errors import ConfigError, shown
-from .models import weights as storage
+from .models.weights import PRETRAINED, read
 from .network import Sequential
-from .run import build as runs
 from .run import config, history
+from .run.build import make_loss
 from .training.shards import Shards
 
 __all__ = ["main"]
@@ -57,7 +57,7 @@ class _Subject:
     def _read(self) -> tuple[Sequential, dict[str, Any]]:
         if self._net is None:
             report_compiling()
-            self._net = storage.read(self.path)
+            self._net = read(self.path)
         return self._net
 
     def _load(self) -> tuple[Dataset, Dataset]:
@@ -126,7 +126,7 @@ def _rates(subject: _Subject) -> Any:
     optimizer = optim.SDLM(net.parameters(), lr=own.lr or 5e-4, mu=own.mu)
     train = subject.train
     sample = np.random.default_rng(0).choice(len(train), min(own.patterns, len(train)), replace=False)
-    Shards(net, runs.make_loss(settings)).curvature(train.images[sample], train.labels[sample])
+    Shards(net, make_loss(settings)).curvature(train.images[sample], train.labels[sample])
     optimizer.observe()
     return plots.effective_rates(net, optimizer)
 
@@ -189,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="pictures: " + "; ".join(f"{name}: {text}" for name, (text, _) in pictures.items()),
     )
     parser.add_argument("picture", metavar="PICTURE", help=f"one of {', '.join(pictures)}")
-    add_run_argument(parser, storage.PRETRAINED)
+    add_run_argument(parser, PRETRAINED)
     parser.add_option("--image", type=int, default=0, metavar="N", help="number of a test image (default 0)")
     parser.add_option("--stage", default="C1", metavar="NAME", help="a convolution, such as C3 (default C1)")
     parser.add_option("--characters", default="", metavar="TEXT", help="default all of ASCII")

@@ -14,9 +14,9 @@ from . import datasets
 from .command import Parser, add_config_options, command, overrides, report_compiling
 from .datasets.base import Dataset
 from .errors import ConfigError, LenetError, LenetWarning
-from .run import folder as folders
 from .run import history
 from .run.config import TrainConfig
+from .run.folder import History, Saved, alone, begun, continued, repeated
 from .run.session import Session
 from .run.signals import Signals
 from .training import checkpoint
@@ -70,7 +70,7 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ran
             print(notice, file=sys.stderr, flush=True)
         session = Session(_with_data(settings, train.name), train, test, ranks)
         if first and options["resume"] is None:
-            stack.enter_context(folders.alone(session.folder))
+            stack.enter_context(alone(session.folder))
         if other is not None:
             session.repeat(other)
         session.begin(saved)
@@ -83,19 +83,19 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ran
 
 def _settings(
     options: dict[str, Any], given: dict[str, Any], ranks: Ranks | None, stack: ExitStack
-) -> tuple[TrainConfig, folders.Saved | None, folders.History | None]:
+) -> tuple[TrainConfig, Saved | None, History | None]:
     """Return the configuration; of a run to resume its checkpoint, of one to repeat its history."""
     if options["resume"] is not None:
         folder = Path(options["resume"])
         folder = folder.parent if folder.name == checkpoint.NAME else folder
         with _in_turn(ranks):
             if ranks is None or ranks.rank == 0:
-                stack.enter_context(folders.alone(folder, resume=True))
-            return *folders.continued(folder, given), None
+                stack.enter_context(alone(folder, resume=True))
+            return *continued(folder, given), None
     if options["repeat"] is not None:
         other = history.read(options["repeat"])
-        return folders.repeated(options["repeat"], other[0], given), None, other
-    return folders.begun(options["config"], given), None, None
+        return repeated(options["repeat"], other[0], given), None, other
+    return begun(options["config"], given), None, None
 
 
 def _with_data(settings: TrainConfig, name: str) -> TrainConfig:

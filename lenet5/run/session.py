@@ -13,14 +13,13 @@ from typing import Any
 from ..datasets.base import Dataset
 from ..errors import ConfigError, LenetError
 from ..files import atomic_write
-from ..models import weights as storage
+from ..models.weights import save
 from ..training import callbacks, checkpoint, reports, tensorboard
 from ..training.mpi import Ranks
 from ..training.trainer import Trainer
-from . import build as runs
-from . import config, history
-from . import folder as folders
+from . import build, config, history
 from .config import TrainConfig
+from .folder import History, Saved, same_data
 from .signals import Signals
 
 __all__ = ["Session"]
@@ -47,23 +46,23 @@ class Session:
     """
 
     def __init__(self, settings: TrainConfig, train: Dataset, test: Dataset, ranks: Ranks | None = None) -> None:
-        self.train, validation = runs.split(settings, train)
-        self.trainer = runs.make_trainer(settings, self.train, validation=validation, test=test, ranks=ranks)
+        self.train, validation = build.split(settings, train)
+        self.trainer = build.make_trainer(settings, self.train, validation=validation, test=test, ranks=ranks)
         self.ranks, self.writes = ranks, ranks is None or ranks.rank == 0
         self.folder = Path(settings.out or f"runs/{settings.dataset}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
         self._sizes = f"{len(train):,} images, {len(test):,} to test on"
         self._board = _tensorboard(settings, test)
         self._stopping = self._early_stopping(settings)
-        self._other: folders.History | None = None
+        self._other: History | None = None
         self._comparison: list[history.CompareHistory] = []
         self._say: Callable[[str], None] = (lambda text: None) if settings.quiet else print
         data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
         events = None if settings.tensorboard is None else os.path.abspath(settings.tensorboard)
         self.settings = dataclasses.replace(settings, out=None, data_dir=data_dir, tensorboard=events)
-        self._meta = runs.meta(self.settings, self.trainer.net, self.train)
-        self._here = runs.circumstances() | {"threads": self.trainer.threads, "ranks": ranks.size if ranks else 1}
+        self._meta = build.meta(self.settings, self.trainer.net, self.train)
+        self._here = build.circumstances() | {"threads": self.trainer.threads, "ranks": ranks.size if ranks else 1}
 
-    def repeat(self, other: folders.History) -> None:
+    def repeat(self, other: History) -> None:
         """Compare every epoch with that of another run, of the same images.
 
         Raises
@@ -71,10 +70,10 @@ class Session:
         CheckpointError
             If it was of others.
         """
-        folders.same_data(other[0], self._meta, "the run to repeat")
+        same_data(other[0], self._meta, "the run to repeat")
         self._other, self._comparison = other, [history.CompareHistory(other[1])]
 
-    def begin(self, saved: folders.Saved | None = None) -> None:
+    def begin(self, saved: Saved | None = None) -> None:
         """Say what begins; take the checkpoint over, if there is one.
 
         Raises
@@ -89,7 +88,7 @@ class Session:
         if saved is None:
             return
         trainer = self.trainer
-        folders.same_data(saved[1], self._meta, self.folder)
+        same_data(saved[1], self._meta, self.folder)
         trainer.load_state(saved[0], saved[1].get("trainer", {}))
         begun = trainer.epoch + (trainer.position > 0)
         if self.settings.epochs < begun:
@@ -115,8 +114,8 @@ class Session:
                 self._draw_curves()
             stopped = self._stopped(signals)
             if not stopped and self.writes:
-                storage.save(self.folder / "weights.npz", self.trainer.net, meta={"dataset": self.train.name})
-                _write_json(self.folder / "run.json", runs.record(self.trainer, self.train))
+                save(self.folder / "weights.npz", self.trainer.net, meta={"dataset": self.train.name})
+                _write_json(self.folder / "run.json", build.record(self.trainer, self.train))
         except OSError as error:
             raise LenetError(
                 f"{error.filename or self.folder}: cannot be written: {error.strerror or error}. {self.go_on}"
@@ -149,7 +148,7 @@ class Session:
             return []
 
         def keep(trainer: Trainer) -> None:
-            storage.save(self.folder / "best.npz", trainer.net, meta={"dataset": self.train.name})
+            save(self.folder / "best.npz", trainer.net, meta={"dataset": self.train.name})
 
         keeping = keep if self.writes else None
         return [callbacks.EarlyStopping(settings.patience, monitor=settings.monitor, keep=keeping)]
