@@ -1,4 +1,4 @@
-"""What goes wrong, said to a person: what it was, where it was found, and what to do about it."""
+"""Exceptions. Each message says what was wrong, where, and what to do."""
 
 import reprlib
 

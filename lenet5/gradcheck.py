@@ -4,7 +4,7 @@
     >>> from lenet5.layers import Dense
     >>> print(gradcheck.check(Dense(3), (5,)))          # doctest: +SKIP
 
-`backward` is held against central differences of `forward`. `bbprop` is held against `backward`
+`backward` is compared with central differences of `forward`, `bbprop` with `backward`
 itself: pushing each unit vector through it gives the rows of the Jacobian, whose squares are weighted
 by hy. That is exact, whereas second differences of `forward` are not what a Gauss-Newton diagonal is.
 """
@@ -29,7 +29,7 @@ STEP = 1e-4
 class Report:
     """Relative errors, max |found - oracle| / max |oracle|, for "x" and each parameter.
 
-    A gradient less than a thousandth of the largest one is held against that thousandth.
+    A gradient less than a thousandth of the largest one is compared with that thousandth.
 
     Attributes
     ----------

@@ -137,7 +137,7 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
         "--repeat",
         default=None,
         metavar="DIR",
-        help="run again what DIR has run, and say whether every epoch is the same, or which is the first to differ",
+        help="rerun the run in DIR and report the first epoch that differs, if one does",
     )
     add_config_options(parser)
     options = parser.parse(argv)
@@ -152,8 +152,7 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
         fixed = sorted(set(given) - allowed[name]) + (["config"] if options["config"] else [])
         if fixed:
             raise ConfigError(
-                f"--{name} takes a run as it was; not changed may be: {', '.join(fixed)}. "
-                f"Allowed beside it: {', '.join(sorted(allowed[name]))}."
+                f"--{name} cannot change: {', '.join(fixed)}. Allowed beside it: {', '.join(sorted(allowed[name]))}."
             )
     return options, given
 

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options["what"] == "verify":
         return _verify(options["folder"], say)
     if options["what"] != "make-distorted":
-        raise ConfigError(f"what to do is make-distorted or verify; found {options['what']!r}.")
+        raise ConfigError(f"unknown action {options['what']!r}: choose make-distorted or verify.")
     if options["folder"] is not None or options["out"] is None:
         raise ConfigError("make-distorted writes to a folder: name it with --out DIR.")
     start, threads = time.monotonic(), joblib.cpu_count() if options["threads"] is None else options["threads"]
@@ -61,8 +61,8 @@ def _verify(folder: str | None, say: "_Say") -> int:
         raise ConfigError("verify needs the folder of a set: verify DIR.")
     wrong = verify(folder)
     if wrong:
-        raise DataError(f"{folder} is not as it was made: {'; '.join(wrong)}. Start its make-distorted again.")
-    say(f"{folder} is as it was made", at_once=True)
+        raise DataError(f"{folder}: verification failed: {'; '.join(wrong)}. Start its make-distorted again.")
+    say(f"{folder}: verified", at_once=True)
     return 0
 
 

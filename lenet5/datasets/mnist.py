@@ -186,7 +186,7 @@ def _provide(file: IdxFile, folder: Path, fetcher: Fetcher, say: Callable[[str],
             content, source = _content(MNIST, file, path, True).content, str(path)
             break
         except DataError:
-            say(f"{path}: not the true file")
+            say(f"{path}: checksum mismatch")
     if source == str(target):
         say(f"{target}: already there, verified")
         return target

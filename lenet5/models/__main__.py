@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "paper counts them: one per input and per bias of every unit) and multiply-adds of one forward pass.",
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"{', '.join(MODELS)}; default all")
-    parser.add_option("--channels", type=int | None, default=None, metavar="N", help="of the images")
+    parser.add_option("--channels", type=int | None, default=None, metavar="N", help="number of image channels")
     parser.add_option("--size", type=int | None, default=None, metavar="N", help="side of the images")
     parser.add_option("--classes", type=int | None, default=None, metavar="N")
     parser.add_switch("--json", help="print everything as JSON")

@@ -29,7 +29,7 @@ __all__ = [
 # Those with a bitmap in the paper's Fig. 3, in the order in which classes that are no characters themselves take them.
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
 
-# Channels, and pixels on a side: more is a mistake, or malice.
+# Channels, and pixels on a side: upper bound.
 _MOST = 1 << 16
 
 POOLS: dict[str, Callable[..., Layer]] = {"trainable": Subsampling, "average": AvgPool2D, "max": MaxPool2D}

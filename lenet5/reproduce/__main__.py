@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse(argv)
     what, names, out = options["what"], options["names"], Path(options["out"])
     if what not in ("list", "run", "report"):
-        raise ConfigError(f"what to do is list, run or report; found {what!r}.")
+        raise ConfigError(f"unknown action {what!r}: choose list, run or report.")
     if names and what != "run":
         raise ConfigError(f"{what} takes no names; found {', '.join(names)}.")
     if what == "list":

@@ -1,4 +1,4 @@
-"""The folder of a training run: for one process at a time; begun, continued or repeated; nothing damaged believed."""
+"""Start, resume or repeat a run in its folder, under a lock."""
 
 import dataclasses
 import os
@@ -112,7 +112,7 @@ def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved |
             if file.exists():
                 os.replace(file, file.with_name(file.name + ".damaged"))  # not where the next one would be kept
         if not _holds(path, values):
-            warnings.warn(f"{path}: not what the checkpoint says; going on with that.", LenetWarning, stacklevel=2)
+            warnings.warn(f"{path}: differs from the checkpoint, which is used.", LenetWarning, stacklevel=2)
     elif path.exists():
         values = config.read(path)
     else:

@@ -1,4 +1,4 @@
-"""One .npz file of named arrays and a JSON note, written whole or not at all, read without trust."""
+"""One .npz file of named arrays and a JSON note, written whole or not at all, read defensively."""
 
 import hashlib
 import io
@@ -61,7 +61,7 @@ def save(
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save` wrote, checking all of it before it is believed.
+    """Read what `save` wrote, validated before use.
 
     Returns
     -------

@@ -57,7 +57,7 @@ class TrainConfig(Section):
         "own in data-dir, named as MNIST's",
     )
     data_dir: str | None = option(None, "folder with the files of the data set")
-    verify: bool = option(True, "hold the files against the published hashes; false for files of your own")
+    verify: bool = option(True, "check files against the published SHA-256 (false: accept your own files)")
     mmap: bool | None = option(
         None,
         "leave the images in their raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for sets "
@@ -80,7 +80,7 @@ class TrainConfig(Section):
     )
     train_size: int | None = option(None, "train on that many patterns only, the first ones", least=1)
     patience: int | None = option(
-        None, "stop after that many epochs without a better monitor; needs a validation split", least=1
+        None, "stop after N epochs without improvement of --monitor; needs a validation split", least=1
     )
     monitor: Literal["validation_loss", "validation_error"] = option(
         "validation_loss", "what patience watches; the weights of the best epoch are kept in best.npz"

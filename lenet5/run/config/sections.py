@@ -24,7 +24,7 @@ def option(
 
 @dataclass(frozen=True)
 class Section:
-    """Options whose numbers are held against their limits."""
+    """Options whose numbers are checked against their limits."""
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -76,7 +76,7 @@ class ModelConfig(Section):
         None, "share of the units of C5 and F6 that are dropped in training (d2l, lenet5-cifar10)", least=0.0, below=1.0
     )
     variation: Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"] | None = (
-        option(None, "of tensorflow-tutorial")
+        option(None, "variant of tensorflow-tutorial")
     )
     scale: Literal["paper", "unit", "signed", "standard"] | None = option(
         None, "grey levels: paper is -0.1 to 1.175, unit 0 to 1, signed -1 to 1, standard mean 0 and s.d. 1 on MNIST"
