@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,41 @@ def work() -> None:
         print(statistics.median(times), flush=True)
 
 
+def start(folder: Path, cache: str) -> float:
+    """Return the seconds that a short run of the command `train` takes from its start to its first update."""
+    code = (
+        "import os, sys, time\n"
+        "try:\n    from lenet5.training.trainer import Trainer\n"
+        "except ImportError:\n    from lenet5.trainer import Trainer\n"
+        "call = Trainer._call\n"
+        "def timed(self, hook):\n"
+        "    if hook == 'on_batch_end':\n"
+        "        print(time.time() - float(sys.argv[1]), flush=True)\n"
+        "        os._exit(0)\n"
+        "    call(self, hook)\n"
+        "Trainer._call = timed\n"
+        "from lenet5.train import run\n"
+        "run(['--dataset', 'digits', '--quiet', '--out', sys.argv[2]])\n"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = os.environ | {"PYTHONPATH": str(folder), "LENET5_CACHE": cache}
+        words = [sys.executable, "-c", code, str(time.time()), f"{scratch}/run"]
+        done = subprocess.run(words, env=environment, cwd=folder, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
+def starts(before: Path, rounds: int = 3) -> list[dict[str, Any]]:
+    """Return a row for the first command ever, with nothing compiled, and for the second."""
+    times: dict[str, list[list[float]]] = {"first command, to its first update": [[], []], "second command": [[], []]}
+    for _ in range(rounds):
+        for k, folder in enumerate((before, ROOT)):
+            with tempfile.TemporaryDirectory() as cache:
+                for found in times.values():
+                    found[k].append(start(folder, cache))
+    medians = {name: [round(statistics.median(of), 2) for of in found] for name, found in times.items()}
+    return [{"task": name, "before_s": a, "after_s": b, "ratio": round(b / a, 3)} for name, (a, b) in medians.items()]
+
+
 def main() -> None:
     """Run the two versions in turn, and print a row for each task."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.before", description=__doc__.splitlines()[0])
@@ -114,7 +150,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="turns of each (default: 15)")
     parser.add_argument("--only", default="", metavar="TEXT", help="only tasks whose name has this text")
     parser.add_argument("--json", metavar="FILE", help="write the rows to FILE, too")
+    parser.add_argument("--start", action="store_true", help="time the first and the second command instead")
     options = parser.parse_args()
+    if options.start:
+        rows = starts(Path(options.before).resolve())
+        for row in rows:
+            print(f"{row['task']:45} {row['before_s']:9.2f} {row['after_s']:9.2f} s   x {row['ratio']:.3f}")
+        if options.json:
+            Path(options.json).write_text(json.dumps(rows, indent=1) + "\n")
+        return
     workers = [_start(Path(options.before)), _start(ROOT)]
     names = [json.loads(w.stdout.readline()) for w in workers]  # type: ignore[union-attr]
     rows = []
