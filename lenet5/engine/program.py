@@ -162,6 +162,7 @@ class Program:
         key = lanes, learning
         if key not in self._tables:
             both = [(r.row.forward, r.row.reverse if learning else None) for r in self.rows]
+            assert not learning or all(reverse for _, reverse in both), "a state in which nothing is differentiated"
             announce([f for pair in both for f in pair if f is not None], self.dtype, lanes)
             rows = []
             for placed, (forward, reverse) in zip(self.rows, both, strict=True):

@@ -39,7 +39,7 @@ class Row:
     Attributes
     ----------
     forward, reverse : Function
-        Made by `layer_function`.
+        Made by `layer_function`. The second is None in a state in which nothing is differentiated.
     out_shape : tuple of int
         (C, H, W) or (D,).
     numbers, links : array-like
@@ -62,7 +62,7 @@ class Row:
     """
 
     forward: Function
-    reverse: Function
+    reverse: Function | None
     out_shape: tuple[int, ...]
     numbers: Any = ()
     links: Any = ()

@@ -161,7 +161,7 @@ class BatchNorm(Layer):
         def current() -> np.ndarray:
             return np.concatenate([self.running_mean, 1.0 / np.sqrt(self.running_variance + self.epsilon)])
 
-        return [Row(_forward, _reverse, self.out_shape, numbers=current(), current=current)]
+        return [Row(_forward, None, self.out_shape, numbers=current(), current=current)]
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return weight and bias."""
@@ -185,32 +185,6 @@ def _forward(call, lanes):  # type: ignore[no-untyped-def]
         source, out = eng.ahead(x, c * cells), eng.ahead(y, c * cells)
         for p in range(cells):
             out[p] = w[c] * ((source[p] - mean[c]) * inverse[c]) + bias[c]
-
-
-@layer_function
-def _reverse(call, lanes):  # type: ignore[no-untyped-def]
-    x, v, vx = (
-        eng.inputs(call, lanes),
-        eng.above(call, lanes),
-        eng.below(call, lanes),
-    )
-    w, g, squared = eng.parameters(call), eng.gradients(call), eng.power(call) == 2
-    maps, cells, mean = call.op[eng.OUT], call.op[eng.HO] * call.op[eng.WO] * lanes, eng.numbers(call)
-    inverse = eng.ahead(mean, maps)
-    for c in range(maps):
-        at, g_weight, g_bias, factor = (
-            c * cells,
-            eng.zero(v),
-            eng.zero(v),
-            inverse[c] * inverse[c] if squared else inverse[c],
-        )
-        for p in range(at, at + cells):
-            xhat = (x[p] - mean[c]) * inverse[c]
-            g_weight += v[p] * (xhat * xhat if squared else xhat)
-            g_bias += v[p]
-            vx[p] = w[c] * factor * v[p]
-        g[c] += g_weight
-        g[maps + c] += g_bias
 
 
 def _all_but_maps(ndim: int) -> tuple[int, ...]:
