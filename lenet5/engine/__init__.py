@@ -1,7 +1,7 @@
 """Compiled loops: what makes them, what calls them, and those that several layers share. It knows no layer.
 
-`program` goes through a whole network at once, by the functions that its layers bring along; `im2col` and `warp` are
-called by methods written in NumPy, and have a NumPy twin each, which `numpy_only` puts in their place.
+`program` goes through a whole network at once, by the functions that its layers bring along; `im2col`, `scale_pixels`
+and `warp` are called by methods written in NumPy, and have a NumPy twin each, which `numpy_only` puts in their place.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from .im2col import col2im, im2col
 from .jit import HAVE_NUMBA, TWINS, Compilation, compiling, target, versions
+from .pixels import scale_pixels
 from .warp import warp
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "compiling",
     "im2col",
     "numpy_only",
+    "scale_pixels",
     "target",
     "versions",
     "warp",

@@ -1,0 +1,36 @@
+"""Pixels as numbers."""
+
+import numpy as np
+
+from .jit import kernel
+
+__all__ = ["scale_pixels"]
+
+
+def _scale_numpy(images: np.ndarray, levels: np.ndarray, out: np.ndarray) -> None:
+    height, width = images.shape[1:3]
+    top, left = (out.shape[2] - height) // 2, (out.shape[3] - width) // 2
+    out.fill(levels[0])
+    out[:, :, top : top + height, left : left + width] = levels[images].transpose(0, 3, 1, 2)
+
+
+@kernel(twin=_scale_numpy)
+def scale_pixels(images, levels, out):  # type: ignore[no-untyped-def]
+    """out[n, c, i, j] = levels[images[n, i - top, j - left, c]] in the middle of out, levels[0] around it.
+
+    images: uint8 (N, H, W, C); levels (256,) and out (N, C, H' >= H, W' >= W) of one dtype.
+    """
+    n, height, width, channels = images.shape
+    rows, columns = out.shape[2:]
+    top, left = (rows - height) // 2, (columns - width) // 2
+    for k in range(n):
+        for c in range(channels):
+            for i in range(rows):
+                row, inside = out[k, c, i], top <= i < top + height
+                for j in range(left if inside else columns):
+                    row[j] = levels[0]
+                if inside:
+                    for j in range(width):
+                        row[left + j] = levels[images[k, i - top, j, c]]
+                    for j in range(left + width, columns):
+                        row[j] = levels[0]
