@@ -38,6 +38,8 @@ CASES = {
     "conv-stride": (lambda: Conv2D(3, (2, 3), stride=(1, 2), padding=2), (2, 6, 7)),
     "conv-table-stride": (lambda: Conv2D(3, (3, 2), table=TABLE, stride=(2, 1), padding=(0, 1)), (2, 6, 5)),
     "conv-5x5": (lambda: Conv2D(3, 5), (2, 7, 9)),
+    "conv-5x5-rows-of-16": (lambda: Conv2D(2, 5), (1, 6, 14)),
+    "conv-5x5-rows-of-32": (lambda: Conv2D(2, 5), (1, 5, 30)),
     "conv-stride-leaves-rest": (lambda: Conv2D(2, 3, stride=3), (2, 8, 7)),
     "conv-padding-pair": (lambda: Conv2D(2, 3, padding=(0, 3)), (2, 4, 3)),
     "conv-one-position": (lambda: Conv2D(4, 5), (3, 5, 5)),

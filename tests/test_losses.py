@@ -3,7 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lenet5
 from lenet5 import MAP, MLE, ConfigError, ShapeError, SoftmaxCrossEntropy, SquaredError, gradcheck
+from lenet5.layers import Dense
+from lenet5.training.shards import Shards
 
 LOSSES = [
     MLE(),
@@ -68,6 +71,19 @@ def test_eq_9_gradients_sum_to_the_share_of_the_rubbish_class(j, label, seed):
     rubbish = np.exp(m - j) / (np.exp(m - j) + np.exp(m - y).sum())
     assert loss.backward().sum() == pytest.approx(rubbish, abs=1e-12)
     assert (loss.bbprop() >= 0).all()
+
+
+@pytest.mark.parametrize("loss", [MLE(), MAP(), SoftmaxCrossEntropy(), SoftmaxCrossEntropy(0.1), SquaredError()])
+def test_compiled_losses_are_stable_far_out(loss):
+    """Outputs whose exponential is beyond every float: the same loss and derivatives as by the methods."""
+    net = lenet5.Sequential([Dense(3, name="last")])
+    net.build((4,), dtype=np.float64, rng=np.random.default_rng(0))
+    x, labels = np.array([[0.0, 1, 2, 3], [4, 3, 2, 1]]), np.array([0, 2])
+    net.theta *= 1e4
+    fast, slow, grad = Shards(net, loss), Shards(net, loss, use_compiled=False), net.parameters().grad
+    expected, wanted = slow.gradient(x, labels), grad.copy()
+    assert fast.gradient(x, labels) == pytest.approx(expected, rel=1e-12) and np.isfinite(expected[0])
+    np.testing.assert_allclose(grad, wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -195,8 +195,9 @@ def test_steady_state_keeps_its_arrays(case):
 
 def test_wrong_inputs_are_named(case):
     layer, in_shape = case
-    with pytest.raises(ShapeError, match="build"):
-        type(layer).forward(case[0], np.zeros((1, *in_shape), np.float32))
+    for shape in ((1, *in_shape), (3,)):  # the latter with no axes beside the batch's, as the layer has none yet
+        with pytest.raises(ShapeError, match="build"):
+            layer.forward(np.zeros(shape, np.float32))
     x, _, _ = built(layer, in_shape)
     with pytest.raises(ShapeError, match="float64"):
         layer.forward(x.astype(np.float32))
@@ -204,6 +205,9 @@ def test_wrong_inputs_are_named(case):
         layer.forward(np.zeros((2, in_shape[0] + 1, *in_shape[1:])))
     with pytest.raises(ShapeError):
         layer.build(in_shape, dtype=np.int64, rng=np.random.default_rng(0))
+    for senseless in ((), (3, -1, 4), (0,), (2.0, 3, 3), None, 5):
+        with pytest.raises(ShapeError, match="tuple of positive ints"):
+            layer.build(senseless, rng=np.random.default_rng(0))
 
 
 def test_differentiating_before_forward_is_an_error(case):
@@ -300,6 +304,40 @@ def test_of_equal_maxima_the_first_gets_everything():
     layer.build((1, 2, 2), rng=np.random.default_rng(0))
     layer.forward(np.zeros((1, 1, 2, 2), np.float32))
     np.testing.assert_array_equal(layer.backward(np.ones((1, 1, 1, 1), np.float32)), [[[[1, 0], [0, 0]]]])
+
+
+@pytest.mark.parametrize("n", [2, 16])
+def test_compiled_maxima_are_the_same_cells(n):
+    """Of equal ones the first, and NaN before any number, wherever it stands: as NumPy's argmax."""
+    net = lenet5.Sequential([Conv2D(2, 1, name="first"), MaxPool2D(), Flatten(), Dense(3, name="last")])
+    net.build((2, 6, 6), dtype=np.float64, rng=np.random.default_rng(0))
+    x = np.random.default_rng(1).integers(0, 2, (n, 2, 6, 6)).astype(np.float64)
+    labels, params = np.arange(n) % 3, net.parameters()
+    Shards(net, SquaredError(), use_compiled=False).gradient(x, labels)
+    expected = params.grad.copy()
+    fast = Shards(net, SquaredError())
+    fast.gradient(x, labels)
+    np.testing.assert_allclose(params.grad, expected, rtol=1e-12, atol=1e-14)
+    for cell in range(4):
+        spoilt = x.copy()
+        spoilt[1, :, 2 + cell // 2, 4 + cell % 2] = np.nan
+        np.testing.assert_array_equal(np.isnan(fast.outputs(spoilt)).all(axis=1), np.arange(n) == 1)
+
+
+def test_layers_begin_in_the_evaluating_state():
+    for layer in (Conv2D(2, 3), MaxPool2D(), Dropout(), BatchNorm()):
+        assert layer.training is False
+
+
+def test_what_dropout_drops_is_settled_by_its_key():
+    """The same numbers in every version: a run that is resumed, or repeated years later, drops the same cells."""
+    layer = Dropout(0.5).train()
+    layer.build((12,), rng=np.random.default_rng(0))
+    layer.reseed(3, 1)
+    masks = layer.forward(np.ones((2, 12), np.float32)) / 2
+    assert ["".join(f"{cell:.0f}" for cell in mask) for mask in masks] == ["000011110000", "110000111011"]
+    layer.reseed(3, 1, 0)
+    assert (layer.forward(np.ones((2, 12), np.float32)) / 2 != masks).any()
 
 
 def test_the_squash_is_the_papers():

@@ -195,6 +195,7 @@ def test_schedules():
     assert rates[0] == pytest.approx(0.2) and rates[3] == 1.0 and rates[10] == pytest.approx(0.1)
     assert rates[1] == pytest.approx(0.2 + 0.8 * 0.25) and rates == sorted(rates[:4]) + sorted(rates[4:], reverse=True)
     assert schedule.one_cycle(0.3, epochs=1)(0) == 0.3
+    assert schedule.one_cycle(0.3, epochs=2, final=0.1)(1) == pytest.approx(0.1)
     assert schedule.one_cycle(0.3, epochs=9)(8) == pytest.approx(0.3 / 1000)
     warm = schedule.warmup(schedule.constant(1.0), epochs=3)
     assert [warm(k) for k in range(5)] == pytest.approx([0.25, 0.5, 0.75, 1, 1])

@@ -418,6 +418,45 @@ def test_early_stopping_needs_what_it_watches(digits):
         trainer.fit(digits[0].subset(slice(50)), epochs=2)
 
 
+def test_early_stopping_counts_a_tie_as_no_progress(digits):
+    """Of equal epochs the first is kept: patience ends a run that stands still."""
+
+    class Recorder(callbacks.Callback):
+        def on_epoch_end(self, trainer):
+            trainer.history[-1]["validation_error"] = 0.25
+
+    kept = []
+    net = lenet5.models.d2l()
+    stop = callbacks.EarlyStopping(2, monitor="validation_error", keep=lambda trainer: kept.append(trainer.epoch))
+    trainer = Trainer(net, lenet5.SoftmaxCrossEntropy(), SGD(net.parameters(), lr=0.01), [Recorder(), stop])
+    assert len(trainer.fit(digits[0].subset(slice(20)), epochs=9)) == 3 and kept == [1]
+
+
+def test_a_slow_start_is_no_divergence(digits):
+    """More than half wrong, update after update, but at a loss no higher than the untrained network's: go on."""
+    net = lenet5.lenet5()
+    guard = callbacks.GuardDivergence(every=20, settle=0)
+    trainer = Trainer(net, MAP(), SGD(net.parameters(), lr=1e-9), [guard])
+    row = trainer.fit(digits[0].subset(slice(100)), epochs=1)[0]
+    assert row["train_error"] > 0.5 and row["loss"] < 1.2 * guard.state()["untrained"]
+
+
+def test_linear_algebra_stays_in_one_thread_while_training(digits):
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    class Look(callbacks.Callback):
+        def on_batch_end(self, trainer):
+            seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    seen: set[int] = set()
+    net = lenet5.models.d2l()
+    with threadpool_limits(2, user_api="blas"):
+        Trainer(net, lenet5.SoftmaxCrossEntropy(), SGD(net.parameters(), lr=0.01), [Look()], batch_size=10).fit(
+            digits[0].subset(slice(20)), epochs=1
+        )
+    assert seen == {1}
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("batch_size", [1, SHARD, 100])
 def test_threads_do_not_change_the_bits(tmp_path, threads, batch_size):
