@@ -51,8 +51,10 @@ from .optim import Adagrad as Adagrad
 from .optim import Adam as Adam
 from .optim import RMSprop as RMSprop
 from .parameter import Parameter as Parameter
+from .run.fit import fit as fit
 from .sklearn import LeNet5Classifier as LeNet5Classifier
 from .training import Callback as Callback
+from .training import History as History
 from .training import Trainer as Trainer
 
 __version__: str

@@ -151,11 +151,26 @@ def report_compiling() -> None:
     compiling(Line())
 
 
+def _open_standard_streams() -> None:
+    """Lead streams that were closed before we started into nothing: the next file would take their descriptors."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor: this one
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))
+
+
 def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
     """Wrap a command's main(argv): an error is one message on stderr and an exit code, no traceback."""
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
+        _open_standard_streams()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("always", LenetWarning)

@@ -34,8 +34,8 @@ def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
     -------
     dict
         ``dataset``, ``images``, ``errors``, ``error`` (a fraction), ``top_3_error``, ``cross_entropy``,
-        ``confusion`` (rows: true class, columns: answer) and ``mistakes`` (index, label, prediction and
-        their probabilities).
+        ``classes`` (their names), ``confusion`` (rows: true class, columns: answer) and ``mistakes`` (index, label and
+        prediction, which count in `classes`, and their probabilities).
 
     Raises
     ------
@@ -43,14 +43,13 @@ def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
         If the data has classes that the network does not know.
     """
     classes = net.out_shape[0]
+    data = net.relabelled(data)
     if data.num_classes > classes:
         raise ConfigError(f"the network tells {classes} classes apart; {data.name} has {data.num_classes}.")
     outputs, probabilities = net.outputs(data.images), net.predict_proba(data.images)
     # Of the outputs, not of the probabilities: those of two unlikely classes may both round to 0.
     scores = -outputs if net.outputs_penalties else outputs
     answers = scores.argmax(axis=1)
-    confusion = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(confusion, (data.labels, answers), 1)
     wrong = np.flatnonzero(answers != data.labels)
     mistakes = [
         {
@@ -69,7 +68,8 @@ def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
         "error": len(wrong) / len(data),
         "top_3_error": 1 - metrics.top_k_accuracy(scores, data.labels, min(3, classes)),
         "cross_entropy": metrics.cross_entropy(probabilities, data.labels),
-        "confusion": confusion.tolist(),
+        "classes": net.classes.tolist(),
+        "confusion": metrics.confusion(data.labels, answers, classes).tolist(),
         "mistakes": mistakes,
     }
 
@@ -106,7 +106,8 @@ _DATASET = f"auto, {', '.join(datasets.NAMES)}; default the one it was trained o
 
 
 def _text(result: dict[str, Any]) -> str:
-    classes = range(len(result["confusion"]))
+    names, classes = result["classes"], range(len(result["confusion"]))
+    wide = max(5, *map(len, names))
     lines = [
         f"{result['weights']} on the test images of {result['dataset']}:",
         f"error {result['error']:.2%}: {result['errors']} of {result['images']:,} images",
@@ -114,12 +115,12 @@ def _text(result: dict[str, Any]) -> str:
         f"cross-entropy {result['cross_entropy']:.4f}",
         "",
         "confusion (rows: true class, columns: answer)",
-        "     " + "".join(f"{c:>6}" for c in classes),
-        *(f"{c:>5}" + "".join(f"{n or '.':>6}" for n in result["confusion"][c]) for c in classes),
+        " " * wide + "".join(f"{name[:5]:>6}" for name in names),
+        *(f"{names[c]:>{wide}}" + "".join(f"{n or '.':>6}" for n in result["confusion"][c]) for c in classes),
         "",
         "mistakes (index: true -> answer, with its probability)",
         *(
-            f"  {m['index']:>6}: {m['label']} -> {m['prediction']}  {m['probability']:.2f}"
+            f"  {m['index']:>6}: {names[m['label']]} -> {names[m['prediction']]}  {m['probability']:.2f}"
             for m in result["mistakes"][:_SHOWN]
         ),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_labels
+from .arrays import check_labels
 from .engine import call as eng
 from .engine.jit import loss_function
 from .engine.row import Criterion

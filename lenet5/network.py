@@ -1,30 +1,19 @@
 """A network: layers in sequence over one flat vector of parameters."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
 
-from .checks import batch_of, check_pixels
-from .engine.program import Program
-from .errors import ShapeError
-from .files import forget
+from .answers import Answers, Prepare
 from .layers.base import Layer, Shape, name_layers
 from .layers.compiled import Compiled, replica
 from .parameter import Parameter, ParameterList
 
 __all__ = ["Sequential"]
 
-# prepare(images, dtype=...) and prepare(images, out=...), as `datasets.transforms.prepare`
-Prepare = Callable[..., np.ndarray]
 
-# Images per step of `predict`: enough to amortise Python, few enough to stay in the cache.
-_CHUNK = 256
-# Of images that are mapped from a file, how many may stay in memory.
-_FORGET = 64 * _CHUNK
-
-
-class Sequential(Layer):
+class Sequential(Answers):
     """y = f_L(... f_2(f_1(x))): itself a layer, so that whatever checks or times one layer takes it too.
 
     `predict`, `predict_proba`, `outputs` and `feature_maps` may be called from any number of threads at once.
@@ -36,9 +25,15 @@ class Sequential(Layer):
         In order. A layer without a name is named after the last named one before it and its class,
         for example ``C1.ScaledTanh``, and numbered where there are several: ``C1.ScaledTanh2``.
     prepare : callable, optional
-        Turns uint8 images into x (N, C, H, W) for `predict`, `predict_proba` and `feature_maps`.
+        Turns uint8 images into x (N, C, H, W). Left out, grey levels 0 to 255 become 0 to 1, in the middle of the
+        field.
     spec : dict, optional
         What `lenet5.models` needs to build the same network again; kept in saved files.
+
+    Attributes
+    ----------
+    learned : Learned
+        What it was trained on: the names of its classes and the kind of its images. `Trainer` sets it.
 
     Raises
     ------
@@ -46,14 +41,13 @@ class Sequential(Layer):
         If there are no layers, or two of one name.
     """
 
-    _open = frozenset({"compiled_forms", "prepare", "spec", "theta", "told"})
+    _open = frozenset({"compiled_forms", "learned", "prepare", "spec", "theta", "told"})
 
     def __init__(
         self, layers: Iterable[Layer], *, prepare: Prepare | None = None, spec: dict | None = None, name: str = ""
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(prepare=prepare, name=name)
         self.layers = tuple(layers)
-        self.prepare = prepare
         self.spec = spec
         self.told = False  # whether training has warned of layers that are not compiled
         name_layers(self.layers)
@@ -117,10 +111,6 @@ class Sequential(Layer):
         """Give every layer a key of its own: this one, and the layer's place in the network."""
         for place, layer in enumerate(self.layers):
             layer.reseed(*key, place)
-
-    def program(self, *, training: bool = False) -> Program | None:
-        """Return the network as one compiled loop, or None if a layer has no compiled half in that state."""
-        return self.compiled_forms.program(training=training)
 
     def uncompiled(self, *, training: bool = False) -> list[Layer]:
         """Return the layers that have no compiled half in that state."""
@@ -193,125 +183,11 @@ class Sequential(Layer):
         """Whether the last layer's smallest output names the class."""
         return self.layers[-1].outputs_penalties
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return the likeliest class of each image.
+    def summary(self) -> None:
+        """Print the layers with their outputs, parameters and connections; `models.summary` returns them."""
+        from .models.summary import summary, table  # here, because models are made of networks
 
-        Parameters
-        ----------
-        images : ndarray
-            uint8 (N, 28, 28), or (N, H, W, C) for colour; one of them, which counts as N = 1; or prepared floats
-            (N, 1, 32, 32). Any N, at a bounded use of memory.
-
-        Returns
-        -------
-        ndarray (N,), int64
-            (N, H', W') for images larger than the network was built for: one class per position.
-
-        Raises
-        ------
-        ShapeError
-            If the images have another shape or dtype, or hold NaN, infinity or absurdly large numbers.
-        """
-        pick = np.argmin if self.outputs_penalties else np.argmax
-        return self._in_chunks(images, lambda y: pick(y, axis=1))
-
-    def predict_proba(self, images: np.ndarray) -> np.ndarray:
-        """Return the probability of each class: exp(-penalty) or exp(score), normalised over the classes.
-
-        For penalties these are the shares of eq. 9 without its rubbish class.
-
-        Parameters
-        ----------
-        images : ndarray
-            As for `predict`.
-
-        Returns
-        -------
-        ndarray (N, classes)
-        """
-
-        def shares(y: np.ndarray) -> np.ndarray:
-            scores = -y if self.outputs_penalties else y
-            p = np.exp(scores - scores.max(axis=1, keepdims=True))
-            return p / p.sum(axis=1, keepdims=True)
-
-        return self._in_chunks(images, shares)
-
-    def outputs(self, images: np.ndarray) -> np.ndarray:
-        """Return the last layer's outputs (N, classes): penalties for RBF units, else scores."""
-        return self._in_chunks(images, lambda y: y)
-
-    def _in_chunks(self, images: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        images = batch_of(images, self.in_shape)
-        n = len(images)
-        if n == 0:
-            blank = self.prepared(np.zeros((1, *images.shape[1:]), images.dtype))
-            return read(self._outputs(blank))[:0]
-        if n <= _CHUNK:  # no detours for one image
-            return read(self._outputs(self._pixels(images)))
-        results = []
-        for start in range(0, n, _CHUNK):
-            results.append(read(self._outputs(self._pixels(images[start : start + _CHUNK]))))
-            if start % _FORGET == 0:
-                forget(images)
-        return np.concatenate(results)
-
-    def _outputs(self, x: np.ndarray) -> np.ndarray:
-        program = self.program()
-        if program is not None and x.shape[1:] == self.in_shape:
-            y = program.outputs(x)
-            return y if len(self.out_shape) == 1 else y.reshape(-1, *self.out_shape)
-        with self.compiled_forms.borrowed() as twin:
-            return twin.forward(x).copy()
-
-    def feature_maps(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what every stage makes of an image, in order, from "input" to "output".
-
-        Parameters
-        ----------
-        image : ndarray
-            As for `predict`. For a batch, every map has the batch axis in front.
-
-        Returns
-        -------
-        dict of str to ndarray
-            Under the paper's name of each stage, its state after the squash: "C1" (6, 28, 28), ...,
-            "F6" (84,), "output" (10,) for the paper's network. Copies.
-        """
-        images = np.asarray(image)
-        batch = batch_of(images, self.in_shape)
-        x = self._pixels(batch)
-        maps = {"input": x.copy()}
-        with self.compiled_forms.borrowed() as twin:
-            for layer in twin.layers:
-                x = layer.forward(x)
-                if layer.stages():
-                    maps[layer.name.split(".")[0]] = x.copy()
-        return maps if images.ndim == batch.ndim else {name: m[0] for name, m in maps.items()}
-
-    def _pixels(self, images: np.ndarray) -> np.ndarray:
-        """Return x as `prepared` does, and make sure that a user's own floats can be pixels."""
-        x = self.prepared(images)
-        if images.dtype != np.uint8:
-            check_pixels(x)
-        return x
-
-    def prepared(self, images: np.ndarray) -> np.ndarray:
-        """Return x for `forward`: uint8 images through `prepare`, floats in the network's dtype.
-
-        Raises
-        ------
-        ShapeError
-            If there are uint8 images and no `prepare`.
-        """
-        if images.dtype != np.uint8:
-            return images.astype(self.dtype, copy=False)
-        if self.prepare is None:
-            raise ShapeError("This network has no preparation of its own; give it prepared floats.")
-        fits = all(side <= own for side, own in zip(images.shape[1:3], self.in_shape[1:3], strict=False))
-        if not fits:
-            return self.prepare(images, dtype=self.dtype)
-        return self.prepare(images, out=np.empty((len(images), *self.in_shape), self.dtype))
+        print(table((self.spec or {}).get("name", "Sequential"), summary(self)))
 
     def __repr__(self) -> str:
         size = self.parameters().value.size

@@ -29,8 +29,8 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``digit`` (the class), ``outputs`` (penalties, or scores, of all classes) and ``top``: the three
-        likeliest classes with their probabilities.
+        ``digit`` (the number of the class), ``class`` (its name), ``penalties`` or ``scores`` (of all classes), and
+        ``top``: the three likeliest classes with their probabilities.
 
     Raises
     ------
@@ -42,8 +42,11 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
     order = np.argsort(outputs if net.outputs_penalties else -outputs, kind="stable")[:3]
     return {
         "digit": int(order[0]),
+        "class": str(net.classes[order[0]]),
         "penalties" if net.outputs_penalties else "scores": [round(float(v), 4) for v in outputs],
-        "top": [{"digit": int(i), "probability": round(float(shares[i]), 6)} for i in order],
+        "top": [
+            {"digit": int(i), "class": str(net.classes[i]), "probability": round(float(shares[i]), 6)} for i in order
+        ],
     }
 
 
@@ -71,9 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _text(result: dict[str, Any]) -> str:
     kind = "penalties" if "penalties" in result else "scores"
-    top = ", ".join(f"{t['digit']} ({t['probability']:.1%})" for t in result["top"])
+    top = ", ".join(f"{t['class']} ({t['probability']:.1%})" for t in result["top"])
     values = "  ".join(f"{digit}: {value:.2f}" for digit, value in enumerate(result[kind]))
-    return f"{result['image']}: {result['digit']}\n  top three: {top}\n  {kind}: {values}"
+    return f"{result['image']}: {result['class']}\n  top three: {top}\n  {kind}: {values}"
 
 
 run = command(main)

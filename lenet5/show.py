@@ -124,7 +124,7 @@ def _rates(subject: _Subject) -> Any:
     settings = config.from_dict(values, where=str(subject.path)).resolved()
     own = settings.optimizer if settings.optimizer.name == "sdlm" else config.OptimizerConfig()
     optimizer = optim.SDLM(net.parameters(), lr=own.lr or 5e-4, mu=own.mu)
-    train = subject.train
+    train = net.relabelled(subject.train)
     sample = np.random.default_rng(0).choice(len(train), min(own.patterns, len(train)), replace=False)
     Shards(net, make_loss(settings)).curvature(train.images[sample], train.labels[sample])
     optimizer.observe()
@@ -134,9 +134,10 @@ def _rates(subject: _Subject) -> Any:
 def _rejection(subject: _Subject) -> Any:
     from . import plots
 
-    outputs = subject.net.outputs(subject.test.images)
+    test = subject.net.relabelled(subject.test)
+    outputs = subject.net.outputs(test.images)
     scores = -outputs if subject.net.outputs_penalties else outputs
-    return plots.rejection({subject.path.name: (scores, subject.test.labels)}, data=subject.test.name)
+    return plots.rejection({subject.path.name: (scores, test.labels)}, data=test.name)
 
 
 def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:

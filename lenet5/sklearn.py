@@ -22,7 +22,7 @@ from .models.build import characters_of
 from .models.paper import Output, Pooling
 from .network import Sequential
 from .optim import schedule
-from .training import Callback
+from .training import Callback, History
 from .training.callbacks import Finite, SetRate
 from .training.reports import Report
 from .training.shards import SHARD, Shards, cores
@@ -223,7 +223,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         net = lenet5(subsampling=self.subsampling, output=self.output, codes=codes, classes=len(classes), seed=rng)
         self.classes_ = classes
         self.range_ = (0.0, 255.0) if rows.dtype == np.uint8 else (float(rows.min()), float(rows.max()))
-        self.history_: list[dict[str, Any]] = []
+        self.history_ = History()
         self._rng = rng
         self._memory: dict[str, dict[str, np.ndarray]] = {}
         return net

@@ -243,7 +243,9 @@ def test_a_larger_image_gives_maps_of_outputs():
     for k in (0, 5, 16):
         crop = np.ascontiguousarray(wide[:, :, :, 4 * k : 4 * k + 32])
         np.testing.assert_allclose(y[:, :, 0, k], net.forward(crop), rtol=1e-4, atol=1e-3)
-    assert net.predict(wide).shape == (2, 1, 17)
+    np.testing.assert_allclose(net.sweep(wide), y, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ShapeError, match=r"net\.sweep"):
+        net.predict(wide)
     assert net.forward(np.zeros((1, 1, 36, 40), np.float32)).shape == (1, 10, 2, 3)
 
 
@@ -267,14 +269,8 @@ def test_images_in_every_form():
     assert net.predict(images[:0]).shape == (0,)
     assert net.predict_proba(images[:0]).shape == (0, 10)
     np.testing.assert_array_equal(labels, net.outputs(images).argmin(axis=1))
-    with pytest.raises(ShapeError, match="uint8"):
-        net.predict(images.astype(np.float32))
     with pytest.raises(ShapeError):
         net.predict(prepared[:, 0])
-    with pytest.raises(ShapeError):
-        net.predict(np.zeros((2, 28, 28), np.int64))
-    with pytest.raises(ShapeError):
-        net.predict(np.zeros((1, 1, 20, 20), np.float32))
 
 
 def test_probabilities_are_shares_of_the_penalties():
@@ -361,7 +357,7 @@ def test_networks_of_ones_own():
     assert [layer.name for layer in net] == ["a", "a.ScaledTanh", "b", "b.ReLU"] and len(net) == 4
     assert gradcheck.check(net)
     assert net.predict(np.ones((2, 4), np.float32)).shape == (2,)
-    with pytest.raises(ShapeError, match="preparation"):
+    with pytest.raises(ShapeError, match="no pictures"):
         net.predict(np.zeros((28, 28), np.uint8))
     for layers in ([], [Dense(2, name="a"), Dense(2, name="a")]):
         with pytest.raises(ConfigError):

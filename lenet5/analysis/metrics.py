@@ -7,10 +7,32 @@ import math
 
 import numpy as np
 
-from ..checks import check_labels
+from ..arrays import check_labels
 from ..errors import ConfigError, ShapeError
 
-__all__ = ["accuracy", "cross_entropy", "error", "mcnemar", "rejection_curve", "rejection_rate", "top_k_accuracy"]
+__all__ = [
+    "confusion",
+    "accuracy",
+    "cross_entropy",
+    "error",
+    "mcnemar",
+    "rejection_curve",
+    "rejection_rate",
+    "top_k_accuracy",
+]
+
+
+def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
+    """Return how often each class (row) got each answer (column): int64 (classes, classes).
+
+    Parameters
+    ----------
+    labels, answers : integer ndarray (N,)
+    classes : int
+    """
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (labels, answers), 1)
+    return counts
 
 
 def error(scores: np.ndarray, labels: np.ndarray) -> float:

@@ -31,6 +31,7 @@ def robustness(net: Sequential, data: Dataset) -> dict[str, dict[float, float]]:
     dict of str to dict of float to float
         Kind of change -> step -> error as a fraction; the steps are `CHANGES`.
     """
+    data = net.relabelled(data)
     # What is enlarged, turned or moved may use all of the network's field.
     missing = [max(0, own - side) for own, side in zip(net.in_shape[1:], data.images.shape[1:3], strict=True)]
     frame = [(0, 0), *((m // 2, m - m // 2) for m in missing), (0, 0)][: data.images.ndim]

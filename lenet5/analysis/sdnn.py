@@ -85,7 +85,7 @@ def sweep(net: Sequential, line: np.ndarray) -> Sweep:
         )
     x = net.prepared(line[None])
     try:
-        penalties = net.outputs(x)[0]
+        penalties = net.sweep(x)[0]
     except ShapeError as error:
         raise ConfigError(f"This network cannot be swept across a line: {error}") from error
     return found(net, penalties, before=(x.shape[3] - line.shape[1]) // 2)

@@ -1,37 +1,54 @@
 """`Dataset`: labelled pictures, read-only, that know where they came from."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Learned, aligned, labels_of, pictures_of, tones_of
 from ..errors import ConfigError, DataError, ShapeError
 from ..files import forget, mapped_from
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "with_one_order"]
 
 _SCAN = 65_536  # images of a mapped set that are in memory at a time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Labelled pictures.
+    """Labelled pictures, from arrays of any kind.
 
-    Attributes
+    Parameters
     ----------
-    images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        0 is background (paper), 255 full ink or full light. Read-only. May be mapped from a file.
-    labels : ndarray of uint8, shape (N,)
-        Read-only.
+    images : array-like
+        Grey levels, 0 for the ground and 255 for full ink or light: whole numbers from 0 to 255, bool, or floats from 0
+        to 1. (N, H, W), (N, H, W, C), (N, C, H, W), or rows (N, H * W) of square pictures; also tensors and data
+        frames.
+    labels : array-like (N,), or one-hot (N, classes)
+        Whole numbers, texts, bools. Numbers from 0 up are the classes; of others, each that occurs is one.
     name : str
         Name of the set, e.g. "mnist".
     provenance : dict of str to str
         "source" gives a folder, a mirror or a library version; every other key is a file, with the
         "sha256:..." of its unzipped content.
     num_classes : int
-        Number of classes; left out (or 0) it is the largest label plus one.
+        Number of classes; left out (or 0) as many as there are in `labels`.
+    classes : sequence, optional
+        The classes in order, as they are in `labels`, or the names of the classes 0, 1, ...
+    fit : str
+        How the images were made from pictures in files: see `from_folder`.
+
+    Attributes
+    ----------
+    images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
+        Read-only. May be mapped from a file.
+    labels : ndarray of uint8, shape (N,)
+        Numbers of classes. Read-only.
+    classes : tuple of str
+        Their names.
 
     Raises
     ------
@@ -41,36 +58,57 @@ class Dataset:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
-    name: str
+    name: str = "data"
     provenance: Mapping[str, str] = field(default_factory=dict)
     num_classes: int = 0
+    classes: Sequence[Any] = ()
+    fit: str = ""
 
     def __post_init__(self) -> None:
-        """Check the arrays and put read-only views of them in place."""
-        for field_name, dimensions in (("images", (3, 4)), ("labels", (1,))):
-            array = getattr(self, field_name)
-            if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim not in dimensions:
-                wanted = " or ".join(map(str, dimensions))
-                raise DataError(
-                    f"data set {self.name}: {field_name}: expected a uint8 array of {wanted} dimensions, "
-                    f"found {_describe(array)}"
-                )
+        """Read the arrays, and put read-only ones in place."""
+        try:
+            labels, classes = labels_of(self.labels, self.classes or range(self.num_classes))
+            images = pictures_of(self.images, len(labels))
+        except ShapeError as error:
+            raise DataError(f"data set {self.name}: {error}") from error
+        if len(images) != len(labels):
+            raise DataError(
+                f"data set {self.name}: {len(images)} images but {len(labels)} labels; the two do not belong together"
+            )
+        if images.size == 0:
+            raise DataError(f"data set {self.name}: no pixels: images have shape {images.shape}")
+        if 0 < self.num_classes < len(classes):
+            raise DataError(f"data set {self.name}: {len(classes)} names of classes, but {self.num_classes} classes")
+        classes += tuple(map(str, range(len(classes), self.num_classes)))
+        for name, array in (("images", images), ("labels", labels)):
             array = np.ascontiguousarray(array).view()  # a view: the caller's own array stays writable
             array.setflags(write=False)
-            object.__setattr__(self, field_name, array)
-        if len(self.images) != len(self.labels):
-            raise DataError(
-                f"data set {self.name}: {len(self.images)} images but {len(self.labels)} labels; "
-                "the two files do not belong together"
-            )
-        if self.images.size == 0:
-            raise DataError(f"data set {self.name}: no pixels: images have shape {self.images.shape}")
-        largest = int(self.labels.max())
-        classes = self.num_classes or largest + 1
-        if largest >= classes:
-            raise DataError(f"data set {self.name}: label {largest} found, but there are {classes} classes")
-        object.__setattr__(self, "num_classes", classes)
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "classes", classes)
+        object.__setattr__(self, "num_classes", len(classes))
         object.__setattr__(self, "provenance", dict(self.provenance))
+
+    @property
+    def learned(self) -> Learned:
+        """What a network remembers that is trained on this set."""
+        return Learned(tuple(self.classes), self.images.shape[1:], *tones_of(self.images), self.fit)
+
+    def relabelled(self, classes: Sequence[str]) -> "Dataset":
+        """Return the same pictures with labels that are numbers of other classes of the same names; see `classes`.
+
+        Raises
+        ------
+        DataError
+            If a class of this set is not among them.
+        """
+        own, others = tuple(self.classes), tuple(classes)
+        if own == others:
+            return self
+        try:
+            labels = aligned(self.labels, own, others, who=f"data set {self.name}")
+        except ShapeError as error:
+            raise DataError(str(error)) from error
+        return replace(self, labels=labels, classes=others, num_classes=len(others))
 
     def __len__(self) -> int:
         """Return the number of patterns."""
@@ -110,7 +148,7 @@ class Dataset:
             images, labels = self.images[index], self.labels[index]
         except (IndexError, TypeError, ValueError) as error:
             raise ShapeError(f"subset of {len(self)} patterns: {error}") from error
-        return Dataset(images, labels, self.name, self.provenance, self.num_classes)
+        return replace(self, images=images, labels=labels)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple["Dataset", "Dataset"]:
         """Draw a validation set out of this one; the two parts are disjoint and keep the order of the set.
@@ -153,7 +191,7 @@ class Dataset:
         return sha256.hexdigest()
 
 
-def _describe(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    return type(value).__name__
+def with_one_order(train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
+    """Give two sets the same classes: those of the training set, and behind them what only the test set has."""
+    names = list(train.classes) + [name for name in test.classes if name not in train.classes]
+    return train.relabelled(names), test.relabelled(names)

@@ -1,24 +1,27 @@
-"""The files of MNIST and Fashion-MNIST: names, shapes, sizes, SHA-256, and who serves them."""
+"""The sets that are four IDX files: names, shapes, hashes, classes, and who serves them."""
 
+import string
 from dataclasses import dataclass
 
 from .download import Remote
 
-__all__ = ["FASHION", "MNIST", "IdxFile", "IdxSet"]
+__all__ = ["FASHION", "MNIST", "SETS", "IdxFile", "IdxSet"]
 
 
 @dataclass(frozen=True)
 class IdxFile:
     """One file of a set: its raw name, its shape, the size and SHA-256 of its .gz, the SHA-256 unzipped.
 
-    The unzipped hash is the truth where it is known: a file zipped anew has another .gz hash.
+    The unzipped hash is the truth where it is known: a file zipped anew has another .gz hash. Where no hash is
+    published, shape and type are checked.
     """
 
     name: str
     shape: tuple[int, ...]
-    gz_size: int
-    gz_sha256: str
+    gz_size: int = 0
+    gz_sha256: str = ""
     sha256: str | None = None
+    gz_md5: str = ""
 
     @property
     def remote(self) -> Remote:
@@ -34,7 +37,11 @@ class IdxFile:
 
 @dataclass(frozen=True)
 class IdxSet:
-    """A set of four IDX files: train images and labels, test images and labels."""
+    """A set of four IDX files: train images and labels, test images and labels.
+
+    `classes` are names, in the order of the labels, which count from `first_label`; `transposed` images have their rows
+    where others have their columns. A set without mirrors is not downloaded: `home` is where its files are to be had.
+    """
 
     name: str
     title: str
@@ -42,13 +49,19 @@ class IdxSet:
     inside: tuple[str, ...]
     mirrors: tuple[str, ...]
     files: tuple[IdxFile, IdxFile, IdxFile, IdxFile]
+    classes: tuple[str, ...] = tuple(string.digits)
+    first_label: int = 0
+    transposed: bool = False
+    home: str = ""
+    system: str = ""
 
     @property
     def advice(self) -> str:
         """What to do where the set cannot be had."""
         names = ", ".join(file.name for file in self.files)
+        home = f"Get it from {self.home}.\n" if self.home else ""
         return (
-            f"Put its four files, raw or .gz, in ./{self.folder} ({names}),\n"
+            f"{home}Put its four files, raw or .gz, in ./{self.folder} ({names}),\n"
             "or name their folder with data_dir (on the command line --data-dir) or $LENET5_DATA."
         )
 
@@ -94,7 +107,6 @@ MNIST = IdxSet(
     ),
 )
 
-# No SHA-256 of the unzipped Fashion files is published: raw ones are checked by their shape alone.
 FASHION = IdxSet(
     name="fashion-mnist",
     title="Fashion-MNIST",
@@ -110,24 +122,129 @@ FASHION = IdxSet(
             (60000, 28, 28),
             26421880,
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         ),
         IdxFile(
             "train-labels-idx1-ubyte",
             (60000,),
             29515,
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
         ),
         IdxFile(
             "t10k-images-idx3-ubyte",
             (10000, 28, 28),
             4422102,
             "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
         ),
         IdxFile(
             "t10k-labels-idx1-ubyte",
             (10000,),
             5148,
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
     ),
+    classes=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    system="/usr/share/datasets/fashion-mnist",  # where Debian's package dataset-fashion-mnist puts it
 )
+
+KMNIST = IdxSet(
+    name="kmnist",
+    title="Kuzushiji-MNIST",
+    folder="KMNIST",
+    inside=("kmnist", "KMNIST", "KMNIST/raw", "raw"),
+    mirrors=("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+    files=(
+        IdxFile(
+            "train-images-idx3-ubyte",
+            (60000, 28, 28),
+            18165135,
+            "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+        ),
+        IdxFile(
+            "train-labels-idx1-ubyte",
+            (60000,),
+            29497,
+            "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+        ),
+        IdxFile(
+            "t10k-images-idx3-ubyte",
+            (10000, 28, 28),
+            3041136,
+            "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+        ),
+        IdxFile(
+            "t10k-labels-idx1-ubyte",
+            (10000,),
+            5120,
+            "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+        ),
+    ),
+    classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+)
+
+# Only MD5 is published of QMNIST: enough to know a file again, and too little to take one from a stranger.
+QMNIST = IdxSet(
+    name="qmnist",
+    title="QMNIST",
+    folder="QMNIST",
+    inside=("qmnist", "QMNIST", "QMNIST/raw", "raw"),
+    mirrors=(),
+    files=(
+        IdxFile("qmnist-train-images-idx3-ubyte", (60000, 28, 28), gz_md5="ed72d4157d28c017586c42bc6afe6370"),
+        IdxFile("qmnist-train-labels-idx2-int", (60000, 8), gz_md5="0058f8dd561b90ffdd0f734c6a30e5e4"),
+        IdxFile("qmnist-test-images-idx3-ubyte", (60000, 28, 28), gz_md5="1394631089c404de565df7b7aeaf9412"),
+        IdxFile("qmnist-test-labels-idx2-int", (60000, 8), gz_md5="5b5b05890a5e13444e108efe57b788aa"),
+    ),
+    home="https://github.com/facebookresearch/qmnist",
+)
+
+
+def _emnist(part: str, train: int, test: int, classes: str, first_label: int = 0) -> IdxSet:
+    """Return a part of EMNIST (Cohen et al. 2017): its hash is published of the archive of all parts alone."""
+    files = [
+        IdxFile(f"emnist-{part}-{half}-{kind}-ubyte", shape)
+        for half, n in (("train", train), ("test", test))
+        for kind, shape in (("images-idx3", (n, 28, 28)), ("labels-idx1", (n,)))
+    ]
+    return IdxSet(
+        name=f"emnist-{part}",
+        title=f"EMNIST {part}",
+        folder="EMNIST",
+        inside=("emnist", "EMNIST", "EMNIST/raw", "gzip", "raw", "emnist/gzip", "EMNIST/gzip", "EMNIST/raw/gzip"),
+        mirrors=(),
+        files=(files[0], files[1], files[2], files[3]),
+        classes=tuple(classes),
+        first_label=first_label,
+        transposed=True,
+        home="https://www.nist.gov/itl/products-and-services/emnist-dataset (gzip.zip, 560 MB)",
+    )
+
+
+SETS = {
+    known.name: known
+    for known in (
+        MNIST,
+        FASHION,
+        KMNIST,
+        QMNIST,
+        _emnist("digits", 240_000, 40_000, string.digits),
+        _emnist("letters", 124_800, 20_800, string.ascii_uppercase, 1),
+        # Of the letters whose two cases look alike there is only the upper one.
+        _emnist("balanced", 112_800, 18_800, string.digits + string.ascii_uppercase + "abdefghnqrt"),
+        _emnist("mnist", 60_000, 10_000, string.digits),
+    )
+}

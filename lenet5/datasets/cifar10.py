@@ -33,6 +33,8 @@ ADVICE = (
     "or name their folder with data_dir (on the command line --data-dir) or $LENET5_DATA."
 )
 
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
 
 def load_cifar10(
     data_dir: str | os.PathLike[str] | None = None,
@@ -77,8 +79,8 @@ def _from_archive(path: Path, source: str, verify: bool) -> tuple[Dataset, Datas
     if verify and found != ARCHIVE.sha256:
         raise DataError(
             f"{path}: this is not the CIFAR-10 archive\n  expected: SHA-256 {ARCHIVE.sha256}\n"
-            f"  found:    SHA-256 {found}\n"
-            "Delete the file and get CIFAR-10 anew, or, if you trust it, load it with verify=False."
+            f"  found:    SHA-256 {found}\nDelete the file and get CIFAR-10 anew, or, if you trust it, load it with "
+            "verify=False."
         )
     batches: dict[str, bytes] = {}
     try:
@@ -142,4 +144,4 @@ def _dataset(batches: dict[str, bytes], names: Sequence[str], source: str) -> Da
         if labels[rows].max() > 9:
             raise DataError(f"{name}: label: expected 0 to 9, found {labels[rows].max()}")
         provenance[name] = "sha256:" + hashlib.sha256(batches[name]).hexdigest()
-    return Dataset(images, labels, "cifar10", provenance, 10)
+    return Dataset(images, labels, "cifar10", provenance, classes=CLASSES)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError, ImageError
 
-__all__ = ["BOX", "SIDE", "centre", "normalise_digit", "normalise_line", "resize"]
+__all__ = ["BOX", "MAX_PIXELS", "SIDE", "centre", "normalise_digit", "normalise_line", "picture", "resize"]
 
 SIDE, BOX = 28, 20  # MNIST: the digit at most BOX on a side, in a picture of SIDE
 LINE_HEIGHT = 22  # of ink: MNIST centres digits by their mass, so a line of them is higher than 20
@@ -89,7 +89,7 @@ def _cropped(image: str | os.PathLike[str] | ArrayLike, invert: Invert) -> NDArr
     if invert not in (True, False, "auto"):
         raise ConfigError(f"invert: expected True, False or 'auto', found {invert!r}")
     name = os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
-    pixels = _read(image, name) if isinstance(image, str | os.PathLike) else image
+    pixels = picture(image, name) if isinstance(image, str | os.PathLike) else image
     ink = _ink(_opaque(_levels(pixels, name), name), invert, name)
     if not ink.any():  # specks alone
         raise ImageError(f"{name}: nothing drawn: the picture shows specks, and no stroke")
@@ -127,7 +127,7 @@ def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
     return np.maximum(np.asarray(resized, np.float32), 0)
 
 
-def _read(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
+def picture(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
     """Decode an image file to uint8, or to float 0..1 where it has more than 8 bits."""
     from PIL import Image, ImageOps
 

@@ -32,7 +32,7 @@ SCALES: dict[str, tuple[float, float]] = {
 def prepare(
     images: NDArray[np.uint8],
     *,
-    size: int = 32,
+    size: int | tuple[int, int] = 32,
     scale: str = "paper",
     dtype: DTypeLike = np.float32,
     out: NDArray[Any] | None = None,
@@ -43,9 +43,9 @@ def prepare(
     ----------
     images : ndarray of uint8, shape (H, W), (N, H, W) or (N, H, W, C)
         Never changed. (H, W) is one pattern.
-    size : int
-        An axis shorter than this is padded to it, `(size - H) // 2` before and the rest after; a longer one
-        is kept as it is (section VII feeds the network wide images).
+    size : int or (int, int)
+        Of both axes, or height and width. An axis shorter than this is padded to it, `(size - H) // 2` before and the
+        rest after; a longer one is kept as it is (section VII feeds the network wide images).
     scale : str
         Key of `SCALES`: what background (pixel 0) and foreground (255) become.
     dtype : float32 or float64
@@ -77,7 +77,8 @@ def prepare(
     n, height, width, channels = pixels.shape
     if not (channels and height and width):
         raise ShapeError(f"prepare: expected pictures with pixels, found shape {images.shape}")
-    full = (n, channels, height if height > size else size, width if width > size else size)
+    least = (size, size) if isinstance(size, int) else size
+    full = (n, channels, height if height > least[0] else least[0], width if width > least[1] else least[1])
     if out is None:
         out = np.empty(full, dtype)
     elif out.shape != full:

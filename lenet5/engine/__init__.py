@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from .im2col import col2im, im2col
 from .jit import HAVE_NUMBA, TWINS, Compilation, compiling, target, versions
-from .pixels import scale_pixels
+from .pixels import brightness, scale_pixels
 from .warp import warp
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "compiling",
     "im2col",
     "numpy_only",
+    "brightness",
     "scale_pixels",
     "target",
     "versions",

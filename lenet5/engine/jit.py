@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import platformdirs
@@ -23,8 +23,10 @@ __all__ = [
     "layer_function", "loss_function", "part", "target", "versions",
 ]  # fmt: skip
 
+T = TypeVar("T")
+
 HAVE_NUMBA = numba is not None
-TWINS: dict[str, Callable[..., None]] = {}
+TWINS: dict[str, Callable[..., Any]] = {}
 _PACKAGE = Path(__file__).parents[1]
 _decorating = threading.RLock()
 
@@ -77,14 +79,14 @@ def versions() -> dict[str, str]:
     return {"numba": numba.__version__} if HAVE_NUMBA else {}
 
 
-def kernel(twin: Callable[..., None]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def kernel(twin: Callable[..., T]) -> Callable[[Callable[..., Any]], Callable[..., T]]:
     """Make a Numba kernel of the decorated loop; `twin` is the same map written in NumPy.
 
     The loop is compiled at its first call, without the interpreter lock. Floating-point sums may be
     reordered so that they vectorise; NaN and infinity keep their meaning.
     """
 
-    def choose(loop: Callable[..., None]) -> Callable[..., None]:
+    def choose(loop: Callable[..., Any]) -> Callable[..., T]:
         TWINS[loop.__name__] = twin
         return twin if numba is None else jit(loop)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .jit import kernel
 
-__all__ = ["scale_pixels"]
+__all__ = ["brightness", "scale_pixels"]
 
 
 def _scale_numpy(images: np.ndarray, levels: np.ndarray, out: np.ndarray) -> None:
@@ -34,3 +34,29 @@ def scale_pixels(images, levels, out):  # type: ignore[no-untyped-def]
                         row[left + j] = levels[images[k, i - top, j, c]]
                     for j in range(left + width, columns):
                         row[j] = levels[0]
+
+
+def _brightness_numpy(images: np.ndarray) -> tuple[int, float]:
+    edge = np.ones(images.shape[1:], bool)
+    edge[1:-1, 1:-1] = False
+    return int(images.max(initial=0)), float(images[:, edge].mean())
+
+
+@kernel(twin=_brightness_numpy)
+def brightness(images):  # type: ignore[no-untyped-def]
+    """Return the largest of the pixels uint8 (N, H, W), and the mean of those at the edge of their picture."""
+    n, height, width = images.shape
+    largest, total, count = np.uint8(0), 0, 0
+    for k in range(n):
+        for i in range(height):
+            row = images[k, i]
+            for j in range(width):
+                largest = max(largest, row[j])
+            if i in (0, height - 1):
+                for j in range(width):
+                    total += row[j]
+                count += width
+            else:
+                total += row[0] + (row[width - 1] if width > 1 else 0)
+                count += min(width, 2)
+    return largest, total / max(count, 1)

@@ -11,12 +11,14 @@ from .pad import ZeroPad2D
 from .pool import AvgPool2D, MaxPool2D
 from .rbf import RBF
 from .rectifier import ELU, LeakyReLU, PReLU, ReLU
+from .registry import LAYERS, register
 from .repeat import Repeat
 from .subsample import Subsampling
 from .table import TABLE_I
 
 __all__ = [
     "ELU",
+    "LAYERS",
     "RBF",
     "TABLE_I",
     "AvgPool2D",
@@ -36,4 +38,9 @@ __all__ = [
     "Subsampling",
     "Tanh",
     "ZeroPad2D",
+    "register",
 ]
+
+for _kind in [globals()[_name] for _name in __all__]:
+    if isinstance(_kind, type) and _kind is not Layer:
+        register(_kind)

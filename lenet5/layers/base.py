@@ -33,7 +33,16 @@ class Window(NamedTuple):
     before: tuple[int, int] = (0, 0)
 
 
-class Layer:
+class _Recorded(type):
+    """Keeps the arguments that each layer was made of, for `registry.described`."""
+
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        layer = super().__call__(*arguments, **options)
+        layer._arguments = arguments, options
+        return layer
+
+
+class Layer(metaclass=_Recorded):
     """One differentiable map y = f(x; theta), and nothing else: no learning rate, no update.
 
     What a layer returns is borrowed: it is overwritten by the layer's next call. Inputs are never
@@ -73,6 +82,7 @@ class Layer:
     couples_patterns = False
     draws_at_random = False
     training: bool = False
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 
     def __init__(self, *, name: str = "") -> None:
         self.name = name
@@ -91,7 +101,9 @@ class Layer:
             )
         super().__setattr__(name, value)
 
-    def build(self, in_shape: Shape, *, dtype: np.typing.DTypeLike = np.float32, rng: np.random.Generator) -> Shape:
+    def build(
+        self, in_shape: Shape, *, dtype: np.typing.DTypeLike = np.float32, rng: np.random.Generator | None = None
+    ) -> Shape:
         """Allocate parameters for inputs of `in_shape` and return the shape of the outputs.
 
         Parameters
@@ -100,8 +112,8 @@ class Layer:
             (C, H, W) or (D,): no batch axis, here and in the result.
         dtype : float32 or float64
             Of parameters, inputs and outputs.
-        rng : numpy.random.Generator
-            Draws the initial weights.
+        rng : numpy.random.Generator, optional
+            Draws the initial weights; default seed 0.
 
         Raises
         ------
@@ -117,6 +129,7 @@ class Layer:
             raise ShapeError(
                 f"{self}: a shape is a tuple of positive ints, (C, H, W) or (D,); found {shown(in_shape)}."
             )
+        rng = np.random.default_rng(0) if rng is None else rng
         if not isinstance(rng, np.random.Generator):
             raise ConfigError(f"{self}: rng is a numpy.random.Generator; found {shown(rng)}.")
         self._fixed = False

@@ -9,10 +9,9 @@ from ..command import Parser, command
 from ..errors import ConfigError
 from . import MODELS, from_spec, summary
 from .later import VARIATIONS
+from .summary import table
 
 __all__ = ["main"]
-
-_COUNTS = ("parameters", "connections", "multiply_adds")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,24 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         tables[name] = summary(from_spec({"name": name} | own))
         for variation in VARIATIONS[1:] if name == "tensorflow-tutorial" else ():
             tables[f"{name}, {variation}"] = summary(from_spec({"name": name, "variation": variation} | own))
-    print(json.dumps(tables, indent=1) if options["json"] else "\n\n".join(_text(*item) for item in tables.items()))
+    print(json.dumps(tables, indent=1) if options["json"] else "\n\n".join(table(*item) for item in tables.items()))
     return 0
-
-
-def _text(name: str, table: list[dict[str, Any]]) -> str:
-    # A squash has nothing to count.
-    rows = [row for row in table if any(row[key] for key in _COUNTS) or row["kind"] in ("AvgPool2D", "MaxPool2D")]
-    total = {key: sum(row[key] for row in table) for key in _COUNTS}
-    lines = [f"{name}", f"  {'layer':<8} {'kind':<12} {'output':<12}" + "".join(f"{_head(key):>14}" for key in _COUNTS)]
-    for row in rows:
-        shape = "x".join(map(str, row["shape"]))
-        lines.append(f"  {row['name']:<8} {row['kind']:<12} {shape:<12}" + "".join(f"{row[k]:>14,}" for k in _COUNTS))
-    lines.append(f"  {'total':<34}" + "".join(f"{total[key]:>14,}" for key in _COUNTS))
-    return "\n".join(lines)
-
-
-def _head(key: str) -> str:
-    return key.replace("_", "-")
 
 
 run = command(main)

@@ -1,15 +1,24 @@
 """The named architectures, and how a saved description becomes a network again."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import numpy as np
+
+from ..datasets.preparation import SCALES
+from ..datasets.preparation import prepare as prepare_pixels
 from ..errors import ConfigError, shown
+from ..layers import Layer
+from ..layers.registry import described, made
 from ..network import Sequential
 from .build import one_of
 from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial
 from .paper import lenet1, lenet4, lenet5
 
-__all__ = ["MODELS", "from_spec"]
+__all__ = ["MODELS", "from_spec", "spec_of"]
+
+_DEEPEST = 16  # networks within networks
 
 MODELS: dict[str, Callable[..., Sequential]] = {
     "lenet5": lenet5,
@@ -23,13 +32,75 @@ MODELS: dict[str, Callable[..., Sequential]] = {
 }
 
 
+def spec_of(net: Sequential) -> dict[str, Any] | None:
+    """Return what `from_spec` builds the network of; None if it has parts that are not known by name.
+
+    Those are layers of a class that is not registered (`lenet5.layers.register`), weights that start by a function of
+    their own, or another preparation than `datasets.prepare`.
+    """
+    if net.spec is not None:
+        return net.spec
+    layers, prepare = _layers_of(net), net.prepare
+    known: dict[str, Any] = {"size": list(net.in_shape[1:]), "scale": "unit"}
+    if prepare is not None:
+        function = prepare.func if isinstance(prepare, partial) else prepare
+        own = prepare.keywords if isinstance(prepare, partial) and not prepare.args else {}
+        if function is not prepare_pixels or own.keys() - known.keys():
+            return None
+        known = {"size": 32, "scale": "paper"} | own
+    return None if layers is None else {"layers": layers, "in_shape": list(net.in_shape), **known}
+
+
+def _layers_of(net: Sequential) -> list[Any] | None:
+    if type(net) is not Sequential:
+        return None
+    found: list[Any] = []
+    for layer in net.layers:
+        if isinstance(layer, Sequential):
+            inner = _layers_of(layer)
+            found.append(None if inner is None else {"name": layer.name, "layers": inner})
+        else:
+            found.append(described(layer))
+    return None if None in found else found
+
+
+def _from_layers(spec: dict[str, Any], *, dtype: Any = np.float32, seed: int | np.random.Generator = 0) -> Sequential:
+    def sequence(layers: Any, depth: int = 0, **options: Any) -> Sequential:
+        if not isinstance(layers, list) or depth > _DEEPEST:
+            raise ConfigError(f"layers of a network are a list, at most {_DEEPEST} deep; found {shown(layers)}.")
+        inner: list[Layer] = []
+        for layer in layers:
+            nested = isinstance(layer, dict) and "layers" in layer
+            inner.append(
+                sequence(layer["layers"], depth + 1, name=str(layer.get("name", ""))) if nested else made(layer)
+            )
+        return Sequential(inner, **options)
+
+    try:
+        shape, size, scale = tuple(spec["in_shape"]), spec["size"], spec["scale"]
+        size = size if isinstance(size, int) else tuple(size)
+        if not all(
+            isinstance(side, int) and 0 < side < 1 << 16
+            for side in (*shape, *([size] if isinstance(size, int) else size))
+        ):
+            raise ConfigError(f"A network takes shapes of positive whole numbers; found {shown(spec)}.")
+        one_of("scale", scale, tuple(SCALES))
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"A network of layers needs in_shape, size and scale: {error!r}.") from error
+    pictures = len(shape) == 3
+    net = sequence(spec["layers"], prepare=partial(prepare_pixels, size=size, scale=scale) if pictures else None)
+    net.build(shape, dtype=dtype, rng=np.random.default_rng(seed))
+    return net
+
+
 def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
-    """Build the network that a `Sequential.spec` describes.
+    """Build the network that a `Sequential.spec`, or `spec_of`, describes.
 
     Parameters
     ----------
     spec : dict
-        ``name``, a key of `MODELS`, and the options of that builder.
+        ``name``, a key of `MODELS`, and the options of that builder; or ``layers``, ``in_shape``, ``size`` and
+        ``scale``.
     **more
         Further options, such as ``seed``.
 
@@ -38,6 +109,8 @@ def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
     ConfigError
         If there is no such network or option.
     """
+    if "layers" in spec:
+        return _from_layers(spec, **more)
     options = dict(spec)
     name = options.pop("name", None)
     one_of("name of the network", name, tuple(MODELS))

@@ -4,7 +4,9 @@ from typing import Any
 
 from ..network import Sequential
 
-__all__ = ["summary"]
+__all__ = ["summary", "table"]
+
+_COUNTS = ("parameters", "connections", "multiply_adds")
 
 
 def summary(net: Sequential) -> list[dict[str, Any]]:
@@ -33,3 +35,20 @@ def summary(net: Sequential) -> list[dict[str, Any]]:
         }
         for layer in net.sublayers()
     ]
+
+
+def table(name: str, rows: list[dict[str, Any]]) -> str:
+    """Return what `summary` counts as a text, under a name."""
+    # A squash has nothing to count.
+    shown = [row for row in rows if any(row[key] for key in _COUNTS) or row["kind"] in ("AvgPool2D", "MaxPool2D")]
+    total = {key: sum(row[key] for row in rows) for key in _COUNTS}
+    wide = max(8, *(len(row["name"]) for row in shown)) if shown else 8
+    head = "".join(f"{key.replace('_', '-'):>14}" for key in _COUNTS)
+    lines = [name, f"  {'layer':<{wide}} {'kind':<12} {'output':<12}{head}"]
+    for row in shown:
+        shape = "x".join(map(str, row["shape"]))
+        lines.append(
+            f"  {row['name']:<{wide}} {row['kind']:<12} {shape:<12}" + "".join(f"{row[k]:>14,}" for k in _COUNTS)
+        )
+    lines.append(f"  {'total':<{wide + 26}}" + "".join(f"{total[key]:>14,}" for key in _COUNTS))
+    return "\n".join(lines)

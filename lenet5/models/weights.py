@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, ConfigError, LenetWarning
+from ..arrays import FITS, Learned
+from ..errors import CheckpointError, ConfigError, LenetWarning, shown
 from ..network import Sequential
 from ..training import checkpoint
-from .registry import from_spec
+from .registry import from_spec, spec_of
 
-__all__ = ["PRETRAINED", "load", "pretrained", "read", "save"]
+__all__ = ["PRETRAINED", "load", "note", "pretrained", "read", "save"]
 
 # Trained by this project's own command; lenet5-mnist.json beside it is the record of that run.
 PRETRAINED = Path(__file__).parents[1] / "weights" / "lenet5-mnist.npz"
@@ -30,7 +31,13 @@ def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] 
     meta : dict, optional
         Anything else that JSON can hold.
     """
-    checkpoint.save(path, net.arrays(), dict(meta or {}) | {"model": net.spec, "dtype": net.dtype.name})
+    checkpoint.save(path, net.arrays(), dict(meta or {}) | note(net))
+
+
+def note(net: Sequential) -> dict[str, Any]:
+    """Return what a file keeps of a network besides its numbers, as JSON can hold it."""
+    learned = net.learned._asdict() if net.learned != Learned() else None
+    return {"model": spec_of(net), "dtype": net.dtype.name} | ({"learned": learned} if learned else {})
 
 
 def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequential:
@@ -69,7 +76,8 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
         spec, dtype = meta.get("model"), meta.get("dtype", "float32")
         if not isinstance(spec, dict) or dtype not in ("float32", "float64"):
             raise CheckpointError(
-                f"{path}: its network was not built by lenet5.models; build it yourself and give it as load(path, net)."
+                f"{path}: its network has layers or a preparation of its own, which the file cannot describe. Build it "
+                "yourself and give it as load(path, net); classes of layers are made known by lenet5.layers.register."
             )
         try:
             net = from_spec(spec, dtype=dtype, seed=_Drawn(sum(array.size for array in arrays.values())))
@@ -77,7 +85,33 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
             raise CheckpointError(f"{path}: {error}") from error
     found = {name: array for name, array in arrays.items() if name.startswith(("parameter/", "running/"))}
     checkpoint.restore(net.arrays(), found, path=path, what="network")
+    net.learned = _learned(path, meta, net)
     return net, meta
+
+
+def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
+    """Return what a note tells of the network's training set; of files from before there was such a note, a guess."""
+    classes = net.out_shape[0]
+    if "learned" not in meta:  # light on dark, as all sets then; and their classes had no names
+        digits = meta.get("dataset") in ("mnist", "digits") and classes == 10
+        return Learned(tuple("0123456789") if digits else (), ground=0.0)
+    known = meta["learned"]
+    try:
+        learned = Learned(tuple(known["classes"]), tuple(known["shape"]), known["ground"], known["peak"], known["fit"])
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"{path}: what its network was trained on cannot be read: {error!r}.") from error
+    right = (
+        (not learned.classes or len(learned.classes) == classes)
+        and all(isinstance(name, str) for name in learned.classes)
+        and len(learned.shape) <= 3
+        and all(isinstance(side, int) and 0 < side < 1 << 16 for side in learned.shape)
+        and (learned.ground is None or isinstance(learned.ground, int | float) and 0 <= learned.ground <= 255)
+        and isinstance(learned.peak, int)
+        and learned.fit in FITS
+    )
+    if not right:
+        raise CheckpointError(f"{path}: what its network was trained on contradicts it: {shown(known)}.")
+    return learned
 
 
 class _Drawn(np.random.Generator):

@@ -88,7 +88,7 @@ class Reader:
             If nothing is left of the drawing.
         """
         field = self._field(ink, changes, wide)
-        maps = self.net.feature_maps(field)
+        maps = self.net.feature_maps(field, sweep=wide)
         stages = [{"name": name, **_stage(name, values)} for name, values in maps.items()]
         reading: dict[str, Any] = {"stages": stages, "wide": wide, "blank": not ink.any()}
         if reading["blank"]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..analysis import metrics
 from ..analysis.robustness import robustness as measure
 from ..datasets.base import Dataset
 from ..errors import ConfigError, ShapeError
@@ -28,12 +29,13 @@ def mistakes(net: Sequential, data: Dataset, *, limit: int = 200) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    data, names = net.relabelled(data), net.classes
     answers = net.predict(data.images)
     wrong = np.flatnonzero(answers != data.labels)
     shown = wrong[:limit]
     more = "" if len(shown) == len(wrong) else f", the first {len(shown)} here"
     count = f"{len(wrong)} of {len(data):,} images of {data.name} misread ({len(wrong) / len(data):.2%}){more}"
-    labels = [f"{data.labels[i]}->{answers[i]}" for i in shown]
+    labels = [f"{names[data.labels[i]]}->{names[answers[i]]}" for i in shown]
     return _grid(data.images[shown], labels, f"{count}: true->answer")
 
 
@@ -51,7 +53,9 @@ def images(data: Dataset, *, count: int = 60) -> Figure:
     """
     pictures = data.images[:count]
     return _grid(
-        pictures, [str(label) for label in data.labels[:count]], f"{data.name}: the first {len(pictures)} images"
+        pictures,
+        [data.classes[label] for label in data.labels[:count]],
+        f"{data.name}: the first {len(pictures)} images",
     )
 
 
@@ -87,11 +91,10 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
     ConfigError
         If the data has classes that the network does not know.
     """
-    classes = net.out_shape[0]
+    data, classes = net.relabelled(data), net.out_shape[0]
     if data.num_classes > classes:
         raise ConfigError(f"the network tells {classes} classes apart; {data.name} has {data.num_classes}.")
-    counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (data.labels, net.predict(data.images)), 1)
+    counts = metrics.confusion(data.labels, net.predict(data.images), classes)
     shade = counts.astype(float)
     np.fill_diagonal(shade, 0)
     figure = Figure(figsize=(0.5 * classes + 1.4, 0.5 * classes + 1.4), layout="constrained")
@@ -102,7 +105,11 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
         weight = "bold" if true == answer else "normal"
         axes.text(answer, true, counts[true, answer], ha="center", va="center", fontsize=8, fontweight=weight,
                   color="white" if dark else "black")  # fmt: skip
-    axes.set(xticks=range(classes), yticks=range(classes), xlabel="answer", ylabel="true class")
+    names = [name if len(name) <= 16 else name[:15] + "…" for name in net.classes]
+    turned = 90 if max(map(len, names)) > 2 else 0
+    axes.set(xlabel="answer", ylabel="true class")
+    axes.set_yticks(range(classes), names)
+    axes.set_xticks(range(classes), names, rotation=turned)
     errors = int(counts.sum() - np.trace(counts))
     axes.set_title(f"{errors} of {counts.sum():,} images of {data.name} misread", fontsize=10)
     return figure

@@ -19,13 +19,16 @@ _SAMPLE = 500
 
 def rejected(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
     """Share of the test images to reject to answer 0.5 % of the others wrongly (the paper's Fig. 10)."""
-    return {"rejected": metrics.rejection_rate(_scores(net, test), test.labels)}
+    return {"rejected": metrics.rejection_rate(_scores(net, test), net.relabelled(test).labels)}
 
 
 def top_3(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
     """Share of images whose label is among the three likeliest classes."""
     sets = {"test": test} | ({"validation": validation} if validation is not None else {})
-    return {f"{name}_top_3": metrics.top_k_accuracy(_scores(net, data), data.labels, 3) for name, data in sets.items()}
+    return {
+        f"{name}_top_3": metrics.top_k_accuracy(_scores(net, data), net.relabelled(data).labels, 3)
+        for name, data in sets.items()
+    }
 
 
 def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
@@ -52,7 +55,7 @@ class Saturation(Callback):
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Record it: ``saturated`` over all units, ``saturated_F6`` and so on for each stage."""
         sample = trainer.train.images[:_SAMPLE]
-        x, shares, units = trainer.net.prepared(sample), {}, {}
+        x, shares, units = trainer.net.scaled(sample), {}, {}
         for layer in trainer.net:
             x = layer.forward(x)
             if isinstance(layer, ScaledTanh):

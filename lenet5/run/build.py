@@ -16,6 +16,7 @@ from .. import __version__, engine, losses, models, optim
 from ..datasets import DISTORTIONS, Distort, Distortion
 from ..datasets.base import Dataset
 from ..errors import ConfigError
+from ..models.weights import note
 from ..network import Sequential
 from ..training import callbacks
 from ..training.mpi import Ranks
@@ -45,6 +46,8 @@ def make_trainer(
     settings: TrainConfig,
     train: Dataset,
     *,
+    net: Sequential | None = None,
+    rng: np.random.Generator | None = None,
     validation: Dataset | None = None,
     test: Dataset | None = None,
     ranks: Ranks | None = None,
@@ -59,6 +62,10 @@ def make_trainer(
         Resolved.
     train : Dataset
         What will be trained on; gives the number of channels.
+    net : Sequential, optional
+        In place of the configuration's.
+    rng : numpy.random.Generator, optional
+        Draws weights, order and samples; default the configuration's seed.
     validation, test : Dataset, optional
         Measured after each epoch.
     ranks : Ranks, optional
@@ -68,8 +75,10 @@ def make_trainer(
     hooks : iterable of Callback
         Called after the trainer's own.
     """
-    rng = np.random.default_rng(settings.seed)
-    net = _network(settings, train, rng)
+    rng = np.random.default_rng(settings.seed) if rng is None else rng
+    if net is None:
+        net = _network(settings, train, rng)
+        net.remember(train)
     optimizer = _optimizer(settings, net)
     own: list[callbacks.Callback] = [callbacks.SetRate(_schedule(settings))]
     if guard:
@@ -91,9 +100,7 @@ def make_trainer(
 
 def meta(settings: TrainConfig, net: Sequential, train: Dataset) -> dict[str, Any]:
     """Return the note that goes into every checkpoint of a run."""
-    return {
-        "model": net.spec,
-        "dtype": net.dtype.name,
+    return note(net) | {
         "config": to_dict(settings),
         "dataset": train.name,
         "data_sha256": train.digest(),

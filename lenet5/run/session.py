@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..datasets.base import Dataset
-from ..errors import ConfigError, LenetError
+from ..errors import ConfigError, LenetError, LenetWarning
 from ..files import atomic_write
 from ..models.weights import save
 from ..training import callbacks, checkpoint, reports, tensorboard
@@ -55,7 +56,7 @@ class Session:
         self._stopping = self._early_stopping(settings)
         self._other: History | None = None
         self._comparison: list[history.CompareHistory] = []
-        self._say: Callable[[str], None] = (lambda text: None) if settings.quiet else print
+        self._say: Callable[[str], None] = (lambda text: None) if settings.quiet else reports.say
         data_dir = None if settings.data_dir is None else os.path.abspath(settings.data_dir)
         events = None if settings.tensorboard is None else os.path.abspath(settings.tensorboard)
         self.settings = dataclasses.replace(settings, out=None, data_dir=data_dir, tensorboard=events)
@@ -110,12 +111,12 @@ class Session:
             if self.writes:  # again of a resumed run: epochs may be added
                 _write_json(self.folder / "config.json", config.to_dict(self.settings))
             self.trainer.fit(self.train, epochs=self.settings.epochs)
-            if self.trainer.history and self.writes:
-                self._draw_curves()
             stopped = self._stopped(signals)
             if not stopped and self.writes:
                 save(self.folder / "weights.npz", self.trainer.net, meta={"dataset": self.train.name})
                 _write_json(self.folder / "run.json", build.record(self.trainer, self.train))
+            if self.trainer.history and self.writes:
+                self._draw_curves()
         except OSError as error:
             raise LenetError(
                 f"{error.filename or self.folder}: cannot be written: {error.strerror or error}. {self.go_on}"
@@ -161,7 +162,7 @@ class Session:
             return 0
         if self.writes:
             done = f"epoch {trainer.epoch + 1}, pattern {trainer.position:,}"
-            print(f"stopped in {done}; saved. Continue with: {self._resume}", file=sys.stderr)
+            reports.say(f"stopped in {done}; saved. Continue with: {self._resume}", error=True)
         return 128 + (signals.caught or [signal.SIGTERM])[0]
 
     def _ended(self) -> int:
@@ -183,7 +184,9 @@ class Session:
         assert self._other is not None
         comparison = self._comparison[0]
         if not comparison.difference:
-            print(f"equal: {len(comparison.epochs)} epochs with the same numbers and the same weights, bit for bit")
+            reports.say(
+                f"equal: {len(comparison.epochs)} epochs with the same numbers and the same weights, bit for bit"
+            )
             return 0
         print(comparison.difference.rstrip(), file=sys.stderr)
         there = (self._other[0].get("starts") or [{}])[-1]
@@ -193,11 +196,18 @@ class Session:
         return 1
 
     def _draw_curves(self) -> None:
-        from .. import plots
+        """Draw the curves; all results are written already, and a picture that fails takes nothing from them."""
+        net, path = (self.trainer.net.spec or {}).get("name", ""), self.folder / "curves.png"
+        try:
+            from .. import plots
 
-        net = (self.trainer.net.spec or {}).get("name", "")
-        curves = plots.learning_curves({self.folder.name: self.trainer.history}, data=self.train.name, net=net)
-        plots.save(curves, self.folder / "curves.png")
+            name = self.folder.name.encode(errors="replace").decode()  # a name may hold bytes that are no text
+            curves = plots.learning_curves({name: self.trainer.history}, data=self.train.name, net=net)
+            plots.save(curves, path)
+        except Exception as error:  # whatever Matplotlib, its fonts or a full disk raise
+            warnings.warn(
+                f"{path} was not drawn: {str(error).partition(chr(10))[0] or repr(error)}", LenetWarning, stacklevel=2
+            )
 
 
 def _tensorboard(settings: TrainConfig, test: Dataset) -> list[callbacks.Callback]:

@@ -134,6 +134,7 @@ class Evaluate(Callback):
         for name, data in self.sets.items():
             loss = error = None
             if data is not None:
+                data = trainer.net.relabelled(data)
                 loss, error = (total / len(data) for total in trainer.shards.evaluate(data.images, data.labels))
             trainer.history[-1] |= {f"{name}_loss": loss, f"{name}_error": error}
 

@@ -1,5 +1,7 @@
 """What a training run reports: a progress bar, a line per epoch, the rates."""
 
+import contextlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +9,13 @@ import numpy as np
 
 from .trainer import Callback, Phase, Trainer
 
-__all__ = ["Progress", "Report", "ReportRates"]
+__all__ = ["Progress", "Report", "ReportRates", "say"]
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print a text, on stderr if it tells of an `error`; where nobody is left to read it, go on."""
+    with contextlib.suppress(OSError, ValueError):  # a closed pipe, a full disk; a stream that was closed
+        print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 class Progress(Callback):

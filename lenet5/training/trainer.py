@@ -1,6 +1,7 @@
 """The one training loop, and the hooks around its updates."""
 
 import operator
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,14 @@ from threadpoolctl import threadpool_limits
 
 from ..datasets import Dataset, Distortion
 from ..datasets.shuffle import patterns_of
-from ..errors import CheckpointError, ConfigError, ShapeError
+from ..errors import CheckpointError, ConfigError, LenetWarning
 from ..losses import Loss
 from ..network import Sequential
 from ..optim import Optimizer
 from . import checkpoint
+from .checks import check_data, check_pair, check_parameters, recipe
 from .hooks import Callback, Phase
+from .record import History
 from .shards import Shards
 
 if TYPE_CHECKING:
@@ -44,8 +47,9 @@ class Trainer:
     ----------
     net, loss, optimizer
         What is trained.
-    callbacks : iterable of Callback
-        Called at each hook in the order of their phases.
+    callbacks : iterable of Callback, optional
+        Called at each hook in the order of their phases. Left out: a guard against divergence, and for an optimiser
+        that needs curvatures (`SDLM`) the paper's schedule, which begins at the optimiser's rate.
     batch_size : int
         Patterns per update; the paper updates after every single one.
     threads : int
@@ -65,7 +69,7 @@ class Trainer:
         Epochs completed.
     position : int
         Patterns of the current epoch that are done.
-    history : list of dict
+    history : History
         One record per completed epoch.
     stop : bool
         Set it, from a hook or a signal handler, to end after the current update.
@@ -83,7 +87,13 @@ class Trainer:
     Raises
     ------
     ConfigError
-        If an option is out of its range, or a callback has hooks that are never called.
+        If an option is out of its range, a callback has hooks that are never called, the loss is for other outputs than
+        the network's, or the optimiser has the parameters of another network.
+
+    Warns
+    -----
+    LenetWarning
+        If a callback that only reports (`Phase.REPORT`) fails: training goes on without it.
     """
 
     def __init__(
@@ -91,7 +101,7 @@ class Trainer:
         net: Sequential,
         loss: Loss,
         optimizer: Optimizer,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Iterable[Callback] | None = None,
         *,
         batch_size: int = 1,
         threads: int = 1,
@@ -101,8 +111,11 @@ class Trainer:
     ) -> None:
         if batch_size < 1 or threads < 1:
             raise ConfigError(f"batch_size and threads are at least 1; found {batch_size} and {threads}.")
+        check_pair(net, loss)
+        check_parameters(net, optimizer)
         self.net, self.loss, self.optimizer = net, loss, optimizer
-        self.callbacks = list(callbacks)
+        self.callbacks = recipe(optimizer) if callbacks is None else list(callbacks)
+        self._failed: set[int] = set()  # callbacks that only reported, and are left out since they failed
         self.train: Any = None
         self.shards: Any = None
         self.patterns: Any = None
@@ -111,12 +124,12 @@ class Trainer:
         self.rng = rng if rng is not None else np.random.default_rng(0)
         self.epoch = self.position = self.errors = 0
         self.loss_sum = 0.0
-        self.history: list[dict[str, Any]] = []
+        self.history = History()
         self.stop = False
         self._epoch_state = self.rng.bit_generator.state
         self._epoch_seed = 0
 
-    def fit(self, train: Dataset, *, epochs: int) -> list[dict[str, Any]]:
+    def fit(self, train: Dataset, *, epochs: int = 20) -> History:
         """Train until `epochs` epochs are complete, or `stop` is set.
 
         Parameters
@@ -124,28 +137,29 @@ class Trainer:
         train : Dataset
             Its labels must be classes of the network.
         epochs : int
-            In all, epochs of a resumed run included.
+            In all, epochs of a resumed run included. Default as in the paper.
 
         Returns
         -------
-        list of dict
-            `history`: ``epoch`` counted from 1, ``loss`` and ``train_error`` measured on the fly, as in
+        History
+            A list of dict, `history`: ``epoch`` counted from 1, ``loss`` and ``train_error`` measured on the fly, as in
             the paper's Fig. 5 (in the training state: with `Dropout`, of what it left), and what the
             callbacks add. The network is left in the evaluating state.
 
         Raises
         ------
         ShapeError
-            If the labels are not classes of the network.
+            If the labels are not classes of the network, or the images do not fit its field.
         CheckpointError
             If a restored position lies outside of the training set.
         DivergenceError
             If a callback finds that training has failed.
         """
-        if train.labels.max(initial=0) >= self.net.out_shape[0]:
-            raise ShapeError(
-                f"The network has {self.net.out_shape[0]} classes; {train.name} has labels up to {train.labels.max()}."
-            )
+        if isinstance(train, Dataset):  # the estimator has patterns of its own
+            train = self.net.relabelled(train)
+            if not self.net.learned.classes:
+                self.net.remember(train)
+        check_data(self.net, train)
         if self.position > len(train):
             raise CheckpointError(f"The run stopped at pattern {self.position:,} of an epoch; {train} has fewer.")
         self.train, self.epochs, self.stop = train, epochs, False
@@ -240,7 +254,16 @@ class Trainer:
 
     def _call(self, hook: str) -> None:
         for callback in sorted(self.callbacks, key=lambda callback: callback.phase):
-            getattr(callback, hook)(self)
+            if id(callback) in self._failed:
+                continue
+            try:
+                getattr(callback, hook)(self)
+            except Exception as error:  # whatever a terminal, a full disk or TensorBoard raises
+                if callback.phase != Phase.REPORT:
+                    raise
+                self._failed.add(id(callback))
+                text = f"{type(callback).__name__} failed, and training goes on without it: {error or repr(error)}"
+                warnings.warn(text, LenetWarning, stacklevel=2)
 
     def _named(self) -> dict[str, Callback]:
         """Return the callbacks under the names of their state: their classes, numbered from the second on."""
@@ -280,7 +303,10 @@ class Trainer:
         self.optimizer.load_state_dict({name.partition("/")[2]: array for name, array in state.items()})
         try:
             self.epoch, self.position, self.errors = (operator.index(note[k]) for k in ("epoch", "position", "errors"))
-            self.loss_sum, self.history = float(note["loss_sum"]), [renamed(record) for record in note["history"]]
+            self.loss_sum, self.history = (
+                float(note["loss_sum"]),
+                History(renamed(record) for record in note["history"]),
+            )
             self.rng.bit_generator.state = self._epoch_state = note["random"]
             for name, callback in self._named().items():
                 callback.load_state(note["callbacks"].get(name, {}))

@@ -28,7 +28,7 @@ class Layers:
     ) -> tuple[float, int]:
         """Write this shard's part of the mean over n patterns; return the sum of the loss, and the errors."""
         self.net.train().reseed(*key)
-        loss, errors = self._measured(self._forward(self.net.prepared(images), key), labels)
+        loss, errors = self._measured(self._forward(self.net.scaled(images), key), labels)
         self._backward(self.loss.backward())
         flat = self.net.parameters().grad
         if kind == "curvature":
@@ -43,7 +43,7 @@ class Layers:
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
         """Return the outputs (N, classes)."""
-        return self.net.eval().forward(self.net.prepared(images))
+        return self.net.eval().forward(self.net.scaled(images))
 
     def _forward(self, x: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
         return self.net.forward(x)
@@ -136,11 +136,11 @@ class CompiledNetwork(Layers):
 
     def _prepared(self, images: np.ndarray) -> np.ndarray:
         """Prepare into room of this workspace's own."""
-        if images.dtype != np.uint8 or self.net.prepare is None:
-            return self.net.prepared(images)
+        if images.dtype != np.uint8:
+            return self.net.scaled(images)
         if len(self._room) < len(images):
             self._room = np.empty((len(images), *self.net.in_shape), self.net.dtype)
-        return self.net.prepare(images, out=self._room[: len(images)])
+        return self.net.preparation(images, out=self._room[: len(images)])
 
 
 def _room_for_gradients(net: Sequential) -> np.ndarray:

@@ -12,6 +12,7 @@ from lenet5.analysis.receptive_fields import receptive_fields
 from lenet5.errors import ConfigError, ImageError, ShapeError
 
 
+@pytest.mark.filterwarnings("ignore:Prepared images")  # what stands out, and so reaches every maximum
 @pytest.mark.parametrize("build", [models.lenet5, models.lenet1, models.d2l, models.caffe], ids=lambda f: f.__name__)
 def test_fields_are_the_pixels_that_matter(build):
     """A unit moves with the pixels of its field and with no other."""

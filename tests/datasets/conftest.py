@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lenet5.datasets.catalog import MNIST, IdxFile
+from lenet5.datasets.catalog import MNIST, SETS, IdxFile
 from lenet5.datasets.idx import write_idx
 
 REAL = os.environ.get("LENET5_DATA")
@@ -26,9 +26,9 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LENET5_DATA", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache")
-    for set_ in ("FASHION", "MNIST"):
-        known = getattr(__import__("lenet5.datasets.catalog", fromlist=[set_]), set_)
-        monkeypatch.setattr(f"lenet5.datasets.loading.{set_}", replace(known, mirrors=("http://127.0.0.1:9/",)))
+    for name, known in list(SETS.items()):
+        dead = ("http://127.0.0.1:9/",) if known.mirrors else ()
+        monkeypatch.setitem(SETS, name, replace(known, mirrors=dead, system=""))
 
 
 @pytest.fixture(scope="session")

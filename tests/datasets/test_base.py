@@ -44,10 +44,10 @@ U8 = np.uint8
 @pytest.mark.parametrize(
     "images, labels",
     [
-        (np.zeros((2, 3, 3)), np.zeros(2, U8)),
-        (np.zeros((2, 3, 3), U8), np.zeros(2, np.int64)),
+        (np.zeros((2, 3, 3)) - 0.1, np.zeros(2, U8)),
+        (np.zeros((2, 3, 3), U8), np.full(2, 0.5)),
         (np.zeros((2, 3), U8), np.zeros(2, U8)),
-        (np.zeros((2, 3, 3), U8), np.zeros((2, 1), U8)),
+        (np.zeros((2, 3, 3), U8), np.zeros((2, 2), U8)),
         (np.zeros((2, 3, 3), U8), np.zeros(3, U8)),
         (np.zeros((0, 3, 3), U8), np.zeros(0, U8)),
         (np.zeros((2, 0, 3), U8), np.zeros(2, U8)),

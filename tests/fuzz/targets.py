@@ -28,8 +28,8 @@ from layer_cases import CASES
 import lenet5
 from lenet5 import __main__ as commands
 from lenet5 import datasets, show
+from lenet5.datasets import load_idx_pair
 from lenet5.datasets.idx import read_idx
-from lenet5.datasets.mnist import load_idx_pair
 from lenet5.errors import LenetError
 from lenet5.models import weights as storage
 from lenet5.reproduce import jobs

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 import lenet5
 from lenet5 import bitmaps, datasets, plots, show, train
-from lenet5.errors import ConfigError, ShapeError
+from lenet5.errors import ConfigError, DataError, ShapeError
 from lenet5.layers import AvgPool2D, Conv2D, MaxPool2D, Subsampling
 
 HISTORY = [
@@ -204,7 +204,7 @@ def test_colours_and_unknown_classes(net):
     colours = np.zeros((3, 32, 32, 3), np.uint8)
     assert len(plots.distortions(colours, datasets.DISTORTIONS).axes) == 1 + len(datasets.DISTORTIONS)
     labels = np.array([0, 11, 1], np.uint8)
-    with pytest.raises(ConfigError, match="10 classes"):
+    with pytest.raises(DataError, match="classes '11' are not among"):
         plots.confusion(net, datasets.Dataset(np.zeros((3, 28, 28), np.uint8), labels, "mine", ()))
 
 

@@ -222,7 +222,7 @@ def test_questions_are_answered_in_the_evaluating_state(digits):
         np.testing.assert_array_equal(found, wanted)
     assert net.predict(images[:0]).shape == (0,)
     with pytest.raises(ShapeError):
-        net.predict(np.zeros((1, 1, 20, 20), np.float32))
+        net.predict(np.full((1, 1, 20, 20), -0.1, np.float32))
     assert states(net) == mixed and not all(mixed)
     for name, array in net.running().items():
         np.testing.assert_array_equal(array, running[name])

@@ -1,0 +1,258 @@
+"""What a network answers to images, and what it was trained on."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .arrays import Field, Learned, batch_of
+from .datasets.preparation import prepare as prepare_pixels
+from .errors import ShapeError
+from .files import forget
+from .layers.base import Layer
+
+if TYPE_CHECKING:
+    from .datasets.base import Dataset
+    from .engine.program import Program
+    from .layers.compiled import Compiled
+
+__all__ = ["Answers", "Prepare"]
+
+# prepare(images, dtype=...) and prepare(images, out=...), as `datasets.prepare`
+Prepare = Callable[..., np.ndarray]
+
+# Images per step of `predict`: enough to amortise Python, few enough to stay in the cache.
+_CHUNK = 256
+# Of images that are mapped from a file, how many may stay in memory.
+_FORGET = 64 * _CHUNK
+
+
+class Answers(Layer):
+    """The part of `Sequential` that answers: `predict` and its kin, for any number of threads at once.
+
+    Attributes
+    ----------
+    prepare : callable or None
+        Turns uint8 images into x (N, C, H, W).
+    learned : Learned
+        What the network was trained on: the names of its classes and the kind of its images.
+    """
+
+    layers: tuple[Layer, ...]
+    compiled_forms: "Compiled"
+
+    def __init__(self, *, prepare: Prepare | None, name: str) -> None:
+        super().__init__(name=name)
+        self.prepare = prepare
+        self.learned = Learned()
+        self._field: tuple[Any, ...] = ()
+
+    def program(self, *, training: bool = False) -> "Program | None":
+        """Return the network as one compiled loop, or None if a layer has no compiled half in that state."""
+        return self.compiled_forms.program(training=training)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The names of the classes (classes,): ``net.classes[net.predict(images)]`` are answers in words."""
+        names = self.learned.classes or [str(k) for k in range(self.out_shape[0])]
+        return np.array(names)
+
+    def relabelled(self, data: "Dataset") -> "Dataset":
+        """Return a data set whose labels are numbers of this network's classes, where it knows their names."""
+        return data.relabelled(self.learned.classes) if self.learned.classes else data
+
+    def remember(self, data: "Dataset") -> None:
+        """Take over what a data set is, its names of classes above all, as what the network was trained on."""
+        names, outputs = list(data.classes), self.out_shape[0]
+        counted = names == [str(k) for k in range(len(names))]
+        names += [str(k) if counted else f"unused {k}" for k in range(len(names), outputs)]
+        self.learned = data.learned._replace(classes=tuple(names))
+
+    @property
+    def field(self) -> Field:
+        """What the network takes."""
+        known = self.in_shape, self.prepare, self.learned
+        if self._field[:-1] != known:
+            if not self.in_shape:
+                raise ShapeError(
+                    "This network is not built: net.build((1, 28, 28)) prepares it for grey images of 28x28, "
+                    "lenet5.fit(net, train) for those of train."
+                )
+            self._field = *known, self._described()
+        return self._field[-1]
+
+    def _described(self) -> Field:
+        channels, *sides = self.in_shape
+        span = None
+        if self.prepare is not None and len(sides) == 2:
+            picture = np.repeat(np.array([[[[0], [255]]]], np.uint8), channels, axis=3)
+            x = np.ravel(self.prepare(picture, dtype=np.float64)[0, 0])
+            span = float(x[0]), float(x[np.abs(x - x[0]).argmax()])
+        own = self.learned.shape[:2]
+        square = [side for side, other in (sides, own) if side == other] if len(sides) == len(own) == 2 else sides[:1]
+        return Field(self.in_shape, span, (28, *square), self.learned.ground, self.learned.peak)
+
+    def predict(self, images: ArrayLike) -> np.ndarray:
+        """Return the likeliest class of each image.
+
+        Parameters
+        ----------
+        images : array-like
+            Grey levels, whole numbers from 0 to 255, bool, or floats from 0 to 1: (N, H, W) up to the size of the
+            network's field, in the middle of which they are put; with an axis of one channel before or behind the
+            picture; one such picture, which counts as N = 1; rows (N, H * W) of square pictures of 28x28, of the size
+            of the field, or of that of the training images; or (N, H, W, C) or (N, C, H, W) for colour. Or floats (N,
+            *in_shape) from `prepared`. Any N, at a bounded use of memory.
+
+        Returns
+        -------
+        ndarray (N,), int64
+            ``net.classes[...]`` gives their names.
+
+        Raises
+        ------
+        ShapeError
+            If the images are of no such kind, can be read in two ways, or are larger than the field (see `sweep`).
+
+        Warns
+        -----
+        LenetWarning
+            If they are of another kind than what the network was trained on: dark on light, hardly any ink,
+            standardised.
+        """
+        pick = np.argmin if self.outputs_penalties else np.argmax
+        return self._in_chunks(images, lambda y: pick(y, axis=1))
+
+    def predict_proba(self, images: ArrayLike) -> np.ndarray:
+        """Return the probability of each class: exp(-penalty) or exp(score), normalised over the classes.
+
+        For penalties these are the shares of eq. 9 without its rubbish class.
+
+        Parameters
+        ----------
+        images : array-like
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray (N, classes)
+        """
+
+        def shares(y: np.ndarray) -> np.ndarray:
+            scores = -y if self.outputs_penalties else y
+            p = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return p / p.sum(axis=1, keepdims=True)
+
+        return self._in_chunks(images, shares)
+
+    def outputs(self, images: ArrayLike) -> np.ndarray:
+        """Return the last layer's outputs (N, classes): penalties for RBF units, else scores."""
+        return self._in_chunks(images, lambda y: y)
+
+    def sweep(self, images: ArrayLike) -> np.ndarray:
+        """Return the outputs (N, classes, H', W') at every position of images larger than the field (section VII).
+
+        The network looks through its field, which moves by the product of its strides: 4 pixels for the paper's.
+
+        Parameters
+        ----------
+        images : array-like
+            As for `predict`, but of any size from that of the field up, and no rows.
+
+        Raises
+        ------
+        ShapeError
+            As for `predict`; and if a layer fixes the size of its maps, as `Flatten` does.
+        """
+        return self._outputs(self.scaled(self._batch(images, swept=True)[0]))
+
+    def _batch(self, images: ArrayLike, *, swept: bool = False) -> tuple[np.ndarray, bool]:
+        """Return images as `batch_of` does; `swept` are those of any size."""
+        field = self.field
+        if swept and len(field.in_shape) == 3:
+            shape = np.shape(images)
+            channels, *least = field.in_shape
+            ahead = len(shape) == 4 and shape[1] == channels
+            sides = shape[2:] if ahead else [max(shape[-3:], default=0)] * 2
+            sides = [max(pair) for pair in zip(sides, least, strict=True)]
+            field = field._replace(in_shape=(channels, *sides), sides=())
+        return batch_of(images, field)
+
+    def _in_chunks(self, images: ArrayLike, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        batch = self._batch(images)[0]
+        n = len(batch)
+        if n == 0:
+            blank = self.scaled(np.zeros((1, *batch.shape[1:]), batch.dtype))
+            return read(self._outputs(blank))[:0]
+        if n <= _CHUNK:  # no detours for one image
+            return read(self._outputs(self.scaled(batch)))
+        results = []
+        for start in range(0, n, _CHUNK):
+            results.append(read(self._outputs(self.scaled(batch[start : start + _CHUNK]))))
+            if start % _FORGET == 0:
+                forget(batch)
+        return np.concatenate(results)
+
+    def _outputs(self, x: np.ndarray) -> np.ndarray:
+        program = self.program()
+        if program is not None and x.shape[1:] == self.in_shape:
+            y = program.outputs(x)
+            return y if len(self.out_shape) == 1 else y.reshape(-1, *self.out_shape)
+        with self.compiled_forms.borrowed() as twin:
+            return twin.forward(x).copy()
+
+    def feature_maps(self, image: ArrayLike, *, sweep: bool = False) -> dict[str, np.ndarray]:
+        """Return what every stage makes of an image, in order, from "input" to "output".
+
+        Parameters
+        ----------
+        image : array-like
+            As for `predict`. For a batch, every map has the batch axis in front.
+        sweep : bool
+            Take an image larger than the field, as `sweep` does.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Under the paper's name of each stage, its state after the squash: "C1" (6, 28, 28), ...,
+            "F6" (84,), "output" (10,) for the paper's network. Copies.
+        """
+        batch, single = self._batch(image, swept=sweep)
+        x = self.scaled(batch)
+        maps = {"input": x.copy()}
+        with self.compiled_forms.borrowed() as twin:
+            for layer in twin.layers:
+                x = layer.forward(x)
+                if layer.stages():
+                    maps[layer.name.split(".")[0]] = x.copy()
+        return {name: m[0] for name, m in maps.items()} if single else maps
+
+    def prepared(self, images: ArrayLike) -> np.ndarray:
+        """Return x (N, *in_shape) for `forward`, in the network's dtype, of images as `predict` takes them.
+
+        Raises
+        ------
+        ShapeError
+            As for `predict`.
+        """
+        return self.scaled(self._batch(images, swept=True)[0])
+
+    def scaled(self, batch: np.ndarray) -> np.ndarray:
+        """Return x of what `batch_of` or a data set gives: uint8 through `prepare`, floats in the network's dtype."""
+        if batch.dtype != np.uint8:
+            return batch.astype(self.dtype, copy=False)
+        prepare = self.preparation
+        if any(side > own for side, own in zip(batch.shape[1:3], self.in_shape[1:3], strict=False)):
+            return prepare(batch, dtype=self.dtype)
+        return prepare(batch, out=np.empty((len(batch), *self.in_shape), self.dtype))
+
+    @property
+    def preparation(self) -> Prepare:
+        """What turns uint8 images into x: `prepare`, or else 0 to 255 become 0 to 1 in the middle of the field."""
+        if self.prepare is not None:
+            return self.prepare
+        if len(self.in_shape) != 3:
+            raise ShapeError(f"This network takes floats (N, {self.in_shape[0]}), no pictures.")
+        return partial(prepare_pixels, size=self.in_shape[1:], scale="unit")

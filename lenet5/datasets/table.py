@@ -1,0 +1,270 @@
+"""Tables of pixels as data sets: CSV files as Kaggle has them, NPZ files as Keras has them, arrays and data frames."""
+
+import csv
+import gzip
+import math
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from .base import Dataset, with_one_order
+from .folder import split_by_class
+
+__all__ = ["from_arrays", "from_csv", "from_npz", "has_labels", "read_csv"]
+
+Path_ = str | os.PathLike[str]
+
+# Heads of the column, and names of the arrays, that hold the classes; and names of arrays of images.
+LABELS = ("label", "labels", "class", "target", "targets", "y", "digit")
+IMAGES = ("images", "image", "x", "data", "pixels")
+_TEST_NAMES = ("test", "val", "valid", "validation")
+
+
+def from_arrays(
+    images: Any,
+    labels: Any,
+    test_images: Any = None,
+    test_labels: Any = None,
+    *,
+    name: str = "data",
+    classes: Sequence[Any] = (),
+    test_split: float = 0.2,
+    seed: int = 0,
+) -> tuple[Dataset, Dataset]:
+    """Make a training and a test set of arrays, tensors or data frames of any kind.
+
+    Parameters
+    ----------
+    images, labels : array-like
+        What `Dataset` takes. With a data frame, `labels` may be the name of its column of classes.
+    test_images, test_labels : array-like, optional
+        The test set; left out, a share of each class is drawn.
+    name : str
+    classes : sequence, optional
+        As for `Dataset`.
+    test_split : float
+        Share of each class that is the test set, where none is given.
+    seed : int
+        Draws it.
+
+    Returns
+    -------
+    train, test : Dataset
+
+    Raises
+    ------
+    DataError
+        The arrays are not such.
+    """
+    images, labels = _columns(images, labels)
+    train = Dataset(images, labels, name, {"source": "arrays"}, classes=classes)
+    if test_images is None:
+        return split_by_class(train, test_split, seed)
+    test = Dataset(*_columns(test_images, test_labels), name, {"source": "arrays"}, classes=classes)
+    return with_one_order(train, test)
+
+
+def _columns(frame: Any, labels: Any) -> tuple[Any, Any]:
+    """Return pixels and labels; of a data frame whose column of labels is named, its other columns."""
+    if not isinstance(labels, str):
+        return frame, labels
+    if labels not in getattr(frame, "columns", ()):
+        raise DataError(f"{type(frame).__name__} has no column {labels!r} with the classes.")
+    return frame[[name for name in frame.columns if name != labels]], frame[labels]
+
+
+def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """Load an .npz file of NumPy: Keras's ``mnist.npz``, MedMNIST's, or any with arrays of such names.
+
+    Those are ``x_train``, ``y_train``, ``x_test`` and ``y_test``, ``train_images``, ``train_labels`` and so on, or one
+    pair such as ``images`` and ``labels``, of which a share then is the test set.
+
+    Parameters
+    ----------
+    path : path-like
+    test_split, seed
+        As for `from_arrays`.
+
+    Returns
+    -------
+    train, test : Dataset
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or has no such arrays.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(
+                    f"{path}: one array without labels; save both, as by np.savez(path, images=..., labels=...)."
+                )
+            names = {name.lower(): name for name in file.files}
+            found = {part: _pair(names, part) for part in ("train", "test", "")}
+            arrays = {part: (file[pair[0]], file[pair[1]]) for part, pair in found.items() if pair}
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    # NumPy and zipfile meet damaged bytes, and objects that would have to be unpickled, with many kinds of exceptions.
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
+        raise DataError(f"{path}: not an .npz file of plain arrays: {error}") from error
+    train = arrays.get("train", arrays.get(""))
+    if train is None:
+        raise DataError(
+            f"{path}: has the arrays {', '.join(names.values()) or 'none'}; expected x_train, y_train, x_test and "
+            "y_test, or images and labels."
+        )
+    more = arrays.get("test", ()) if "train" in arrays else ()
+    return _named(path, from_arrays(*train, *more, name=path.stem, test_split=test_split, seed=seed))
+
+
+def _pair(names: dict[str, str], part: str) -> tuple[str, str] | None:
+    """Return the names of the arrays of images and labels of a part; "" if the file has only one."""
+    places = _TEST_NAMES if part == "test" else (part,)
+
+    def first(kinds: Sequence[str]) -> str | None:
+        spelt = [
+            s for p in places for k in kinds for s in ((f"{k}_{p}", f"{p}_{k}", f"{k}{p}", f"{p}{k}") if p else (k,))
+        ]
+        return next((names[s] for s in spelt if s in names), None)
+
+    images, labels = first(IMAGES), first(LABELS)
+    return (images, labels) if images and labels else None
+
+
+def from_csv(
+    path: Path_,
+    test: Path_ | None = None,
+    *,
+    label: str | None = None,
+    test_split: float = 0.2,
+    seed: int = 0,
+) -> tuple[Dataset, Dataset]:
+    """Load a CSV file with a row for each image: its class and its pixels, row by row; plain or gzipped.
+
+    Kaggle's ``train.csv`` has a head and the class in the column ``label``; other MNIST files have no head, and the
+    class in front. Columns may be set apart by commas, semicolons or tabs.
+
+    Parameters
+    ----------
+    path : path-like
+        The training set, or all there is.
+    test : path-like, optional
+        The test set; left out, a share of each class is drawn.
+    label : str, optional
+        Head of the column with the classes. Default the one that is called label, class, target or y, and else the
+        first.
+    test_split, seed
+        As for `from_arrays`.
+
+    Returns
+    -------
+    train, test : Dataset
+
+    Raises
+    ------
+    DataError
+        A file cannot be read, or is no such table.
+    """
+    parts = []
+    for each in (path,) if test is None else (path, test):
+        pixels, labels = read_csv(each, label=label)
+        if labels is None:
+            raise DataError(
+                f"{each}: {pixels.shape[1]} columns of pixels and none of classes; expected one called label, or one "
+                "more column in front. Images without classes are for python -m lenet5.predict."
+            )
+        parts += [pixels, labels]
+    return _named(Path(path), from_arrays(*parts, name=_stem(Path(path)), test_split=test_split, seed=seed))
+
+
+def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return the pixels (N, D) of a CSV file, and its classes (N,), or None where it has none.
+
+    Raises
+    ------
+    DataError
+        As for `from_csv`.
+    """
+    path = Path(path)
+    try:
+        with _opened(path) as file:
+            first = file.readline()
+        delimiter = max(",;\t", key=first.count)
+        cells = next(csv.reader([first.strip()], delimiter=delimiter), [])
+        heads = [cell.strip() for cell in cells] if sum(map(_is_number, cells)) < len(cells) / 2 else None
+        place = _label_column(path, heads, len(cells), label)
+        skip, columns = int(heads is not None), [k for k in range(len(cells)) if k != place]
+        options: dict[str, Any] = {"delimiter": delimiter, "skiprows": skip, "encoding": "utf-8", "comments": None}
+        try:
+            pixels = np.loadtxt(path, np.uint8, usecols=columns, ndmin=2, **options)
+        except (ValueError, OverflowError):
+            pixels = np.loadtxt(path, np.float32, usecols=columns, ndmin=2, **options)
+        if place is None:
+            return pixels, None
+        labels = np.loadtxt(path, str, usecols=[place], ndmin=1, quotechar='"', **options)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, UnicodeError, csv.Error, IndexError) as error:
+        raise DataError(f"{path}: not a table of pixels: {error}") from error
+    if all(map(_is_number, labels[:100].tolist())):
+        try:
+            return pixels, labels.astype(np.float64)
+        except ValueError:
+            pass  # not all of them are
+    return pixels, np.char.strip(labels)
+
+
+def has_labels(path: Path_) -> bool:
+    """Whether a CSV file has a column of classes, as its first line tells: Kaggle's ``test.csv`` has none."""
+    with _opened(Path(path)) as file:
+        cells = file.readline().strip().split(",")
+    heads = None if all(map(_is_number, cells)) else [cell.strip() for cell in cells]
+    return _label_column(Path(path), heads, len(cells), None) is not None
+
+
+def _label_column(path: Path, heads: list[str] | None, count: int, label: str | None) -> int | None:
+    if label is not None:
+        if heads is None or label not in heads:
+            raise DataError(
+                f"{path}: no column {label!r}; its first ones are {', '.join((heads or ['without a head'])[:5])}."
+            )
+        return heads.index(label)
+    known = [k for k, head in enumerate(heads or []) if head.lower() in LABELS]
+    if known:
+        return known[0]
+    side = math.isqrt(count)
+    return None if side * side == count else 0
+
+
+def _opened(path: Path) -> Any:
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rt", encoding="utf-8-sig") if zipped else open(path, encoding="utf-8-sig")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0] or "data"
+
+
+def _named(path: Path, sets: tuple[Dataset, Dataset]) -> tuple[Dataset, Dataset]:
+    train, test = (replace(data, provenance=dict(data.provenance) | {"source": str(path)}) for data in sets)
+    return train, test

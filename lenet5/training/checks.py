@@ -1,0 +1,64 @@
+"""What goes together in a training: network with loss, optimiser and images; and the hooks by default."""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, ShapeError
+from ..losses import Loss
+from ..network import Sequential
+from ..optim import Optimizer
+from .hooks import Callback
+
+__all__ = ["check_data", "check_pair", "check_parameters", "recipe"]
+
+
+def recipe(optimizer: Optimizer) -> list[Callback]:
+    """Return what attends a training that was given no callbacks."""
+    from ..optim.schedule import paper
+    from .callbacks import GuardDivergence, SetRate  # here, because they are made of what stands above
+
+    return [*([SetRate(paper(optimizer.lr))] if optimizer.curvature_patterns else []), GuardDivergence()]
+
+
+def check_pair(net: Sequential, loss: Loss) -> None:
+    """Raise ConfigError if the loss takes the outputs for penalties, and they are scores, or the other way round."""
+    penalties = loss.predict(np.array([[0.0, 1.0]]))[0] == 0
+    if penalties != net.outputs_penalties:
+        last, name = type(net.layers[-1]).__name__, type(loss).__name__
+        outputs, wanted = ("scores", "penalties") if penalties else ("penalties", "scores")
+        others = "SoftmaxCrossEntropy or SquaredError" if penalties else "MAP or MLE"
+        raise ConfigError(
+            f"{name} takes {wanted}, and the network ends in {last}, whose outputs are {outputs}: train it with "
+            f"{others}."
+        )
+
+
+def check_parameters(net: Sequential, optimizer: Optimizer) -> None:
+    """Raise ConfigError unless the optimiser steps parameters of the network."""
+    own = {id(p) for p in net.parameters()}
+    foreign = [p.name for p in optimizer.params if id(p) not in own]
+    if foreign or not len(optimizer.params):
+        named = f"{', '.join(foreign[:3])} of another network" if foreign else "no parameters at all"
+        raise ConfigError(
+            f"{type(optimizer).__name__} steps {named}, and not the parameters of this network: make it of "
+            "net.parameters(), after the network is built."
+        )
+
+
+def check_data(net: Sequential, train: Any) -> None:
+    """Raise ShapeError unless labels are classes of the network, and images fit its field."""
+    if train.labels.max(initial=0) >= net.out_shape[0]:
+        raise ShapeError(
+            f"The network has {net.out_shape[0]} classes; {train.name} has labels up to {train.labels.max()}."
+        )
+    shape: tuple[int, ...] = getattr(train.images, "shape", ())
+    if len(shape) < 3 or len(net.in_shape) != 3:  # a layout of its own
+        return
+    channels = shape[3] if len(shape) == 4 else 1
+    if channels != net.in_shape[0] or shape[1] > net.in_shape[1] or shape[2] > net.in_shape[2]:
+        raise ShapeError(
+            f"The network takes images of up to {net.in_shape[1]}x{net.in_shape[2]} in {net.in_shape[0]} channels; "
+            f"{train.name} has {shape[1]}x{shape[2]} in {channels}. Build one for these: "
+            "lenet5.models.lenet5(size=..., channels=...), or net.build for layers of your own."
+        )
