@@ -73,13 +73,18 @@ def _canonical(word: str) -> str:
     return (f"{name}.name" if name[2:] in _SHORT else name) + equals + value
 
 
+# What stands for a value of each kind in the help.
+_WORDS = {"an integer": "N", "a number": "X", "a text": "TEXT", "true or false": "{true,false}"}
+_TITLES = {"run": "options of the run", "data": "data set given by its path"}
+
+
 def add_config_options(parser: Parser) -> None:
     """Add every option of `TrainConfig`; those that are not given stay None."""
     groups: dict[str, Any] = {}
     for key, f in config.keys():
         section = key.split(".")[0] if "." in key else "run"
         if section not in groups:
-            title = "options of the run" if section == "run" else f"{section} (--{section} NAME is short for the name)"
+            title = _TITLES.get(section, f"{section} (--{section} NAME is short for the name)")
             groups[section] = parser.add_argument_group(title)
         name = "--" + key.replace("_", "-")
         default = "" if f.default is None else f" (default {str(f.default).lower()})"
@@ -88,11 +93,10 @@ def add_config_options(parser: Parser) -> None:
             constant: Any = {"action": "store_const", "const": True, "default": None}
             parser.add_switch(name, group=groups[section], help=text, **constant)
         else:
-            metavar = config.describe(f.type).removeprefix("one of ").replace("an ", "").replace("a ", "").upper()
-            if ", " in metavar:
-                metavar = "{" + metavar.lower().replace(", ", ",") + "}"
-            elif metavar == "TRUE OR FALSE":
-                metavar = "{true,false}"
+            kind = config.describe(f.type)
+            metavar = f.metadata["metavar"] or _WORDS.get(
+                kind, "{" + kind.removeprefix("one of ").replace(", ", ",") + "}"
+            )
             parser.add_option(name, type=f.type, group=groups[section], metavar=metavar, help=text)
 
 

@@ -15,6 +15,7 @@ from .datasets.base import Dataset
 from .errors import ConfigError
 from .models.weights import PRETRAINED, read
 from .network import Sequential
+from .run.source import load_again
 
 __all__ = ["evaluate", "main"]
 
@@ -67,7 +68,7 @@ def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
         "errors": len(wrong),
         "error": len(wrong) / len(data),
         "top_3_error": 1 - metrics.top_k_accuracy(scores, data.labels, min(3, classes)),
-        "cross_entropy": metrics.cross_entropy(probabilities, data.labels),
+        "cross_entropy": abs(metrics.cross_entropy(probabilities, data.labels)),
         "classes": net.classes.tolist(),
         "confusion": metrics.confusion(data.labels, answers, classes).tolist(),
         "mistakes": mistakes,
@@ -82,27 +83,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Measure a network on the images of a test set.",
     )
     parser.add_argument("weights", metavar="RUN_OR_FILE", nargs="?", default=str(PRETRAINED), help=_WEIGHTS)
-    parser.add_option("--dataset", type=str | None, default=None, metavar="NAME", help=_DATASET)
+    parser.add_option("--dataset", type=str | None, default=None, metavar="NAME_OR_PATH", help=_DATASET)
     parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
     parser.add_option("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
     parser.add_switch("--json", help="print everything as JSON")
     options = parser.parse(argv)
     report_compiling()
     net, meta = read(options["weights"])
-    name = options["dataset"] or meta.get("dataset", "auto")
-    if name == "auto":
-        _, test, notice = datasets.load_auto(options["data_dir"], verify=options["verify"], progress=True)
-        if notice:
-            print(notice, file=sys.stderr)
-    else:
-        _, test = datasets.load(name, options["data_dir"], verify=options["verify"], progress=True)
+    _, test = load_again(meta, options["dataset"], options["data_dir"], verify=options["verify"], progress=True)
     result = {"weights": str(Path(options["weights"])), **evaluate(net, test)}
     print(json.dumps(result, indent=1) if options["json"] else _text(result))
     return 0
 
 
 _WEIGHTS = "folder of a run, or a .npz file; default the weights that come with the package"
-_DATASET = f"auto, {', '.join(datasets.NAMES)}; default the one it was trained on"
+_DATASET = f"auto, {', '.join(datasets.NAMES)}, or a path; default the one it was trained on"
 
 
 def _text(result: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
-"""``python -m lenet5.predict``: which digit is in a picture."""
+"""``python -m lenet5.predict``: which digit, or class, is in a picture; and answers for whole tables of images."""
 
+import csv
 import json
 import sys
 from collections.abc import Sequence
@@ -9,16 +10,25 @@ from typing import Any
 import numpy as np
 
 from .command import Parser, command, report_compiling
-from .datasets import normalise_digit
-from .errors import ConfigError
+from .datasets import normalise_digit, read_idx
+from .datasets.pictures import read_picture
+from .datasets.table import read_csv
+from .errors import ConfigError, DataError
+from .files import atomic_write
 from .models.weights import PRETRAINED, load
 from .network import Sequential
 
 __all__ = ["main", "read_digit"]
 
+_SHOWN = 20  # outputs in a text
+_TABLES = (".csv", ".csv.gz", ".npy")
+
 
 def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
-    """Return what a network makes of a user's own picture of one digit, as JSON can hold it.
+    """Return what a network makes of a user's own picture, as JSON can hold it.
+
+    A network that was trained on a folder of pictures gets this one as it got those; any other, and any array, a
+    picture of one digit made as MNIST's are.
 
     Parameters
     ----------
@@ -37,7 +47,7 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
     ImageError
         If the picture cannot be read, or nothing is drawn in it.
     """
-    x = net.prepared(normalise_digit(image)[None])
+    x = net.prepared(_pixels(net, image))
     outputs, shares = net.outputs(x)[0], net.predict_proba(x)[0]
     order = np.argsort(outputs if net.outputs_penalties else -outputs, kind="stable")[:3]
     return {
@@ -50,32 +60,89 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
     }
 
 
+def _pixels(net: Sequential, image: Any) -> np.ndarray:
+    """Return one image as the network's training set had them, with a batch axis."""
+    known, file = net.learned, isinstance(image, str | Path)
+    light = known.ground is not None and known.ground > 127.5
+    shape = known.shape or (net.in_shape[1:] if net.in_shape[0] == 1 else (*net.in_shape[1:], net.in_shape[0]))
+    drawn = net.in_shape[0] == 1 and not light and known.fit in ("", "digit")
+    if not file or drawn:
+        return normalise_digit(image)[None]
+    return read_picture(image, known.fit, shape)[None]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = Parser(
         prog="python -m lenet5.predict",
         positional="[RUN_OR_FILE] IMAGE ...",
-        description="Read digits from pictures of any size, dark on light or light on dark.",
+        description="Read digits, or the classes of a network of your own, from pictures of any size.",
+        epilog="Kaggle's test.csv, and other tables without classes: python -m lenet5.predict RUN test.csv --csv "
+        "submission.csv",
     )
-    help = "pictures; a folder of a run or a .npz file in front of them names other weights than the package's"
+    help = (
+        "pictures, or a .csv, .npy or IDX file of images; a folder of a run or a .npz file in front of them names "
+        "other weights than the package's"
+    )
     parser.add_argument("images", metavar="[RUN_OR_FILE] IMAGE", nargs="+", help=help)
     parser.add_switch("--json", help="print everything as JSON, one list for all pictures")
+    help = "write the answers as a table with the head ImageId,Label; of a table of images they count from 1"
+    parser.add_option("--csv", type=str | None, default=None, metavar="FILE", help=help)
     options = parser.parse(argv)
     first, *rest = options["images"]
     own = Path(first).is_dir() or first.endswith(".npz")
     if own and not rest:
         raise ConfigError(f"no picture given: after {first} name at least one image file.")
+    images = rest if own else options["images"]
+    tables = [image for image in images if _is_table(image)]
+    if tables and (len(images) > 1 or options["csv"] is None):
+        raise ConfigError(f"{tables[0]} is a table of images: give it alone, and --csv FILE for the answers.")
     report_compiling()
     net = load(first if own else PRETRAINED)
-    results = [{"image": image, **read_digit(net, image)} for image in (rest if own else options["images"])]
-    print(json.dumps(results, indent=1) if options["json"] else "\n\n".join(map(_text, results)))
+    if tables:
+        answers = net.classes[net.predict(_table(tables[0]))]
+        _write(options["csv"], [(k + 1, name) for k, name in enumerate(answers)])
+        return 0
+    results = [{"image": image, **read_digit(net, image)} for image in images]
+    if options["csv"] is not None:
+        _write(options["csv"], [(Path(result["image"]).name, result["class"]) for result in results])
+    else:
+        print(
+            json.dumps(results, indent=1)
+            if options["json"]
+            else "\n\n".join(_text(result, net.classes) for result in results)
+        )
     return 0
 
 
-def _text(result: dict[str, Any]) -> str:
+def _is_table(name: str) -> bool:
+    return name.lower().endswith(_TABLES) or "-idx3-" in name or ".idx3-" in name
+
+
+def _table(name: str) -> np.ndarray:
+    """Return the images of a file that holds many."""
+    if name.lower().endswith((".csv", ".csv.gz")):
+        return read_csv(name)[0]
+    if not name.lower().endswith(".npy"):
+        return read_idx(name)
+    try:
+        return np.load(name, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{name}: not a file of one plain array: {error}") from error
+
+
+def _write(path: str, rows: list[tuple[Any, Any]]) -> None:
+    with atomic_write(path, text=True) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("ImageId", "Label"))
+        writer.writerows(rows)
+    print(f"{len(rows):,} answers are in {path}")
+
+
+def _text(result: dict[str, Any], names: np.ndarray) -> str:
     kind = "penalties" if "penalties" in result else "scores"
     top = ", ".join(f"{t['class']} ({t['probability']:.1%})" for t in result["top"])
-    values = "  ".join(f"{digit}: {value:.2f}" for digit, value in enumerate(result[kind]))
+    values = "  ".join(f"{name}: {value:.2f}" for name, value in zip(names[:_SHOWN], result[kind], strict=False))
     return f"{result['image']}: {result['class']}\n  top three: {top}\n  {kind}: {values}"
 
 

@@ -17,6 +17,7 @@ from .models.weights import PRETRAINED, read
 from .network import Sequential
 from .run import config, history
 from .run.build import make_loss
+from .run.source import load_again
 from .training.shards import Shards
 
 __all__ = ["main"]
@@ -62,14 +63,8 @@ class _Subject:
 
     def _load(self) -> tuple[Dataset, Dataset]:
         if self._data is None:
-            name = self.options["dataset"] or self._read()[1].get("dataset", "auto")
-            if name == "auto":
-                train, test, notice = datasets.load_auto(self.options["data_dir"], verify=self.options["verify"])
-                if notice:
-                    print(notice, file=sys.stderr)
-                self._data = train, test
-            else:
-                self._data = datasets.load(name, self.options["data_dir"], verify=self.options["verify"])
+            name, folder, verify = (self.options[key] for key in ("dataset", "data_dir", "verify"))
+            self._data = load_again({} if name else self.meta, name, folder, verify=verify, progress=False)
         return self._data
 
 
@@ -198,8 +193,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--dataset",
         type=str | None,
         default=None,
-        metavar="NAME",
-        help=f"auto, {', '.join(datasets.NAMES)}; default the one it was trained on",
+        metavar="NAME_OR_PATH",
+        help=f"auto, {', '.join(datasets.NAMES)}, or a path; default the one it was trained on",
     )
     parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
     parser.add_option("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")

@@ -38,7 +38,7 @@ ALLOWED = {
     "train": {"command", "datasets", "run", "training"},
     "reproduce": {"analysis", "command", "datasets", "engine", "layers", "network", "optim", "plots", "run",
                   "training"},
-    "evaluate": {"analysis", "command", "datasets", "engine", "models", "network"},
+    "evaluate": {"analysis", "command", "datasets", "engine", "models", "network", "run"},
     "show": {"bitmaps", "command", "datasets", "engine", "models", "network", "optim", "plots", "run", "training"},
     "page": {"analysis", "datasets", "layers", "models", "network"},
     "demo": {"command", "datasets", "models", "page"},
@@ -155,6 +155,7 @@ def test_only_commands_print():
         "__main__",
         "reports",
         "network",
+        "source",
     }
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 __all__ = ["FITS", "Field", "Learned"]
 
 # How pictures of any size become images of one: as MNIST's digits were made, or scaled as they are.
-FITS = ("", "digit", "scale")
+FITS = ("", "digit", "scale", "same")
 
 
 class Learned(NamedTuple):
@@ -22,7 +22,8 @@ class Learned(NamedTuple):
     peak : int
         Their lightest pixel.
     fit : str
-        How pictures from files were made images of that shape: "digit" or "scale"; empty if they were none.
+        How pictures from files were made images of that shape: "digit", "scale", or "same" as they are; empty if there
+        were no such files.
     """
 
     classes: tuple[str, ...] = ()

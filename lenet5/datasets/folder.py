@@ -119,7 +119,9 @@ def from_folder(
     for name, found in files.items():
         labels = np.array([classes.index(kind) for _, kind, _ in found], np.uint8)[good[name]]
         provenance = {"source": str(folder)}
-        sets[name] = Dataset(images[name], labels, folder.resolve().name, provenance, classes=classes, fit=used)
+        sets[name] = Dataset(
+            images[name], labels, folder.resolve().name, provenance, classes=classes, fit=used or "same"
+        )
     if "test" in sets:
         return sets["train"], sets["test"]
     return split_by_class(sets["train"], test_split, seed)

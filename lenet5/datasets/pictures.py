@@ -53,7 +53,10 @@ def read_picture(path: Path_, fit: str, shape: tuple[int, ...]) -> NDArray[np.ui
     """
     if fit == "digit":
         return normalise_digit(path)
-    return _scaled(_open(path, len(shape) == 3), shape[0])
+    pixels = _open(path, len(shape) == 3)
+    if len(shape) == 3 and pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    return pixels if pixels.shape == shape else _scaled(pixels, shape[0])
 
 
 def read_chunk(paths: Sequence[str], reading: Reading, auto: bool, guess: bool) -> tuple[NDArray[np.uint8], list[Any]]:

@@ -97,7 +97,7 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
     counts = metrics.confusion(data.labels, net.predict(data.images), classes)
     shade = counts.astype(float)
     np.fill_diagonal(shade, 0)
-    figure = Figure(figsize=(0.5 * classes + 1.4, 0.5 * classes + 1.4), layout="constrained")
+    figure = Figure(figsize=(max(0.5 * classes, 3.2) + 1.4, max(0.5 * classes, 3.2) + 1.4), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shade, cmap="Blues", vmin=0, vmax=max(1.0, shade.max()))
     for true, answer in np.argwhere(counts):

@@ -23,6 +23,7 @@ from ..training.mpi import Ranks
 from ..training.shards import cores
 from ..training.trainer import Trainer
 from .config import TrainConfig, to_dict
+from .source import given_path, noted
 
 __all__ = ["circumstances", "make_loss", "make_trainer", "meta", "record", "split"]
 
@@ -102,7 +103,7 @@ def meta(settings: TrainConfig, net: Sequential, train: Dataset) -> dict[str, An
     """Return the note that goes into every checkpoint of a run."""
     return note(net) | {
         "config": to_dict(settings),
-        "dataset": train.name,
+        **noted(settings, train.name),
         "data_sha256": train.digest(),
     }
 
@@ -160,8 +161,11 @@ def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) ->
     side = max(train.images.shape[1:3])
     if side > inspect.signature(models.MODELS[settings.model.name]).parameters["size"].default:
         options["size"] = side
-    if train.num_classes > 10:
+    if train.num_classes > 10 or given_path(settings):
         options["classes"] = train.num_classes
+        own = all(len(name) == 1 and name.isascii() and name.isprintable() for name in train.classes)
+        if own and options.get("output") == "rbf":  # characters have bitmaps of their own
+            options["codes"] = "".join(train.classes)
     return models.from_spec(options, seed=rng)
 
 

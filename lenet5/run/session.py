@@ -18,7 +18,7 @@ from ..models.weights import save
 from ..training import callbacks, checkpoint, reports, tensorboard
 from ..training.mpi import Ranks
 from ..training.trainer import Trainer
-from . import build, config, history
+from . import build, config, history, source
 from .config import TrainConfig
 from .folder import History, Saved, same_data
 from .signals import Signals
@@ -50,7 +50,7 @@ class Session:
         self.train, validation = build.split(settings, train)
         self.trainer = build.make_trainer(settings, self.train, validation=validation, test=test, ranks=ranks)
         self.ranks, self.writes = ranks, ranks is None or ranks.rank == 0
-        self.folder = Path(settings.out or f"runs/{settings.dataset}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
+        self.folder = Path(settings.out or f"runs/{train.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
         self._sizes = f"{len(train):,} images, {len(test):,} to test on"
         self._board = _tensorboard(settings, test)
         self._stopping = self._early_stopping(settings)
@@ -85,6 +85,8 @@ class Session:
             If it is past the last of the configured epochs.
         """
         self._say(f"training on {self.train.name}: {self._sizes}; run folder {self.folder}")
+        if "test" in self.train.provenance:
+            self._say(f"test set: {self.train.provenance['test']}")
         self.trainer.callbacks += self._hooks()
         if saved is None:
             return
@@ -113,7 +115,7 @@ class Session:
             self.trainer.fit(self.train, epochs=self.settings.epochs)
             stopped = self._stopped(signals)
             if not stopped and self.writes:
-                save(self.folder / "weights.npz", self.trainer.net, meta={"dataset": self.train.name})
+                save(self.folder / "weights.npz", self.trainer.net, meta=source.noted(self.settings, self.train.name))
                 _write_json(self.folder / "run.json", build.record(self.trainer, self.train))
             if self.trainer.history and self.writes:
                 self._draw_curves()
@@ -149,7 +151,7 @@ class Session:
             return []
 
         def keep(trainer: Trainer) -> None:
-            save(self.folder / "best.npz", trainer.net, meta={"dataset": self.train.name})
+            save(self.folder / "best.npz", trainer.net, meta=source.noted(self.settings, self.train.name))
 
         keeping = keep if self.writes else None
         return [callbacks.EarlyStopping(settings.patience, monitor=settings.monitor, keep=keeping)]

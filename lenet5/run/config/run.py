@@ -4,11 +4,13 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ...datasets.loading import NAMES
 from ...errors import ConfigError
 from ...optim import OPTIMIZERS
 from .sections import (
     OPTIMIZER_OWNERS,
     SCHEDULE_OWNERS,
+    DataConfig,
     DistortConfig,
     LossConfig,
     ModelConfig,
@@ -51,12 +53,14 @@ _FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang
 class TrainConfig(Section):
     """One training run. The defaults are the paper's."""
 
-    dataset: Literal["auto", "mnist", "fashion-mnist", "cifar10", "digits", "idx"] = option(
+    dataset: str = option(
         "auto",
-        "auto is mnist where it can be had, else the embedded digits; mnist insists; idx is four IDX files of your "
-        "own in data-dir, named as MNIST's",
+        "auto is mnist where it can be had, else the embedded digits; mnist insists; others are "
+        f"{', '.join(NAMES[1:-1])}; idx is four IDX files of your own in data-dir, named as MNIST's. Or a path of your "
+        "own: a folder with a sub-folder of pictures for each class, a CSV file or folder of Kaggle's, an .npz file",
+        metavar="NAME_OR_PATH",
     )
-    data_dir: str | None = option(None, "folder with the files of the data set")
+    data_dir: str | None = option(None, "folder with the files of the data set", metavar="DIR")
     verify: bool = option(True, "check files against the published SHA-256 (false: accept your own files)")
     mmap: bool | None = option(
         None,
@@ -74,7 +78,7 @@ class TrainConfig(Section):
     threads: int | None = option(
         None, "threads; default all cores. Results are the same bits for any number", least=1, below=1025
     )
-    out: str | None = option(None, "folder of the run; default runs/NAME-TIME")
+    out: str | None = option(None, "folder of the run; default runs/NAME-TIME", metavar="DIR")
     validation_split: float = option(
         0.0, "share of the training set that is held out to validate on", least=0.0, below=1.0
     )
@@ -86,8 +90,11 @@ class TrainConfig(Section):
         "validation_loss", "what patience watches; the weights of the best epoch are kept in best.npz"
     )
     checkpoint_minutes: float = option(5.0, "minutes between checkpoints within an epoch", least=0.0)
-    tensorboard: str | None = option(None, "folder to write TensorBoard's event files to (extra tensorboard)")
+    tensorboard: str | None = option(
+        None, "folder to write TensorBoard's event files to (extra tensorboard)", metavar="DIR"
+    )
     quiet: bool = option(False, "print nothing but errors")
+    data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -146,8 +153,11 @@ class TrainConfig(Section):
     def _check_pairs(self) -> None:
         """Raise where an option needs, or rules out, one of another section."""
         model, distort = self.model, self.distort
-        if self.mmap and self.dataset not in ("idx", "mnist", "fashion-mnist"):
+        named = self.dataset in ("auto", *NAMES)
+        if self.mmap and self.dataset in ("auto", "cifar10", "digits"):
             raise ConfigError(f"mmap needs IDX files: --dataset idx, mnist or fashion-mnist; found {self.dataset}.")
+        if named and self.data != DataConfig():
+            raise ConfigError(f"data.* are for a data set given by its path; {self.dataset} is read as it is.")
         if self.patience is not None and not self.validation_split:
             raise ConfigError("patience watches the validation set: give a --validation-split, such as 0.1.")
         if self.patience is None and self.monitor != type(self)().monitor:

@@ -10,16 +10,23 @@ from ...optim import OPTIMIZERS, SCHEDULES
 from ...optim.options import Option
 
 __all__ = [
-    "OPTIMIZER_OWNERS", "SCHEDULE_OWNERS", "DistortConfig", "LossConfig", "ModelConfig", "OptimizerConfig",
-    "ScheduleConfig", "Section", "option",
+    "OPTIMIZER_OWNERS", "SCHEDULE_OWNERS", "DataConfig", "DistortConfig", "LossConfig", "ModelConfig",
+    "OptimizerConfig", "ScheduleConfig", "Section", "option",
 ]  # fmt: skip
 
 
 def option(
-    default: Any, help: str, *, least: float | None = None, below: float | None = None, most: float | None = None
+    default: Any,
+    help: str,
+    *,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+    metavar: str | None = None,
 ) -> Any:
-    """Return a field with the text of its help, and the limits of its numbers: at least, below, at most."""
-    return field(default=default, metadata={"help": help, "least": least, "below": below, "most": most})
+    """Return a field with its help, the limits of its numbers (at least, below, at most), and a word for its value."""
+    about = {"help": help, "least": least, "below": below, "most": most, "metavar": metavar}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
@@ -146,6 +153,29 @@ ScheduleConfig, SCHEDULE_OWNERS = _choices(
     {name: options for name, (_, options) in SCHEDULES.items()},
     {"warmup": Option(0, "epochs of linear rise in front", int, least=0)},
 )
+
+
+@dataclass(frozen=True)
+class DataConfig(Section):
+    """How a data set is read that is given by its path."""
+
+    size: int | None = option(
+        None,
+        "side of the images of a folder; default that of its pictures, if all have one of at most 128, else 28",
+        least=8,
+        most=128,
+    )
+    fit: Literal["auto", "digit", "scale"] = option(
+        "auto",
+        "pictures of a folder: digit makes them as MNIST's are, for photographs and scans of characters; scale fits "
+        "the "
+        "whole picture into the square; auto keeps pictures of one size as they are, and scales others",
+    )
+    colour: bool | None = option(None, "keep the colours of a folder's pictures; default if there are any")
+    label: str | None = option(None, "head of the column with the classes of a CSV file; default label, or the first")
+    test_split: float = option(
+        0.2, "share of each class that is the test set, where there is none", least=1e-6, below=1.0
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""Where a run's images come from, as it is configured, and as its files remember it."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import datasets
+from ..datasets.base import Dataset
+from ..errors import CheckpointError, ConfigError, shown
+from .config import TrainConfig, from_dict
+
+__all__ = ["given_path", "load_again", "load_configured", "noted"]
+
+
+def given_path(settings: TrainConfig) -> bool:
+    """Whether the data set is a path of the user's, and not one with a name."""
+    return settings.dataset not in ("auto", *datasets.NAMES)
+
+
+def load_configured(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None]:
+    """Return the training and the test set of a configuration, and what is to be said of them."""
+    options: dict[str, Any] = {"verify": settings.verify, "progress": not settings.quiet}
+    if settings.dataset == "auto":
+        return datasets.load_auto(settings.data_dir, **options)
+    reading = _reading(settings.data) if given_path(settings) else {}
+    train, test = datasets.load(settings.dataset, settings.data_dir, mmap=settings.mmap, **options, **reading)
+    return train, test, None
+
+
+def noted(settings: TrainConfig, name: str) -> dict[str, Any]:
+    """Return what the files of a run keep of where its images come from; `name` is that of the data set."""
+    if not given_path(settings):
+        return {"dataset": name}
+    path = {"path": os.path.abspath(Path(settings.dataset).expanduser()), "data": dataclasses.asdict(settings.data)}
+    return {"dataset": name, "source": path}
+
+
+def load_again(
+    meta: Mapping[str, Any], dataset: str | None, data_dir: str | None, *, verify: bool, progress: bool
+) -> tuple[Dataset, Dataset]:
+    """Load the data set of that name or path, or by default the one that a network was trained on, as its note says.
+
+    Raises
+    ------
+    CheckpointError
+        If the note cannot be read.
+    LenetError
+        If there is no such data set.
+    """
+    source = meta.get("source")
+    reading: dict[str, Any] = {}
+    if dataset is None and source is not None:
+        try:
+            dataset = str(source["path"])
+            reading = _reading(from_dict({"data": source["data"]}, where="its note").data)
+        except (KeyError, TypeError, ConfigError) as error:
+            raise CheckpointError(f"The note of where its images came from cannot be read: {shown(error)}.") from error
+    name = dataset or str(meta.get("dataset", "auto"))
+    if name != "auto":
+        return datasets.load(name, data_dir, verify=verify, progress=progress, **reading)
+    train, test, notice = datasets.load_auto(data_dir, verify=verify, progress=progress)
+    if notice:
+        print(notice, file=sys.stderr)
+    return train, test
+
+
+def _reading(section: Any) -> dict[str, Any]:
+    """Return the options of `datasets.load` for a path; those that were not given stay its own defaults."""
+    return {name: value for name, value in dataclasses.asdict(section).items() if value is not None}
