@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from .analysis.sdnn import sweep
 from .command import Parser, command, report_compiling
-from .datasets import normalise_digit, read_idx
+from .datasets import normalise_digit, normalise_line, read_idx
+from .datasets.handwriting import SeveralDigitsError
 from .datasets.pictures import read_picture
 from .datasets.table import read_csv
 from .errors import ConfigError, DataError
@@ -40,14 +42,19 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
     -------
     dict
         ``digit`` (the number of the class), ``class`` (its name), ``penalties`` or ``scores`` (of all classes), and
-        ``top``: the three likeliest classes with their probabilities.
+        ``top``: the three likeliest classes with their probabilities. Of several digits side by side ``line``, their
+        text, and ``digits``, each with its column and penalty (`lenet5.analysis.sdnn.sweep`).
 
     Raises
     ------
     ImageError
-        If the picture cannot be read, or nothing is drawn in it.
+        If the picture cannot be read, or nothing is drawn in it; or if it shows several digits, and the network cannot
+        be swept across them.
     """
-    x = net.prepared(_pixels(net, image))
+    try:
+        x = net.prepared(_pixels(net, image))
+    except SeveralDigitsError as error:
+        return _line(net, image, error)
     outputs, shares = net.outputs(x)[0], net.predict_proba(x)[0]
     order = np.argsort(outputs if net.outputs_penalties else -outputs, kind="stable")[:3]
     return {
@@ -58,6 +65,20 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
             {"digit": int(i), "class": str(net.classes[i]), "probability": round(float(shares[i]), 6)} for i in order
         ],
     }
+
+
+def _line(net: Sequential, image: Any, error: SeveralDigitsError) -> dict[str, Any]:
+    """Read digits side by side."""
+    try:
+        swept = sweep(net, normalise_line(image))
+    except ConfigError:
+        raise error from None
+    names = net.classes
+    digits = [
+        {"digit": d.digit, "class": str(names[d.digit]), "column": d.column, "penalty": round(d.penalty, 4)}
+        for d in swept.digits
+    ]
+    return {"line": "".join(str(names[d.digit]) for d in swept.digits), "digits": digits}
 
 
 def _pixels(net: Sequential, image: Any) -> np.ndarray:
@@ -105,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     results = [{"image": image, **read_digit(net, image)} for image in images]
     if options["csv"] is not None:
-        _write(options["csv"], [(Path(result["image"]).name, result["class"]) for result in results])
+        _write(options["csv"], [(Path(r["image"]).name, r.get("class", r.get("line"))) for r in results])
     else:
         print(
             json.dumps(results, indent=1)
@@ -140,6 +161,9 @@ def _write(path: str, rows: list[tuple[Any, Any]]) -> None:
 
 
 def _text(result: dict[str, Any], names: np.ndarray) -> str:
+    if "line" in result:
+        found = "  ".join(f"{d['class']} at column {d['column']:.0f} ({d['penalty']:.2f})" for d in result["digits"])
+        return f"{result['image']}: {result['line']}, a line of digits\n  with their penalties: {found}"
     kind = "penalties" if "penalties" in result else "scores"
     top = ", ".join(f"{t['class']} ({t['probability']:.1%})" for t in result["top"])
     values = "  ".join(f"{name}: {value:.2f}" for name, value in zip(names[:_SHOWN], result[kind], strict=False))

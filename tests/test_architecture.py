@@ -42,7 +42,7 @@ ALLOWED = {
     "show": {"bitmaps", "command", "datasets", "engine", "models", "network", "optim", "plots", "run", "training"},
     "page": {"analysis", "datasets", "layers", "models", "network"},
     "demo": {"command", "datasets", "models", "page"},
-    "predict": {"command", "datasets", "engine", "models", "network"},
+    "predict": {"analysis", "command", "datasets", "engine", "models", "network"},
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Pictures of handwriting made as MNIST's are: a digit 20x20 by its ink, 28x28 by its centre of mass; or a line."""
 
+import itertools
 import math
 import os
 import warnings
@@ -9,8 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError, ImageError
+from .rules import without_frame, without_rules
 
-__all__ = ["BOX", "MAX_PIXELS", "SIDE", "centre", "normalise_digit", "normalise_line", "picture", "resize"]
+__all__ = [
+    "BOX",
+    "MAX_PIXELS",
+    "SIDE",
+    "SeveralDigitsError",
+    "centre",
+    "normalise_digit",
+    "normalise_line",
+    "picture",
+    "resize",
+]
 
 SIDE, BOX = 28, 20  # MNIST: the digit at most BOX on a side, in a picture of SIDE
 LINE_HEIGHT = 22  # of ink: MNIST centres digits by their mass, so a line of them is higher than 20
@@ -23,6 +35,10 @@ WORKING_SIDE = 400  # larger pictures are first averaged down to about this
 FAINTEST = 8.0  # grey levels of 255; less contrast than this is a blank page
 
 Invert = bool | Literal["auto"]
+
+
+class SeveralDigitsError(ImageError):
+    """A picture of one digit shows several characters side by side."""
 
 
 def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.uint8]:
@@ -45,11 +61,17 @@ def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert
     Raises
     ------
     ImageError
-        The picture cannot be read or has no such form, is too large, or shows nothing.
+        The picture cannot be read or has no such form, is too large, or shows nothing; a `SeveralDigitsError` if it
+        shows characters side by side.
     ConfigError
         `invert` is none of the three.
     """
     ink = _cropped(image, invert)
+    if parts := _side_by_side(ink):
+        raise SeveralDigitsError(
+            f"{_name(image)}: {parts} characters side by side: cut them apart, or read the line, as python -m "
+            "lenet5.predict does and lenet5.analysis.sdnn.sweep(net, lenet5.datasets.normalise_line(picture))."
+        )
     longest = max(ink.shape)
     if not BOX - 1 <= longest <= BOX:  # one less is the fit of a picture already made this way: keep it sharp
         ink = _fitted(ink, BOX / longest)
@@ -88,13 +110,34 @@ def _cropped(image: str | os.PathLike[str] | ArrayLike, invert: Invert) -> NDArr
     """Return the ink of a picture, up to 1, cut to its extent."""
     if invert not in (True, False, "auto"):
         raise ConfigError(f"invert: expected True, False or 'auto', found {invert!r}")
-    name = os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
+    name = _name(image)
     pixels = picture(image, name) if isinstance(image, str | os.PathLike) else image
     ink = _ink(_opaque(_levels(pixels, name), name), invert, name)
     if not ink.any():  # specks alone
         raise ImageError(f"{name}: nothing drawn: the picture shows specks, and no stroke")
     ink = ink[_extent(ink.max(axis=1)), _extent(ink.max(axis=0))]
     return ink / ink.max()
+
+
+def _name(image: object) -> str:
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
+
+
+def _side_by_side(ink: NDArray[np.float32]) -> int:
+    """Return how many characters stand side by side in cropped ink, or 0 where it is one, or too small to tell."""
+    height, width = ink.shape
+    if min(ink.shape) < BOX:
+        return 0
+    inked = ink.any(axis=0)
+    edges = np.flatnonzero(np.diff(inked.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    tall = []
+    for start, stop in edges:
+        rows = np.flatnonzero(ink[:, start:stop].any(axis=1))
+        if rows[-1] - rows[0] + 1 >= 0.5 * height:
+            tall.append((start, stop))
+    gaps = [after[0] - before[1] for before, after in itertools.pairwise(tall)]
+    apart = width > 1.15 * height or any(gap > 0.3 * height for gap in gaps)
+    return len(tall) if len(tall) > 1 and apart else 0
 
 
 def _fitted(ink: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
@@ -214,6 +257,7 @@ def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.float32]:
     """Return the ink, (H, W): how far each pixel is from the paper; zero for the paper and its texture."""
+    levels = without_frame(levels)
     paper, noise = _paper(levels)
     darker, lighter = (paper - levels).max(axis=2), (levels - paper).max(axis=2)
     if invert == "auto":
@@ -225,7 +269,7 @@ def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.f
     # In a large picture faint grey is JPEG ringing or smear; in a small one it carries the shape.
     faint = 0.1 * peak if max(ink.shape) > SIDE else 0.0
     ink[ink < min(max(noise, faint), 0.4 * peak)] = 0
-    return _without_specks(ink)
+    return _without_specks(without_rules(ink))
 
 
 def _paper(levels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
@@ -233,8 +277,8 @@ def _paper(levels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     height, width, channels = levels.shape
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     plane = np.stack([np.ones_like(rows), rows, columns], axis=2)
-    on_edge = np.ones((height, width), bool)
-    on_edge[1:-1, 1:-1] = False
+    on_edge, ring = np.ones((height, width), bool), max(1, min(height, width) // 50)  # wider than a rule along it
+    on_edge[ring:-ring, ring:-ring] = False
     edge, at = levels[on_edge], plane[on_edge]
     # Strokes that touch the edge are outliers: 1.4826 median deviations are one sigma of a Gaussian.
     away = np.abs(edge - np.median(edge, axis=0)).max(axis=1)
