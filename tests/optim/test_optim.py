@@ -194,6 +194,7 @@ def test_schedules():
     rates = [cycle(k) for k in range(11)]
     assert rates[0] == pytest.approx(0.2) and rates[3] == 1.0 and rates[10] == pytest.approx(0.1)
     assert rates[1] == pytest.approx(0.2 + 0.8 * 0.25) and rates == sorted(rates[:4]) + sorted(rates[4:], reverse=True)
+    assert rates[9] == pytest.approx(0.1 + 0.9 * (1 + np.cos(np.pi * 6 / 7)) / 2)
     assert schedule.one_cycle(0.3, epochs=1)(0) == 0.3
     assert schedule.one_cycle(0.3, epochs=2, final=0.1)(1) == pytest.approx(0.1)
     assert schedule.one_cycle(0.3, epochs=9)(8) == pytest.approx(0.3 / 1000)

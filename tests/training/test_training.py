@@ -432,6 +432,21 @@ def test_early_stopping_counts_a_tie_as_no_progress(digits):
     assert len(trainer.fit(digits[0].subset(slice(20)), epochs=9)) == 3 and kept == [1]
 
 
+def test_a_batch_of_two_is_one_update(digits):
+    """As a loop by hand has it: the mean gradient of two patterns, and a step."""
+    data = digits[0].subset(slice(8))
+    net = lenet5.lenet5(seed=3, dtype=np.float64)
+    twin, loss = lenet5.lenet5(seed=3, dtype=np.float64), MAP()
+    Trainer(net, loss, SGD(net.parameters(), lr=1e-3), [], batch_size=2).fit(data, epochs=1)
+    optimizer, order = SGD(twin.parameters(), lr=1e-3), np.random.default_rng(0).permutation(8)
+    for start in range(0, 8, 2):
+        pair = order[start : start + 2]
+        loss.forward(twin.forward(twin.prepared(data.images[pair])), data.labels[pair])
+        twin.backward(loss.backward())
+        optimizer.step()
+    np.testing.assert_allclose(net.theta, twin.theta, rtol=1e-10, atol=1e-12)
+
+
 def test_a_slow_start_is_no_divergence(digits):
     """More than half wrong, update after update, but at a loss no higher than the untrained network's: go on."""
     net = lenet5.lenet5()
