@@ -14,9 +14,10 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from lenet5 import LeNet5Classifier, datasets
-from lenet5.datasets.arrays import Pictures
 from lenet5.datasets.preparation import prepare
-from lenet5.errors import DivergenceError
+from lenet5.datasets.rows import Pictures
+from lenet5.datasets.shuffle import often
+from lenet5.errors import DivergenceError, LenetWarning
 from lenet5.models import CHARACTERS
 
 TRAIN, TEST = datasets.load("digits")
@@ -36,7 +37,11 @@ def fitted():
     [
         LeNet5Classifier(),
         LeNet5Classifier(subsampling="max", output="softmax", optimizer="adam", batch_size=16, n_jobs=2),
-    ]
+    ],
+    # As of scikit-learn's own SGDClassifier: another number of patterns is trained on in another random order.
+    expected_failed_checks=lambda estimator: {
+        "check_sample_weight_equivalence_on_dense_data": "a weight of 2 is not the bits of a pattern that comes twice"
+    },
 )
 def test_scikit_learn(estimator, check):
     check(estimator)
@@ -117,9 +122,11 @@ def test_characters_of_the_rbf_units(labels, codes):
 
 def test_more_classes_than_characters():
     labels = np.arange(200) // 2
-    with pytest.raises(ValueError, match="94 classes, and y has 100: use output='softmax'"):
-        small().fit(X, labels)
-    assert small(output="softmax", epochs=1).fit(X, labels).predict_proba(X[:3]).shape == (3, 100)
+    for options in ({}, {"output": "softmax"}):
+        model = small(epochs=1, **options).fit(X, labels)
+        assert model.predict_proba(X[:3]).shape == (3, 100) and model.net_.spec["output"] == "softmax"
+    again = copy.deepcopy(model)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "adam"}, {"optimizer": "rmsprop", "batch_size": 32}])
@@ -217,10 +224,10 @@ def test_wrong_parameters(options, message):
 
 
 @pytest.mark.parametrize(
-    "images", [X.repeat(2, axis=1), X.reshape(100, -1), X[:, None, None], X[:, :3, :3, None].repeat(3, axis=3)]
+    "images", [X.repeat(5, axis=1), X.reshape(100, -1), X[:, None, None], X[:, :3, :3, None].repeat(3, axis=3)]
 )
 def test_images_that_do_not_fit(images):
-    with pytest.raises(ValueError, match=r"up to 32x32.*; found \d+x"):
+    with pytest.raises(ValueError, match=r"up to 128x128.*; found \d+"):
         small().fit(images, Y[: len(images)])
 
 
@@ -242,6 +249,56 @@ def test_images_of_another_shape():
     model = small().fit(X[:, :24, :24], Y)
     with pytest.raises(ValueError, match=r"images of \(18, 32\).*trained on \(24, 24\)"):
         model.predict(X[:, :24, :24].reshape(-1, 18, 32))
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (28, 28, 3), (3, 28, 28), (48, 36, 3)])
+def test_larger_images_and_colour(shape):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 80, (30, *shape)), np.arange(30) % 3
+    where = {0: (slice(0, 4), slice(0, 4)), 1: (slice(4, 9), slice(0, 4)), 2: (slice(0, 4), slice(5, 9))}
+    for image, label in zip(images, labels, strict=True):
+        planes = image if shape[0] != 3 else np.moveaxis(image, 0, -1)
+        planes[where[label]] = 255
+    model = small(optimizer="adam", output="softmax", epochs=12, batch_size=5).fit(images, labels)
+    assert model.score(images, labels) > 0.9
+    channels = 3 if 3 in shape else 1
+    assert model.net_.in_shape == (channels, *[max(32, *(side for side in shape if side != 3))] * 2)
+    if channels == 3:  # the same answers for channels before and behind
+        turned = np.moveaxis(images, 1, -1) if shape[0] == 3 else np.moveaxis(images, -1, 1)
+        np.testing.assert_array_equal(model.predict_proba(turned), model.predict_proba(images))
+
+
+def test_weights_say_how_often_a_pattern_comes():
+    """Two sets of labels for the same images: the network learns the one that has the weight."""
+    images, truth = np.concatenate([X, X]), np.concatenate([Y, (Y + 1) % 10])
+    weights = np.repeat([1.0, 0.0], 200)
+    assert small(epochs=8).fit(images, truth, sample_weight=weights).score(X, Y) > 0.9
+    assert small(epochs=8).fit(images, truth, sample_weight=1 - weights).score(X, (Y + 1) % 10) > 0.9
+    order = often(np.array([0.0, 1, 1, 2]), np.random.default_rng(0))
+    assert np.bincount(order, minlength=4).tolist() == [0, 1, 1, 2]
+    counts = [np.bincount(often(np.array([0.5, 1.5]), np.random.default_rng(k)), minlength=2)[0] for k in range(400)]
+    assert set(counts) == {0, 1} and np.mean(counts) == pytest.approx(0.5, abs=0.1)  # four standard errors
+    for bad in (np.zeros(200), -np.ones(200), np.ones(7)):
+        with pytest.raises(ValueError, match=r"non-zero|[Nn]egative|shape"):
+            small().fit(X, Y, sample_weight=bad)
+
+
+def test_classes_of_few_patterns_can_count_alike():
+    few = np.concatenate([np.flatnonzero(Y != 3), np.flatnonzero(Y == 3)[:3]])
+    plain, balanced = (small(epochs=6, class_weight=w).fit(X[few], Y[few]) for w in (None, "balanced"))
+    rare = X[Y == 3]
+    assert (balanced.predict(rare) == 3).mean() >= (plain.predict(rare) == 3).mean()
+    with pytest.raises(ValueError, match="class_weight"):
+        small(class_weight="even").fit(X, Y)
+    assert (small(epochs=6, class_weight={k: float(k == 3) for k in range(10)}).fit(X, Y).predict(X) == 3).all()
+
+
+def test_pixels_of_another_unit_are_said(fitted):
+    with pytest.warns(LenetWarning, match="fitted on pixels from 0 to 255, and these are from 0 to 1: scale"):
+        fitted.predict(X / 255)
+    model = small().fit(X / 255, Y)
+    with pytest.warns(LenetWarning, match="from 0 to 1, and these are from 0 to 25"):
+        model.predict(X)
 
 
 def test_divergence():

@@ -18,6 +18,7 @@ All follows from one number that is drawn at the beginning of an epoch, so a res
 import dataclasses
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +36,20 @@ GROUP = 64  # blocks that are shuffled into one another
 Pairs = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # images and their labels
 
 
+def often(weights: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int_]:
+    """Return n rows of n, each as often as its weight says: the share n w / sum(w), rounded up or down by chance."""
+    share = np.cumsum(weights, dtype=np.float64)
+    return np.searchsorted(share, (np.arange(len(weights)) + rng.random()) * share[-1] / len(weights), side="right")
+
+
 class Patterns:
     """The patterns of a set in memory, epoch by epoch.
 
     Parameters
     ----------
     data : Dataset
+        Or what has ``weights`` (n,) besides: how often each pattern is to come, by and large; an epoch keeps its
+        length.
     distort : Distortion, optional
         Applied to all images before each epoch.
     """
@@ -53,7 +62,8 @@ class Patterns:
         """Draw the distortions and the order of an epoch, whose first patterns up to `position` are not asked for."""
         if self.distort:
             self.images = self.distort(self.data.images, rng)
-        self._order = rng.permutation(len(self.labels))
+        weights = getattr(self.data, "weights", None)
+        self._order = rng.permutation(len(self.labels) if weights is None else often(weights, rng))
 
     def take(self, start: int, stop: int) -> Pairs:
         """Return the patterns in places `start` to `stop`, or the end, of the order; places are asked for in turn."""
@@ -61,7 +71,9 @@ class Patterns:
         return self.images[rows], self.labels[rows]
 
     def sample(self, rows: NDArray[np.integer]) -> Pairs:
-        """Return patterns by their place in the set, distorted as those of the epoch are."""
+        """Return patterns by their place in the set, distorted and weighted as those of the epoch are."""
+        if getattr(self.data, "weights", None) is not None:
+            rows = self._order[rows]
         return self.images[rows], self.labels[rows]
 
     def close(self) -> None:

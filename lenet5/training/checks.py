@@ -52,7 +52,7 @@ def check_data(net: Sequential, train: Any) -> None:
         raise ShapeError(
             f"The network has {net.out_shape[0]} classes; {train.name} has labels up to {train.labels.max()}."
         )
-    shape: tuple[int, ...] = getattr(train.images, "shape", ())
+    shape: tuple[int, ...] = train.images.shape if isinstance(train.images, np.ndarray) else ()
     if len(shape) < 3 or len(net.in_shape) != 3:  # a layout of its own
         return
     channels = shape[3] if len(shape) == 4 else 1

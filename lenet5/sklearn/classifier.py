@@ -1,32 +1,32 @@
 """LeNet-5 as scikit-learn's users know a classifier: `LeNet5Classifier`."""
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import Any, Self, cast
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import softmax
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from . import losses, optim
-from .datasets import Dataset, Distortion
-from .datasets.arrays import Patterns, Pictures, image_shape
-from .errors import ConfigError
-from .models import from_spec, lenet5
-from .models.build import characters_of
-from .models.paper import Output, Pooling
-from .network import Sequential
-from .optim import schedule
-from .training import Callback, History
-from .training.callbacks import Finite, SetRate
-from .training.reports import Report
-from .training.shards import SHARD, Shards, cores
-from .training.trainer import Trainer
+from .. import losses, optim
+from ..datasets import Dataset, Distortion
+from ..datasets.rows import FIELD, Patterns, Pictures
+from ..errors import ConfigError
+from ..models import from_spec, lenet5
+from ..models.build import CHARACTERS, characters_of
+from ..models.paper import Output, Pooling
+from ..network import Sequential
+from ..optim import schedule
+from ..training import Callback, History
+from ..training.callbacks import Finite, SetRate
+from ..training.reports import Report
+from ..training.shards import SHARD, Shards, cores
+from ..training.trainer import Trainer
+from .inputs import Inputs, value_errors
 
 __all__ = ["LeNet5Classifier"]
 
@@ -46,13 +46,14 @@ _LOSSES: dict[str, Callable[[], losses.Loss]] = {
 }
 
 
-class LeNet5Classifier(ClassifierMixin, BaseEstimator):
+class LeNet5Classifier(ClassifierMixin, Inputs):
     """LeNet-5 with the protocol of scikit-learn; by default the paper's network, trained as the paper did.
 
-    Images of up to 32x32 are put in the middle of the field of 32x32. A row of pixels is a square
-    image where its length is a square, and else an image of one row. Pixels are mapped linearly to
-    the paper's -0.1 (background) and 1.175 (foreground): where the first training set is uint8 from
-    0 and 255, else from its smallest and its largest number. What comes later is mapped alike, of whatever type.
+    Images of up to 32x32 are put in the middle of the field of 32x32; for larger ones, up to 128x128, the field grows,
+    and colour gives it three channels. A row of pixels is a square grey image where its length is a square, and else an
+    image of one row. Pixels are mapped linearly to the paper's -0.1 (background) and 1.175 (foreground): where the
+    first training set is uint8 from 0 and 255, else from its smallest and its largest number. What comes later is
+    mapped alike, of whatever type; numbers of another range are a `LenetWarning`.
 
     Parameters
     ----------
@@ -61,7 +62,8 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     output : {"rbf", "softmax", "dense"}
         RBF units trained with eq. 9, scores with softmax cross-entropy, or units with a squash and targets of +-1.
         The centres of the RBF units are the bitmaps of the classes themselves where each is a printable ASCII
-        character or an integer of one digit, and else of the first of `lenet5.models.CHARACTERS`, which are 94.
+        character or an integer of one digit, and else of the first of `lenet5.models.CHARACTERS`, which are 94; more
+        classes are told apart by scores, as with "softmax".
     optimizer : str
         Key of `lenet5.optim.OPTIMIZERS`: "sdlm", the paper's second-order method, with its curvature pass of 500
         patterns before each epoch; "sgd"; or a method that came later, such as "adam".
@@ -76,6 +78,8 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     distort : callable, optional
         (images uint8 (n, H, W), numpy.random.Generator) -> images of the same kind, called before each epoch, such as
         `lenet5.datasets.shift`. Pixels of other types are rounded to 256 grey levels for it.
+    class_weight : dict, "balanced" or None
+        How much each class counts, besides `sample_weight`; "balanced" makes all classes count alike.
     random_state : int, RandomState or None
         Draws weights, order and samples.
     n_jobs : int, optional
@@ -90,7 +94,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     n_features_in_ : int
         Pixels of an image.
     image_shape_ : tuple of int
-        (H, W) of the images that the network was trained on.
+        (H, W) or (H, W, 3) of the images that the network was trained on.
     range_ : tuple of float
         What is mapped to the background and to the foreground.
     net_ : Sequential
@@ -117,6 +121,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         epochs: int = 20,
         batch_size: int = 1,
         distort: Distortion | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
@@ -128,19 +133,23 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         self.epochs = epochs
         self.batch_size = batch_size
         self.distort = distort
+        self.class_weight = class_weight
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train a fresh network.
 
         Parameters
         ----------
-        X : array-like (n, pixels), (n, H, W), (n, 1, H, W) or (n, H, W, 1)
+        X : array-like (n, pixels), (n, H, W), (n, C, H, W) or (n, H, W, C), with C of 1 or 3
             Of any numeric type.
         y : array-like (n,)
             Labels of any kind, such as integers or strings.
+        sample_weight : array-like (n,), optional
+            How often each pattern comes in an epoch, by and large: as its share of the sum of all weights says, rounded
+            up or down by chance; an epoch keeps n updates or n / batch_size.
 
         Raises
         ------
@@ -151,16 +160,19 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         """
         rows, labels = self._checked(X, y, reset=True)
         check_classification_targets(labels)
-        with _value_errors():
+        weights = self._weights(rows, labels, sample_weight)
+        with value_errors():
             net = self._fresh(rows, np.unique(labels))
-            return self._train(net, rows, labels, self.epochs, anneal=True)
+            return self._train(net, rows, labels, weights, self.epochs, anneal=True)
 
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on these patterns, from where the training stands; also after `fit`.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for `fit`.
         classes : array-like (classes,), optional
             All labels that there will ever be; needed in the first call.
@@ -181,9 +193,10 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         unknown = np.setdiff1d(labels, known)
         if unknown.size:
             raise ValueError(f"y has labels that are not among the classes: {unknown}")
-        with _value_errors():
+        weights = self._weights(rows, labels, sample_weight)
+        with value_errors():
             net = self._fresh(rows, known) if first else self.net_
-            return self._train(net, rows, labels, 1, anneal=False)
+            return self._train(net, rows, labels, weights, 1, anneal=False)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the likeliest class (n,) of each image of X, which is as for `fit`."""
@@ -218,9 +231,15 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
     def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
         """Return an untrained network; set what every later epoch goes on from."""
         self.__dict__.pop("net_", None)  # what follows may fail, and then there is nothing to predict with
-        codes = characters_of(classes) if self.output == "rbf" else ""
+        output: Output = "softmax" if self.output == "rbf" and len(classes) > len(CHARACTERS) else self.output
+        codes = characters_of(classes) if output == "rbf" else ""
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        net = lenet5(subsampling=self.subsampling, output=self.output, codes=codes, classes=len(classes), seed=rng)
+        height, width, *channels = self.image_shape_
+        size = max(FIELD, height, width)
+        net = lenet5(
+            subsampling=self.subsampling, output=output, codes=codes, classes=len(classes), seed=rng,
+            channels=channels[0] if channels else 1, size=size,
+        )  # fmt: skip
         self.classes_ = classes
         self.range_ = (0.0, 255.0) if rows.dtype == np.uint8 else (float(rows.min()), float(rows.max()))
         self.history_ = History()
@@ -228,7 +247,16 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         self._memory: dict[str, dict[str, np.ndarray]] = {}
         return net
 
-    def _train(self, net: Sequential, rows: np.ndarray, labels: np.ndarray, epochs: int, *, anneal: bool) -> Self:
+    def _train(
+        self,
+        net: Sequential,
+        rows: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray | None,
+        epochs: int,
+        *,
+        anneal: bool,
+    ) -> Self:
         if self.optimizer not in optim.OPTIMIZERS:
             raise ConfigError(f"optimizer is one of {', '.join(optim.OPTIMIZERS)}; found {self.optimizer!r}.")
         if epochs < 1:
@@ -244,7 +272,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         hooks += [Report(print)] if self.verbose else []
         trainer = Trainer(
             net,
-            _LOSSES[self.output](),
+            _LOSSES[(net.spec or {})["output"]](),
             optimizer,
             hooks,
             batch_size=self.batch_size,
@@ -255,7 +283,7 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
         trainer.epoch, trainer.history = len(self.history_), self.history_
         pictures = Pictures(rows, self.image_shape_, *self.range_)
         images = pictures.grey_levels() if self.distort else pictures
-        patterns = Patterns(images, np.searchsorted(self.classes_, labels))
+        patterns = Patterns(images, np.searchsorted(self.classes_, labels), weights)
         trainer.fit(cast(Dataset, patterns), epochs=trainer.epoch + epochs)
         self.net_, self._memory = net, {self.optimizer: optimizer.state_dict()}
         return self
@@ -268,24 +296,6 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
                 f"n_jobs is a number of threads up to {_MOST_THREADS}, or -1 for all processors; found {self.n_jobs!r}."
             )
         return self.n_jobs if self.n_jobs >= 0 else max(cores() + 1 + self.n_jobs, 1)
-
-    def _checked(self, X: Any, *y: Any, reset: bool) -> Any:
-        """Return X as valid rows (n, pixels), and y (n,) where it is given; `reset` notes the shape of the images."""
-        X = np.asarray(X) if isinstance(X, list | tuple) else X
-        shape = getattr(X, "shape", ())[1:]
-        if len(shape) > 1:
-            X = X.reshape(len(X), math.prod(shape))
-        try:
-            checked = validate_data(self, X, *y, reset=reset)
-        except OverflowError as error:
-            raise ValueError(f"X holds a number that no float can: {error}.") from error
-        if reset or len(shape) > 1:
-            found = image_shape(shape if len(shape) > 1 else (self.n_features_in_,))
-            if reset:
-                self.image_shape_ = found
-            elif found != self.image_shape_:
-                raise ValueError(f"X has images of {found}, but the network was trained on {self.image_shape_}.")
-        return checked
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -305,12 +315,3 @@ class LeNet5Classifier(ClassifierMixin, BaseEstimator):
             state["net_"] = from_spec(spec)
             state["net_"].theta = theta
         super().__setstate__(state)
-
-
-@contextmanager
-def _value_errors() -> Iterator[None]:
-    """Say what is wrong with a parameter in the kind of error that scikit-learn's users expect."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ValueError(str(error)) from error

@@ -1,0 +1,100 @@
+"""Rows of numbers, as scikit-learn knows data, as the pictures that a network takes."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .preparation import BACKGROUND, FOREGROUND
+
+__all__ = ["LARGEST", "Patterns", "Pictures", "image_shape", "rows_of"]
+
+FIELD = 32  # side of the paper's input, in which smaller images are put
+LARGEST = 128  # side of the largest images, for which the network is made larger
+
+
+class Pictures:
+    """Rows of pixels that become what the network takes as they are read: scaled, in the middle of the field.
+
+    ``pictures[which]`` is float32 (k, C, field, field) for k row numbers.
+
+    Parameters
+    ----------
+    rows : ndarray (n, H * W * C)
+        Of any numeric dtype.
+    shape : tuple of int
+        (H, W) or (H, W, C).
+    low, high : float
+        What becomes the background, -0.1, and the foreground, 1.175.
+    """
+
+    def __init__(self, rows: np.ndarray, shape: tuple[int, ...], low: float, high: float) -> None:
+        self.rows, self.shape, self.low = rows, shape, low
+        self.span = high - low or 1.0  # of constant data: all of it is background
+        self.field = max(FIELD, *shape[:2])
+
+    def __getitem__(self, which: np.ndarray) -> np.ndarray:
+        height, width, *channels = self.shape
+        top, left = (self.field - height) // 2, (self.field - width) // 2
+        ink = (self.rows[which].astype(np.float64) - self.low) / self.span
+        ink = ink.reshape(-1, height, width, *(channels or [1])).transpose(0, 3, 1, 2)
+        x = np.full((*ink.shape[:2], self.field, self.field), BACKGROUND, np.float32)
+        x[:, :, top : top + height, left : left + width] += (FOREGROUND - BACKGROUND) * ink
+        return x
+
+    def grey_levels(self) -> np.ndarray:
+        """Return uint8 images (n, H, W) or (n, H, W, C); what lies outside of the range becomes 0 or 255."""
+        ink = (self.rows.astype(np.float64) - self.low) / self.span
+        return np.rint(255 * ink.clip(0, 1)).astype(np.uint8).reshape(-1, *self.shape)
+
+
+@dataclass
+class Patterns:
+    """What the trainer reads of a data set, without its demand for uint8: `Pictures`, labels (n,) and weights (n,)."""
+
+    images: Any
+    labels: np.ndarray
+    weights: np.ndarray | None = None
+    name: str = "X"
+    mapped: bool = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return (H, W), or (H, W, C) for colour, of images of shape (pixels,), (H, W), (C, H, W) or (H, W, C).
+
+    Raises
+    ------
+    ValueError
+        If they have another shape, or are too large.
+    """
+    found = shape
+    if len(shape) == 1:
+        side = math.isqrt(shape[0])
+        square = side * side == shape[0]
+        found = (side, side) if square else (1, *shape)
+        if not square and shape[0] > FIELD:
+            found = ()
+    elif len(shape) == 3 and (shape[0] in (1, 3)) != (shape[2] in (1, 3)):
+        found = shape if shape[2] in (1, 3) else (*shape[1:], shape[0])
+        found = found[:2] if found[2] == 1 else found
+    elif len(shape) == 3:  # both axes, or none
+        found = ()
+    if len(found) not in (2, 3) or len(found) == 3 and found[2] != 3 or max(found[:2]) > LARGEST:
+        raise ValueError(
+            f"X holds images of up to {LARGEST}x{LARGEST}, grey as (n, H, W), or with an axis of 1 or 3 channels "
+            "before or "
+            f"behind, and rows (n, H * W) of square grey ones; of other rows, up to {FIELD} numbers; found "
+            f"{'x'.join(map(str, shape))}."
+        )
+    return found
+
+
+def rows_of(X: np.ndarray) -> np.ndarray:
+    """Return images (n, ...) as rows, their channels behind."""
+    if X.ndim == 4 and X.shape[1] == 3 and X.shape[3] != 3:
+        X = X.transpose(0, 2, 3, 1)
+    return X.reshape(len(X), math.prod(X.shape[1:]))
