@@ -76,6 +76,7 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ran
         session.begin(saved)
         if ranks is not None:
             ranks.meet()  # all have read the checkpoint before the next one replaces it
+            ranks.timeout = options["distributed_timeout"]
             died = f"lenet5: error: the job was killed: a rank has died. {session.go_on}"
             stack.enter_context(ranks.last_words(died))
         return session.fit(signals)
@@ -137,6 +138,13 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
         help="share out every batch among the ranks of mpiexec -n N; the run has the same bits for any number of them",
     )
     parser.add_option(
+        "--distributed-timeout",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="stop, with a checkpoint, if the other ranks have not been heard of for so long (default 300)",
+    )
+    parser.add_option(
         "--repeat",
         default=None,
         metavar="DIR",
@@ -147,6 +155,10 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
     given = overrides(options)
     if options["distributed"] not in (None, "mpi"):
         raise ConfigError(f"--distributed takes mpi; found {options['distributed']!r}.")
+    if not options["distributed_timeout"] > 0:
+        raise ConfigError(
+            f"--distributed-timeout is a number of seconds above 0; found {options['distributed_timeout']:g}."
+        )
     modes = [name for name in ("resume", "repeat") if options[name] is not None]
     if len(modes) > 1:
         raise ConfigError("--resume continues a run and --repeat begins it anew: give one of them.")

@@ -16,7 +16,7 @@ from ..errors import ConfigError, LenetError, LenetWarning
 from ..files import atomic_write
 from ..models.weights import save
 from ..training import callbacks, checkpoint, reports, tensorboard
-from ..training.mpi import Ranks
+from ..training.mpi import Ranks, RanksLostError
 from ..training.trainer import Trainer
 from . import build, config, history, source
 from .config import TrainConfig
@@ -119,6 +119,11 @@ class Session:
                 _write_json(self.folder / "run.json", build.record(self.trainer, self.train))
             if self.trainer.history and self.writes:
                 self._draw_curves()
+        except RanksLostError as error:
+            for callback in self.trainer.callbacks:
+                if isinstance(callback, callbacks.Checkpoint):
+                    callback.save(self.trainer)
+            raise RanksLostError(f"{error} {self.go_on}") from error
         except OSError as error:
             raise LenetError(
                 f"{error.filename or self.folder}: cannot be written: {error.strerror or error}. {self.go_on}"

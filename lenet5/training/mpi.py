@@ -7,20 +7,29 @@ the same batches. A batch of one shard is computed by all, and sends nothing.
 """
 
 import contextlib
+import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, LenetError
 from .tree_sum import Sum, blocks_of
 
-__all__ = ["Ranks"]
+__all__ = ["Ranks", "RanksLostError"]
+
+_LAST_SECONDS = 10
 
 _LAST_WORDS = "import sys; sys.stdin.buffer.read() or sys.stderr.write(sys.argv[1] + chr(10))"
+
+
+class RanksLostError(LenetError):
+    """The other ranks of an MPI job do not answer."""
 
 
 class Ranks:
@@ -32,6 +41,8 @@ class Ranks:
         Number of this process, from 0, and of all.
     neighbours : int
         Processes on this machine.
+    timeout : float
+        Seconds to wait for the others before `RanksLostError`; for ever unless set.
 
     Raises
     ------
@@ -49,6 +60,7 @@ class Ranks:
         self._mpi, self._all = MPI, MPI.COMM_WORLD
         self.rank, self.size = self._all.rank, self._all.size
         self.neighbours = self._all.Split_type(MPI.COMM_TYPE_SHARED).size
+        self.timeout = math.inf
         self._plans: dict[int, tuple[list[range], list[list[tuple[int, int]]], bool]] = {}
         self._rooms: dict[tuple[str, int, np.dtype], np.ndarray] = {}
 
@@ -159,7 +171,9 @@ class Ranks:
                 witness.communicate(b"done")
 
     def abort(self, code: int) -> None:
-        """End all ranks, which may be waiting for this one, with an exit code."""
+        """End all ranks, which may be waiting for this one, with an exit code; this one in any case."""
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(_LAST_SECONDS)  # where the network is cut, MPI itself may wait for ever
         self._all.Abort(code)
 
     def _room(self, name: str, length: int, dtype: np.dtype) -> np.ndarray:
@@ -168,9 +182,15 @@ class Ranks:
             self._rooms[key] = np.empty(length, dtype)
         return self._rooms[key]
 
-    @staticmethod
-    def _wait(*requests: Any) -> None:
+    def _wait(self, *requests: Any) -> None:
         """Wait in small steps, so that Ctrl-C and SIGTERM are noticed, and others on this processor get on."""
+        deadline = time.monotonic() + self.timeout
         for request in requests:
             while not request.Test():
                 os.sched_yield()
+                if time.monotonic() > deadline:
+                    raise RanksLostError(
+                        f"no word from the other ranks for {self.timeout:g} s: one of them, its machine or the network "
+                        "has "
+                        "failed."
+                    )
