@@ -9,9 +9,11 @@ from functools import partial
 
 import numpy as np
 
+from .errors import ConfigError, shown
+
 __all__ = [
-    "INITIALIZERS", "Initializer", "fan_in_uniform", "gaussian", "he", "he_uniform", "paper", "truncated_normal",
-    "xavier", "xavier_normal",
+    "INITIALIZERS", "Initializer", "fan_in_uniform", "gaussian", "he", "he_uniform", "named", "paper",
+    "truncated_normal", "xavier", "xavier_normal",
 ]  # fmt: skip
 
 Initializer = Callable[[tuple[int, ...], int, int, np.random.Generator], np.ndarray]
@@ -89,3 +91,18 @@ INITIALIZERS: dict[str, Initializer] = {
     "xavier": xavier,
     "xavier-normal": xavier_normal,
 }
+
+
+def named(init: Initializer | str) -> Initializer:
+    """Return the initialiser of that name, a key of `INITIALIZERS`, or the function itself.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name, or it is no function.
+    """
+    if callable(init):
+        return init
+    if not isinstance(init, str) or init not in INITIALIZERS:
+        raise ConfigError(f"init is a function or one of {', '.join(INITIALIZERS)}; found {shown(init)}.")
+    return INITIALIZERS[init]

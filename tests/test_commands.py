@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -155,3 +157,51 @@ def test_the_shipped_weights_give_the_error_of_their_record():
     error = (lenet5.pretrained().predict(test.images) != test.labels).mean()
     # Another processor rounds differently, which may turn a pattern or two of 10,000.
     assert abs(error - record["history"][-1]["test_error"]) <= 0.0003
+
+
+def test_a_line_of_digits_is_read_as_one(tmp_path, capsys):
+    images = datasets.load("digits")[1].images[:2]
+    two = np.full((140, 240), 240, np.uint8)
+    for k, image in enumerate(images):
+        two[20:120, 10 + 110 * k : 110 + 110 * k] -= np.asarray(Image.fromarray(image).resize((100, 100))) // 2
+    Image.fromarray(two).save(tmp_path / "two.png")
+    assert predict.run([str(tmp_path / "two.png")]) == 0
+    text = capsys.readouterr().out
+    expected = "".join(map(str, lenet5.pretrained().predict(images)))
+    assert f"two.png: {expected}, a line of digits" in text
+
+
+def test_closed_streams_cost_no_result(tmp_path):
+    """As some schedulers start programs: without standard input, output and errors."""
+    command = [sys.executable, "-m", "lenet5.train", "--dataset", "digits", "--train-size", "100", "--epochs", "2"]
+    script = f"exec {shlex.join([*command, '--out', str(tmp_path / 'run')])} <&- >&- 2>&-"
+    assert subprocess.run(["/bin/sh", "-c", script]).returncode == 0
+    assert {"weights.npz", "run.json", "curves.png", "history.json"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    assert len(lenet5.load(tmp_path / "run" / "weights.npz").theta) == 60_000
+
+
+def test_a_reader_that_leaves_costs_no_result(tmp_path):
+    command = [sys.executable, "-m", "lenet5.train", "--dataset", "digits", "--train-size", "100", "--epochs", "3"]
+    script = f"{shlex.join([*command, '--out', str(tmp_path / 'run')])} | head -n 1"
+    subprocess.run(["/bin/sh", "-c", script], capture_output=True)
+    assert len(json.loads((tmp_path / "run" / "history.json").read_text())["epochs"]) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_folder_whose_name_is_no_text(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/b\xffd"
+    command = [sys.executable, "-m", "lenet5.train", "--dataset", "digits", "--train-size", "100", "--epochs", "1"]
+    done = subprocess.run([*command, "--out", folder], capture_output=True, env=os.environ | {"LC_ALL": "C"})
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
+    assert {b"weights.npz", b"curves.png"} <= set(os.listdir(folder))
+
+
+def test_a_picture_that_fails_is_a_warning(tmp_path, monkeypatch, capsys):
+    def broken(*args, **options):
+        raise RuntimeError("no fonts")
+
+    monkeypatch.setattr("lenet5.plots.learning_curves", broken)
+    options = ["--dataset", "digits", "--train-size", "100", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert train.run(options) == 0
+    assert "curves.png was not drawn: no fonts" in capsys.readouterr().err
+    assert (tmp_path / "run" / "weights.npz").exists() and (tmp_path / "run" / "run.json").exists()

@@ -4,6 +4,7 @@ import csv
 import gzip
 import math
 import os
+import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -103,7 +104,7 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(
                     f"{path}: one array without labels; save both, as by np.savez(path, images=..., labels=...)."
@@ -206,10 +207,13 @@ def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], ND
         place = _label_column(path, heads, len(cells), label)
         skip, columns = int(heads is not None), [k for k in range(len(cells)) if k != place]
         options: dict[str, Any] = {"delimiter": delimiter, "skiprows": skip, "encoding": "utf-8", "comments": None}
-        try:
-            pixels = np.loadtxt(path, np.uint8, usecols=columns, ndmin=2, **options)
-        except (ValueError, OverflowError):
-            pixels = np.loadtxt(path, np.float32, usecols=columns, ndmin=2, **options)
+        with warnings.catch_warnings(action="ignore"):  # of no rows, which is said below
+            try:
+                pixels = np.loadtxt(path, np.uint8, usecols=columns, ndmin=2, **options)
+            except (ValueError, OverflowError):
+                pixels = np.loadtxt(path, np.float32, usecols=columns, ndmin=2, **options)
+        if not pixels.size:
+            raise DataError(f"{path}: not a table of pixels: it has no rows.")
         if place is None:
             return pixels, None
         labels = np.loadtxt(path, str, usecols=[place], ndmin=1, quotechar='"', **options)

@@ -41,7 +41,7 @@ class Conv2D(Layer):
     table : str or boolean ndarray (C, O), optional
         Which inputs each map is connected to, as `TABLE_I`. Only the kernels that exist are
         parameters: `weight` is then (connected pairs, kh, kw), map by map, else (O, C, kh, kw).
-    init : Initializer
+    init : Initializer, or its name in `initializers.INITIALIZERS`
         Draws `weight`; its fan-in is that of each unit.
     bias : float
         Start of `bias` (O,).
@@ -61,7 +61,7 @@ class Conv2D(Layer):
         stride: int | Pair = 1,
         padding: Padding = "valid",
         table: str | np.ndarray | None = None,
-        init: Initializer = initializers.fan_in_uniform,
+        init: Initializer | str = initializers.fan_in_uniform,
         bias: float = 0.0,
         name: str = "",
     ) -> None:
@@ -80,7 +80,7 @@ class Conv2D(Layer):
         if out_channels < 1 or (self.table is not None and self.table.shape[1] != out_channels):
             columns = "" if self.table is None else f"; its table has {self.table.shape[1]} columns"
             raise ConfigError(f"Conv2D needs at least one output map; found out_channels={out_channels}{columns}.")
-        self.init, self.initial_bias = init, bias
+        self.init, self.initial_bias = initializers.named(init), bias
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(in_shape) != 3:

@@ -23,7 +23,7 @@ class Dense(Layer):
     ----------
     units : int
         O, the number of outputs.
-    init : Initializer
+    init : Initializer, or its name in `initializers.INITIALIZERS`
         Draws `weight` (O, D).
     bias : float
         Start of `bias` (O,).
@@ -38,13 +38,13 @@ class Dense(Layer):
     title = "full\nconnection"
 
     def __init__(
-        self, units: int, *, init: Initializer = initializers.fan_in_uniform, bias: float = 0.0, name: str = ""
+        self, units: int, *, init: Initializer | str = initializers.fan_in_uniform, bias: float = 0.0, name: str = ""
     ) -> None:
         super().__init__(name=name)
         if not isinstance(units, int | np.integer) or units < 1:
             raise ConfigError(f"Dense needs at least one unit; found units={units}.")
         self.units = units
-        self.init, self.initial_bias = init, bias
+        self.init, self.initial_bias = initializers.named(init), bias
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(in_shape) not in (1, 3) or in_shape[1:] not in ((), (1, 1)):

@@ -88,8 +88,11 @@ def _from_layers(spec: dict[str, Any], *, dtype: Any = np.float32, seed: int | n
     except (KeyError, TypeError) as error:
         raise ConfigError(f"A network of layers needs in_shape, size and scale: {error!r}.") from error
     pictures = len(shape) == 3
-    net = sequence(spec["layers"], prepare=partial(prepare_pixels, size=size, scale=scale) if pictures else None)
-    net.build(shape, dtype=dtype, rng=np.random.default_rng(seed))
+    try:
+        net = sequence(spec["layers"], prepare=partial(prepare_pixels, size=size, scale=scale) if pictures else None)
+        net.build(shape, dtype=dtype, rng=np.random.default_rng(seed))
+    except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"The network cannot be built from {shown(spec)}: {error}.") from error
     return net
 
 

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
+import lenet5
+from lenet5 import datasets
 from lenet5.datasets import handwriting, load, normalise_digit
 from lenet5.errors import ConfigError, ImageError
 
@@ -211,3 +213,55 @@ def test_damaged_files_give_a_digit_or_an_image_error(tmp_path_factory, seed, ki
         assert normalise_digit(path).shape == (28, 28)
     except ImageError:
         pass
+
+
+def on_paper(image, rng, *, side=112, margin=30):
+    """A digit drawn with dark ink on light paper, as large as a scan has it."""
+    large = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+    ink = np.pad(np.asarray(large, float) / 255, margin)
+    return 235 - 195 * ink + rng.normal(0, 3, ink.shape)
+
+
+def lined(picture, rng):
+    for row in range(int(rng.integers(24)), len(picture), 24):
+        picture[row : row + 2] = np.minimum(picture[row : row + 2], 150)
+    return picture
+
+
+def squared(picture, rng):
+    return lined(lined(picture, rng).T, rng).T
+
+
+def framed(picture, rng):
+    picture[: rng.integers(2, 15)] = picture[-rng.integers(2, 15) :] = 20
+    picture[:, : rng.integers(2, 15)] = picture[:, -rng.integers(2, 15) :] = 20
+    return picture
+
+
+@pytest.mark.parametrize("disturb", [lambda p, rng: p, lined, squared, framed])
+def test_rules_and_frames_are_no_ink(disturb):
+    net, data, rng = lenet5.pretrained(), datasets.load("digits")[1], np.random.default_rng(0)
+    expected = net.predict(data.images[:60])
+    pictures = [disturb(on_paper(image, rng), rng).clip(0, 255).astype(np.uint8) for image in data.images[:60]]
+    found = net.predict(np.stack([normalise_digit(picture) for picture in pictures]))
+    assert (found == expected).mean() >= 0.95
+
+
+def test_strokes_that_fill_a_picture_are_no_rules():
+    """A bar from edge to edge of a tight picture is part of its character."""
+    for stroke in (np.s_[:12, :], np.s_[:, 34:46], np.s_[:12, :]):
+        picture = np.full((80, 80), 235, np.uint8)
+        picture[stroke] = 40
+        picture[:, 34:46] = 40
+        ink = normalise_digit(picture)
+        assert (ink[:, ink.any(axis=0)].max(axis=0) > 100).all() and ink[ink.any(axis=1)].shape[0] >= 19
+
+
+def test_several_digits_are_said():
+    data, rng = datasets.load("digits")[1], np.random.default_rng(0)
+    one, other = (on_paper(image, rng) for image in data.images[:2])
+    two = np.concatenate([one[:, :-35], other[:, 35:]], axis=1).clip(0, 255).astype(np.uint8)
+    with pytest.raises(ImageError, match="2 characters side by side: cut them apart, or read the line"):
+        normalise_digit(two)
+    swept = lenet5.analysis.sdnn.sweep(lenet5.pretrained(), datasets.normalise_line(two))
+    assert swept.text == f"{data.labels[0]}{data.labels[1]}"
