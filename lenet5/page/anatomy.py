@@ -26,8 +26,9 @@ def anatomy(net: Sequential) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name``, ``parameters``, ``penalties`` (whether outputs are), ``codes`` (of RBF units, 7x12 texts of
-        # and .), ``trained`` and ``stages``: name, ``field`` [size, step, start], and what the unit is made of.
+        ``name``, ``parameters``, ``classes`` (their names), ``penalties`` (whether outputs are), ``codes`` (of RBF
+        units, 7x12 texts of # and .), ``trained`` and ``stages``: name, ``field`` [size, step, start], and what the
+        unit is made of.
     """
     fields = receptive_fields(net)
     stages: list[dict[str, Any]] = []
@@ -43,6 +44,7 @@ def anatomy(net: Sequential) -> dict[str, Any]:
     return {
         "name": (net.spec or {}).get("name", "network"),
         "parameters": int(net.theta.size),
+        "classes": net.classes.tolist(),
         "penalties": net.outputs_penalties,
         "codes": ["".join("#" if cell > 0 else "." for cell in code) for code in (() if codes is None else codes)],
         "stages": stages,

@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 
 from ..analysis.sdnn import found, sweep
 from ..datasets import Dataset, noise, normalise_digit, normalise_line, transform
+from ..datasets.handwriting import SeveralDigitsError
 from ..errors import ConfigError, ImageError, LenetError
 from ..network import Sequential
 from .anatomy import packed
@@ -55,7 +56,7 @@ class Reader:
     """
 
     def __init__(self, net: Sequential, data: Dataset) -> None:
-        if net.in_shape[0] != 1 or net.prepare is None:
+        if net.in_shape[0] != 1:
             raise ConfigError("The page draws grey digits; this network reads images of another kind.")
         self.net, self.data = net, data
         blank = np.zeros((net.in_shape[1], net.in_shape[2] + 4), np.uint8)
@@ -96,7 +97,8 @@ class Reader:
         if wide:
             line = found(self.net, maps["output"])
             digits = [{"column": d.column, "digit": d.digit, "penalty": round(d.penalty, 2)} for d in line.digits]
-            return reading | {"text": line.text, "found": digits}
+            text = "".join(str(self.net.classes[d.digit]) for d in line.digits)
+            return reading | {"text": text, "found": digits}
         outputs, shares = self.net.outputs(field)[0], self.net.predict_proba(field)[0]
         order = np.argsort(outputs if self.net.outputs_penalties else -outputs, kind="stable")
         return reading | {
@@ -124,7 +126,10 @@ class Reader:
             ink = _thickened(ink, changes.thickness)
             if not ink.any():
                 raise ImageError("Nothing is left of strokes that thin: move the thickness slider to the right.")
-            picture = (normalise_line if wide else normalise_digit)(ink, invert=False)
+            try:
+                picture = (normalise_line if wide else normalise_digit)(ink, invert=False)
+            except SeveralDigitsError as error:
+                raise ImageError('Several digits: switch "A line of digits" on to read them.') from error
         missing = [max(0, own - side) for own, side in zip(self.net.in_shape[1:], picture.shape, strict=True)]
         field = np.pad(picture, [(m // 2, m - m // 2) for m in missing])
         if changes.rotation and not wide:

@@ -178,7 +178,7 @@ def saliency(net: Sequential, image: np.ndarray) -> Figure:
     lead[0, order[0]], lead[0, order[1]] = (-1, 1) if net.outputs_penalties else (1, -1)
     slope = net.backward(lead)
     assert slope is not None
-    title = f"Read as {order[0]}, then {order[1]}: d(lead)/d(pixel)"
+    title = f"Read as {net.classes[order[0]]}, then {net.classes[order[1]]}: d(lead)/d(pixel)"
     return _beside(x, slope[0].sum(axis=0), title, "more ink here helps (+) or harms (-)")
 
 
@@ -223,7 +223,8 @@ def occlusion(net: Sequential, image: np.ndarray, *, size: int = 5) -> Figure:
     picture = np.full((height, width), np.nan)
     middle = size // 2
     picture[middle : middle + rows, middle : middle + columns] = fall.reshape(rows, columns)
-    return _beside(x, picture, f"Read as {best}, with {size}x{size} pixels covered", f"what {best} loses of its lead")
+    name = net.classes[best]
+    return _beside(x, picture, f"Read as {name}, with {size}x{size} pixels covered", f"what {name} loses of its lead")
 
 
 def distortions(

@@ -239,11 +239,12 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
         maps = {name: m[0] for name, m in maps.items()}
     output = maps.pop("output").ravel()
     best = int(output.argmin() if net.outputs_penalties else output.argmax())
+    answer = net.classes[best]
     heights = np.array([_height(name, m) for name, m in maps.items()] + [1.4])
     figure = Figure(figsize=(10, 0.78 * (heights + 0.25).sum()))
     network = (net.spec or {}).get("name", "the network")
     network = "LeNet-5" if network == "lenet5" else network
-    figure.suptitle(f"{network} reads an image{f' of {data}' if data else ''}: the answer is {best}", y=0.985)
+    figure.suptitle(f"{network} reads an image{f' of {data}' if data else ''}: the answer is {answer}", y=0.985)
     bottoms = 0.94 - np.cumsum(heights + 0.25) / (heights + 0.25).sum() * 0.9
     unit = 0.9 / (heights + 0.25).sum()
     for bottom, height, (name, m) in zip(bottoms, heights * unit, maps.items(), strict=False):
@@ -255,7 +256,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
         codes = net.sublayers()[-1].codes
         if name == "F6" and codes is not None:
             pictures.append(codes[best].reshape(bitmaps.HEIGHT, bitmaps.WIDTH))
-            figure.text(0.30, bottom + height / 2, f"F6, and the\ncode of class {best}", va="center", fontsize=8)
+            figure.text(0.30, bottom + height / 2, f"F6, and the\ncode of class {answer}", va="center", fontsize=8)
         tall = height / -(-len(pictures) // _ROW)
         width = min(tall * 0.7, 0.051 if len(pictures) > 2 else 1)
         step = (0.87 - width) / (_ROW - 1) if len(pictures) > 2 else 1.05 * width
@@ -267,7 +268,9 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
             axes.set(xticks=[], yticks=[])
     axes = figure.add_axes((0.11, bottoms[-1], 0.87, heights[-1] * unit))
     axes.bar(range(len(output)), output, color=[TRAIN if i == best else TEST for i in range(len(output))])
-    axes.set_xticks(range(len(output)))
+    long = max(map(len, net.classes)) > 4
+    if len(output) <= 40:
+        axes.set_xticks(range(len(output)), [name[:12] for name in net.classes], rotation=90 if long else 0)
     kind = "penalty" if net.outputs_penalties else "score"
     figure.text(0.015, bottoms[-1] + heights[-1] * unit / 2, f"{kind}\nper class", va="center", fontsize=9)
     axes.tick_params(labelsize=8)

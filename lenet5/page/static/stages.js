@@ -31,8 +31,8 @@ export default {
         </div>
         <div class="bars" v-if="bars.length" role="list" :aria-label="kind + ' of each class'">
           <div v-for="bar in bars" :key="bar.digit" class="bar" role="listitem" :class="{ best: bar.best }"
-            :aria-label="bar.digit + ': ' + bar.text">
-            <span class="name">{{ bar.digit }}</span>
+            :aria-label="bar.name + ': ' + bar.text">
+            <span class="name">{{ bar.name }}</span>
             <span class="track"><span class="fill" :style="{ width: bar.width + '%' }"></span></span>
             <span class="value">{{ bar.text }}</span>
           </div>
@@ -51,7 +51,7 @@ export default {
           @keydown="key(stage.name, $event)"></canvas>
         <div v-if="stage.name === bitmapStage && codes.length" class="codes" data-testid="codes">
           <figure v-for="code in codes" :key="code.digit">
-            <canvas :ref="(e) => drawCode(e, code.digit)" role="img" :aria-label="'target code of ' + code.digit"></canvas>
+            <canvas :ref="(e) => drawCode(e, code.digit)" role="img" :aria-label="'target code of ' + named(code.digit)"></canvas>
             <figcaption>{{ code.text }}</figcaption>
           </figure>
         </div>
@@ -103,7 +103,7 @@ export default {
     },
     digit() {
       if (this.failure || !this.reading || this.reading.blank) return "–";
-      return this.reading.wide ? this.reading.text || "?" : String(this.reading.order[0]);
+      return this.reading.wide ? this.reading.text || "?" : this.named(this.reading.order[0]);
     },
     words() {
       if (this.failure) return this.failure;
@@ -112,15 +112,15 @@ export default {
         return this.reading.found.length
           ? `${this.reading.found.length} digits found, sweeping the network across the line.`
           : "No digit found: no window is close to a code.";
-      return `Read as ${this.reading.order[0]}${this.scored(this.reading.order[0])}.`;
+      return `Read as ${this.named(this.reading.order[0])}${this.scored(this.reading.order[0])}.`;
     },
     second() {
       if (this.failure || !this.reading || this.reading.blank) return "";
       if (this.reading.wide) {
-        const penalties = this.reading.found.map((each) => `${each.digit}: ${each.penalty.toFixed(1)}`);
+        const penalties = this.reading.found.map((each) => `${this.named(each.digit)}: ${each.penalty.toFixed(1)}`);
         return penalties.length ? `Penalties: ${penalties.join(", ")}.` : "";
       }
-      return `Runner-up: ${this.reading.order[1]}${this.scored(this.reading.order[1])}.`;
+      return `Runner-up: ${this.named(this.reading.order[1])}${this.scored(this.reading.order[1])}.`;
     },
     bars() {
       const reading = this.reading;
@@ -130,6 +130,7 @@ export default {
       const most = penalties ? Math.max(...values) : 1;
       return values.map((value, digit) => ({
         digit,
+        name: this.named(digit),
         width: Math.max(0, (100 * value) / most),
         text: penalties ? value.toFixed(1) : (100 * value).toFixed(1) + " %",
         best: digit === reading.order[0],
@@ -143,7 +144,7 @@ export default {
       if (!this.anatomy.codes.length || !reading || !reading.order) return [];
       return reading.order.slice(0, 3).map((digit) => ({
         digit,
-        text: `code of ${digit}: ${reading.outputs[digit].toFixed(1)}`,
+        text: `code of ${this.named(digit)}: ${reading.outputs[digit].toFixed(1)}`,
       }));
     },
     about() {
@@ -171,6 +172,9 @@ export default {
     },
   },
   methods: {
+    named(digit) {
+      return this.anatomy.classes[digit];
+    },
     scored(digit) {
       return this.anatomy.penalties
         ? `, penalty ${this.reading.outputs[digit].toFixed(1)}`
@@ -310,7 +314,7 @@ export default {
       context.fillStyle = "#d55e00";
       context.font = "bold 18px sans-serif";
       context.textAlign = "center";
-      for (const found of this.reading.found) context.fillText(found.digit, (found.column + 0.5) * lay.x, 18);
+      for (const found of this.reading.found) context.fillText(this.named(found.digit), (found.column + 0.5) * lay.x, 18);
     },
     // The unit that is pointed at, and on other stages what it looks at.
     mark(context, name, lay, where) {
