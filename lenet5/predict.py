@@ -148,7 +148,7 @@ def _table(name: str) -> np.ndarray:
         return read_idx(name)
     try:
         return np.load(name, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy meets damaged bytes with many kinds
         raise DataError(f"{name}: not a file of one plain array: {error}") from error
 
 

@@ -14,7 +14,17 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 BROKEN_ON_PURPOSE = "02_backprop_by_hand"
 
 # What the package or the extra "notebooks" brings along, and the standard library.
-LIBRARIES = {"lenet5", "numpy", "matplotlib", "scipy", "ipywidgets", "ipycanvas", "IPython", *sys.stdlib_module_names}
+LIBRARIES = {
+    "lenet5",
+    "numpy",
+    "matplotlib",
+    "scipy",
+    "PIL",
+    "ipywidgets",
+    "ipycanvas",
+    "IPython",
+    *sys.stdlib_module_names,
+}
 
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

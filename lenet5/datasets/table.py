@@ -5,7 +5,6 @@ import gzip
 import math
 import os
 import warnings
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +103,8 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
     """
     path = Path(path)
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with open(path, "rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(
                     f"{path}: one array without labels; save both, as by np.savez(path, images=..., labels=...)."
@@ -117,7 +117,7 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     # NumPy and zipfile meet damaged bytes, and objects that would have to be unpickled, with many kinds of exceptions.
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
+    except Exception as error:
         raise DataError(f"{path}: not an .npz file of plain arrays: {error}") from error
     train = arrays.get("train", arrays.get(""))
     if train is None:
@@ -207,20 +207,22 @@ def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], ND
         place = _label_column(path, heads, len(cells), label)
         skip, columns = int(heads is not None), [k for k in range(len(cells)) if k != place]
         options: dict[str, Any] = {"delimiter": delimiter, "skiprows": skip, "encoding": "utf-8", "comments": None}
+        labels = None
         with warnings.catch_warnings(action="ignore"):  # of no rows, which is said below
             try:
                 pixels = np.loadtxt(path, np.uint8, usecols=columns, ndmin=2, **options)
             except (ValueError, OverflowError):
                 pixels = np.loadtxt(path, np.float32, usecols=columns, ndmin=2, **options)
-        if not pixels.size:
-            raise DataError(f"{path}: not a table of pixels: it has no rows.")
-        if place is None:
-            return pixels, None
-        labels = np.loadtxt(path, str, usecols=[place], ndmin=1, quotechar='"', **options)
+            if place is not None:
+                labels = np.loadtxt(path, str, usecols=[place], ndmin=1, quotechar='"', **options)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, EOFError, UnicodeError, csv.Error, IndexError) as error:
         raise DataError(f"{path}: not a table of pixels: {error}") from error
+    if not pixels.size:
+        raise DataError(f"{path}: not a table of pixels: it has no rows.")
+    if labels is None:
+        return pixels, None
     if all(map(_is_number, labels[:100].tolist())):
         try:
             return pixels, labels.astype(np.float64)

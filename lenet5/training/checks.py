@@ -16,9 +16,9 @@ __all__ = ["check_data", "check_pair", "check_parameters", "recipe"]
 def recipe(optimizer: Optimizer) -> list[Callback]:
     """Return what attends a training that was given no callbacks."""
     from ..optim.schedule import paper
-    from .callbacks import GuardDivergence, SetRate  # here, because they are made of what stands above
+    from .callbacks import Finite, GuardDivergence, SetRate  # here, because they are made of what stands above
 
-    return [*([SetRate(paper(optimizer.lr))] if optimizer.curvature_patterns else []), GuardDivergence()]
+    return [SetRate(paper(optimizer.lr)), GuardDivergence()] if optimizer.curvature_patterns else [Finite()]
 
 
 def check_pair(net: Sequential, loss: Loss) -> None:

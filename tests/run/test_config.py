@@ -108,7 +108,6 @@ def test_the_configuration_knows_every_name():
     assert names(config.ModelConfig, "init") == set(initializers.INITIALIZERS)
     assert names(config.ModelConfig, "scale") == set(datasets.SCALES)
     assert names(config.DistortConfig, "name") == {"none", *datasets.DISTORTIONS}
-    assert names(TrainConfig, "dataset") == {"auto", *datasets.NAMES}
 
 
 def test_defaults_follow_the_network_and_the_loss():
