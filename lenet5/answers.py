@@ -73,15 +73,15 @@ class Answers(Layer):
     @property
     def field(self) -> Field:
         """What the network takes."""
-        known = self.in_shape, self.prepare, self.learned
-        if self._field[:-1] != known:
+        known = self._field
+        if not known or known[0] is not self.in_shape or known[1] is not self.prepare or known[2] is not self.learned:
             if not self.in_shape:
                 raise ShapeError(
                     "This network is not built: net.build((1, 28, 28)) prepares it for grey images of 28x28, "
                     "lenet5.fit(net, train) for those of train."
                 )
-            self._field = *known, self._described()
-        return self._field[-1]
+            self._field = known = self.in_shape, self.prepare, self.learned, self._described()
+        return known[3]
 
     def _described(self) -> Field:
         channels, *sides = self.in_shape
@@ -243,8 +243,8 @@ class Answers(Layer):
         """Return x of what `batch_of` or a data set gives: uint8 through `prepare`, floats in the network's dtype."""
         if batch.dtype != np.uint8:
             return batch.astype(self.dtype, copy=False)
-        prepare = self.preparation
-        if any(side > own for side, own in zip(batch.shape[1:3], self.in_shape[1:3], strict=False)):
+        prepare, shape, own = self.preparation, batch.shape, self.in_shape
+        if shape[1] > own[1] or shape[2] > own[2]:
             return prepare(batch, dtype=self.dtype)
         return prepare(batch, out=np.empty((len(batch), *self.in_shape), self.dtype))
 

@@ -49,23 +49,30 @@ def batch_of(images: Any, field: Field) -> tuple[np.ndarray, bool]:
     ShapeError
         If it is nothing of the kind, or larger than the field, or can be read in two ways.
     """
-    array = images if type(images) is np.ndarray and images.dtype == np.uint8 else as_array(images)
+    channels, *sides = field.in_shape
+    if type(images) is np.ndarray and images.dtype == np.uint8:
+        array, shape = images, images.shape
+        plain = channels == 1 and len(shape) == 3 and len(sides) == 2 and len(images)
+        if plain and _SMALLEST <= shape[1] <= sides[0] and _SMALLEST <= shape[2] <= sides[1]:  # no detours for these
+            if look(images, field) == 1:
+                grey_levels(images)
+            return images, False
+    else:
+        array = as_array(images)
     if array.dtype.kind == "f":
         prepared = _prepared(array, field)
         if prepared is not None:
             return prepared
-    if len(field.in_shape) != 3:
-        raise ShapeError(
-            f"This network takes floats (N, {field.in_shape[0]}), no pictures; found {array.dtype} {array.shape}."
-        )
-    pictures, single = _colour(array, field) if field.in_shape[0] > 1 else _grey(array, field)
+    if len(sides) != 2:
+        raise ShapeError(f"This network takes floats (N, {channels}), no pictures; found {array.dtype} {array.shape}.")
+    pictures, single = _colour(array, field) if channels > 1 else _grey(array, field)
     levels = grey_levels(pictures)
     if levels is None:
         raise ShapeError(
             f"{_refused(array)} {_WHAT}; this network also takes floats (N, {_list(field.in_shape)}) that "
             "its own net.prepared(images) made."
         )
-    if field.in_shape[0] == 1 and levels.size:
+    if channels == 1 and levels.size:
         look(levels if levels.ndim == 3 else levels[..., 0], field)
     return levels, single
 
@@ -97,7 +104,7 @@ def grey_levels(array: np.ndarray, what: str = "images") -> np.ndarray | None:
         If whole numbers are not grey levels.
     """
     if array.dtype == np.uint8:
-        if array.size and array.flat[0] <= 1 and array[:LOOK].max() == 1 == array.max():
+        if array.size and array[:LOOK].max() == 1 == array.max():
             raise ShapeError(
                 f"{what}: whole numbers of 0 and 1 are grey levels that are almost black. Multiply them by 255, "
                 "or give bool or floats."

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -16,14 +17,12 @@ MIDDLE = 127.5
 _TURNED = 144  # grey levels by which the edge differs from that seen in training where the colours are turned
 
 
-def look(pictures: np.ndarray, field: Field) -> None:
-    """Warn of pictures (N, H, W) that cannot be ink as the network has seen it."""
-    from ..engine import brightness  # here, so that looking at data does not load a compiler
-
-    largest, edge = brightness(np.ascontiguousarray(pictures[:LOOK]))
+def look(pictures: np.ndarray, field: Field) -> int:
+    """Warn of pictures (N, H, W) that cannot be ink as the network has seen it; return their lightest pixel."""
+    largest, edge = _brightness(pictures[:LOOK])
     ground = field.ground
-    if ground is None or not largest:
-        return
+    if ground is None or largest <= 1:
+        return largest
     if edge > ground + _TURNED:
         warn_dark()
     elif edge < ground - _TURNED:
@@ -33,16 +32,28 @@ def look(pictures: np.ndarray, field: Field) -> None:
             "These pictures are almost black: no pixel is a quarter as light as those it was trained on. Grey levels "
             "go from 0 to 255: scale the pictures to that, as by images * (255 / images.max())."
         )
+    return largest
+
+
+_engine: Any = None
+
+
+def _brightness(pictures: np.ndarray) -> tuple[int, float]:
+    """Return the lightest pixel of pictures (N, H, W), and the mean at their edge."""
+    global _engine
+    if _engine is None:
+        from .. import engine  # here, so that making a data set does not load a compiler
+
+        _engine = engine
+    return _engine.brightness(pictures if pictures.flags.c_contiguous else np.ascontiguousarray(pictures))
 
 
 def tones_of(pictures: np.ndarray) -> tuple[float | None, int]:
     """Return the mean grey level at the edge of grey pictures, None of those in colour, and the lightest pixel."""
-    from ..engine import brightness
-
     if pictures.ndim == 4 and pictures.shape[3] > 1:
         return None, 255
     sample = pictures[:LOOK] if pictures.ndim == 3 else pictures[:LOOK, :, :, 0]
-    largest, edge = brightness(np.ascontiguousarray(sample))
+    largest, edge = _brightness(sample)
     return round(float(edge), 1), int(largest)
 
 

@@ -46,17 +46,14 @@ def _brightness_numpy(images: np.ndarray) -> tuple[int, float]:
 def brightness(images):  # type: ignore[no-untyped-def]
     """Return the largest of the pixels uint8 (N, H, W), and the mean of those at the edge of their picture."""
     n, height, width = images.shape
+    flat = images.reshape(images.size)
     largest, total, count = np.uint8(0), 0, 0
+    for p in range(len(flat)):
+        largest = max(largest, flat[p])
     for k in range(n):
-        for i in range(height):
-            row = images[k, i]
-            for j in range(width):
-                largest = max(largest, row[j])
-            if i in (0, height - 1):
-                for j in range(width):
-                    total += row[j]
-                count += width
-            else:
-                total += row[0] + (row[width - 1] if width > 1 else 0)
-                count += min(width, 2)
+        for j in range(width):
+            total += images[k, 0, j] + (images[k, height - 1, j] if height > 1 else 0)
+        for i in range(1, height - 1):
+            total += images[k, i, 0] + (images[k, i, width - 1] if width > 1 else 0)
+        count += width * min(height, 2) + max(height - 2, 0) * min(width, 2)
     return largest, total / max(count, 1)

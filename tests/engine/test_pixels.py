@@ -32,3 +32,14 @@ def test_read_only_and_strided_images_are_scaled_as_others_are():
     frozen.flags.writeable = False
     np.testing.assert_array_equal(prepare(frozen), expected)
     np.testing.assert_array_equal(prepare(np.repeat(images, 2, 0)[::2]), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 5), (3, 5, 1), (4, 2, 2), (2, 28, 28), (300, 3, 7)])
+def test_brightness_is_that_of_the_edge(shape):
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    edge = np.ones(shape[1:], bool)
+    edge[1:-1, 1:-1] = False
+    largest, mean = engine.brightness(images)
+    assert largest == images.max() and mean == pytest.approx(images[:, edge].mean(), rel=1e-12)
+    with engine.numpy_only():
+        assert engine.brightness(images) == (largest, pytest.approx(mean, rel=1e-12))

@@ -201,6 +201,36 @@ def test_many_threads_get_the_answers_of_one(make, total, threads):
     assert not wrong
 
 
+@pytest.mark.parametrize("threads", [4, 16])
+def test_an_estimator_and_its_network_are_asked_by_many_threads(threads):
+    """As joblib's threads and a web server ask: 2,000 calls of both, mixed."""
+    images = RNG.integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    labels = np.arange(40) % 10
+    model = lenet5.LeNet5Classifier(epochs=1, random_state=0).fit(images, labels)
+    net = model.net_
+    calls = [
+        lambda k: model.predict(images[:k]), lambda k: model.predict_proba(images[:k]),
+        lambda k: net.predict(images[:k] / 255), lambda k: net.predict_proba(images[:k]),
+        lambda k: net.feature_maps(images[k])["F6"],
+    ]  # fmt: skip
+    expected = {(c, k): call(k) for c, call in enumerate(calls) for k in (1, 5, 33)}
+    wrong = []
+
+    def ask(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(2000 // threads):
+            c, k = int(rng.integers(len(calls))), int(rng.choice((1, 5, 33)))
+            if not np.array_equal(calls[c](k), expected[c, k]):
+                wrong.append((seed, c, k))
+
+    workers = [threading.Thread(target=ask, args=(seed,)) for seed in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
 def mixed():
     return lenet5.Sequential(
         [
