@@ -5,6 +5,7 @@ import gzip
 import math
 import os
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from .base import Dataset, with_one_order
 from .folder import split_by_class
+from .idx import MAX_BYTES
 
 __all__ = ["from_arrays", "from_csv", "from_npz", "has_labels", "read_csv"]
 
@@ -104,6 +106,12 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
     path = Path(path)
     try:
         with open(path, "rb") as stream:
+            if zipfile.is_zipfile(stream):
+                with zipfile.ZipFile(stream) as archive:
+                    size = sum(info.file_size for info in archive.infolist())
+                if size > MAX_BYTES:
+                    raise DataError(f"{path}: holds {size:,} bytes unpacked; at most {MAX_BYTES:,} are read.")
+            stream.seek(0)
             file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(

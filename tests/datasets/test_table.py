@@ -145,6 +145,14 @@ def test_npz_files_of_one_set_and_of_none(digits, tmp_path):
         from_npz(tmp_path / "nowhere.npz")
 
 
+def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("lenet5.datasets.table.MAX_BYTES", 10_000)
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros((100, 28, 28), np.uint8), labels=np.zeros(100, np.uint8))
+    assert (tmp_path / "a.npz").stat().st_size < 2000
+    with pytest.raises(DataError, match="bytes unpacked; at most 10,000"):
+        from_npz(tmp_path / "a.npz")
+
+
 def test_arrays_and_frames(digits):
     (x, y), (a, b) = ((data.images, data.labels) for data in digits)
     same(from_arrays(x / 255, y.tolist(), a[:, None], np.eye(10)[b]), digits)

@@ -306,6 +306,7 @@ def test_of_equal_maxima_the_first_gets_everything():
     np.testing.assert_array_equal(layer.backward(np.ones((1, 1, 1, 1), np.float32)), [[[[1, 0], [0, 0]]]])
 
 
+@pytest.mark.skipif(not engine.HAVE_NUMBA, reason="nothing is compiled")
 @pytest.mark.parametrize("n", [2, 16])
 def test_compiled_maxima_are_the_same_cells(n):
     """Of equal ones the first, and NaN before any number, wherever it stands: as NumPy's argmax."""
