@@ -1,7 +1,7 @@
 """A network: layers in sequence over one flat vector of parameters."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -10,7 +10,25 @@ from .layers.base import Layer, Shape, name_layers
 from .layers.compiled import Compiled, replica
 from .parameter import Parameter, ParameterList
 
+if TYPE_CHECKING:
+    from .training.record import History
+
 __all__ = ["Sequential"]
+
+# What users of other libraries ask a network for, and where it is.
+_ELSEWHERE = {
+    "add": "lenet5.Sequential([...]) with all layers at once",
+    "compile": "lenet5.fit(net, train, test, optimizer='adam', lr=1e-3): loss and metrics follow from the outputs",
+    "evaluate": "lenet5.evaluate.evaluate(net, test), or net.eval() for the state",
+    "load_state_dict": "lenet5.load(path), or net.theta[:] = numbers",
+    "load_weights": "lenet5.load(path, net)",
+    "save": "lenet5.save(path, net)",
+    "save_weights": "lenet5.save(path, net)",
+    "score": "(net.predict(images) == labels).mean()",
+    "state_dict": "net.arrays()",
+    "to": "nothing: it runs on the processor",
+    "zero_grad": "nothing: backward overwrites gradients",
+}
 
 
 class Sequential(Answers):
@@ -182,6 +200,19 @@ class Sequential(Answers):
     def outputs_penalties(self) -> bool:  # type: ignore[override]
         """Whether the last layer's smallest output names the class."""
         return self.layers[-1].outputs_penalties
+
+    def fit(self, train: Any, test: Any = None, **options: Any) -> "History":
+        """Train: `lenet5.fit` of this network, which has the options; also ``fit(images, labels)``."""
+        from .datasets.base import Dataset
+        from .run.fit import fit  # here, because runs are made of networks
+
+        if isinstance(train, Dataset | tuple):
+            return fit(self, train, test, **options)
+        return fit(self, (train, test), **options)
+
+    def __getattr__(self, name: str) -> Any:
+        hint = f": here it is {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def summary(self) -> None:
         """Print the layers with their outputs, parameters and connections; `models.summary` returns them."""

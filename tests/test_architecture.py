@@ -22,7 +22,8 @@ ALLOWED = {
     "arrays": {"engine"},
     "answers": {"arrays", "datasets", "engine", "layers"},
     "layers": {"parameter", "engine", "initializers", "bitmaps", "network"},  # network: for its type only
-    "network": {"answers", "layers", "models", "parameter"},  # models: to print a summary
+    # models: to print a summary; datasets, run and training: to hand over to fit
+    "network": {"answers", "datasets", "layers", "models", "parameter", "run", "training"},
     "losses": {"arrays", "engine"},
     "datasets": {"arrays", "engine", "command"},  # command: for its command only
     "optim": {"parameter"},

@@ -83,6 +83,10 @@ def fit(
     train = Dataset(*train) if isinstance(train, tuple) else train
     test = Dataset(*test) if isinstance(test, tuple) else test
     if not isinstance(net, Sequential) or not isinstance(train, Dataset):
+        if isinstance(net, Sequential) and test is not None:
+            raise ConfigError(
+                "fit takes images and labels as one: lenet5.fit(net, (images, labels), (test_images, ...))."
+            )
         raise ConfigError(
             "fit takes a network and a data set, such as lenet5.fit(lenet5.lenet5(), *lenet5.datasets.load('mnist')); "
             f"found {type(net).__name__} and {type(train).__name__}."

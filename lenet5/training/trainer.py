@@ -157,9 +157,9 @@ class Trainer:
         """
         if isinstance(train, Dataset):  # the estimator has patterns of its own
             train = self.net.relabelled(train)
-            if not self.net.learned.classes:
-                self.net.remember(train)
         check_data(self.net, train)
+        if isinstance(train, Dataset) and not self.net.learned.classes:
+            self.net.remember(train)
         if self.position > len(train):
             raise CheckpointError(f"The run stopped at pattern {self.position:,} of an epoch; {train} has fewer.")
         self.train, self.epochs, self.stop = train, epochs, False

@@ -167,6 +167,28 @@ def test_other_callbacks_may_end_a_training():
         lenet5.fit(own(), TRAIN, epochs=2, verbose=False, callbacks=[Stop()])
 
 
+def test_what_users_of_other_libraries_type_first():
+    net = own()
+    history = net.fit(TRAIN.images / 255, TRAIN.labels, epochs=1, verbose=False)
+    assert history["weights_sha256"] == lenet5.fit(own(), TRAIN, epochs=1, verbose=False)["weights_sha256"]
+    assert own().fit(TRAIN, TEST, epochs=1, verbose=False)["test_error"]
+    for name, hint in (
+        ("compile", "lenet5.fit"),
+        ("evaluate", "evaluate"),
+        ("save", r"lenet5\.save"),
+        ("nothing", r"'nothing'$"),
+    ):
+        with pytest.raises(AttributeError, match=hint):
+            getattr(net, name)
+    with pytest.raises(ConfigError, match="images and labels as one"):
+        lenet5.fit(net, TRAIN.images, TRAIN.labels)
+    few = lenet5.models.d2l()
+    with pytest.raises(ShapeError, match="labels up to 11"):
+        lenet5.fit(few, (TRAIN.images[:24], list("abcdefghijkl") * 2), verbose=False)
+    lenet5.fit(few, (TRAIN.images[:24], list("abcdef") * 4), epochs=1, verbose=False)  # the former left no trace
+    assert few.classes[:6].tolist() == list("abcdef")
+
+
 def test_a_summary(capsys):
     lenet5.lenet5().summary()
     text = capsys.readouterr().out
