@@ -12,7 +12,7 @@ import numpy as np
 from .analysis.sdnn import sweep
 from .command import Parser, command, report_compiling
 from .datasets import normalise_digit, normalise_line, read_idx
-from .datasets.handwriting import SeveralDigitsError
+from .datasets.handwriting import SIDE, SeveralDigitsError, picture
 from .datasets.pictures import read_picture
 from .datasets.table import read_csv
 from .errors import ConfigError, DataError
@@ -89,7 +89,10 @@ def _pixels(net: Sequential, image: Any) -> np.ndarray:
     drawn = net.in_shape[0] == 1 and not light and known.fit in ("", "digit")
     if not file or drawn:
         return normalise_digit(image)[None]
-    return read_picture(image, known.fit, shape)[None]
+    # Pictures that were taken as they are, light on black in 28x28, were made as MNIST's; one of another size was not.
+    made = known.fit == "same" and shape == (SIDE, SIDE) and not light
+    fit = "digit" if made and picture(image, str(image)).shape[:2] != shape else known.fit
+    return read_picture(image, fit, shape)[None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

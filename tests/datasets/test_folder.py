@@ -90,6 +90,25 @@ def test_photographs_of_digits_are_made_as_mnists(digits, tmp_path):
     assert (lenet5.pretrained().predict(train.images) == train.labels).mean() > 0.9
 
 
+def test_a_picture_is_predicted_as_those_of_the_folder_were_read(digits, tmp_path, capsys):
+    """As it is where it has their size; else made as MNIST's are, or fitted whole, as its network learned."""
+    from lenet5 import predict
+
+    for data, name in zip(digits, ("train", "test"), strict=True):
+        write(data, tmp_path / "set" / name)
+    net = lenet5.lenet5()
+    lenet5.fit(net, *from_folder(tmp_path / "set"), epochs=6, verbose=False)
+    lenet5.save(tmp_path / "net.npz", net)
+    image = digits[1].images[2]
+    Image.fromarray(image).save(tmp_path / "small.png")
+    Image.fromarray(255 - image).resize((140, 140)).save(tmp_path / "scan.jpg")
+    answers = [predict.read_digit(net, tmp_path / name) for name in ("small.png", "scan.jpg")]
+    assert {answer["class"] for answer in answers} == {str(net.predict(image)[0])}
+    np.testing.assert_allclose(answers[0]["penalties"], net.outputs(image)[0], atol=1e-3)
+    assert predict.run([str(tmp_path / "net.npz"), str(tmp_path / "scan.jpg")]) == 0
+    assert not capsys.readouterr().err
+
+
 def test_damaged_pictures_are_listed_and_too_many_are_an_error(digits, tmp_path):
     write(digits[0], tmp_path)
     names = sorted((tmp_path / "3").iterdir())
