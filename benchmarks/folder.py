@@ -1,0 +1,85 @@
+"""MNIST as 70,000 PNG files in a folder for each class: how long it takes to load: ``python -m benchmarks.folder``."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from lenet5 import datasets
+from lenet5.run.build import circumstances
+
+
+def write(folder: Path) -> None:
+    """Write all images of MNIST into ``folder/train/0/0.png`` and so on."""
+    for data, name in zip(datasets.load("mnist", download=False), ("train", "test"), strict=True):
+        for kind in data.classes:
+            (folder / name / kind).mkdir(parents=True, exist_ok=True)
+        for number, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
+            Image.fromarray(image).save(folder / name / data.classes[label] / f"{number}.png")
+
+
+def tree(process: int) -> list[int]:
+    """Return a process and all that it has started."""
+    found = [process]
+    for task in Path(f"/proc/{process}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += tree(int(child))
+    return found
+
+
+def memory(process: int) -> float:
+    """Return the MB that a process and all that it has started hold together; Linux only."""
+    total = 0
+    try:
+        for each in tree(process):
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    except OSError:  # one of them has ended
+        pass
+    return total / 1e3
+
+
+def loaded(folder: str) -> tuple[float, float]:
+    """Load the folder in a process of its own; return the seconds that it takes, and the MB that it holds at most."""
+    words = "import sys, time; from lenet5 import datasets; start = time.perf_counter(); "
+    words += "datasets.from_folder(sys.argv[1], progress=True); print(time.perf_counter() - start)"
+    with subprocess.Popen([sys.executable, "-c", words, folder], stdout=subprocess.PIPE, text=True) as process:
+        peak = 0.0
+        while process.poll() is None:
+            peak = max(peak, memory(process.pid))
+            time.sleep(0.1)
+        assert process.stdout is not None
+        return round(float(process.stdout.read()), 2), round(peak)
+
+
+def main() -> int:
+    """Write, load twice, compare with the data set itself, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        write(Path(scratch))
+        (seconds, peak), (again, _) = loaded(scratch), loaded(scratch)
+        found = [part.digest() for part in datasets.from_folder(scratch)]
+    known = datasets.load("mnist", download=False)
+    figures = {
+        "images": sum(map(len, known)),
+        "seconds": seconds,
+        "seconds_again": again,
+        "peak_mb": peak,
+        "same_as_mnist": found == [part.digest() for part in known],
+        "circumstances": circumstances(),
+    }
+    print(json.dumps(figures, indent=1))
+    if options.json:
+        Path(options.json).write_text(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
