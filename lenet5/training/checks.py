@@ -48,9 +48,11 @@ def check_parameters(net: Sequential, optimizer: Optimizer) -> None:
 
 def check_data(net: Sequential, train: Any) -> None:
     """Raise ShapeError unless labels are classes of the network, and images fit its field."""
-    if train.labels.max(initial=0) >= net.out_shape[0]:
+    highest = train.labels.max(initial=0)
+    if highest >= net.out_shape[0]:
         raise ShapeError(
-            f"The network has {net.out_shape[0]} classes; {train.name} has labels up to {train.labels.max()}."
+            f"The network has {net.out_shape[0]} classes; {train.name} has labels up to {highest}. Build one for them, "
+            f"such as lenet5.lenet5(classes={highest + 1})."
         )
     shape: tuple[int, ...] = train.images.shape if isinstance(train.images, np.ndarray) else ()
     if len(shape) < 3 or len(net.in_shape) != 3:  # a layout of its own
