@@ -1,6 +1,7 @@
 """What the commands share: options from the dataclasses, one line for an error, an exit code."""
 
 import argparse
+import contextlib
 import functools
 import os
 import sys
@@ -127,7 +128,14 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any) 
     """Say our own warnings in one plain line, as an error."""
     own = issubclass(category, LenetWarning)
     text = f"lenet5: warning: {message}" if own else warnings.formatwarning(message, category, *where[:2]).rstrip()
-    print(text, file=sys.stderr)
+    _say(f"{text}\n")
+
+
+def _say(text: str) -> None:
+    """Write on stderr; where nobody is left to read it, go on."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def report_compiling() -> None:
@@ -148,9 +156,9 @@ def report_compiling() -> None:
                 what = f"{self.ready} of {self.needed}, {name.replace('_', ' ')}" if terminal else "some seconds"
                 end = "" if terminal else "\n"
                 start = "\r\033[K" if terminal else ""
-                print(f"{start}compiling for this processor, once: {what}", end=end, file=sys.stderr, flush=True)
+                _say(f"{start}compiling for this processor, once: {what}{end}")
             if terminal and self.shown and self.ready >= self.needed:
-                print("\r\033[K", end="", file=sys.stderr, flush=True)
+                _say("\r\033[K")
 
     compiling(Line())
 

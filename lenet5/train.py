@@ -21,6 +21,7 @@ from .run.signals import Signals
 from .run.source import given_path, load_configured
 from .training import checkpoint
 from .training.mpi import Ranks
+from .training.reports import say
 
 __all__ = ["main"]
 
@@ -67,7 +68,7 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ran
         with _in_turn(ranks):
             train, test, notice = load_configured(settings)
         if notice and first:
-            print(notice, file=sys.stderr, flush=True)
+            say(notice, error=True)
         session = Session(_with_data(settings, train.name), train, test, ranks)
         if first and options["resume"] is None:
             stack.enter_context(alone(session.folder))
