@@ -93,7 +93,7 @@ class Trainer:
     Warns
     -----
     LenetWarning
-        If a callback that only reports (`Phase.REPORT`) fails: training goes on without it.
+        If a callback that only reports (`Phase.REPORT`) fails: training continues without it.
     """
 
     def __init__(
@@ -262,7 +262,7 @@ class Trainer:
                 if callback.phase != Phase.REPORT:
                     raise
                 self._failed.add(id(callback))
-                text = f"{type(callback).__name__} failed, and training goes on without it: {error or repr(error)}"
+                text = f"{type(callback).__name__} failed, and training continues without it: {error or repr(error)}"
                 warnings.warn(text, LenetWarning, stacklevel=2)
 
     def _named(self) -> dict[str, Callback]:

@@ -140,7 +140,7 @@ class Failing(Callback):
 def test_a_reporter_that_fails_costs_no_result(hook):
     expected = lenet5.fit(own(), TRAIN, TEST, epochs=2, verbose=False)
     with pytest.warns(
-        LenetWarning, match="Failing failed, and training goes on without it: the terminal has gone"
+        LenetWarning, match="Failing failed, and training continues without it: the terminal has gone"
     ) as told:
         found = lenet5.fit(own(), TRAIN, TEST, epochs=2, verbose=False, callbacks=[Failing(hook)])
     assert len(told) == 1 and found["weights_sha256"] == expected["weights_sha256"]
