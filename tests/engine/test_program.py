@@ -159,6 +159,25 @@ def test_running_statistics_are_those_of_the_moment():
     assert np.abs(agree(net, x) - before).max() > 1e-3
 
 
+def wrong_answers(calls, expected, threads, total):
+    """Let threads make calls drawn at random, `total` in all; return those whose answer is not the expected one."""
+    wrong, keys = [], list(expected)
+
+    def ask(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(total // threads):
+            c, k = keys[rng.integers(len(keys))]
+            if not np.array_equal(calls[c](k), expected[c, k]):
+                wrong.append((seed, c, k))
+
+    workers = [threading.Thread(target=ask, args=(seed,)) for seed in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return wrong
+
+
 @pytest.mark.parametrize(
     ("make", "total"),
     [
@@ -184,21 +203,7 @@ def test_many_threads_get_the_answers_of_one(make, total, threads):
         lambda k: net.feature_maps(x[k])["output"],
     ]  # fmt: skip
     expected = {(c, k): calls[c](k) for c in range(4) for k in range(4)}
-    wrong, count = [], total // threads
-
-    def ask(seed):
-        rng = np.random.default_rng(seed)
-        for _ in range(count):
-            c, k = rng.integers(4), rng.integers(4)
-            if not np.array_equal(calls[c](k), expected[c, k]):
-                wrong.append((seed, c, k))
-
-    workers = [threading.Thread(target=ask, args=(seed,)) for seed in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not wrong
+    assert not wrong_answers(calls, expected, threads, total)
 
 
 @pytest.mark.parametrize("threads", [4, 16])
@@ -214,21 +219,7 @@ def test_an_estimator_and_its_network_are_asked_by_many_threads(threads):
         lambda k: net.feature_maps(images[k])["F6"],
     ]  # fmt: skip
     expected = {(c, k): call(k) for c, call in enumerate(calls) for k in (1, 5, 33)}
-    wrong = []
-
-    def ask(seed):
-        rng = np.random.default_rng(seed)
-        for _ in range(2000 // threads):
-            c, k = int(rng.integers(len(calls))), int(rng.choice((1, 5, 33)))
-            if not np.array_equal(calls[c](k), expected[c, k]):
-                wrong.append((seed, c, k))
-
-    workers = [threading.Thread(target=ask, args=(seed,)) for seed in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not wrong
+    assert not wrong_answers(calls, expected, threads, 2000)
 
 
 def mixed():
