@@ -19,7 +19,7 @@ __all__ = ["Sequential"]
 _ELSEWHERE = {
     "add": "lenet5.Sequential([...]) with all layers at once",
     "compile": "lenet5.fit(net, train, test, optimizer='adam', lr=1e-3): loss and metrics follow from the outputs",
-    "evaluate": "lenet5.evaluate.evaluate(net, test), or net.eval() for the state",
+    "evaluate": "evaluate(net, test) after from lenet5.evaluate import evaluate, or net.eval() for the state",
     "load_state_dict": "lenet5.load(path), or net.theta[:] = numbers",
     "load_weights": "lenet5.load(path, net)",
     "save": "lenet5.save(path, net)",

@@ -123,7 +123,7 @@ def aligned(labels: np.ndarray, own: tuple[str, ...], others: tuple[str, ...], *
     if missing:
         raise ShapeError(
             f"{who}: its classes {', '.join(map(repr, missing[:5]))} are not among those of the network: "
-            f"{', '.join(others[:20])}. To train its outputs for others, set net.learned = lenet5.arrays.Learned()."
+            f"{', '.join(others[:20])}. To train its outputs for others, set net.learned = type(net.learned)()."
         )
     return np.array([place.get(name, 0) for name in own], np.uint8)[labels]
 

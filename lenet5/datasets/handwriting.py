@@ -70,7 +70,8 @@ def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert
     if parts := _side_by_side(ink):
         raise SeveralDigitsError(
             f"{_name(image)}: {parts} characters side by side: cut them apart, or read the line, as python -m "
-            "lenet5.predict does and lenet5.analysis.sdnn.sweep(net, lenet5.datasets.normalise_line(picture))."
+            "lenet5.predict does, or by sweep(net, lenet5.datasets.normalise_line(picture)) after "
+            "from lenet5.analysis.sdnn import sweep."
         )
     longest = max(ink.shape)
     if not BOX - 1 <= longest <= BOX:  # one less is the fit of a picture already made this way: keep it sharp

@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 
 import lenet5
 from lenet5 import datasets
+from lenet5.analysis.sdnn import sweep
 from lenet5.datasets import handwriting, load, normalise_digit
 from lenet5.errors import ConfigError, ImageError
 
@@ -251,13 +252,16 @@ def test_rules_and_frames_are_no_ink(disturb):
 
 
 def test_strokes_that_fill_a_picture_are_no_rules():
-    """A bar from edge to edge of a tight picture is part of its character."""
-    for stroke in (np.s_[:12, :], np.s_[:, 34:46], np.s_[:12, :]):
-        picture = np.full((80, 80), 235, np.uint8)
-        picture[stroke] = 40
-        picture[:, 34:46] = 40
-        ink = normalise_digit(picture)
-        assert (ink[:, ink.any(axis=0)].max(axis=0) > 100).all() and ink[ink.any(axis=1)].shape[0] >= 19
+    """From edge to edge of a tight picture: the stroke of a 1, both of a T, and the bar of a 7 beside its slope."""
+    paper = np.full((80, 80), 235, np.uint8)
+    one, tee, seven = paper.copy(), paper.copy(), paper.copy()
+    one[:, 38:42] = tee[:, 38:42] = tee[:4] = seven[:4] = 40
+    for row in range(4, 80):
+        seven[row, 76 - row // 2 : 80 - row // 2] = 40
+    for picture, wide in ((one, False), (tee, True), (seven, True)):
+        ink = normalise_digit(picture) > 60
+        rows = np.flatnonzero(ink.any(axis=1))
+        assert np.ptp(rows) >= 18 and (ink[rows[0]].sum() >= 15) == wide
 
 
 def test_several_digits_are_said():
@@ -266,5 +270,5 @@ def test_several_digits_are_said():
     two = np.concatenate([one[:, :-35], other[:, 35:]], axis=1).clip(0, 255).astype(np.uint8)
     with pytest.raises(ImageError, match="2 characters side by side: cut them apart, or read the line"):
         normalise_digit(two)
-    swept = lenet5.analysis.sdnn.sweep(lenet5.pretrained(), datasets.normalise_line(two))
+    swept = sweep(lenet5.pretrained(), datasets.normalise_line(two))
     assert swept.text == f"{data.labels[0]}{data.labels[1]}"
