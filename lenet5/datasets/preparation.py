@@ -12,8 +12,8 @@ from .distort import DISTORTIONS, Distort, Distortion, shift
 from .handwriting import Invert, normalise_digit
 
 __all__ = [
-    "BACKGROUND", "DISTORTIONS", "FOREGROUND", "SCALES", "Distort", "Distortion", "one_hot", "prepare", "prepare_digit",
-    "shift",
+    "BACKGROUND", "DISTORTIONS", "FOREGROUND", "SCALES", "Distort", "Distortion", "levels", "one_hot", "prepare",
+    "prepare_digit", "shift",
 ]  # fmt: skip
 
 # With these the mean of the pixels is about 0 and their variance about 1; they are never fitted to the data.
@@ -89,12 +89,12 @@ def prepare(
         raise ShapeError(f"prepare: expected float32 or float64, found {out.dtype}")
     from .. import engine  # here, so that looking at data does not load a compiler
 
-    engine.scale_pixels(np.ascontiguousarray(pixels), _levels(scale, out.dtype), out)
+    engine.scale_pixels(np.ascontiguousarray(pixels), levels(scale, out.dtype), out)
     return out
 
 
 @functools.cache
-def _levels(scale: str, dtype: np.dtype) -> NDArray[Any]:
+def levels(scale: str, dtype: np.dtype) -> NDArray[Any]:
     """Return the number for each of the 256 grey levels; no float64 is rounded on the way to float32."""
     background, foreground = SCALES[scale]
     step, background = dtype.type((foreground - background) / 255), dtype.type(background)

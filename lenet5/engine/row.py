@@ -75,14 +75,14 @@ class Row:
     draw: Callable[..., np.ndarray] | None = None
 
 
-def halves_agree(one: Any) -> bool:
-    """Whether the compiled half of a layer or loss belongs to its methods.
+def halves_agree(one: Any, half: str = "compiled") -> bool:
+    """Whether the compiled half of a layer or loss, or the operation of a layer, belongs to its methods.
 
-    A subclass that overrides a method of the class that gives the compiled half may compute something else; so may
+    A subclass that overrides a method of the class that gives that half may compute something else; so may
     an object one of whose methods was replaced.
     """
     for kind in type(one).__mro__:
-        if "compiled" in vars(kind):
+        if half in vars(kind):
             break
         if any(_is_method(value) and name not in ("__init__", "__repr__") for name, value in vars(kind).items()):
             return False

@@ -8,6 +8,7 @@ from ..engine import call as eng
 from ..engine.jit import Function, by_precision, layer_function
 from ..engine.row import Row
 from .base import Layer
+from .operation import Operation, Squash
 
 __all__ = ["Activation", "ScaledTanh", "Sigmoid", "Tanh"]
 
@@ -78,6 +79,10 @@ class ScaledTanh(Activation):
         np.multiply(y, y, out=slope)
         slope *= -self.slope / self.amplitude
         slope += self.amplitude * self.slope
+
+    def operation(self) -> Operation:
+        """Return the squash."""
+        return Squash("tanh", (self.amplitude, self.slope))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the squash."""
@@ -156,6 +161,10 @@ class Sigmoid(Activation):
         # f' = y (1 - y)
         np.subtract(1.0, y, out=slope)
         slope *= y
+
+    def operation(self) -> Operation:
+        """Return the squash."""
+        return Squash("sigmoid")
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the squash."""

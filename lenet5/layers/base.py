@@ -17,6 +17,7 @@ import numpy as np
 from ..engine.row import Row
 from ..errors import ConfigError, ShapeError, shown
 from ..parameter import Parameter
+from .operation import Operation
 
 __all__ = ["Layer", "Window", "check_shape", "from_rows", "name_layers", "rows"]
 
@@ -216,9 +217,9 @@ class Layer(metaclass=_Recorded):
         """Return which cells of its input a unit sees."""
         return Window()
 
-    def unit(self) -> dict[str, Any]:
-        """Describe what a unit computes, as lists and numbers that a page can draw."""
-        return {"kind": "vector"}
+    def operation(self) -> Operation | None:
+        """Return what the layer computes when evaluating, for exporters; None if it is none of their operations."""
+        return None
 
     def stages(self) -> bool:
         """Whether the layer computes something of its own; if not, it only lays out anew what is there already."""

@@ -8,6 +8,7 @@ from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from ..parameter import Parameter
 from .base import Layer, Shape
+from .operation import Normalisation, Operation
 
 __all__ = ["BatchNorm"]
 
@@ -152,6 +153,12 @@ class BatchNorm(Layer):
             vx *= xhat
         vx += lower[0]
         return vx
+
+    def operation(self) -> Operation:
+        """Return the normalisation by the running statistics."""
+        mean, variance = self.running_mean.copy(), self.running_variance.copy()
+        weight, bias = self.weight.value.copy(), self.bias.value.copy()
+        return Normalisation(mean, variance, weight, bias, self.epsilon, self.momentum)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the evaluating half; in training patterns depend on each other, and the methods take them together."""

@@ -1,6 +1,6 @@
 """Convolution, fully connected between maps or by a connection table such as the paper's Table I."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..initializers import Initializer
 from ..parameter import Parameter
 from .base import Layer, Shape, Window
 from .dense import dense_rows
+from .operation import Convolution, Operation
 from .pad import pad_row
 from .table import folded, pair_of, parse_table
 
@@ -215,18 +216,17 @@ class Conv2D(Layer):
         """A unit sees what its kernels cover."""
         return Window(self.kernel_size, self.stride, self.geometry(self.in_shape[1:])[0])
 
-    def unit(self) -> dict[str, Any]:
-        """Describe the kernels, with the weights as an array."""
-        return {
-            "kind": "convolution",
-            "kernel": list(self.kernel_size),
-            "stride": list(self.stride),
-            "before": list(self.geometry(self.in_shape[1:])[0]),
-            "starts": self.starts.tolist(),
-            "channels": self.channels.tolist(),
-            "bias": self.bias.value.tolist(),
-            "weights": self.weight.value,
-        }
+    def operation(self) -> Operation:
+        """Return the convolution, with zeros for the kernels that do not exist."""
+        (top, left), out = self.geometry(self.in_shape[1:])
+        down, right = (
+            max(0, (n - 1) * step + k - side - before)
+            for n, step, k, side, before in zip(
+                out, self.stride, self.kernel_size, self.in_shape[1:], (top, left), strict=True
+            )
+        )
+        weight = self._matrix(self.weight.value).reshape(self.out_channels, -1, *self.kernel_size).copy()
+        return Convolution(weight, self.bias.value.copy(), self.stride, (top, left, down, right), self.table)
 
     @property
     def title(self) -> str:  # type: ignore[override]

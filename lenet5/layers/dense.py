@@ -12,6 +12,7 @@ from ..errors import ConfigError, ShapeError
 from ..initializers import Initializer
 from ..parameter import Parameter
 from .base import Layer, Shape, from_rows, rows
+from .operation import FullConnection, Operation
 
 __all__ = ["Dense", "dense_rows"]
 
@@ -104,6 +105,10 @@ class Dense(Layer):
     def multiply_adds(self) -> int:
         """Every unit has its weights."""
         return self.weight.size
+
+    def operation(self) -> Operation:
+        """Return the full connection."""
+        return FullConnection(self.weight.value.copy(), self.bias.value.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the full connection."""

@@ -7,6 +7,7 @@ from ..engine.jit import layer_function
 from ..engine.row import Row
 from ..errors import ConfigError
 from .base import Layer, Shape
+from .operation import Dropping, Operation
 
 __all__ = ["Dropout"]
 
@@ -64,6 +65,10 @@ class Dropout(Layer):
             return None
         hx = self._times(self._mask, hy, "vx")
         return self._times(self._mask, hx, "vx")
+
+    def operation(self) -> Operation:
+        """Return what drops nothing when evaluating."""
+        return Dropping(self.rate)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the product with the mask, which is drawn as `forward` draws it; when evaluating, nothing."""

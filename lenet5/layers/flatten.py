@@ -5,6 +5,7 @@ import numpy as np
 from ..engine.row import Row
 from ..errors import ShapeError
 from .base import Layer, Shape, Window
+from .operation import Flattening, Operation
 
 __all__ = ["Flatten"]
 
@@ -40,6 +41,10 @@ class Flatten(Layer):
     def stages(self) -> bool:
         """It only lays out anew."""
         return False
+
+    def operation(self) -> Operation:
+        """Return the change of shape."""
+        return Flattening()
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return nothing: cells lie in this order already."""

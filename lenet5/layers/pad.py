@@ -7,6 +7,7 @@ from ..engine.jit import layer_function
 from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from .base import Layer, Shape, Window
+from .operation import Operation, Padding
 
 __all__ = ["ZeroPad2D", "pad_row"]
 
@@ -65,6 +66,11 @@ class ZeroPad2D(Layer):
     def window(self) -> Window:
         """A unit sees one cell; the frame lies before the input."""
         return Window(before=(self.frame[0], self.frame[2]))
+
+    def operation(self) -> Operation:
+        """Return the frame."""
+        top, bottom, left, right = self.frame
+        return Padding((top, left, bottom, right))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the frame."""

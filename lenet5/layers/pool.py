@@ -5,6 +5,7 @@ import numpy as np
 from ..engine import call as eng
 from ..engine.jit import layer_function
 from ..engine.row import Row
+from .operation import Operation, Pooling
 from .subsample import Windowed, spread, window_sums
 
 __all__ = ["AvgPool2D", "MaxPool2D"]
@@ -35,6 +36,10 @@ class AvgPool2D(Windowed):
         if not to_input:
             return None
         return self._spread(np.multiply(vy, factor, out=self._buffer("scaled", vy.shape)))
+
+    def operation(self) -> Operation:
+        """Return the mean."""
+        return Pooling("mean", self.size, self.stride)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the mean, with its factor as a constant."""
@@ -90,6 +95,10 @@ class MaxPool2D(Windowed):
         With overlapping windows the entries of one row of J stay separate, so the rule still holds.
         """
         return self.backward(hy, to_input=to_input)
+
+    def operation(self) -> Operation:
+        """Return the maximum."""
+        return Pooling("max", self.size, self.stride)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the maximum, which keeps the cell that it chose in each window."""

@@ -8,6 +8,7 @@ from ..engine.jit import layer_function
 from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from .base import Layer, Shape, from_rows, rows
+from .operation import Distances, Operation
 
 __all__ = ["RBF"]
 
@@ -98,6 +99,10 @@ class RBF(Layer):
     def multiply_adds(self) -> int:
         """Each class squares and adds up every cell's difference."""
         return self.codes.size
+
+    def operation(self) -> Operation:
+        """Return the distances."""
+        return Distances(self._w.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the units, with their codes as constants."""

@@ -9,6 +9,7 @@ from ..errors import ConfigError
 from ..parameter import Parameter
 from .activation import Activation
 from .base import Layer, Shape
+from .operation import Operation, Squash
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU"]
 
@@ -21,6 +22,10 @@ class ReLU(Activation):
 
     def _slope(self, y: np.ndarray, slope: np.ndarray) -> None:
         np.greater(y, 0.0, out=slope, casting="unsafe")
+
+    def operation(self) -> Operation:
+        """Return the squash."""
+        return Squash("relu")
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the squash."""
@@ -82,6 +87,10 @@ class LeakyReLU(_Bent):
         np.greater(y, 0.0, out=slope, casting="unsafe")
         np.maximum(slope, self.alpha, out=slope, where=y <= 0)
 
+    def operation(self) -> Operation:
+        """Return the squash."""
+        return Squash("leaky-relu", (self.alpha,))
+
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the squash."""
         return self._row(_leaky_forward, _leaky_reverse, self.alpha)
@@ -134,6 +143,10 @@ class ELU(_Bent):
         np.minimum(y, 0.0, out=slope)
         slope += self.alpha
         np.copyto(slope, 1.0, where=y > 0)
+
+    def operation(self) -> Operation:
+        """Return the squash."""
+        return Squash("elu", (self.alpha,))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the squash."""
@@ -214,6 +227,10 @@ class PReLU(Layer):
     def parameters(self) -> tuple[Parameter, ...]:
         """Return alpha."""
         return (self.alpha,)
+
+    def operation(self) -> Operation:
+        """Return the activation."""
+        return Squash("prelu", slopes=self.alpha.value.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the activation, which needs its input again."""

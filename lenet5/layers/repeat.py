@@ -7,6 +7,7 @@ from ..engine.jit import layer_function
 from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from .base import Layer, Shape
+from .operation import Copies, Operation
 
 __all__ = ["Repeat"]
 
@@ -60,6 +61,10 @@ class Repeat(Layer):
     def stages(self) -> bool:
         """It only lays out anew."""
         return False
+
+    def operation(self) -> Operation:
+        """Return the copies."""
+        return Copies(self.copies)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the copies."""

@@ -1,7 +1,5 @@
 """The paper's sub-sampling (S2, S4)."""
 
-from typing import Any
-
 import numpy as np
 
 from ..engine import call as eng
@@ -10,6 +8,7 @@ from ..engine.row import Row
 from ..errors import ConfigError, ShapeError
 from ..parameter import Parameter
 from .base import Layer, Shape, Window
+from .operation import Operation, Pooling
 
 __all__ = ["Subsampling", "Windowed", "spread", "window_sums"]
 
@@ -59,11 +58,6 @@ class Windowed(Layer):
     def window(self) -> Window:
         """A unit sees its window."""
         return Window((self.size, self.size), (self.stride, self.stride))
-
-    def unit(self) -> dict[str, Any]:
-        """Describe the window, and the trainable numbers if there are any."""
-        numbers = {p.name.rpartition(".")[2]: p.value.tolist() for p in self.parameters()}
-        return {"kind": "window", "size": self.size, "stride": self.stride, **numbers}
 
     @property
     def title(self) -> str:  # type: ignore[override]
@@ -165,6 +159,10 @@ class Subsampling(Windowed):
     def parameters(self) -> tuple[Parameter, ...]:
         """Return coefficient and bias."""
         return self.coefficient, self.bias
+
+    def operation(self) -> Operation:
+        """Return the sub-sampling."""
+        return Pooling("sum", self.size, self.stride, self.coefficient.value.copy(), self.bias.value.copy())
 
     def connections(self) -> int:
         """Each output sees its window and its bias."""

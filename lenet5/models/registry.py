@@ -16,7 +16,7 @@ from .build import one_of
 from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial
 from .paper import lenet1, lenet4, lenet5
 
-__all__ = ["MODELS", "from_spec", "spec_of"]
+__all__ = ["MODELS", "from_spec", "preparation_of", "spec_of"]
 
 _DEEPEST = 16  # networks within networks
 
@@ -40,15 +40,21 @@ def spec_of(net: Sequential) -> dict[str, Any] | None:
     """
     if net.spec is not None:
         return net.spec
-    layers, prepare = _layers_of(net), net.prepare
+    layers, known = _layers_of(net), preparation_of(net)
+    return None if layers is None or known is None else {"layers": layers, "in_shape": list(net.in_shape), **known}
+
+
+def preparation_of(net: Sequential) -> dict[str, Any] | None:
+    """Return ``size`` and ``scale`` as `datasets.prepare` takes them for this network; None if it has its own way."""
+    prepare = net.prepare
     known: dict[str, Any] = {"size": list(net.in_shape[1:]), "scale": "unit"}
-    if prepare is not None:
-        function = prepare.func if isinstance(prepare, partial) else prepare
-        own = prepare.keywords if isinstance(prepare, partial) and not prepare.args else {}
-        if function is not prepare_pixels or own.keys() - known.keys():
-            return None
-        known = {"size": 32, "scale": "paper"} | own
-    return None if layers is None else {"layers": layers, "in_shape": list(net.in_shape), **known}
+    if prepare is None:
+        return known
+    function = prepare.func if isinstance(prepare, partial) else prepare
+    own = prepare.keywords if isinstance(prepare, partial) and not prepare.args else {}
+    if function is not prepare_pixels or own.keys() - known.keys():
+        return None
+    return {"size": 32, "scale": "paper"} | own
 
 
 def _layers_of(net: Sequential) -> list[Any] | None:

@@ -1,0 +1,105 @@
+"""A network as exporters see it: its operations in order, and how grey levels become its input."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..datasets.preparation import levels
+from ..engine.row import halves_agree
+from ..errors import ConfigError
+from ..layers.operation import Operation
+from ..models.registry import preparation_of
+from ..network import Sequential
+
+__all__ = ["Preparation", "Step", "preparation", "steps"]
+
+_SIDE = 28  # of MNIST's images: what a network takes unless it remembers others
+Shape = tuple[int, ...]
+
+
+class Step(NamedTuple):
+    """One layer's operation.
+
+    Attributes
+    ----------
+    name : str
+        The layer's, such as "C1" or "C1.ScaledTanh".
+    stage : str
+        The name in front of the first dot: under it `Sequential.feature_maps` gives the output of its last step.
+    operation : Operation
+        See `lenet5.layers.operation`.
+    in_shape, out_shape : tuple of int
+        Of one pattern: (C, H, W) or (D,).
+    """
+
+    name: str
+    stage: str
+    operation: Operation
+    in_shape: Shape
+    out_shape: Shape
+
+
+class Preparation(NamedTuple):
+    """How one uint8 image becomes x: each pixel becomes levels[pixel], in the middle of the field.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of an image: (H, W), or (H, W, C) in colour.
+    levels : ndarray (256,)
+        In the network's dtype. ``levels[0]`` also fills the frame.
+    frame : (int, int, int, int)
+        Pixels added at the top, left, bottom and right.
+    """
+
+    shape: Shape
+    levels: np.ndarray
+    frame: tuple[int, int, int, int]
+
+
+def steps(net: Sequential) -> list[Step]:
+    """Return what a network computes when evaluating, layer by layer.
+
+    Raises
+    ------
+    ConfigError
+        If a layer has no operation, or overrides a method of the class that has.
+    """
+    if not net.in_shape:
+        raise ConfigError("This network is not built: call net.build((1, 28, 28)), or train it, before it is exported.")
+    found = []
+    for layer in net.sublayers():
+        operation = layer.operation() if halves_agree(layer, "operation") else None
+        if operation is None:
+            raise ConfigError(
+                f"{layer} cannot be exported, since its class {type(layer).__name__} does not say what it computes: "
+                "define operation(self), which returns one of lenet5.layers.operation."
+            )
+        found.append(Step(layer.name, layer.name.split(".")[0], operation, layer.in_shape, layer.out_shape))
+    return found
+
+
+def preparation(net: Sequential) -> Preparation:
+    """Return how a network's uint8 images become its input.
+
+    Raises
+    ------
+    ConfigError
+        If it takes no images, or prepares them by a function of its own.
+    """
+    known = preparation_of(net)
+    if known is None or len(net.in_shape) != 3:
+        raise ConfigError(
+            "Only networks whose images go through lenet5.datasets.prepare can be exported with their preparation; "
+            "this one " + ("has a function of its own." if known is None else f"takes vectors {net.in_shape}.")
+        )
+    channels, *sides = net.in_shape
+    own = net.learned.shape[:2] or tuple(
+        _SIDE if _SIDE <= side < 2 * _SIDE and channels == 1 else side for side in sides
+    )
+    if any(mine > side for mine, side in zip(own, sides, strict=True)):
+        raise ConfigError(f"The network's field of {sides} is smaller than the images of {own} that it was trained on.")
+    top, left = ((side - mine) // 2 for side, mine in zip(sides, own, strict=True))
+    frame = (top, left, sides[0] - own[0] - top, sides[1] - own[1] - left)
+    shape = tuple(own) if channels == 1 else (*own, channels)
+    return Preparation(shape, levels(known["scale"], net.dtype), frame)
