@@ -86,8 +86,7 @@ def _pixels(net: Sequential, image: Any) -> np.ndarray:
     known, file = net.learned, isinstance(image, str | Path)
     light = known.ground is not None and known.ground > 127.5
     shape = known.shape or (net.in_shape[1:] if net.in_shape[0] == 1 else (*net.in_shape[1:], net.in_shape[0]))
-    drawn = net.in_shape[0] == 1 and not light and known.fit in ("", "digit")
-    if not file or drawn:
+    if not file or net.in_shape[0] == 1 and known.drawn:
         return normalise_digit(image)[None]
     # Pictures that were taken as they are, light on black in 28x28, were made as MNIST's; one of another size was not.
     made = known.fit == "same" and shape == (SIDE, SIDE) and not light

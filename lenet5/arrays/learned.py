@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 __all__ = ["FITS", "Field", "Learned"]
 
+_MIDDLE = 127.5  # of the grey levels
 # How pictures of any size become images of one: as MNIST's digits were made, or scaled as they are.
 FITS = ("", "digit", "scale", "same")
 
@@ -31,6 +32,11 @@ class Learned(NamedTuple):
     ground: float | None = None
     peak: int = 255
     fit: str = ""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether pictures from files are made as MNIST's digits were: light ink on black, centred."""
+        return self.fit in ("", "digit") and not (self.ground is not None and self.ground > _MIDDLE)
 
 
 class Field(NamedTuple):

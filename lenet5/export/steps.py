@@ -25,7 +25,8 @@ class Step(NamedTuple):
     name : str
         The layer's, such as "C1" or "C1.ScaledTanh".
     stage : str
-        The name in front of the first dot: under it `Sequential.feature_maps` gives the output of its last step.
+        The name under which `Sequential.feature_maps` gives the output of a stage's last step; empty for a step that
+        only lays out anew.
     operation : Operation
         See `lenet5.layers.operation`.
     in_shape, out_shape : tuple of int
@@ -75,7 +76,8 @@ def steps(net: Sequential) -> list[Step]:
                 f"{layer} cannot be exported, since its class {type(layer).__name__} does not say what it computes: "
                 "define operation(self), which returns one of lenet5.layers.operation."
             )
-        found.append(Step(layer.name, layer.name.split(".")[0], operation, layer.in_shape, layer.out_shape))
+        stage = layer.name.split(".")[0] if layer.stages() else ""
+        found.append(Step(layer.name, stage, operation, layer.in_shape, layer.out_shape))
     return found
 
 

@@ -4,6 +4,7 @@ import math
 import os
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,26 +13,35 @@ from ..arrays import FITS, Learned
 from ..errors import CheckpointError, ConfigError, LenetWarning, shown
 from ..network import Sequential
 from ..training import checkpoint
+from . import tensors
 from .registry import from_spec, spec_of
 
 __all__ = ["PRETRAINED", "load", "note", "pretrained", "read", "save"]
 
+_FOREIGN = {
+    **dict.fromkeys((".pt", ".pth", ".bin"), "PyTorch's weights: lenet5.interop.from_torch(path, model='d2l')."),
+    **dict.fromkeys((".h5", ".keras"), "Keras's weights: lenet5.interop.from_keras(path, model='d2l')."),
+    **dict.fromkeys(
+        (".onnx", ".c", ".h", ".html"), "Such files are written only; load the run or .npz they came from."
+    ),
+}
 # Trained by this project's own command; lenet5-mnist.json beside it is the record of that run.
 PRETRAINED = Path(__file__).parents[1] / "weights" / "lenet5-mnist.npz"
 
 
 def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] | None = None) -> None:
-    """Write a network's parameters and running statistics, and what it takes to build it again, to one .npz file.
+    """Write a network's parameters and running statistics, and what it takes to build it again, to one file.
 
     Parameters
     ----------
     path : path-like
-        Replaced only when the new file is complete.
+        Ends in .npz, or .safetensors. Replaced only when the new file is complete. Other formats: `lenet5.export`.
     net : Sequential
     meta : dict, optional
         Anything else that JSON can hold.
     """
-    checkpoint.save(path, net.arrays(), dict(meta or {}) | note(net))
+    form = tensors if os.fspath(path).endswith(tensors.ENDING) else checkpoint
+    form.save(path, net.arrays(), dict(meta or {}) | note(net))
 
 
 def note(net: Sequential) -> dict[str, Any]:
@@ -41,7 +51,9 @@ def note(net: Sequential) -> dict[str, Any]:
 
 
 def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequential:
-    """Read a network from a file of `save`, a checkpoint, or the folder of a training run.
+    """Read a network from a file of `save` (.npz or .safetensors), a checkpoint, or the folder of a training run.
+
+    Weights of other libraries are read by `lenet5.interop`.
 
     Parameters
     ----------
@@ -71,7 +83,7 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
         if notice:
             warnings.warn(notice, LenetWarning, stacklevel=3)
     else:
-        arrays, meta = checkpoint.load(path)
+        arrays, meta = _form_of(path).load(path)
     if net is None:
         spec, dtype = meta.get("model"), meta.get("dtype", "float32")
         if not isinstance(spec, dict) or dtype not in ("float32", "float64"):
@@ -87,6 +99,14 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
     checkpoint.restore(net.arrays(), found, path=path, what="network")
     net.learned = _learned(path, meta, net)
     return net, meta
+
+
+def _form_of(path: Path) -> ModuleType:
+    """Return the module that reads files of such a name."""
+    for ending, reader in _FOREIGN.items():
+        if path.name.endswith(ending):
+            raise CheckpointError(f"{path}: not a file of lenet5. {reader}")
+    return tensors if path.suffix == tensors.ENDING else checkpoint
 
 
 def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:

@@ -1,12 +1,8 @@
 """A hand that draws digits on the page: strokes as points of the unit square, x to the right and y down."""
 
-import contextlib
 import math
 import os
 import shutil
-import signal
-import subprocess
-import sys
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Without the machine's own profile, updates and telephoning home.
@@ -64,39 +60,10 @@ def browser_path():
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-@contextlib.contextmanager
-def serving(log, *options, garbage=False):
-    """Serve the page with digits for examples; yield its address. It has to end without a traceback.
-
-    After `garbage` the toolkit may have complained about what it got, but nothing of ours.
-    """
-    command = [sys.executable, "-m", "lenet5.demo", "--port", "0", "--open", "false", "--dataset", "digits", *options]
-    # NiceGUI takes PYTEST_CURRENT_TEST for a test of its own.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=env) as server,
-    ):
-        line = server.stdout.readline()
-        assert "http://127.0.0.1:" in line, log.read_text()
-        yield line.split()[4]
-        server.send_signal(signal.SIGINT)
-        server.wait(20)
-    assert ("/lenet5/" if garbage else "Traceback") not in log.read_text(), log.read_text()
-    assert server.returncode in (0, 130)
-
-
 def open_page(browser, address, **options):
-    """Open the page and wait until it can be drawn on; a server that is still starting is waited for."""
+    """Open the page and wait until it can be drawn on."""
     page = browser.new_page(**options)
-    for attempt in range(40):
-        try:
-            page.goto(address)
-            break
-        except Exception:
-            if attempt == 39:
-                raise
-            page.wait_for_timeout(250)
+    page.goto(address)
     settle(page)
     return page
 

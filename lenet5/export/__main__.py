@@ -1,0 +1,92 @@
+"""``python -m lenet5.export``: a trained network as ONNX, safetensors, C, a page, or weights of PyTorch or Keras."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..command import Parser, command, report_compiling
+from ..errors import ConfigError, LenetError
+from ..models.weights import PRETRAINED, read
+from ..run.source import load_again
+from .write import FORMATS, export, format_of
+
+__all__ = ["images_for", "main", "notes_of"]
+
+_CALIBRATION = 1000  # training images for --int8
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    endings = "; ".join(f"{ending}: {what}" for ending, (what, _) in FORMATS.items())
+    parser = Parser(
+        prog="python -m lenet5.export",
+        positional="[RUN_OR_FILE] FILE",
+        description=f"Write a network in the format that the ending of FILE names. {endings}.",
+        epilog="Weights come back by lenet5.load (.safetensors, .npz), lenet5.interop.from_torch and from_keras.",
+    )
+    help = "folder of a run, .npz or .safetensors file (default: the package's weights), and the file to write"
+    parser.add_argument("files", metavar="FILE", nargs="+", help=help)
+    parser.add_switch("--prepare", help=".onnx: take uint8 images, with the preparation inside the graph")
+    help = ".onnx: scores (or penalties), probabilities, class, separated by commas (default all three)"
+    parser.add_option("--outputs", type=str | None, default=None, metavar="NAMES", help=help)
+    help = f".c, .h: 8-bit weights and activations, calibrated on {_CALIBRATION:,} training images"
+    parser.add_switch("--int8", help=help)
+    help = "images for --int8 and for .html (default the set it was trained on; digits if that is not on disk)"
+    parser.add_option("--dataset", type=str | None, default=None, metavar="NAME_OR_PATH", help=help)
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
+    options = parser.parse(argv)
+    files = options["files"]
+    if len(files) > 2:
+        raise ConfigError(f"one network and one file to write; found {', '.join(files)}. See --help.")
+    run, path = files if len(files) == 2 else (str(PRETRAINED), files[0])
+    ending = format_of(path)
+    report_compiling()
+    net, meta = read(run)
+    given: dict[str, Any] = {"prepare": options["prepare"], "int8": options["int8"]}
+    if options["outputs"] is not None:
+        given["outputs"] = options["outputs"].split(",")
+    if options["int8"] or ending == ".html":
+        train, test = images_for(meta, options["dataset"], options["data_dir"])
+        given |= {"examples": test} if ending == ".html" else {"images": train.images[:_CALIBRATION]}
+    elif options["dataset"] or options["data_dir"]:
+        raise ConfigError("--dataset and --data-dir name images for --int8 and for .html; nothing here needs any.")
+    export(net, path, notes=notes_of(run, meta), **given)
+    print(f"{path}: {os.path.getsize(path):,} bytes, {FORMATS[ending][0]}")
+    return 0
+
+
+def images_for(meta: dict[str, Any], dataset: str | None, data_dir: str | None) -> tuple[Any, Any]:
+    """Return the training and test set that are named, or that the network was trained on, or else the digits."""
+    from .. import datasets
+
+    if dataset is None and meta.get("dataset", "auto") in ("auto", "mnist"):
+        train, test, notice = datasets.load_auto(data_dir, download=False)
+        if notice:
+            print(notice, file=sys.stderr)
+        return train, test
+    return load_again(meta, dataset, data_dir, verify=True, progress=True)
+
+
+def notes_of(run: str | os.PathLike[str], meta: dict[str, Any]) -> dict[str, str]:
+    """Return what a file tells of a network: data set, recipe and test error, as far as they are on record."""
+    notes = {"dataset": str(meta["dataset"])} if "dataset" in meta else {}
+    path = Path(run)
+    record = path / "history.json" if path.is_dir() else path.with_suffix(".json")
+    try:
+        kept = json.loads(record.read_text(encoding="utf-8"))
+        config = kept.get("config") or kept["run"]["config"]
+        last = kept.get("last") or kept["epochs"][-1]
+        recipe = {key: config[key] for key in ("model", "loss", "optimizer", "schedule", "distort", "epochs", "seed")}
+        notes |= {"recipe": json.dumps(recipe), "test_error": f"{float(last['test_error']):.4f}"}
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, LenetError):
+        pass  # no record beside it, or none of ours: the notes only describe
+    return notes
+
+
+run = command(main)
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,276 @@
+"""A network as an ONNX graph, for ONNX Runtime, Netron and whatever else reads ONNX."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import ConfigError
+from ..files import atomic_write
+from ..layers.operation import (
+    Convolution,
+    Copies,
+    Distances,
+    Dropping,
+    Flattening,
+    FullConnection,
+    Normalisation,
+    Padding,
+    Pooling,
+    Squash,
+)
+from ..network import Sequential
+from .steps import Step, preparation, steps
+
+__all__ = ["OUTPUTS", "write"]
+
+# What a graph may give; "scores" stands for the penalties of a network without them, and the other way round.
+OUTPUTS = ("scores", "probabilities", "class")
+_OPSET, _IR = 17, 8  # read by every runtime since 2022
+
+# A node: kind of operator, its constant inputs by name, its attributes
+Node = tuple[str, dict[str, np.ndarray], dict[str, Any]]
+
+
+def write(
+    net: Sequential,
+    path: str | os.PathLike[str],
+    *,
+    prepare: bool = False,
+    outputs: Iterable[str] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Write a network as an ONNX graph, in float32, for batches of any size.
+
+    Every stage's output carries its name: C1, S2, ... Table I is a dense kernel with zeros, sub-sampling a convolution
+    of each map by itself, and dropout is left out.
+
+    Parameters
+    ----------
+    net : Sequential
+    path : path-like
+        Replaced only when the new file is complete.
+    prepare : bool
+        Put the preparation into the graph: its input is then uint8 ``images`` (N, 28, 28), or (N, H, W, C) in colour,
+        in place of float32 ``input`` (N, C, H, W), which `Sequential.prepared` gives.
+    outputs : iterable of str, optional
+        Of "scores" (or "penalties", for RBF units), "probabilities" and "class" (int64). Default all three.
+    notes : mapping of str to str, optional
+        Added to the metadata of the file.
+
+    Raises
+    ------
+    ConfigError
+        If onnx is not installed, there is no such output, or a layer or the preparation cannot be exported.
+    """
+    wanted = list(OUTPUTS if outputs is None else outputs)
+    values = "penalties" if net.outputs_penalties else "scores"
+    unknown = [name for name in wanted if name not in ("penalties", *OUTPUTS)]
+    if unknown or not wanted:
+        raise ConfigError(f"Outputs of an ONNX graph are {values}, probabilities and class; found {unknown or 'none'}.")
+    wanted = [values if name in ("penalties", "scores") else name for name in wanted]
+    try:
+        import onnx
+    except ImportError:
+        raise ConfigError("Writing ONNX needs the package onnx: pip install 'lenet5[onnx]'.") from None
+    graph = _Graph(onnx, net)
+    x = graph.prepared(net) if prepare else graph.input("input", onnx.TensorProto.FLOAT, net.in_shape)
+    parts = [(step, _NODES[type(step.operation)](step.operation, step)) for step in steps(net)]
+    # The last step of each stage gives the value that has the stage's name.
+    last = {step.stage: number for number, (step, nodes) in enumerate(parts) if step.stage and nodes}
+    for number, (step, nodes) in enumerate(parts):
+        x = graph.add(step, nodes, x, closes=last.get(step.stage) == number)
+    graph.answer(x, values, wanted, net.out_shape)
+    model = graph.model(dict(notes or {}) | {"classes": json.dumps(net.classes.tolist())})
+    onnx.checker.check_model(model, full_check=True)
+    with atomic_write(path) as file:
+        file.write(model.SerializeToString())
+
+
+class _Graph:
+    """Nodes and constants as they are added; `onnx` is the package."""
+
+    def __init__(self, onnx: Any, net: Sequential) -> None:
+        self.onnx, self.name = onnx, str((net.spec or {}).get("name", "network"))
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+        self.taken: set[str] = set()
+
+    def input(self, name: str, kind: int, shape: tuple[int, ...]) -> str:
+        self.inputs.append(self.onnx.helper.make_tensor_value_info(name, kind, ["N", *map(int, shape)]))
+        return self._free(name)
+
+    def constant(self, name: str, array: np.ndarray) -> str:
+        name = self._free(name)
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, name: str = "", **attributes: Any) -> str:
+        output = self._free(output)
+        self.nodes.append(self.onnx.helper.make_node(kind, inputs, [output], name=name or output, **attributes))
+        return output
+
+    def add(self, step: Step, nodes: list[Node], x: str, *, closes: bool) -> str:
+        """Add a step that reads the value `x`; return the name of the value that it gives."""
+        for k, (kind, constants, attributes) in enumerate(nodes):
+            named = [self.constant(f"{step.name}.{name}", array) for name, array in constants.items()]
+            whole = k == len(nodes) - 1
+            inner = f"{step.name}/{kind.lower()}"
+            output = step.stage if whole and closes else inner
+            twice = kind == "Mul" and not named  # a square
+            x = self.node(kind, [x, *(named or [x] * twice)], output, step.name if whole else inner, **attributes)
+        return x
+
+    def prepared(self, net: Sequential) -> str:
+        """Add uint8 images and what makes them the network's input."""
+        known = preparation(net)
+        top, left, bottom, right = known.frame
+        x = self.input("images", self.onnx.TensorProto.UINT8, known.shape)
+        x = self.node("Cast", [x], "input/cast", to=self.onnx.TensorProto.FLOAT)
+        if len(known.shape) == 3:
+            x = self.node("Transpose", [x], "input/transpose", perm=[0, 3, 1, 2])
+        else:
+            x = self.node("Unsqueeze", [x, self.constant("input.axis", np.array([1]))], "input/unsqueeze")
+        ground = np.float32(known.levels[0])
+        step = self.constant("input.step", np.float32(known.levels[1] - known.levels[0]))
+        x = self.node("Mul", [x, step], "input/scale")
+        framed = any(known.frame)
+        constant = self.constant("input.background", np.asarray(ground))
+        x = self.node("Add", [x, constant], "input/shift" if framed else "input")
+        if framed:
+            pads = self.constant("input.frame", np.array([0, 0, top, left, 0, 0, bottom, right]))
+            x = self.node("Pad", [x, pads, constant], "input", mode="constant")
+        return x
+
+    def answer(self, x: str, values: str, wanted: list[str], shape: tuple[int, ...]) -> None:
+        """Add the outputs of the graph, which follow from the last layer's value `x`."""
+        tensor, classes = self.onnx.TensorProto, int(np.prod(shape))
+        if len(shape) > 1:
+            x = self.node("Flatten", [x], "output/flatten", axis=1)
+        for name in dict.fromkeys(wanted):
+            kind, sides = tensor.FLOAT, ["N", classes]
+            if name == "class":
+                pick, kind, sides = "ArgMin" if values == "penalties" else "ArgMax", tensor.INT64, ["N"]
+                given = self.node(pick, [x], name, axis=1, keepdims=0)
+            elif name == "probabilities":
+                scores = self.node("Neg", [x], "output/neg") if values == "penalties" else x
+                given = self.node("Softmax", [scores], name, axis=1)
+            else:
+                given = self.node("Identity", [x], name)
+            self.outputs.append(self.onnx.helper.make_tensor_value_info(given, kind, sides))
+
+    def model(self, notes: dict[str, str]) -> Any:
+        helper = self.onnx.helper
+        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, initializer=self.constants)
+        model = helper.make_model(
+            graph,
+            producer_name="lenet5",
+            producer_version=__version__,
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR,
+        )
+        helper.set_model_props(model, notes)
+        return model
+
+    def _free(self, name: str) -> str:
+        """Return a name that no value has yet: networks within networks may use one twice."""
+        found, k = name, 2
+        while found in self.taken:
+            found, k = f"{name}.{k}", k + 1
+        self.taken.add(found)
+        return found
+
+
+def _convolution(op: Convolution, step: Step) -> list[Node]:
+    attributes = {"kernel_shape": list(op.weight.shape[2:]), "strides": list(op.stride), "pads": list(op.frame)}
+    return [("Conv", _float32(weight=op.weight, bias=op.bias), attributes)]
+
+
+def _pooling(op: Pooling, step: Step) -> list[Node]:
+    sides: dict[str, Any] = {"kernel_shape": [op.size] * 2, "strides": [op.stride] * 2}
+    if op.kind == "max":
+        nodes: list[Node] = [("MaxPool", {}, sides)]
+    elif op.kind == "mean":
+        nodes = [("AveragePool", {}, sides)]
+    else:  # a convolution of each map by itself, with the same weight in every cell
+        maps = step.in_shape[0]
+        scale = np.ones(maps) if op.scale is None else op.scale
+        shift = np.zeros(maps) if op.shift is None else op.shift
+        kernel = np.broadcast_to(scale[:, None, None, None], (maps, 1, op.size, op.size))
+        return [("Conv", _float32(coefficient=kernel, bias=shift), sides | {"group": maps})]
+    if op.scale is not None:
+        nodes.append(("Mul", _float32(coefficient=op.scale[:, None, None]), {}))
+    if op.shift is not None:
+        nodes.append(("Add", _float32(bias=op.shift[:, None, None]), {}))
+    return nodes
+
+
+def _full_connection(op: FullConnection, step: Step) -> list[Node]:
+    gemm: Node = ("Gemm", _float32(weight=op.weight, bias=op.bias), {"transB": 1})
+    return [("Flatten", {}, {"axis": 1}), gemm] if len(step.in_shape) == 3 else [gemm]
+
+
+def _distances(op: Distances, step: Step) -> list[Node]:
+    axis = {"axes": np.array([-1])}
+    flat: list[Node] = [("Flatten", {}, {"axis": 1})] if len(step.in_shape) == 3 else []
+    apart: list[Node] = [("Unsqueeze", {"axis": np.array([1])}, {}), ("Sub", _float32(codes=op.codes), {})]
+    return [*flat, *apart, ("Mul", {}, {}), ("ReduceSum", axis, {"keepdims": 0})]
+
+
+def _normalisation(op: Normalisation, step: Step) -> list[Node]:
+    arrays = _float32(weight=op.weight, bias=op.bias, mean=op.mean, variance=op.variance)
+    return [("BatchNormalization", arrays, {"epsilon": op.epsilon})]
+
+
+def _squash(op: Squash, step: Step) -> list[Node]:
+    if op.name == "tanh":
+        amplitude, slope = op.numbers
+        inner: list[Node] = [] if slope == 1 else [("Mul", _float32(slope=np.asarray(slope)), {})]
+        outer: list[Node] = [] if amplitude == 1 else [("Mul", _float32(amplitude=np.asarray(amplitude)), {})]
+        return [*inner, ("Tanh", {}, {}), *outer]
+    if op.name == "prelu":
+        assert op.slopes is not None
+        slopes = op.slopes.reshape(-1, *[1] * (len(step.in_shape) - 1))
+        return [("PRelu", _float32(alpha=slopes), {})]
+    kind = {"sigmoid": "Sigmoid", "relu": "Relu", "leaky-relu": "LeakyRelu", "elu": "Elu"}[op.name]
+    return [(kind, {}, {"alpha": op.numbers[0]} if op.numbers else {})]
+
+
+def _padding(op: Padding, step: Step) -> list[Node]:
+    top, left, bottom, right = op.frame
+    return [("Pad", {"frame": np.array([0, 0, top, left, 0, 0, bottom, right])}, {"mode": "constant"})]
+
+
+def _copies(op: Copies, step: Step) -> list[Node]:
+    return [("Gather", {"maps": np.repeat(np.arange(step.in_shape[0]), op.copies)}, {"axis": 1})]
+
+
+def _flattening(op: Flattening, step: Step) -> list[Node]:
+    return [("Flatten", {}, {"axis": 1})]
+
+
+def _dropping(op: Dropping, step: Step) -> list[Node]:
+    return []
+
+
+_NODES: dict[type, Callable[[Any, Step], list[Node]]] = {
+    Convolution: _convolution,
+    Pooling: _pooling,
+    FullConnection: _full_connection,
+    Distances: _distances,
+    Normalisation: _normalisation,
+    Squash: _squash,
+    Padding: _padding,
+    Copies: _copies,
+    Flattening: _flattening,
+    Dropping: _dropping,
+}
+
+
+def _float32(**arrays: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: np.asarray(array, np.float32) for name, array in arrays.items()}

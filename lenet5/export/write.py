@@ -1,0 +1,130 @@
+"""One function for every format: the ending of the file says which."""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..files import atomic_write
+from ..models.weights import save
+from ..network import Sequential
+
+__all__ = ["FORMATS", "export", "format_of"]
+
+# What each ending stands for, and which options belong to it.
+FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
+    ".onnx": ("ONNX", ("prepare", "outputs")),
+    ".safetensors": ("safetensors", ()),
+    ".npz": ("lenet5's own format", ()),
+    ".keras": ("a Keras 3 model", ()),
+    ".weights.h5": ("weights of a Keras 3 model", ()),
+    ".pt": ("a PyTorch state dict", ()),
+    ".pth": ("a PyTorch state dict", ()),
+    ".c": ("C99 source", ("int8", "images")),
+    ".h": ("a C99 header", ("int8", "images")),
+    ".html": ("a page that runs the network", ("examples",)),
+}
+
+
+def export(
+    net: Sequential,
+    path: str | os.PathLike[str],
+    *,
+    prepare: bool = False,
+    outputs: Iterable[str] | None = None,
+    int8: bool = False,
+    images: np.ndarray | None = None,
+    examples: Any = None,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Write a network in the format that the ending of the file names.
+
+    Parameters
+    ----------
+    net : Sequential
+    path : path-like
+        Ends in .onnx, .safetensors, .npz, .keras, .weights.h5, .pt, .pth, .c, .h or .html. Replaced only when the new
+        file is complete.
+    prepare : bool
+        Of .onnx: take uint8 images in place of the floats of `Sequential.prepared`.
+    outputs : iterable of str, optional
+        Of .onnx: "scores" (or "penalties"), "probabilities", "class"; default all three.
+    int8 : bool
+        Of .c and .h: 8-bit weights and activations, calibrated on `images`.
+    images : ndarray of uint8 (N, H, W) or (N, H, W, C), optional
+        Training images for `int8`; a thousand are enough.
+    examples : Dataset, optional
+        Of .html: images for the page's buttons, those that the network gets wrong among them.
+    notes : mapping of str to str, optional
+        Data set, recipe, error, licence and the like, kept in the file where its format has room.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such format, an option belongs to another one, a package is missing, or the network cannot be
+        written in it.
+    OSError
+        If the file cannot be written.
+    """
+    ending = format_of(path)
+    given = {"prepare": prepare, "outputs": outputs, "int8": int8, "images": images, "examples": examples}
+    options = {name: value for name, value in given.items() if value is not None and value is not False}
+    for name in options:
+        if name not in FORMATS[ending][1]:
+            fitting = [known for known, (_, names) in FORMATS.items() if name in names]
+            raise ConfigError(f"{os.fspath(path)}: {name} is an option of {', '.join(fitting)}, not of {ending}.")
+    known = {"licence": "MIT"} | dict(notes or {})
+    if ending == ".onnx":
+        from . import graph
+
+        graph.write(net, path, notes=known, **options)
+    elif ending in (".c", ".h"):
+        from . import c
+
+        c.write(net, path, notes=known, **options)
+    elif ending == ".html":
+        from ..page.build import page_of
+
+        page = page_of(net, notes=known, **options)
+        with atomic_write(path, text=True) as file:
+            file.write(page)
+    elif ending in (".keras", ".weights.h5"):
+        from ..interop import to_keras
+
+        to_keras(net, path)
+    elif ending in (".pt", ".pth"):
+        _torch(net, path)
+    else:
+        save(path, net, meta={"notes": known})
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Return the ending of `FORMATS` that a path has.
+
+    Raises
+    ------
+    ConfigError
+        If it has none of them.
+    """
+    name = os.fspath(path)
+    ending = next((known for known in FORMATS if name.lower().endswith(known)), None)
+    if ending is None:
+        kinds = ", ".join(f"{known} ({what})" for known, (what, _) in FORMATS.items())
+        raise ConfigError(f"{name}: a file to export to ends in one of {kinds}.")
+    return ending
+
+
+def _torch(net: Sequential, path: str | os.PathLike[str]) -> None:
+    from ..interop import to_torch
+
+    module = to_torch(net).module
+    if module is None:
+        raise ConfigError(
+            "Writing .pt needs PyTorch: pip install torch. Without it .safetensors holds the same arrays."
+        )
+    import torch
+
+    with atomic_write(path) as file:
+        torch.save(module.state_dict(), file)

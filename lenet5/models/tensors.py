@@ -1,0 +1,90 @@
+"""Networks in .safetensors files: parameters and running statistics by name, the network's note in the metadata."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError, ConfigError
+from ..files import atomic_write
+from ..training.checkpoint import MAX_BYTES
+
+__all__ = ["ENDING", "load", "save"]
+
+ENDING = ".safetensors"
+_NOTE = "lenet5"
+_RUNNING = "running/"
+
+
+def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Write the arrays of `Sequential.arrays` and a note to one .safetensors file.
+
+    Parameters are found under their own names, such as ``C1.weight``, by whatever reads such files; running statistics
+    under ``running/C1.BatchNorm.mean``. The note is JSON under "lenet5" in the metadata.
+
+    Raises
+    ------
+    ConfigError
+        If safetensors is not installed.
+    OSError
+        If the file cannot be written.
+    """
+    from_numpy = _library("save")
+    named = {name.removeprefix("parameter/"): np.ascontiguousarray(array) for name, array in arrays.items()}
+    data = from_numpy(named, metadata={"format": "np", _NOTE: json.dumps(dict(meta))})
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `save` wrote, validated before use.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        Under the names of `Sequential.arrays`.
+    meta : dict
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or holds no network of this library.
+    ConfigError
+        If safetensors is not installed.
+    """
+    path, opened = Path(path), _library("open")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
+        with opened(path, framework="np") as file:
+            note = (file.metadata() or {}).get(_NOTE)
+            if note is None:
+                raise CheckpointError(
+                    f"{path}: tensors without the note of a lenet5 network. Weights from PyTorch are read by "
+                    "lenet5.interop.from_torch(path, model='d2l')."
+                )
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: no mapping
+        meta = json.loads(note)
+    except CheckpointError:
+        raise
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file.") from None
+    except Exception as error:  # SafetensorError, ValueError, TypeError, RecursionError: damaged bytes are met by many
+        raise CheckpointError(f"{path}: damaged or not a .safetensors file: {error}.") from error
+    wrong = [name for name, array in arrays.items() if array.dtype not in (np.float32, np.float64)]
+    if not isinstance(meta, dict) or wrong:
+        raise CheckpointError(f"{path}: not a network: {f'{wrong[0]} is no float array' if wrong else 'its note'}.")
+    return {name if name.startswith(_RUNNING) else f"parameter/{name}": array for name, array in arrays.items()}, meta
+
+
+def _library(what: str) -> Any:
+    """Return the function of safetensors that opens a file, or the one that makes the bytes of one."""
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise ConfigError("Files of that kind need safetensors: pip install 'lenet5[safetensors]'.") from None
+    return safetensors.safe_open if what == "open" else safetensors.numpy.save

@@ -1,0 +1,159 @@
+"""One HTML file with a network, the code that runs it, and images to try it on."""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..analysis.receptive_fields import receptive_fields
+from ..analysis.sdnn import GAP, REJECT, sweep
+from ..datasets.base import Dataset
+from ..errors import LenetError
+from ..export.steps import Step, preparation, steps
+from ..network import Sequential
+
+__all__ = ["page_of"]
+
+_STATIC = Path(__file__).parent / "static"
+_SCRIPTS = ("engine.js", "picture.js", "view.js", "unit.js")
+# Operations that form a sum, in which a stage has one at most.
+_MAIN = ("Convolution", "Pooling", "FullConnection", "Distances")
+_NOTES = {"dataset": "Trained on {}.".format, "test_error": lambda error: f"Test error {float(error):.2%}."}
+_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # images that are looked at; of those the most that go into the page
+
+
+def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[str, str] | None = None) -> str:
+    """Return a page on which one draws, or opens a picture, and watches the network read it.
+
+    The forward pass runs in the page: no server, no network and no Python are needed, and nothing is asked for.
+
+    Parameters
+    ----------
+    net : Sequential
+        For images, prepared by `datasets.prepare`.
+    examples : Dataset, optional
+        Images for the buttons: 60 that the network reads, and up to 40 that it misreads.
+    notes : mapping of str to str, optional
+        ``dataset`` and ``test_error`` are named on the page.
+
+    Raises
+    ------
+    ConfigError
+        If a layer or the preparation cannot be exported.
+    """
+    known, learned, block = preparation(net), net.learned, _Block()
+    made = learned.drawn or learned.fit == "same" and known.shape == (28, 28) and not learned.ground
+    drawn, light = net.in_shape[0] == 1 and made, not made and (learned.ground or 0) > 127.5
+    digits = drawn and net.classes.tolist() == list("0123456789")
+    data = {
+        "name": (net.spec or {}).get("name", "network"),
+        "parameters": int(net.theta.size),
+        "classes": net.classes.tolist(),
+        "penalties": net.outputs_penalties,
+        "channels": net.in_shape[0],
+        "field": net.in_shape[1:],
+        "shape": known.shape,
+        "digits": drawn,
+        "light": light,
+        "levels": block.put(known.levels),
+        "notes": " ".join(_NOTES[name](value) for name, value in (notes or {}).items() if name in _NOTES),
+        "examples": _examples(net, examples),
+        **_anatomy(net, block),
+    }
+    text = json.dumps(data | {"block": block.text()}).replace("<", "\\u003c")
+    parts = {"title": "LeNet-5 reads your digit" if digits else "LeNet reads your picture", "style": _read("style.css")}
+    parts |= {"script": "\n".join(map(_read, _SCRIPTS)), "network": text}
+    return re.sub(r"\[\[(\w+)\]\]", lambda found: parts[found[1]], _read("page.html"))
+
+
+class _Block:
+    """All arrays of a network as one block of float32."""
+
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray] = []
+        self.size = 0
+
+    def put(self, array: np.ndarray) -> dict[str, list[int]]:
+        """Return where the page finds an array."""
+        flat = np.ravel(array).astype("<f4")
+        self.arrays.append(flat)
+        self.size += flat.size
+        return {"block": [self.size - flat.size, self.size]}
+
+    def text(self) -> str:
+        return _base64(np.concatenate(self.arrays))
+
+
+def _anatomy(net: Sequential, block: _Block) -> dict[str, Any]:
+    """Return steps and stages, and how a line is read."""
+    every, fields = steps(net), receptive_fields(net)
+    stages: dict[str, dict[str, Any]] = {}
+    first = 0
+    for number, step in enumerate(every):
+        if not step.stage:
+            continue
+        fresh = {"name": step.stage, "below": ["input", *stages][-1], "first": first}
+        stage = stages.setdefault(step.stage, fresh | {"main": -1, "steps": [], "field": fields[step.stage]})
+        stage["steps"].append(number)
+        stage["shape"], first = [*step.out_shape, 1, 1][:3], number + 1
+        if type(step.operation).__name__ in _MAIN and stage["main"] < 0:
+            stage["main"] = number
+    codes, before = net.sublayers()[-1].codes, [*stages][-2:-1]
+    field = [*fields.values()][-1]
+    line = {"reject": REJECT, "gap": GAP, "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}
+    bitmaps = before[0] if codes is not None and codes.shape[1] == 84 and before else None
+    told = [_told_step(step, block) for step in every]
+    return {"steps": told, "stages": [*stages.values()], "bitmaps": bitmaps, "line": line, "sweeps": _sweeps(net)}
+
+
+def _told_step(step: Step, block: _Block) -> dict[str, Any]:
+    """Return an operation as JSON can hold it, its arrays put into the block."""
+    operation, kind = step.operation, type(step.operation).__name__
+    told: dict[str, Any] = {"kind": kind}
+    for name, value in operation._asdict().items():
+        name = {"kind": "pooling", "name": "squash"}.get(name, name)
+        told[name] = block.put(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+    if kind == "Convolution":
+        weight, table = operation.weight, told["table"]  # type: ignore[union-attr]
+        connected = np.ones(weight.shape[1::-1], bool) if table is None else table
+        told |= {"kernel": weight.shape[2:], "table": table is not None}
+        told["sources"] = [np.flatnonzero(connected[:, o]).tolist() for o in range(len(weight))]
+    return told
+
+
+def _sweeps(net: Sequential) -> bool:
+    """Whether the network can be swept across a line of digits."""
+    try:
+        sweep(net, np.zeros((net.in_shape[1], net.in_shape[2] + 4), np.uint8))
+    except LenetError:
+        return False
+    return net.in_shape[0] == 1
+
+
+def _examples(net: Sequential, data: Dataset | None) -> dict[str, Any]:
+    """Return images with their labels and the network's answers; none that the network cannot take."""
+    none = {"images": "", "shape": [1, 1], "labels": [], "answers": [], "name": "", "wrong": 0, "of": 0}
+    if data is None:
+        return none
+    data, shape = net.relabelled(data), preparation(net).shape
+    if data.num_classes > net.out_shape[0] or data.images.shape[1:] not in (shape, (*shape, 1)):
+        return none
+    images, labels = data.images[:_EXAMPLES], data.labels[:_EXAMPLES]
+    answers = net.predict(images)
+    wrong = np.flatnonzero(answers != labels)
+    chosen = np.concatenate([np.flatnonzero(answers == labels)[:_RIGHT], wrong[:_MISREAD]])
+    told = {"images": _base64(images[chosen]), "shape": shape, "labels": labels[chosen].tolist()}
+    told |= {"answers": answers[chosen].tolist(), "name": data.name, "wrong": len(wrong), "of": len(images)}
+    return told
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def _read(name: str) -> str:
+    return (_STATIC / name).read_text(encoding="utf-8").rstrip("\n")

@@ -1,0 +1,159 @@
+// The network: the operations of lenet5/layers/operation.py, on maps {count, height, width, data}. A vector is so many
+// maps of one cell; of images larger than the field every layer makes larger maps (section VII of the paper).
+const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const mapsOf = (count, height, width) => ({ count, height, width, data: new Float32Array(count * height * width) });
+
+function framed(x, [top, left, bottom, right]) {
+  if (!(top || left || bottom || right)) return x;
+  const y = mapsOf(x.count, x.height + top + bottom, x.width + left + right);
+  for (let c = 0; c < x.count; c++)
+    for (let r = 0; r < x.height; r++) {
+      const from = (c * x.height + r) * x.width;
+      y.data.set(x.data.subarray(from, from + x.width), (c * y.height + top + r) * y.width + left);
+    }
+  return y;
+}
+
+// Calls each(source, target, cells) for the cells of every window of every map, row by row.
+function windows(x, { size, stride }, each) {
+  const y = mapsOf(x.count, Math.floor((x.height - size) / stride) + 1, Math.floor((x.width - size) / stride) + 1);
+  const cells = Array.from({ length: size * size }, (_, q) => Math.floor(q / size) * x.width + (q % size));
+  for (let c = 0, at = 0; c < y.count; c++)
+    for (let r = 0; r < y.height; r++)
+      for (let s = 0; s < y.width; s++, at++)
+        y.data[at] = each(x.data, (c * x.height + r * stride) * x.width + s * stride, cells);
+  return y;
+}
+
+// One number for each unit o from the vector at each position p.
+function everywhere(x, units, each) {
+  const y = mapsOf(units, x.height, x.width), positions = x.height * x.width, vector = new Float32Array(x.count);
+  for (let p = 0; p < positions; p++) {
+    for (let d = 0; d < x.count; d++) vector[d] = x.data[d * positions + p];
+    for (let o = 0; o < units; o++) y.data[o * positions + p] = each(vector, o);
+  }
+  return y;
+}
+
+// Map by map: value -> each(value, map).
+function overMaps(x, each) {
+  const y = { ...x, data: new Float32Array(x.data.length) }, cells = x.height * x.width;
+  for (let i = 0; i < y.data.length; i++) y.data[i] = each(x.data[i], Math.floor(i / cells));
+  return y;
+}
+
+const SQUASHES = {
+  tanh: ({ numbers: [amplitude, slope] }) => (v) => amplitude * Math.tanh(slope * v),
+  sigmoid: () => (v) => 1 / (1 + Math.exp(-v)),
+  relu: () => (v) => (v < 0 ? 0 : v),
+  "leaky-relu": ({ numbers: [alpha] }) => (v) => (v > 0 ? v : alpha * v),
+  elu: ({ numbers: [alpha] }) => (v) => (v > 0 ? v : alpha * Math.expm1(v)),
+  prelu: ({ slopes }) => (v, c) => (v > 0 ? v : slopes[c] * v),
+};
+
+const OPERATIONS = {
+  Convolution(x, op) {
+    x = framed(x, op.frame);
+    const [kh, kw] = op.kernel, [down, right] = op.stride;
+    const y = mapsOf(op.bias.length, Math.floor((x.height - kh) / down) + 1, Math.floor((x.width - kw) / right) + 1);
+    const cells = y.height * y.width;
+    for (let o = 0; o < y.count; o++) {
+      y.data.fill(op.bias[o], o * cells, (o + 1) * cells);
+      for (const c of op.sources[o])
+        for (let q = 0; q < kh * kw; q++) {
+          const w = op.weight[(o * x.count + c) * kh * kw + q];
+          for (let r = 0; r < y.height; r++) {
+            const from = (c * x.height + r * down + Math.floor(q / kw)) * x.width + (q % kw);
+            const to = (o * y.height + r) * y.width;
+            for (let s = 0; s < y.width; s++) y.data[to + s] += w * x.data[from + s * right];
+          }
+        }
+    }
+    return y;
+  },
+  Pooling(x, op) {
+    const n = op.size * op.size;
+    const y = windows(x, op, (data, first, cells) => {
+      let value = data[first];
+      for (let q = 1; q < n; q++) {
+        const cell = data[first + cells[q]];
+        value = op.pooling === "max" ? Math.max(value, cell) : value + cell;
+      }
+      return op.pooling === "mean" ? value / n : value;
+    });
+    return op.scale ? overMaps(y, (v, c) => op.scale[c] * v + op.shift[c]) : y;
+  },
+  FullConnection: (x, op) =>
+    everywhere(x, op.bias.length, (vector, o) => {
+      let sum = op.bias[o];
+      for (let d = 0, at = o * vector.length; d < vector.length; d++, at++) sum += op.weight[at] * vector[d];
+      return sum;
+    }),
+  Distances: (x, op) =>
+    everywhere(x, op.codes.length / x.count, (vector, i) => {
+      let sum = 0;
+      for (let d = 0, at = i * vector.length; d < vector.length; d++, at++) sum += (vector[d] - op.codes[at]) ** 2;
+      return sum;
+    }),
+  Normalisation: (x, op) =>
+    overMaps(x, (v, c) => (op.weight[c] * (v - op.mean[c])) / Math.sqrt(op.variance[c] + op.epsilon) + op.bias[c]),
+  Squash: (x, op) => overMaps(x, SQUASHES[op.squash](op)),
+  Padding: (x, op) => framed(x, op.frame),
+  Copies(x, op) {
+    const y = mapsOf(x.count * op.copies, x.height, x.width), cells = x.height * x.width;
+    for (let c = 0; c < y.count; c++) {
+      const from = Math.floor(c / op.copies) * cells;
+      y.data.set(x.data.subarray(from, from + cells), c * cells);
+    }
+    return y;
+  },
+  Flattening: (x) => ({ count: x.data.length, height: 1, width: 1, data: x.data }),
+  Dropping: (x) => x,
+};
+
+// The network of the page's data: arrays are [offset, length] in one block of float32.
+function networkOf(data) {
+  const block = new Float32Array(bytesOf(data.block).buffer);
+  const arrays = (op) =>
+    Object.fromEntries(
+      Object.entries(op).map(([key, value]) => [key, value && value.block ? block.subarray(...value.block) : value]),
+    );
+  const net = { ...data, steps: data.steps.map(arrays), levels: block.subarray(...data.levels.block) };
+  // A picture {height, width, channels, bytes} in the middle of the field.
+  net.placed = ({ height, width, channels, bytes }) => {
+    const [tall, wide] = [Math.max(height, net.field[0]), Math.max(width, net.field[1])];
+    const [top, left] = [Math.floor((tall - height) / 2), Math.floor((wide - width) / 2)];
+    const out = new Uint8Array(tall * wide * channels), row = width * channels;
+    for (let r = 0; r < height; r++) out.set(bytes.subarray(r * row, (r + 1) * row), ((top + r) * wide + left) * channels);
+    return { height: tall, width: wide, channels, bytes: out };
+  };
+  // A picture as what the first layer takes.
+  net.input = (picture) => {
+    const { height, width, channels, bytes } = net.placed(picture);
+    const x = mapsOf(channels, height, width), cells = height * width;
+    for (let i = 0; i < bytes.length; i++) x.data[(i % channels) * cells + Math.floor(i / channels)] = net.levels[bytes[i]];
+    return x;
+  };
+  // What every step gives, in order.
+  net.trace = (x) => net.steps.map((op) => (x = OPERATIONS[op.kind](x, op)));
+  net.answer = (outputs) => {
+    const scores = Array.from(outputs, (v) => (net.penalties ? -v : v)), most = Math.max(...scores);
+    const powers = scores.map((v) => Math.exp(v - most)), total = powers.reduce((a, b) => a + b, 0);
+    const order = scores.map((_, k) => k).sort((a, b) => scores[b] - scores[a] || a - b);
+    return { outputs: Array.from(outputs), order, shares: powers.map((p) => p / total) };
+  };
+  // The windows of a line that are digits, `gap` or more apart, with the largest sum of (reject - penalty).
+  net.found = (last, { reject, gap, column }) => {
+    const positions = last.height * last.width, best = new Float64Array(positions + gap), windows = [];
+    const of = (p) => Array.from({ length: last.count }, (_, k) => last.data[k * positions + p]);
+    const least = Array.from({ length: positions }, (_, p) => Math.min(...of(p)));
+    for (let p = 0; p < positions; p++) best[p + gap] = Math.max(best[p + gap - 1], best[p] + reject - least[p]);
+    for (let p = positions - 1; p >= 0; )
+      if (best[p + gap] > best[p + gap - 1]) {
+        windows.unshift({ digit: of(p).indexOf(least[p]), penalty: least[p], column: column[0] + p * column[1] });
+        p -= gap;
+      } else p--;
+    return windows;
+  };
+  return net;
+}
