@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m lenet5.demo",
         positional="[RUN_OR_FILE]",
         description="Write one HTML file on which you draw a digit and watch the network read it, and open it. The "
-        "network runs inside the page: opening it again, or sending it on, needs no server, no connection and no Python.",
+        "network runs inside the page: opening it again, or sending it on, needs no server, no connection, no Python.",
     )
     add_run_argument(parser, PRETRAINED)
     parser.add_option("--out", default="lenet5.html", metavar="FILE", help="file to write (default lenet5.html)")

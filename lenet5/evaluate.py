@@ -1,5 +1,6 @@
-"""``python -m lenet5.evaluate``: error, confusion and mistakes of a network on a test set."""
+"""``python -m lenet5.evaluate``: error, confusion and mistakes of networks on a test set; committees; differences."""
 
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 
 from . import datasets
 from .analysis import metrics
+from .analysis.committee import Committee
 from .command import Parser, command, report_compiling
 from .datasets.base import Dataset
 from .errors import ConfigError
@@ -22,12 +24,12 @@ __all__ = ["evaluate", "main"]
 _SHOWN = 50
 
 
-def evaluate(net: Sequential, data: Dataset) -> dict[str, Any]:
+def evaluate(net: Sequential | Committee, data: Dataset) -> dict[str, Any]:
     """Return what a network makes of a data set, as JSON can hold it.
 
     Parameters
     ----------
-    net : Sequential
+    net : Sequential or Committee
     data : Dataset
         Its labels must be classes of the network.
 
@@ -79,24 +81,57 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = Parser(
         prog="python -m lenet5.evaluate",
-        positional="[RUN_OR_FILE]",
-        description="Measure a network on the images of a test set.",
+        positional="[RUN_OR_FILE ...]",
+        description="Measure a network on the images of a test set. Of several networks: each one's error, that of the "
+        "committee which averages their probabilities, and whether every two of them differ (McNemar's test).",
     )
-    parser.add_argument("weights", metavar="RUN_OR_FILE", nargs="?", default=str(PRETRAINED), help=_WEIGHTS)
+    parser.add_argument("weights", metavar="RUN_OR_FILE", nargs="*", default=[], help=_WEIGHTS)
     parser.add_option("--dataset", type=str | None, default=None, metavar="NAME_OR_PATH", help=_DATASET)
     parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
     parser.add_option("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
     parser.add_switch("--json", help="print everything as JSON")
     options = parser.parse(argv)
     report_compiling()
-    net, meta = read(options["weights"])
+    paths = [str(Path(path)) for path in options["weights"] or [PRETRAINED]]
+    read_ = [read(path) for path in paths]
+    nets, meta = [net for net, _ in read_], read_[0][1]
     _, test = load_again(meta, options["dataset"], options["data_dir"], verify=options["verify"], progress=True)
-    result = {"weights": str(Path(options["weights"])), **evaluate(net, test)}
-    print(json.dumps(result, indent=1) if options["json"] else _text(result))
+    results = [{"weights": path, **evaluate(net, test)} for path, net in zip(paths, nets, strict=True)]
+    if len(nets) == 1:
+        print(json.dumps(results[0], indent=1) if options["json"] else _text(results[0]))
+        return 0
+    together = {"weights": f"committee of {len(nets)}", **evaluate(Committee(nets), test)}
+    comparisons = [_compared(*pair) for pair in itertools.combinations(results, 2)]
+    if options["json"]:
+        print(json.dumps({"runs": results, "committee": together, "comparisons": comparisons}, indent=1))
+    else:
+        singles = [f"{r['weights']}: error {r['error']:.2%}, {r['errors']} of {r['images']:,} images" for r in results]
+        print("\n".join([*singles, "", *map(_difference, comparisons), "", _text(together)]))
     return 0
 
 
-_WEIGHTS = "folder of a run, or a .npz file; default the weights that come with the package"
+def _compared(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return how often only one of two networks is right, and McNemar's p of that under no difference."""
+    wrong, elsewhere = ({m["index"] for m in result["mistakes"]} for result in (one, other))
+    first, second = len(elsewhere - wrong), len(wrong - elsewhere)
+    right = np.zeros(one["images"], int)
+    p = metrics.mcnemar(*(np.isin(np.arange(right.size), list(w)).astype(int) for w in (wrong, elsewhere)), right)
+    return {"runs": [one["weights"], other["weights"]], "only_first_right": first, "only_second_right": second, "p": p}
+
+
+def _difference(compared: dict[str, Any]) -> str:
+    one, other = compared["runs"]
+    first, second, p = compared["only_first_right"], compared["only_second_right"], compared["p"]
+    better = one if first > second else other
+    verdict = f"they differ: {better} is better" if p < _LEVEL else "no difference shown"
+    return (
+        f"{one} against {other}: {first} images that only the first reads, {second} that only the second reads; "
+        f"McNemar's p = {p:.2g}, {verdict} at {_LEVEL:.0%}"
+    )
+
+
+_LEVEL = 0.05  # of McNemar's test
+_WEIGHTS = "folders of runs, or .npz or .safetensors files; default the weights that come with the package"
 _DATASET = f"auto, {', '.join(datasets.NAMES)}, or a path; default the one it was trained on"
 
 

@@ -1,6 +1,7 @@
 """``python -m lenet5.predict``: which digit, or class, is in a picture; and answers for whole tables of images."""
 
 import csv
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .analysis.committee import Committee
 from .analysis.sdnn import sweep
 from .command import Parser, command, report_compiling
 from .datasets import normalise_digit, normalise_line, read_idx
@@ -26,7 +28,7 @@ _SHOWN = 20  # outputs in a text
 _TABLES = (".csv", ".csv.gz", ".npy")
 
 
-def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
+def read_digit(net: Sequential | Committee, image: Any) -> dict[str, Any]:
     """Return what a network makes of a user's own picture, as JSON can hold it.
 
     A network that was trained on a folder of pictures gets this one as it got those; any other, and any array, a
@@ -34,7 +36,8 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
 
     Parameters
     ----------
-    net : Sequential
+    net : Sequential or Committee
+        Of a committee every member gets the picture as its own training set was made.
     image : path-like or array
         What `lenet5.prepare_digit` takes.
 
@@ -52,10 +55,11 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
         be swept across them.
     """
     try:
-        x = net.prepared(_pixels(net, image))
+        outputs, shares = _asked(net, image)
     except SeveralDigitsError as error:
+        if isinstance(net, Committee):
+            raise
         return _line(net, image, error)
-    outputs, shares = net.outputs(x)[0], net.predict_proba(x)[0]
     order = np.argsort(outputs if net.outputs_penalties else -outputs, kind="stable")[:3]
     return {
         "digit": int(order[0]),
@@ -65,6 +69,15 @@ def read_digit(net: Sequential, image: Any) -> dict[str, Any]:
             {"digit": int(i), "class": str(net.classes[i]), "probability": round(float(shares[i]), 6)} for i in order
         ],
     }
+
+
+def _asked(net: Sequential | Committee, image: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return outputs and probabilities (classes,) for one picture; of a committee twice the mean probabilities."""
+    if isinstance(net, Committee):
+        shares = net.mean([_asked(member, image)[1][None] for member in net.members])[0]
+        return shares, shares
+    x = net.prepared(_pixels(net, image))
+    return net.outputs(x)[0], net.predict_proba(x)[0]
 
 
 def _line(net: Sequential, image: Any, error: SeveralDigitsError) -> dict[str, Any]:
@@ -98,30 +111,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = Parser(
         prog="python -m lenet5.predict",
-        positional="[RUN_OR_FILE] IMAGE ...",
-        description="Read digits, or the classes of a network of your own, from pictures of any size.",
+        positional="[RUN_OR_FILE ...] IMAGE ...",
+        description="Read digits, or the classes of a network of your own, from pictures of any size. Several networks "
+        "answer as a committee: their probabilities are averaged.",
         epilog="Kaggle's test.csv, and other tables without classes: python -m lenet5.predict RUN test.csv --csv "
         "submission.csv",
     )
     help = (
-        "pictures, or a .csv, .npy or IDX file of images; a folder of a run or a .npz file in front of them names "
-        "other weights than the package's"
+        "pictures, or a .csv, .npy or IDX file of images; folders of runs, .npz or .safetensors files in front of them "
+        "name other weights than the package's"
     )
     parser.add_argument("images", metavar="[RUN_OR_FILE] IMAGE", nargs="+", help=help)
     parser.add_switch("--json", help="print everything as JSON, one list for all pictures")
     help = "write the answers as a table with the head ImageId,Label; of a table of images they count from 1"
     parser.add_option("--csv", type=str | None, default=None, metavar="FILE", help=help)
     options = parser.parse(argv)
-    first, *rest = options["images"]
-    own = Path(first).is_dir() or first.endswith(".npz")
-    if own and not rest:
-        raise ConfigError(f"no picture given: after {first} name at least one image file.")
-    images = rest if own else options["images"]
+    given = options["images"]
+    own = list(itertools.takewhile(lambda name: Path(name).is_dir() or name.endswith((".npz", ".safetensors")), given))
+    images = given[len(own) :]
+    if not images:
+        raise ConfigError(f"no picture given: after {own[-1]} name at least one image file.")
     tables = [image for image in images if _is_table(image)]
     if tables and (len(images) > 1 or options["csv"] is None):
         raise ConfigError(f"{tables[0]} is a table of images: give it alone, and --csv FILE for the answers.")
     report_compiling()
-    net = load(first if own else PRETRAINED)
+    nets = [load(path) for path in own or [PRETRAINED]]
+    net = nets[0] if len(nets) == 1 else Committee(nets)
     if tables:
         answers = net.classes[net.predict(_table(tables[0]))]
         _write(options["csv"], [(k + 1, name) for k, name in enumerate(answers)])
