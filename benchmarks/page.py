@@ -1,11 +1,14 @@
 """``python -m benchmarks.page``: the page in a real browser, measured and photographed.
 
-A hand draws the 20 digits of the tests; printed is how many are read, and the time from a stroke to the picture of
-what the network makes of it, as the browser's own clock has it. ``--pictures DIR`` writes the screenshots of the
-README, ``--json FILE`` the figures. Needs ``pip install 'lenet5[test]'`` and Chromium.
+A hand draws the 20 digits of the tests in a page opened from the disk, without a network. Printed are how many are
+read, the time from a stroke to the picture of what the network makes of it by the browser's own clock, what the page
+asked for, and how its outputs for 2,000 test images compare with Python's (MNIST where it is on disk, else digits).
+``--pictures DIR`` writes the screenshots of the README, ``--json FILE`` the figures. Needs
+``pip install 'lenet5[test]'`` and Chromium.
 """
 
 import argparse
+import base64
 import json
 import statistics
 import sys
@@ -13,18 +16,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+import lenet5
+from lenet5 import datasets, demo
 from lenet5.files import atomic_write
 from lenet5.run.build import circumstances
-from tests import hand
+from tests.page import hand
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 1000}, "color_scheme": "light"}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True,
                          "is_mobile": True}  # fmt: skip
 
 
-def measure(page: Any) -> dict[str, Any]:
-    """Draw every digit; return what was read, and the delays."""
-    read = {}
+def measure(browser: Any, address: str) -> dict[str, Any]:
+    """Draw every digit in a browser without a network; return what was read, the delays, and what was asked for."""
+    context = browser.new_context(offline=True, **DESKTOP)
+    asked: list[str] = []
+    context.on("request", lambda asking: asked.append(asking.url))
+    page, read = hand.open_page(context, address), {}
     page.evaluate("window.lenet5Delays = []")
     for digit, ways in hand.DIGITS.items():
         for k, strokes in enumerate(ways):
@@ -32,13 +42,33 @@ def measure(page: Any) -> dict[str, Any]:
             hand.draw(page, strokes)
             read[f"{digit}.{k}"] = hand.answer(page)
     delays = sorted(page.evaluate("window.lenet5Delays"))
+    agreement = agree(page)
+    context.close()
     return {
+        "requests": sum(not url.startswith(("data:", "blob:")) and url != address for url in asked),
+        **agreement,
         "digits_drawn": len(read),
         "digits_read": sum(found == key[0] for key, found in read.items()),
         "misread": {key: found for key, found in read.items() if found != key[0]},
         "pictures": len(delays),
         "stroke_to_picture_ms_median": round(statistics.median(delays), 1),
         "stroke_to_picture_ms_p95": round(delays[int(0.95 * len(delays))], 1),
+    }
+
+
+def agree(page: Any) -> dict[str, Any]:
+    """Compare the page's outputs for 2,000 test images with Python's."""
+    net, images = lenet5.pretrained(), datasets.load_auto(download=False)[1].images[:2000]
+    code = """({bytes, count}) => {
+        const all = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0)), size = all.length / count;
+        return Array.from({length: count}, (_, k) => window.lenet5.outputs(all.subarray(k * size, (k + 1) * size)));
+    }"""
+    packed = {"bytes": base64.b64encode(images.tobytes()).decode(), "count": len(images)}
+    found, expected = np.array(page.evaluate(code, packed)), net.outputs(images)
+    return {
+        "images_compared": len(images),
+        "classes_that_differ": int((found.argmin(axis=1) != net.predict(images)).sum()),
+        "largest_relative_difference": float((abs(found - expected) / abs(expected)).max()),
     }
 
 
@@ -75,15 +105,15 @@ def main() -> int:
     if path is None:
         print(f"no browser: none of {', '.join(hand.BROWSERS)} is installed, and $CHROMIUM is not set", file=sys.stderr)
         return 1
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        hand.serving(Path(folder) / "errors.txt") as address,
-        sync_playwright() as driver,
-    ):
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+        file = Path(folder) / "lenet5.html"
+        if demo.run(["--out", str(file), "--open", "false"]):
+            return 1
         browser = driver.chromium.launch(executable_path=path, args=hand.QUIET)
-        figures = measure(hand.open_page(browser, address, **DESKTOP)) | {"browser": f"Chromium {browser.version}"}
+        figures = {"browser": f"Chromium {browser.version}", "page_bytes": file.stat().st_size}
+        figures |= measure(browser, file.as_uri())
         if options.pictures:
-            photograph(browser, address, options.pictures)
+            photograph(browser, file.as_uri(), options.pictures)
         browser.close()
     print(json.dumps(figures, indent=1))
     if options.json:

@@ -6,6 +6,7 @@ from . import engine as engine
 from . import errors as errors
 from . import gradcheck as gradcheck
 from . import initializers as initializers
+from . import interop as interop
 from . import layers as layers
 from . import losses as losses
 from . import models as models
@@ -17,6 +18,7 @@ from .datasets import prepare_digit as prepare_digit
 from .errors import ConfigError as ConfigError
 from .errors import LenetError as LenetError
 from .errors import ShapeError as ShapeError
+from .export import export as export
 from .layers import ELU as ELU
 from .layers import RBF as RBF
 from .layers import AvgPool2D as AvgPool2D

@@ -115,7 +115,8 @@ def _compared(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     wrong, elsewhere = ({m["index"] for m in result["mistakes"]} for result in (one, other))
     first, second = len(elsewhere - wrong), len(wrong - elsewhere)
     right = np.zeros(one["images"], int)
-    p = metrics.mcnemar(*(np.isin(np.arange(right.size), list(w)).astype(int) for w in (wrong, elsewhere)), right)
+    answers = [np.isin(np.arange(right.size), list(each)).astype(int) for each in (wrong, elsewhere)]
+    p = metrics.mcnemar(answers[0], answers[1], right)
     return {"runs": [one["weights"], other["weights"]], "only_first_right": first, "only_second_right": second, "p": p}
 
 

@@ -1,0 +1,321 @@
+"""A network as one self-contained C99 file: no malloc, no libraries but math.h."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..files import atomic_write
+from ..layers.operation import (
+    Convolution,
+    Copies,
+    Distances,
+    Dropping,
+    Flattening,
+    FullConnection,
+    Normalisation,
+    Padding,
+    Pooling,
+    Squash,
+)
+from ..network import Sequential
+from .c_text import Room, array, functions, identifier, number, text
+from .steps import Preparation, Step, preparation, steps
+
+__all__ = ["SQUASHES", "Source", "folded", "write"]
+
+# The functions of squashes without an array, by the names of `Squash`.
+SQUASHES = {
+    "tanh": "squash_tanh",
+    "sigmoid": "squash_sigmoid",
+    "relu": "squash_relu",
+    "leaky-relu": "squash_leaky_relu",
+    "elu": "squash_elu",
+}
+
+
+def write(
+    net: Sequential,
+    path: str | os.PathLike[str],
+    *,
+    int8: bool = False,
+    images: np.ndarray | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> None:
+    """Write a network as C99 source: ``int predict(const uint8_t image[784], float out[10])``.
+
+    The function prepares the image, fills `out` with what `Sequential.outputs` gives, and returns the number of the
+    class. Its head comment states the bytes of constants and of RAM. Kernels whose weights are all zero are left out,
+    as those that Table I does not have.
+
+    Parameters
+    ----------
+    net : Sequential
+        For uint8 images. A float64 network is written in float32.
+    path : path-like
+        Ends in .c, or in .h for a header whose functions are static. Replaced only when the new file is complete.
+    int8 : bool
+        Quantise weights and activations to 8 bits: see `lenet5.export.int8`.
+    images : ndarray of uint8 (N, H, W) or (N, H, W, C), optional
+        Training images, to calibrate the activations of `int8`.
+    notes : mapping of str to str, optional
+        Written into the head comment.
+
+    Raises
+    ------
+    ConfigError
+        If a layer or the preparation cannot be exported, a number is not finite, or `int8` has no images.
+    """
+    known, every = preparation(net), steps(net)
+    if int8:
+        from .int8 import quantised
+
+        source = quantised(net, known, every, images)
+    else:
+        source = _floats(known, every)
+    with atomic_write(path, text=True) as file:
+        file.write(_file(net, known, source, Path(path), dict(notes or {})))
+
+
+class Source:
+    """Pieces of a C file as they are put together.
+
+    Attributes
+    ----------
+    constants, calls : list of str
+        Definitions of arrays and structs; the statements of `predict`.
+    used : set of str
+        Functions of `c_functions` that are called.
+    bytes : int
+        Of constants.
+    room : Room
+        Of activations, in cells of `kind`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.cell = kind, 4 if kind == "float" else 1
+        self.constants: list[str] = []
+        self.calls: list[str] = []
+        self.used: set[str] = set()
+        self.bytes = 0
+        self.weights = 0
+        self.room = Room()
+        self.names: set[str] = set()
+
+    def name(self, layer: str) -> str:
+        """Return a name of C for a layer, another one for each."""
+        base = name = identifier(layer)
+        k = 2
+        while name in self.names:
+            name, k = f"{base}_{k}", k + 1
+        self.names.add(name)
+        return name
+
+    def array(self, kind: str, name: str, values: Any, *, weights: bool = False) -> str:
+        """Define a constant array; return its name."""
+        flat = np.ravel(values)
+        self.constants.append(array(kind, name, flat.tolist()))
+        size = flat.size * {"float": 4, "int32_t": 4, "uint16_t": 2, "int8_t": 1, "uint8_t": 1}[kind]
+        self.bytes += size
+        self.weights += size * weights
+        return name
+
+    def kernels(self, name: str, op: Convolution, kind: str) -> list[str]:
+        """Define the kernels of a convolution, and their inputs if some do not exist; return the three pointers."""
+        kernels, inputs, starts = _kernels_of(op)
+        pointers = ["0", "0"]
+        if len(kernels) < op.weight.shape[0] * op.weight.shape[1]:
+            if len(kernels) > 0xFFFF:
+                raise ConfigError(f"{name}: {len(kernels):,} kernels of a table; C source is written for up to 65,535.")
+            kinds = (("starts", starts), ("inputs", inputs or [0]))
+            pointers = [self.array("uint16_t", f"{name}_{what}", values) for what, values in kinds]
+        return [*pointers, self.array(kind, f"{name}_weight", kernels if kernels.size else [0.0], weights=True)]
+
+    def struct(self, kind: str, name: str, *fields: object) -> str:
+        """Define a struct of a layer's numbers; return a pointer to it."""
+        self.used.add(kind)
+        self.constants.append(f"static const {kind} {name} = {{{', '.join(map(str, fields))}}};\n")
+        return f"&{name}"
+
+    def call(self, function: str, *arguments: object) -> None:
+        """Add a statement."""
+        self.used.add(function)
+        self.calls.append(f"    {function}({', '.join(map(str, arguments))});")
+
+
+def _kernels_of(op: Convolution) -> tuple[np.ndarray, list[int], list[int]]:
+    """Return the kernels (K, kh, kw) that are not all zero, map by map, their inputs, and where each map starts."""
+    present = (op.weight != 0).any(axis=(2, 3))
+    if op.table is not None:
+        present &= op.table.T
+    maps, sources = np.nonzero(present)
+    return op.weight[maps, sources], sources.tolist(), np.concatenate([[0], np.cumsum(present.sum(axis=1))]).tolist()
+
+
+def folded(op: Normalisation) -> tuple[np.ndarray, np.ndarray]:
+    """Return a normalisation as scale and shift (C,) in float64."""
+    scale = op.weight.astype(np.float64) / np.sqrt(op.variance.astype(np.float64) + op.epsilon)
+    return scale, op.bias - scale * op.mean
+
+
+def _floats(known: Preparation, every: list[Step]) -> Source:
+    source = Source("float")
+    frame, channels = known.frame, (known.shape + (1,))[2]
+    height, width = known.shape[0] + frame[0] + frame[2], known.shape[1] + frame[1] + frame[3]
+    step = (float(known.levels[255]) - float(known.levels[0])) / 255
+    place = source.room.begin(channels * height * width)
+    sizes = (channels, known.shape[0], known.shape[1], *frame)
+    source.call("prepare", "image", f"room + {place}", *sizes, number(known.levels[0]), number(step))
+    for each in every:
+        _EMIT[type(each.operation)](each.operation, each, source)
+    return source
+
+
+def _convolution(op: Convolution, step: Step, source: Source) -> None:
+    name = source.name(step.name)
+    pointers = [*source.kernels(name, op, "float"), source.array("float", f"{name}_bias", op.bias, weights=True)]
+    shape = (*step.in_shape, *step.out_shape, *op.weight.shape[2:], *op.stride, *op.frame[:2])
+    struct = source.struct("convolution", name, *shape, *pointers)
+    x, y = source.room.beside(int(np.prod(step.out_shape)))
+    source.call("convolve", struct, f"room + {x}", f"room + {y}")
+
+
+def _pooling(op: Pooling, step: Step, source: Source) -> None:
+    name, maps = source.name(step.name), step.in_shape[0]
+    scale = np.ones(maps) if op.scale is None else op.scale.astype(np.float64)
+    scale = scale / op.size**2 if op.kind == "mean" else scale
+    shift = np.zeros(maps) if op.shift is None else op.shift
+    pointers = [
+        source.array("float", f"{name}_scale", scale, weights=True),
+        source.array("float", f"{name}_shift", shift, weights=True),
+    ]
+    shape = (*step.in_shape, *step.out_shape[1:], op.size, op.stride, int(op.kind == "max"))
+    struct = source.struct("pooling", name, *shape, *pointers)
+    source.call("pool", struct, f"room + {source.room.shrink(int(np.prod(step.out_shape)))}")
+
+
+def _full_connection(op: FullConnection, step: Step, source: Source) -> None:
+    name = source.name(step.name)
+    weight = source.array("float", f"{name}_weight", op.weight, weights=True)
+    bias = source.array("float", f"{name}_bias", op.bias, weights=True)
+    x, y = source.room.beside(len(op.bias))
+    units, inputs = op.weight.shape
+    source.call("connect", weight, bias, inputs, units, f"room + {x}", f"room + {y}")
+
+
+def _distances(op: Distances, step: Step, source: Source) -> None:
+    codes = source.array("float", f"{source.name(step.name)}_codes", op.codes, weights=True)
+    x, y = source.room.beside(len(op.codes))
+    source.call("distances", codes, op.codes.shape[1], len(op.codes), f"room + {x}", f"room + {y}")
+
+
+def _normalisation(op: Normalisation, step: Step, source: Source) -> None:
+    name, maps = source.name(step.name), step.in_shape[0]
+    arrays = zip(("scale", "shift"), folded(op), strict=True)
+    scale, shift = (source.array("float", f"{name}_{what}", values, weights=True) for what, values in arrays)
+    source.call("normalise", scale, shift, maps, source.room.size // maps, f"room + {source.room.first}")
+
+
+def _squash(op: Squash, step: Step, source: Source) -> None:
+    maps, place = step.in_shape[0], f"room + {source.room.first}"
+    if op.slopes is not None:
+        slopes = source.array("float", f"{source.name(step.name)}_slopes", op.slopes, weights=True)
+        source.call("squash_prelu", slopes, maps, source.room.size // maps, place)
+    else:
+        source.call(SQUASHES[op.name], source.room.size, *map(number, op.numbers), place)
+
+
+def _padding(op: Padding, step: Step, source: Source) -> None:
+    x, y = source.room.beside(int(np.prod(step.out_shape)))
+    source.call("pad", *step.in_shape, *op.frame, f"room + {x}", f"room + {y}")
+
+
+def _copies(op: Copies, step: Step, source: Source) -> None:
+    size = source.room.size // step.in_shape[0]
+    x, y = source.room.beside(int(np.prod(step.out_shape)))
+    source.call("copy", step.in_shape[0], op.copies, size, f"room + {x}", f"room + {y}")
+
+
+def _nothing(op: Flattening | Dropping, step: Step, source: Source) -> None:
+    """Cells lie in the order of the vector already, and all of them answer."""
+
+
+_EMIT: dict[type, Callable[[Any, Step, Source], None]] = {
+    Convolution: _convolution,
+    Pooling: _pooling,
+    FullConnection: _full_connection,
+    Distances: _distances,
+    Normalisation: _normalisation,
+    Squash: _squash,
+    Padding: _padding,
+    Copies: _copies,
+    Flattening: _nothing,
+    Dropping: _nothing,
+}
+
+
+def _file(net: Sequential, known: Preparation, source: Source, path: Path, notes: dict[str, str]) -> str:
+    """Return the whole file."""
+    header, classes = path.suffix.lower() == ".h", int(np.prod(net.out_shape))
+    pixels, ram = int(np.prod(known.shape)), source.room.needed * source.cell
+    kind, wins = ("penalties", "smallest") if net.outputs_penalties else ("scores", "largest")
+    layout = "rows from the top" if len(known.shape) == 2 else "rows from the top, the channels of each pixel together"
+    told = {name: value for name, value in notes.items() if len(value) <= 80}
+    precision = "float32" if source.kind == "float" else "8-bit weights and activations"
+    comment = [
+        f"{(net.spec or {}).get('name', 'network')} in {precision}, written by lenet5.",
+        "",
+        f"int predict(const uint8_t image[{pixels}], float out[{classes}]) returns the number of the class of an image",
+        f"of {' x '.join(map(str, known.shape))} grey levels, 0 to 255 ({layout}), and fills out with the",
+        f"{kind}, of which the {wins} wins. Names of the classes: lenet5_classes.",
+        "",
+        f"constants    {source.bytes:,} bytes, {source.weights:,} of them for {net.theta.size:,} parameters",
+        f"activations  {ram:,} bytes of static RAM: predict is not re-entrant",
+        f"products     {sum(layer.multiply_adds() for layer in net.sublayers()):,} for an image",
+        *(f"{name:<12} {value}" for name, value in told.items()),
+    ]
+    names = ", ".join(map(text, net.classes.tolist()))
+    types, code = functions(source.used)
+    static = "static " if header else ""
+    guard = re.sub(r"\W", "_", path.name.upper(), flags=re.ASCII)
+    guard = f"LENET5_{guard}"
+    parts = [
+        "/*\n" + "\n".join(f" * {_plain(line)}".rstrip() for line in comment) + "\n */",
+        *([f"#ifndef {guard}\n#define {guard}"] if header else []),
+        "#include <math.h>\n#include <stdint.h>",
+        f"{static}const char *const lenet5_classes[{classes}] = {{{names}}};",
+        "\n\n".join(types),
+        "\n".join(source.constants).rstrip(),
+        *code,
+        _predict(source, pixels, classes, net.outputs_penalties, "static inline " if header else ""),
+        *(["#endif"] if header else []),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _plain(line: str) -> str:
+    """Return a line that neither ends a comment nor means anything else in one."""
+    for sign in ("*/", "/*", "??", "\\"):
+        line = line.replace(sign, " ".join(sign) if len(sign) > 1 else "/")
+    return " ".join(line.split("\n"))
+
+
+def _predict(source: Source, pixels: int, classes: int, penalties: bool, static: str) -> str:
+    declared = "" if static else f"int predict(const uint8_t image[{pixels}], float out[{classes}]);\n\n"
+    calls = "\n".join(source.calls)
+    if source.kind == "float":
+        calls += f"\n    for (i = 0; i < {classes}; i++)\n        out[i] = room[{source.room.first} + i];"
+    return f"""{declared}{static}int predict(const uint8_t image[{pixels}], float out[{classes}])
+{{
+    static {source.kind} room[{source.room.needed}];
+    int i, best = 0;
+{calls}
+    for (i = 1; i < {classes}; i++)
+        if (out[i] {"<" if penalties else ">"} out[best])
+            best = i;
+    return best;
+}}"""

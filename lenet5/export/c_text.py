@@ -1,0 +1,97 @@
+"""C source as text: functions, numbers, arrays, names, and where in one array each layer's numbers lie."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ConfigError
+
+__all__ = ["Room", "array", "functions", "identifier", "integer", "number", "text"]
+
+_ROW = 110  # characters of a line of numbers
+
+
+def functions(used: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the types and the functions of functions.c that are used, and those that they use, in C's order."""
+    parts = re.split(r"^//: (\w+)\n", (Path(__file__).parent / "functions.c").read_text(encoding="utf-8"), flags=re.M)
+    known = {name: code.strip() for name, code in zip(parts[1::2], parts[2::2], strict=True)}
+    needed = set(used)
+    while more := {n for n in known for u in needed if re.search(rf"\b{n}\(|const {n} \*", known[u])} - needed:
+        needed |= more
+    kept = [(name, code) for name, code in known.items() if name in needed]
+    types = [code for _, code in kept if code.startswith("typedef")]
+    return types, [code for _, code in kept if not code.startswith("typedef")]
+
+
+class Room:
+    """Places in one array for the numbers of layers, one after the other; what one reads and writes never overlaps."""
+
+    def __init__(self) -> None:
+        self.first = self.size = self.needed = 0
+
+    def begin(self, size: int) -> int:
+        """Put the input at the start; return its place."""
+        self.size = self.needed = size
+        return 0
+
+    def shrink(self, size: int) -> int:
+        """Let a layer write over its own input; return the place."""
+        self.size = size
+        return self.first
+
+    def beside(self, size: int) -> tuple[int, int]:
+        """Return the places of a layer's input and of its output: in front of the input if it fits, else behind it."""
+        source = self.first
+        self.first = 0 if size <= source else source + self.size
+        self.size = size
+        self.needed = max(self.needed, self.first + size)
+        return source, self.first
+
+
+def number(value: float) -> str:
+    """Write a float32 so that C reads the same one.
+
+    Raises
+    ------
+    ConfigError
+        If it is not finite.
+    """
+    if not np.isfinite(value):
+        raise ConfigError(
+            "The network holds numbers that are not finite: it has failed in training; nothing is written."
+        )
+    digits = f"{np.float32(value):.9g}"
+    return f"{digits}f" if re.search("[.e]", digits) else f"{digits}.0f"
+
+
+def integer(value: float) -> str:
+    """Write an int that fits into 32 bits."""
+    return "(-2147483647 - 1)" if value == -(1 << 31) else str(int(value))
+
+
+def array(kind: str, name: str, values: Iterable[float]) -> str:
+    """Return the definition of a constant array of floats, or of whole numbers for any other kind."""
+    words = [(number if kind == "float" else integer)(value) for value in values]
+    lines, line = [], ""
+    for word in words:
+        if len(line) + len(word) > _ROW:
+            lines, line = [*lines, line], ""
+        line += f"{word}, "
+    body = "\n".join(f"    {row.rstrip()}" for row in [*lines, line])
+    return f"static const {kind} {name}[{len(words)}] = {{\n{body}\n}};\n"
+
+
+def identifier(name: str) -> str:
+    """Turn the name of a layer into one of C."""
+    return "layer_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def text(value: str) -> str:
+    """Write a text as a C string in UTF-8; bytes other than plain characters, and the ? of trigraphs, are octal."""
+    plain = {
+        ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&'()*+,-./:;<=>@[]^_`{|}~"
+    }
+    encoded = value.encode("utf-8", errors="replace")
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in encoded) + '"'

@@ -1,0 +1,318 @@
+"""An exported network with 8-bit weights and activations, in integer arithmetic up to its outputs.
+
+A number x of an activation is scale * (q - zero) for an int8 q; a weight w of output map o is scale[o] * q. Sums of
+products are exact in 32 bits; a multiplier and a shift turn them into the next layer's q, or into one of 1,024 places
+of a squash's table. Ranges of activations are those of the images that the network is calibrated on.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..layers.operation import (
+    Convolution,
+    Copies,
+    Distances,
+    Dropping,
+    Flattening,
+    FullConnection,
+    Normalisation,
+    Padding,
+    Pooling,
+    Squash,
+)
+from ..network import Sequential
+from .c import SQUASHES, Source, folded
+from .c_text import number
+from .steps import Preparation, Step
+
+__all__ = ["quantised"]
+
+_PLACES = 1024  # of a table
+_BITS = 20  # of a multiplier
+_MOST = 2000  # images to calibrate on
+# Squashes with a table, and from where on they are flat; times 1 / slope for tanh.
+_FAR = {"tanh": 4.0, "sigmoid": 8.0, "elu": np.inf}
+
+
+class Scale(NamedTuple):
+    """x = scale * (q - zero)."""
+
+    scale: float
+    zero: int
+
+
+class Group(NamedTuple):
+    """A step that sums, or None, the normalisation and the squash behind it, and the last one's range in use."""
+
+    main: Step | None
+    norm: Normalisation | None
+    squash: Squash | None
+    shape: tuple[int, ...]
+    before: tuple[float, float]
+    after: tuple[float, float]
+    name: str
+
+
+def quantised(net: Sequential, known: Preparation, every: list[Step], images: np.ndarray | None) -> Source:
+    """Return the pieces of the C file.
+
+    Raises
+    ------
+    ConfigError
+        If there are no images to calibrate on, or a number is not finite.
+    """
+    if images is None or not len(images):
+        raise ConfigError(
+            "int8 needs images of the training set, to see how large activations get: export(net, path, int8=True, "
+            "images=train.images[:1000])."
+        )
+    if not np.isfinite(net.theta).all():
+        raise ConfigError("The network holds numbers that are not finite: it has failed in training.")
+    source, groups = Source("int8_t"), list(_groups(every, _ranges(net, images[:_MOST])))
+    frame, channels = known.frame, (known.shape + (1,))[2]
+    levels = known.levels.astype(np.float64)
+    at = _scale_of((float(levels.min()), float(levels.max())))
+    table = source.array("int8_t", "grey_levels", _rounded(levels, at))
+    height, width = known.shape[0] + frame[0] + frame[2], known.shape[1] + frame[1] + frame[3]
+    place = source.room.begin(channels * height * width)
+    source.call("prepare_q", "image", f"room + {place}", channels, *known.shape[:2], *frame, table)
+    writer = _Writer(source)
+    for k, group in enumerate(groups):
+        at = writer.add(group, at, last=k == len(groups) - 1)
+    return source
+
+
+def _ranges(net: Sequential, images: np.ndarray) -> list[tuple[float, float]]:
+    """Return the least and the largest number that every layer gives on the images."""
+    found = np.array([[np.inf, -np.inf]] * len(net.sublayers()))
+    twin = net.replica().eval()
+    for start in range(0, len(images), 250):
+        x = net.prepared(images[start : start + 250])
+        for k, layer in enumerate(twin.sublayers()):
+            x = layer.forward(x)
+            found[k] = min(found[k, 0], float(x.min())), max(found[k, 1], float(x.max()))
+    return [(low, high) for low, high in found]
+
+
+def _groups(every: list[Step], ranges: list[tuple[float, float]]) -> Iterator[Group]:
+    """Yield steps with what can be computed at once with them."""
+    k = 0
+    while k < len(every):
+        step, op = every[k], every[k].operation
+        if isinstance(op, Flattening | Dropping):
+            k += 1
+            continue
+        main = None if isinstance(op, Normalisation | Squash) else step
+        alone = isinstance(op, Padding | Copies | Distances) or isinstance(op, Pooling) and op.kind == "max"
+        k += main is not None
+        norm = squash = None
+        before = ranges[k - 1] if k else (0.0, 0.0)
+        if not alone:
+            # Dropout, where it stands between, changes nothing.
+            while k < len(every) and isinstance(every[k].operation, Dropping):
+                k += 1
+            if k < len(every) and isinstance(every[k].operation, Normalisation):
+                norm, before, k = every[k].operation, ranges[k], k + 1
+            if k < len(every) and isinstance(every[k].operation, Squash):
+                squash, k = every[k].operation, k + 1
+        yield Group(main, norm, squash, step.out_shape, before, ranges[k - 1], step.name)  # type: ignore[arg-type]
+
+
+class _Writer:
+    """Adds groups to the source one after the other."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.tables: dict[bytes, str] = {}
+
+    def add(self, group: Group, at: Scale, *, last: bool) -> Scale:
+        """Write a group that reads numbers of scale `at`; return the scale of those that it gives."""
+        source, main = self.source, group.main
+        op: Any = None if main is None else main.operation
+        if isinstance(op, Padding | Copies):
+            self._moved(op, main, at)
+        elif isinstance(op, Pooling) and op.kind == "max":
+            shape = source.struct("pooling_q", source.name(group.name), *_windows(op, main))
+            source.call("maximum_q", shape, f"room + {source.room.shrink(int(np.prod(group.shape)))}")
+        elif isinstance(op, Distances):
+            return self._distances(op, group, at)
+        elif last and isinstance(op, FullConnection):
+            return self._scores(op, group, at)
+        else:
+            at = self._sums(group, at)
+        if last:
+            size = source.room.size
+            source.call("values_q", number(at.scale), at.zero, size, f"room + {source.room.first}", "out")
+        return at
+
+    def _moved(self, op: Padding | Copies, step: Any, at: Scale) -> None:
+        size, room = int(np.prod(step.in_shape)), self.source.room
+        x, y = room.beside(int(np.prod(step.out_shape)))
+        if isinstance(op, Padding):
+            self.source.call("pad_q", *step.in_shape, *op.frame, at.zero, f"room + {x}", f"room + {y}")
+        else:
+            maps = step.in_shape[0]
+            self.source.call("copy_q", maps, op.copies, size // maps, f"room + {x}", f"room + {y}")
+
+    def _sums(self, group: Group, at: Scale) -> Scale:
+        """Write sums of products, or the numbers themselves where nothing sums, and what finishes them."""
+        source, main, maps = self.source, group.main, group.shape[0]
+        op: Any = None if main is None else main.operation
+        name, room = source.name(group.name), source.room
+        if isinstance(op, Convolution | FullConnection):
+            weight, step = _weights(op.weight)
+            scale, shift = step * at.scale, op.bias.astype(np.float64)
+            _check_sums(weight, group.name)
+        elif op is None:
+            scale, shift = np.full(maps, at.scale), np.zeros(maps)
+        else:
+            cells = op.size**2 if op.kind == "mean" else 1
+            scale = (np.ones(maps) if op.scale is None else op.scale.astype(np.float64)) * at.scale / cells
+            shift = np.zeros(maps) if op.shift is None else op.shift.astype(np.float64)
+        if group.norm is not None:
+            by, moved = folded(group.norm)
+            scale, shift = scale * by, shift * by + moved
+        finish, to = self._finish(name, group, scale, shift)
+        if isinstance(op, Convolution):
+            pointers = source.kernels(name, op._replace(weight=weight), "int8_t")
+            shape = (*main.in_shape, *main.out_shape, *op.weight.shape[2:], *op.stride, *op.frame[:2])  # type: ignore[union-attr]
+            struct = source.struct("convolution_q", name, *shape, *pointers)
+            x, y = room.beside(int(np.prod(group.shape)))
+            source.call("convolve_q", struct, finish, at.zero, f"room + {x}", f"room + {y}")
+        elif isinstance(op, FullConnection):
+            weights = source.array("int8_t", f"{name}_weight", weight, weights=True)
+            x, y = room.beside(maps)
+            source.call("connect_q", weights, finish, at.zero, op.weight.shape[1], maps, f"room + {x}", f"room + {y}")
+        elif op is None:
+            source.call("rescale_q", finish, at.zero, maps, room.size // maps, f"room + {room.first}")
+        else:
+            struct = source.struct("pooling_q", name, *_windows(op, main))
+            source.call("pool_q", struct, finish, at.zero, f"room + {room.shrink(int(np.prod(group.shape)))}")
+        return to
+
+    def _finish(self, name: str, group: Group, scale: np.ndarray, shift: np.ndarray) -> tuple[str, Scale]:
+        """Define what makes int8 of scale * sum + shift; return a pointer to it, and the scale of the result."""
+        squash, table = group.squash, "0"
+        slopes: Any = 1.0  # below 0
+        if squash is not None and squash.name in _FAR:
+            low, high = _bounded(squash, group.before)
+            unit = (high - low) / (_PLACES - 1)
+            zero = round(-low / unit)
+            to, table = self._table(squash, unit * (np.arange(_PLACES) - zero), group.after)
+        else:
+            to = _scale_of(group.after)
+            unit, zero = to.scale, to.zero
+            if squash is not None:
+                slopes = {"relu": 0.0, "leaky-relu": squash.numbers[:1]}.get(squash.name, squash.slopes)
+        scale = np.where(scale == 0, 1e-6, scale)  # a map that is all shift
+        above, below = scale / unit, scale / unit * np.asarray(slopes, np.float64)
+        # Where the scale is negative, sums below 0 are activations above it.
+        factors = np.where(scale > 0, [above, below], [below, above])
+        bits = _shift_of(factors)
+        values = zip(("multiplier", "below", "bias"), (*(factors * 2.0**bits), shift / scale), strict=True)
+        if (factors[0] == factors[1]).all():
+            values = zip(("multiplier", "bias"), (factors[0] * 2.0**bits, shift / scale), strict=True)
+        arrays = [self._int32(f"{name}_{what}", each) for what, each in values]
+        return self.source.struct("finish", f"{name}_finish", arrays[0], *arrays[-2:], table, zero, bits), to
+
+    def _int32(self, name: str, values: np.ndarray) -> str:
+        return self.source.array("int32_t", name, np.rint(np.clip(values, -(2**31), 2**31 - 1)).astype(np.int64))
+
+    def _table(self, squash: Squash, x: np.ndarray, after: tuple[float, float]) -> tuple[Scale, str]:
+        if squash.name == "tanh":
+            amplitude, slope = squash.numbers
+            y = amplitude * np.tanh(slope * x)
+            # With a whole number of steps to 1 the codes of RBF units, +-1, are exact.
+            to = Scale(float(1 / np.floor(127 / amplitude)) if 0.5 < amplitude <= 127 else abs(amplitude) / 127, 0)
+        elif squash.name == "sigmoid":
+            y, to = 1 / (1 + np.exp(-x)), Scale(1 / 255, -128)
+        else:
+            y, to = np.where(x > 0, x, squash.numbers[0] * np.expm1(np.minimum(x, 0))), _scale_of(after)
+        values = _rounded(y, to)
+        key = values.tobytes()
+        if key not in self.tables:
+            self.tables[key] = self.source.array("int8_t", f"table_{len(self.tables) + 1}", values)
+        return to, self.tables[key]
+
+    def _distances(self, op: Distances, group: Group, at: Scale) -> Scale:
+        codes = np.rint(op.codes / at.scale)
+        if np.abs(codes).max() > 127:
+            raise ConfigError(f"{group.name}: its codes reach further than what it compares them with; int8 cannot.")
+        name = self.source.array("int8_t", f"{self.source.name(group.name)}_codes", codes, weights=True)
+        classes, cells = op.codes.shape
+        place = f"room + {self.source.room.first}"
+        self.source.call("distances_q", name, number(at.scale**2), at.zero, cells, classes, place, "out")
+        return at
+
+    def _scores(self, op: FullConnection, group: Group, at: Scale) -> Scale:
+        """Write the last full connection, whose outputs, and what follows them, are floats."""
+        source, name = self.source, self.source.name(group.name)
+        weight, step = _weights(op.weight)
+        _check_sums(weight, group.name)
+        scale, bias = step * at.scale, op.bias.astype(np.float64)
+        if group.norm is not None:
+            by, moved = folded(group.norm)
+            scale, bias = scale * by, bias * by + moved
+        units, inputs = op.weight.shape
+        arrays = [
+            source.array("int8_t", f"{name}_weight", weight, weights=True),
+            source.array("float", f"{name}_scale", scale),
+            source.array("float", f"{name}_bias", bias, weights=True),
+        ]
+        place = f"room + {source.room.first}"
+        source.call("connect_last_q", *arrays, at.zero, inputs, units, place, "out")
+        squash = group.squash
+        if squash is not None and squash.slopes is not None:
+            slopes = source.array("float", f"{name}_slopes", squash.slopes, weights=True)
+            source.call("squash_prelu", slopes, units, 1, "out")
+        elif squash is not None:
+            source.call(SQUASHES[squash.name], units, *map(number, squash.numbers), "out")
+        return at
+
+
+def _windows(op: Pooling, step: Any) -> tuple[int, ...]:
+    return (*step.in_shape, *step.out_shape[1:], op.size, op.stride)
+
+
+def _weights(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights (O, ...) as int8, and the scale of each output."""
+    flat = weight.reshape(len(weight), -1).astype(np.float64)
+    largest = np.abs(flat).max(axis=1)
+    scale = np.where(largest > 0, largest, 1.0) / 127
+    return np.rint(flat / scale[:, None]).astype(np.int8).reshape(weight.shape), scale
+
+
+def _check_sums(weight: np.ndarray, name: str) -> None:
+    """Raise ConfigError if a sum of products could leave 32 bits."""
+    largest = int(np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1).max()) * 255
+    if largest >= 1 << 31:
+        raise ConfigError(f"{name} adds up so many products that their sum may leave 32 bits; int8 cannot.")
+
+
+def _scale_of(values: tuple[float, float]) -> Scale:
+    """Return the scale that covers a range of numbers, and 0."""
+    low, high = min(values[0], 0.0), max(values[1], 0.0)
+    scale = (high - low) / 255 or 1.0
+    return Scale(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
+
+
+def _rounded(values: np.ndarray, at: Scale) -> np.ndarray:
+    return np.clip(np.rint(values / at.scale) + at.zero, -128, 127).astype(np.int8)
+
+
+def _bounded(squash: Squash, before: tuple[float, float]) -> tuple[float, float]:
+    """Return the inputs of a squash that its table covers."""
+    far = _FAR[squash.name] / abs(squash.numbers[1] if squash.name == "tanh" else 1.0)
+    low, high = max(before[0], -far), min(before[1], far)
+    if squash.name != "elu":
+        low, high = -far, far  # one table for all layers
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _shift_of(factors: np.ndarray) -> int:
+    """Return the shift with which the largest factor has `_BITS` bits."""
+    largest = float(np.abs(factors).max()) or 1.0
+    return int(np.clip(_BITS - 1 - np.floor(np.log2(largest)), 16, 45))
