@@ -74,7 +74,8 @@ def integer(value: float) -> str:
 def array(kind: str, name: str, values: Iterable[float]) -> str:
     """Return the definition of a constant array of floats, or of whole numbers for any other kind."""
     words = [(number if kind == "float" else integer)(value) for value in values]
-    lines, line = [], ""
+    lines: list[str] = []
+    line = ""
     for word in words:
         if len(line) + len(word) > _ROW:
             lines, line = [*lines, line], ""

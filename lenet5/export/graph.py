@@ -137,7 +137,7 @@ class _Graph:
         else:
             x = self.node("Unsqueeze", [x, self.constant("input.axis", np.array([1]))], "input/unsqueeze")
         ground = np.float32(known.levels[0])
-        step = self.constant("input.step", np.float32(known.levels[1] - known.levels[0]))
+        step = self.constant("input.step", np.array(known.levels[1] - known.levels[0], np.float32))
         x = self.node("Mul", [x, step], "input/scale")
         framed = any(known.frame)
         constant = self.constant("input.background", np.asarray(ground))

@@ -77,13 +77,13 @@ def export(
             raise ConfigError(f"{os.fspath(path)}: {name} is an option of {', '.join(fitting)}, not of {ending}.")
     known = {"licence": "MIT"} | dict(notes or {})
     if ending == ".onnx":
-        from . import graph
+        from .graph import write as write_onnx
 
-        graph.write(net, path, notes=known, **options)
+        write_onnx(net, path, notes=known, **options)
     elif ending in (".c", ".h"):
-        from . import c
+        from .c import write as write_c
 
-        c.write(net, path, notes=known, **options)
+        write_c(net, path, notes=known, **options)
     elif ending == ".html":
         from ..page.build import page_of
 

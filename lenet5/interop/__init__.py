@@ -1,1 +1,8 @@
-"""Weights to and from PyTorch and Keras."""
+"""Weights to and from PyTorch and Keras 3. No framework is imported before it is asked for."""
+
+from .from_keras import from_keras
+from .from_torch import from_torch
+from .to_keras import to_keras
+from .to_torch import TorchNetwork, to_torch
+
+__all__ = ["TorchNetwork", "from_keras", "from_torch", "to_keras", "to_torch"]

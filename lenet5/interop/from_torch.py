@@ -1,0 +1,133 @@
+"""A state dict of PyTorch as a network of ours."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError, ConfigError, shown
+from ..network import Sequential
+from ..training.checkpoint import MAX_BYTES
+from .matching import ROLES, Module, fill, network_for
+
+__all__ = ["from_torch"]
+
+# Under which keys checkpoints keep a state dict among other things.
+_WITHIN = ("state_dict", "model_state_dict", "model", "net")
+_IGNORED = ("num_batches_tracked",)
+
+
+def from_torch(
+    state: Any, model: str | Sequential = "d2l", *, mapping: Mapping[str, str] | None = None, **options: Any
+) -> Sequential:
+    """Return a network with the weights of a PyTorch model.
+
+    Arrays and layers are matched by their names, if `to_torch` made them, else by order and shape. A state dict does
+    not tell which activations and which pooling its model has: those are options of `model`, such as
+    ``activation="relu", subsampling="max"``, and have to be the ones of your model.
+
+    Parameters
+    ----------
+    state : mapping, module or path-like
+        A state dict of tensors or arrays; a module; or a file: .pt or .pth, read by
+        ``torch.load(..., weights_only=True)``, or .safetensors.
+    model : str or Sequential
+        Key of `lenet5.models.MODELS`, such as "d2l" (maps padded to 32x32 in C1) or "lenet5-cifar10" (no padding); or
+        a network, which is written into.
+    mapping : mapping of str to str, optional
+        Names of our layers to names of modules: ``{"C1": "conv1", "F6": "fc2", ...}``, for all layers with parameters.
+    **options
+        Of the model. `channels`, `classes` and `norm` are taken from the arrays unless given.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged or holds more than weights; if arrays and layers do not fit, or more than one way; if a
+        table has no place for a connection that is not 0; if a number is not finite.
+    ConfigError
+        If there is no such model or option, or a package is missing.
+    """
+    where: Any = "state dict"
+    if isinstance(state, str | os.PathLike):
+        where, state = state, _read(Path(state))
+    elif callable(getattr(state, "state_dict", None)):
+        state = state.state_dict()
+    if not isinstance(state, Mapping):
+        raise ConfigError(f"from_torch takes a state dict, a module or a file of one; found {shown(state)}.")
+    for key in _WITHIN:
+        if isinstance(state.get(key), Mapping):
+            state = state[key]
+    modules = _modules(state, where)
+    return fill(network_for(model, modules, options), modules, mapping=mapping, where=where)
+
+
+def _modules(state: Mapping[Any, Any], where: Any) -> list[Module]:
+    """Return the arrays of a state dict, module by module."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    names = [name for name in state if isinstance(name, str)]
+    prefix = "module." if names and all(name.startswith("module.") for name in names) else ""  # of DataParallel
+    for full, value in state.items():
+        name, _, what = str(full).removeprefix(prefix).rpartition(".")
+        if what in _IGNORED:
+            continue
+        array = _array(value)
+        if array is None or what not in ROLES:
+            raise CheckpointError(
+                f"{where}: {shown(full)} is no weight that is known here: {shown(type(value).__name__)}."
+            )
+        found.setdefault(name, {})[ROLES[what]] = array
+    if not found:
+        raise CheckpointError(f"{where}: it holds no weights.")
+    return [Module(name, arrays) for name, arrays in found.items()]
+
+
+def _array(value: Any) -> np.ndarray | None:
+    """Return a tensor or array in float64 or float32; None for anything else."""
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            value = (value if str(value.dtype) == "torch.float64" else value.float()).numpy()
+        array = np.asarray(value)
+    except Exception:  # whatever a foreign object's conversion raises
+        return None
+    return array if array.dtype.kind in "fiu" else None
+
+
+def _read(path: Path) -> Any:
+    """Return what a file holds."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}.") from None
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
+    try:
+        import torch
+    except ImportError:
+        raise ConfigError(f"{path}: reading PyTorch's files needs PyTorch: pip install torch.") from None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle's, zipfile's, RuntimeError: damaged bytes are met by many
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise CheckpointError(
+            f"{path}: not a file of weights alone, which is all that is read: {why} "
+            "Save them by torch.save(model.state_dict(), path)."
+        ) from error
+
+
+def _safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        from safetensors.numpy import load_file
+    except ImportError:
+        raise ConfigError("Files of that kind need safetensors: pip install 'lenet5[safetensors]'.") from None
+    try:
+        return load_file(path)
+    except Exception as error:  # SafetensorError, KeyError for types that NumPy lacks
+        raise CheckpointError(f"{path}: damaged or not a .safetensors file: {error}.") from error

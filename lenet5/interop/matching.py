@@ -1,0 +1,253 @@
+"""Which arrays of another library belong to which layer, by name, by a mapping, or by order and shape.
+
+Arrays come in PyTorch's layout: kernels (O, C, kh, kw), matrices (O, D).
+"""
+
+import inspect
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import CheckpointError, ConfigError, shown
+from ..layers import Layer
+from ..models.build import one_of
+from ..models.registry import MODELS
+from ..network import Sequential
+
+__all__ = ["Module", "fill", "network_for"]
+
+# What other libraries call the arrays of a module, and what they are to us.
+ROLES = {
+    "weight": "main", "coefficient": "main", "alpha": "main", "bias": "bias", "codes": "codes",
+    "running_mean": "mean", "mean": "mean", "running_var": "variance", "variance": "variance",
+}  # fmt: skip
+
+
+class Module(NamedTuple):
+    """The arrays of one module.
+
+    Attributes
+    ----------
+    name : str
+    arrays : dict of str to ndarray
+        By role: "main", "bias", "mean", "variance", "codes".
+    order : tuple, optional
+        Kind and number if the order among modules of one kind is known; None if the order of all is.
+    rows_last : bool
+        Whether a matrix behind `Flatten` expects its input row by row with the channels last.
+    """
+
+    name: str
+    arrays: dict[str, np.ndarray]
+    order: tuple[str, int] | None = None
+    rows_last: bool = False
+
+
+class _Slot(NamedTuple):
+    """A layer with arrays of its own, by role; `maps` is the shape that was flattened in front of it, if one was."""
+
+    name: str
+    layer: Layer
+    arrays: dict[str, np.ndarray]
+    maps: tuple[int, ...] | None
+
+
+def network_for(model: str | Sequential, modules: list[Module], options: dict[str, Any]) -> Sequential:
+    """Return the network that modules are read into; what the options leave open is taken from the arrays.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such model or option.
+    """
+    if isinstance(model, Sequential):
+        if options:
+            raise ConfigError(f"{', '.join(options)}: options are for the name of a model, not for a network.")
+        return model
+    one_of("model", model, tuple(MODELS))
+    known = inspect.signature(MODELS[model]).parameters
+    mains = [module.arrays["main"] for module in modules if "main" in module.arrays]
+    # Not the kernels of sub-sampling, each of one number.
+    kernels = [array for array in mains if array.ndim == 4 and array.size and (array != array[:, :, :1, :1]).any()]
+    seen: dict[str, Any] = {"norm": True} if any("mean" in module.arrays for module in modules) else {}
+    if kernels:
+        seen["channels"] = min(array.shape[1] for array in kernels)
+    classes = min((array.shape[0] for array in mains if array.ndim == 2), default=0)
+    chosen = {name: value for name, value in seen.items() if name in known} | options
+    try:
+        net = MODELS[model](**chosen)
+        if net.outputs_penalties or "classes" in options or classes in (0, *net.out_shape):
+            return net
+        return MODELS[model](**chosen, classes=classes)
+    except TypeError as error:
+        raise ConfigError(f"The network {model!r} has no such option: {error}.") from error
+
+
+def fill(
+    net: Sequential, modules: list[Module], *, mapping: Mapping[str, str] | None, where: str | os.PathLike[str]
+) -> Sequential:
+    """Write the arrays of modules into a network; nothing is written unless all of them have a place.
+
+    Raises
+    ------
+    CheckpointError
+        If arrays and layers do not fit, or a number is not finite.
+    """
+    slots = _slots(net)
+    pairs = _assigned(slots, modules, dict(mapping or {}), where)
+    values: list[tuple[np.ndarray, np.ndarray]] = []
+    for slot, module in pairs:
+        found, why = _fitted(slot, module)
+        if found is None:
+            raise CheckpointError(f"{where}: {module.name} does not fit {slot.name}: {why}.{_both(slots, modules)}")
+        values += [(slot.arrays[role], array) for role, array in found.items()]
+    for target, array in values:
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{where}: there are numbers in it that are not finite.")
+        target[...] = array
+    return net
+
+
+def _slots(net: Sequential) -> list[_Slot]:
+    found, maps = [], None
+    for layer in net.sublayers():
+        arrays = {
+            ROLES[p.name.rpartition(".")[2]]: p.value for p in layer.parameters() if p.name.rpartition(".")[2] in ROLES
+        }
+        arrays |= {ROLES[name]: array for name, array in layer.running().items() if name in ROLES}
+        if len(arrays) != len(layer.parameters()) + len(layer.running()):
+            raise ConfigError(f"{layer} has parameters that weights of other libraries cannot be read into.")
+        if layer.codes is not None:
+            arrays["codes"] = np.array(layer.codes)
+        if arrays:
+            found.append(_Slot(layer.name, layer, arrays, maps))
+        flattens = len(layer.in_shape) == 3 and len(layer.out_shape) == 1 and not layer.stages()
+        mixes = bool(layer.parameters()) and layer.parameters()[0].value.ndim == 2
+        maps = layer.in_shape if flattens else None if mixes else maps
+    return found
+
+
+def _assigned(
+    slots: list[_Slot], modules: list[Module], mapping: dict[str, str], where: Any
+) -> list[tuple[_Slot, Module]]:
+    """Return which module each layer gets."""
+    named = {module.name: module for module in modules}
+    slots = [slot for slot in slots if set(slot.arrays) != {"codes"} or any("codes" in m.arrays for m in modules)]
+    if mapping:
+        return _mapped(slots, named, mapping, where)
+    own = [slot.name.replace(".", "_") for slot in slots]
+    if set(own) <= named.keys():  # written by this library
+        pairs = [(slot, named[name]) for slot, name in zip(slots, own, strict=True)]
+    else:
+        pairs = list(zip(slots, modules, strict=False))
+        ordered = all(module.order is None for module in modules)
+        if not (ordered and len(slots) == len(modules) and all(_fitted(*pair)[0] is not None for pair in pairs)):
+            pairs = _by_shape(slots, modules, where)
+    left = [module.name for module in modules if all(module is not taken for _, taken in pairs)]
+    if left:
+        raise CheckpointError(f"{where}: no layer takes {', '.join(left[:8])}.{_both(slots, modules)}")
+    return pairs
+
+
+def _mapped(
+    slots: list[_Slot], named: dict[str, Module], mapping: dict[str, str], where: Any
+) -> list[tuple[_Slot, Module]]:
+    pairs, used = [], set()
+    for slot in slots:
+        wanted = mapping.get(slot.name)
+        if wanted not in named:
+            raise CheckpointError(
+                f"{where}: mapping gives {shown(wanted)} for {slot.name}; there are {', '.join(list(named)[:20])}."
+            )
+        pairs.append((slot, named[wanted]))
+        used.add(wanted)
+    unknown = sorted(mapping.keys() - {slot.name for slot in slots}) or sorted(named.keys() - used)
+    if unknown:
+        raise CheckpointError(f"{where}: the mapping leaves out, or does not know, {', '.join(unknown[:8])}.")
+    return pairs
+
+
+def _by_shape(slots: list[_Slot], modules: list[Module], where: Any) -> list[tuple[_Slot, Module]]:
+    """Give each layer the only module of its shape, or of several numbered ones of a kind the first that is left."""
+    left, pairs = list(modules), []
+    for slot in slots:
+        fitting = [module for module in left if _fitted(slot, module)[0] is not None]
+        kinds = {module.order[0] if module.order else None for module in fitting}
+        if not fitting or len(fitting) > 1 and (None in kinds or len(kinds) > 1):
+            what = "several fit" if fitting else "nothing fits"
+            raise CheckpointError(f"{where}: {what} {slot.name}.{_both(slots, modules)}")
+        pairs.append((slot, fitting[0]))
+        left = [module for module in left if module is not fitting[0]]
+    return pairs
+
+
+def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, str]:
+    """Return a module's arrays in the shapes of a layer's, by role; or None, and why not."""
+    own, given = slot.arrays, module.arrays
+    found: dict[str, np.ndarray] = {}
+    extra = given.keys() - own.keys()
+    if extra or ("mean" in own) != ("mean" in given) or ("codes" in own) != ("codes" in given):
+        return None, "they are of different kinds"
+    for role, target in own.items():
+        if role in given:
+            array = _in_shape(given[role], target.shape, slot, module)
+            if array is None:
+                return None, f"{given[role].shape} is not {target.shape}"
+            if role == "codes" and not np.array_equal(array, target):
+                return None, "its codes are other ones"
+            if role != "codes":
+                found[role] = array
+        elif role == "bias" or (role == "main" and "mean" in own):
+            found[role] = np.full(target.shape, 0.0 if role == "bias" else 1.0)  # left out where it changes nothing
+        else:
+            return None, f"it has no {role}"
+    return found, ""
+
+
+def _in_shape(array: np.ndarray, shape: tuple[int, ...], slot: _Slot, module: Module) -> np.ndarray | None:
+    """Return an array in a layer's shape, if it means the same there."""
+    table = getattr(slot.layer, "table", None)
+    if table is not None and len(shape) == 3:
+        if array.shape != (table.shape[1], table.shape[0], *shape[1:]) or (array[~table.T] != 0).any():
+            return None
+        maps, inputs = np.nonzero(table.T)
+        return array[maps, inputs]
+    matrix = array.ndim == 2
+    alone = "main" in slot.arrays and slot.arrays["main"].ndim == 1  # a number for each cell of the vector
+    if module.rows_last and slot.maps is not None and (matrix or alone and array.size == np.prod(slot.maps)):
+        channels, height, width = slot.maps
+        if array.shape[-1] != channels * height * width:
+            return None
+        array = np.moveaxis(array.reshape(-1, height, width, channels), 3, 1).reshape(array.shape)
+    if array.shape == shape:
+        return array
+    if {array.ndim, len(shape)} == {2, 4} and array.size == np.prod(shape) and array.shape[0] == shape[0]:
+        kernel = shape if matrix else array.shape
+        if matrix and module.rows_last:  # a full connection of maps, as a kernel that covers them
+            return array.reshape(shape[0], *kernel[2:], kernel[1]).transpose(0, 3, 1, 2)
+        return array.reshape(shape)
+    if len(shape) == 1:
+        if array.size == 1:  # one number for all maps
+            return np.full(shape, array.ravel()[0])
+        cells = (
+            np.moveaxis(array, array.shape.index(shape[0]), 0).reshape(shape[0], -1)
+            if shape[0] in array.shape
+            else None
+        )
+        if cells is not None and array.ndim > 1 and (cells == cells[:, :1]).all():
+            return cells[:, 0]
+    return None
+
+
+def _both(slots: list[_Slot], modules: list[Module]) -> str:
+    """Tell what there is on both sides, and how to say what belongs together."""
+    ours = "; ".join(f"{s.name} {_shapes(s.arrays)}" for s in slots)
+    theirs = "; ".join(f"{m.name} {_shapes(m.arrays)}" for m in modules[:20])
+    example = f"mapping={{'{slots[0].name if slots else 'C1'}': '{modules[0].name if modules else 'conv1'}', ...}}"
+    return f" Layers: {ours}. Found: {theirs}. Say which belongs to which by {example}."
+
+
+def _shapes(arrays: dict[str, np.ndarray]) -> str:
+    return "x".join(map(str, arrays.get("main", next(iter(arrays.values()))).shape))
