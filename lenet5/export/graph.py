@@ -99,7 +99,8 @@ class _Graph:
         self.constants: list[Any] = []
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
-        self.taken: set[str] = set()
+        self.taken: set[str] = set()  # names of values
+        self.named: set[str] = set()  # of nodes
 
     def input(self, name: str, kind: int, shape: tuple[int, ...]) -> str:
         self.inputs.append(self.onnx.helper.make_tensor_value_info(name, kind, ["N", *map(int, shape)]))
@@ -112,7 +113,8 @@ class _Graph:
 
     def node(self, kind: str, inputs: list[str], output: str, name: str = "", **attributes: Any) -> str:
         output = self._free(output)
-        self.nodes.append(self.onnx.helper.make_node(kind, inputs, [output], name=name or output, **attributes))
+        named = self._free(name or output, self.named)
+        self.nodes.append(self.onnx.helper.make_node(kind, inputs, [output], name=named, **attributes))
         return output
 
     def add(self, step: Step, nodes: list[Node], x: str, *, closes: bool) -> str:
@@ -177,12 +179,13 @@ class _Graph:
         helper.set_model_props(model, notes)
         return model
 
-    def _free(self, name: str) -> str:
-        """Return a name that no value has yet: networks within networks may use one twice."""
+    def _free(self, name: str, taken: set[str] | None = None) -> str:
+        """Return a name that no value, or node, has yet: networks within networks may use one twice."""
+        taken = self.taken if taken is None else taken
         found, k = name, 2
-        while found in self.taken:
+        while found in taken:
             found, k = f"{name}.{k}", k + 1
-        self.taken.add(found)
+        taken.add(found)
         return found
 
 

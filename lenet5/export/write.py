@@ -97,7 +97,8 @@ def export(
     elif ending in (".pt", ".pth"):
         _torch(net, path)
     else:
-        save(path, net, meta={"notes": known})
+        dataset = {"dataset": known["dataset"]} if "dataset" in known else {}
+        save(path, net, meta=dataset | {"notes": known})
 
 
 def format_of(path: str | os.PathLike[str]) -> str:

@@ -103,9 +103,9 @@ def fill(
         if found is None:
             raise CheckpointError(f"{where}: {module.name} does not fit {slot.name}: {why}.{_both(slots, modules)}")
         values += [(slot.arrays[role], array) for role, array in found.items()]
+    if not all(np.isfinite(array).all() for _, array in values):
+        raise CheckpointError(f"{where}: there are numbers in it that are not finite.")
     for target, array in values:
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"{where}: there are numbers in it that are not finite.")
         target[...] = array
     return net
 
