@@ -15,8 +15,8 @@ SLOW = (
     "arguments",
     "bit-flips",
     "classifier",
-    "drawing",
     "history",
+    "keras",
     "picture-png",
     "predict",
     "record",
@@ -30,21 +30,24 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.delenv("LENET5_DATA", raising=False)
 
 
-def skip_without_page(name):
-    if name == "drawing":
-        pytest.importorskip("nicegui", reason="the page needs nicegui: pip install 'lenet5[demo]'")
+NEEDED = {"keras": "h5py", "torch": "torch", "safetensors": "safetensors"}
+
+
+def skip_without_library(name):
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_seeds(name):
-    skip_without_page(name)
+    skip_without_library(name)
     for data in TARGETS[name].seeds:
         TARGETS[name].run(data)
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_made_of_seeds(name):
-    skip_without_page(name)
+    skip_without_library(name)
     target, rng = TARGETS[name], random.Random(name)
     for _ in range(40 if name in SLOW else 200):
         target.run(target.input(rng))
@@ -52,7 +55,7 @@ def test_made_of_seeds(name):
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_any_bytes(name):
-    skip_without_page(name)
+    skip_without_library(name)
 
     @settings(
         max_examples=20 if name in SLOW else 200,

@@ -22,9 +22,9 @@ from ..layers.operation import (
     Pooling,
     Squash,
 )
+from ..models.steps import Preparation, Step, preparation, steps
 from ..network import Sequential
-from .c_text import Room, array, functions, identifier, number, text
-from .steps import Preparation, Step, preparation, steps
+from .c_text import Room, array, functions, identifier, number, remark, text
 
 __all__ = ["SQUASHES", "Source", "folded", "write"]
 
@@ -284,7 +284,7 @@ def _file(net: Sequential, known: Preparation, source: Source, path: Path, notes
     guard = re.sub(r"\W", "_", path.name.upper(), flags=re.ASCII)
     guard = f"LENET5_{guard}"
     parts = [
-        "/*\n" + "\n".join(f" * {_plain(line)}".rstrip() for line in comment) + "\n */",
+        remark(comment),
         *([f"#ifndef {guard}\n#define {guard}"] if header else []),
         "#include <math.h>\n#include <stdint.h>",
         f"{static}const char *const lenet5_classes[{classes}] = {{{names}}};",
@@ -295,13 +295,6 @@ def _file(net: Sequential, known: Preparation, source: Source, path: Path, notes
         *(["#endif"] if header else []),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _plain(line: str) -> str:
-    """Return a line that neither ends a comment nor means anything else in one."""
-    for sign in ("*/", "/*", "??", "\\"):
-        line = line.replace(sign, " ".join(sign) if len(sign) > 1 else "/")
-    return " ".join(line.split("\n"))
 
 
 def _predict(source: Source, pixels: int, classes: int, penalties: bool, static: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ConfigError
 
-__all__ = ["Room", "array", "functions", "identifier", "integer", "number", "text"]
+__all__ = ["Room", "array", "functions", "identifier", "integer", "number", "remark", "text"]
 
 _ROW = 110  # characters of a line of numbers
 
@@ -96,3 +96,13 @@ def text(value: str) -> str:
     }
     encoded = value.encode("utf-8", errors="replace")
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in encoded) + '"'
+
+
+def remark(lines: Iterable[str]) -> str:
+    """Return lines as a comment, without signs that end it or mean anything else in one."""
+    kept = []
+    for line in lines:
+        for sign in ("*/", "/*", "??"):
+            line = line.replace(sign, " ".join(sign))
+        kept.append(" * " + " ".join(line.replace("\\", "/").split("\n")))
+    return "\n".join(["/*", *(line.rstrip() for line in kept), " */"])

@@ -22,8 +22,8 @@ from ..layers.operation import (
     Pooling,
     Squash,
 )
+from ..models.steps import Step, preparation, steps
 from ..network import Sequential
-from .steps import Step, preparation, steps
 
 __all__ = ["OUTPUTS", "write"]
 

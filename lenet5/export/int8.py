@@ -23,10 +23,10 @@ from ..layers.operation import (
     Pooling,
     Squash,
 )
+from ..models.steps import Preparation, Step
 from ..network import Sequential
 from .c import SQUASHES, Source, folded
 from .c_text import number
-from .steps import Preparation, Step
 
 __all__ = ["quantised"]
 

@@ -114,7 +114,7 @@ def _read(path: Path) -> Any:
         raise ConfigError(f"{path}: reading PyTorch's files needs PyTorch: pip install torch.") from None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle's, zipfile's, RuntimeError: damaged bytes are met by many
+    except Exception as error:  # UnpicklingError, BadZipFile, RuntimeError: damaged bytes are met by many
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
             f"{path}: not a file of weights alone, which is all that is read: {why} "

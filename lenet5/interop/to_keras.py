@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..export.steps import Step, steps
 from ..files import atomic_write
 from ..layers.operation import (
     Convolution,
@@ -25,6 +24,7 @@ from ..layers.operation import (
     Pooling,
     Squash,
 )
+from ..models.steps import Step, steps
 from ..network import Sequential
 
 __all__ = ["CONSTANT", "h5py_library", "snake", "to_keras"]

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..export.steps import Step, steps
 from ..layers.operation import (
     Convolution,
     Copies,
@@ -18,6 +17,7 @@ from ..layers.operation import (
     Pooling,
     Squash,
 )
+from ..models.steps import Step, steps
 from ..network import Sequential
 
 __all__ = ["TorchNetwork", "to_torch"]

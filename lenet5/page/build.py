@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..analysis.receptive_fields import receptive_fields
-from ..analysis.sdnn import GAP, REJECT, sweep
+from ..analysis.sdnn import GAP, REJECT
 from ..datasets.base import Dataset
-from ..errors import LenetError
-from ..export.steps import Step, preparation, steps
+from ..layers.operation import Flattening
+from ..models.steps import Step, preparation, steps
 from ..network import Sequential
 
 __all__ = ["page_of"]
@@ -64,28 +64,20 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
         "examples": _examples(net, examples),
         **_anatomy(net, block),
     }
-    text = json.dumps(data | {"block": block.text()}).replace("<", "\\u003c")
+    text = json.dumps(data | {"block": _base64(np.concatenate(block))}).replace("<", "\\u003c")
     parts = {"title": "LeNet-5 reads your digit" if digits else "LeNet reads your picture", "style": _read("style.css")}
     parts |= {"script": "\n".join(map(_read, _SCRIPTS)), "network": text}
     return re.sub(r"\[\[(\w+)\]\]", lambda found: parts[found[1]], _read("page.html"))
 
 
-class _Block:
-    """All arrays of a network as one block of float32."""
-
-    def __init__(self) -> None:
-        self.arrays: list[np.ndarray] = []
-        self.size = 0
+class _Block(list[np.ndarray]):
+    """All arrays of a network, one after the other."""
 
     def put(self, array: np.ndarray) -> dict[str, list[int]]:
         """Return where the page finds an array."""
-        flat = np.ravel(array).astype("<f4")
-        self.arrays.append(flat)
-        self.size += flat.size
-        return {"block": [self.size - flat.size, self.size]}
-
-    def text(self) -> str:
-        return _base64(np.concatenate(self.arrays))
+        first = sum(each.size for each in self)
+        self.append(np.ravel(array).astype("<f4"))
+        return {"block": [first, first + array.size]}
 
 
 def _anatomy(net: Sequential, block: _Block) -> dict[str, Any]:
@@ -107,7 +99,10 @@ def _anatomy(net: Sequential, block: _Block) -> dict[str, Any]:
     line = {"reject": REJECT, "gap": GAP, "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}
     bitmaps = before[0] if codes is not None and codes.shape[1] == 84 and before else None
     told = [_told_step(step, block) for step in every]
-    return {"steps": told, "stages": [*stages.values()], "bitmaps": bitmaps, "line": line, "sweeps": _sweeps(net)}
+    # A line is swept by a network that can say that it sees no digit, and whose maps may be of any size.
+    fixed = any(isinstance(step.operation, Flattening) and len(step.in_shape) == 3 for step in every)
+    sweeps = net.in_shape[0] == 1 and net.outputs_penalties and not fixed
+    return {"steps": told, "stages": [*stages.values()], "bitmaps": bitmaps, "line": line, "sweeps": sweeps}
 
 
 def _told_step(step: Step, block: _Block) -> dict[str, Any]:
@@ -123,15 +118,6 @@ def _told_step(step: Step, block: _Block) -> dict[str, Any]:
         told |= {"kernel": weight.shape[2:], "table": table is not None}
         told["sources"] = [np.flatnonzero(connected[:, o]).tolist() for o in range(len(weight))]
     return told
-
-
-def _sweeps(net: Sequential) -> bool:
-    """Whether the network can be swept across a line of digits."""
-    try:
-        sweep(net, np.zeros((net.in_shape[1], net.in_shape[2] + 4), np.uint8))
-    except LenetError:
-        return False
-    return net.in_shape[0] == 1
 
 
 def _examples(net: Sequential, data: Dataset | None) -> dict[str, Any]:

@@ -402,7 +402,8 @@ ACTIONS = (
     "lenet5.datasets.load_auto",
     "lenet5.show.picture",
     "lenet5.plots.save",
-    "lenet5.demo._free",
+    "lenet5.demo.export",
+    "lenet5.export.__main__.export",
 )
 WORDS = tuple(
     b"train evaluate predict show demo --epochs 3 --seed -1 --config --resume . --optimizer sgd --optimizer.lr nan inf "
@@ -528,25 +529,38 @@ def layers(data):
             step(x)
 
 
-# What a page sends to the demonstration
+# Weights of other libraries
 
 
 @functools.cache
-def hand():
-    from lenet5.page.reading import Reader
+def small():
+    net = lenet5.Sequential(
+        [lenet5.Conv2D(2, 3, name="C1"), lenet5.BatchNorm(), lenet5.Flatten(), lenet5.Dense(3, name="output")]
+    )
+    net.build((1, 6, 6))
+    return net
 
-    return Reader(lenet5.pretrained(), datasets.load("digits")[1])
 
-
-@target(
-    "drawing", corpus="drawing", tokens=(*JSON, b'"data"', b'"wide"', b'"n"', b'"t"', b"AAAA", b"////"), cap=128 * MB
-)
-def drawing(data):
-    from lenet5.page import page
-
+@target("safetensors", corpus="safetensors", tokens=JSON)
+def safetensors(data):
+    """A network in a file, and tensors of others."""
+    path = written(data, "x.safetensors")
     with contextlib.suppress(LenetError):
-        sent = json_of(data)
-        if isinstance(size := sent.pop("size", None), int) and 0 <= size <= 1 << 17:  # so that seeds stay small
-            sent["data"] = (str(sent.get("data")) * (size // max(1, len(str(sent.get("data")))) + 1))[:size]
-        ink, wide = page._ink(sent)
-        json.dumps(hand().read(ink, wide=wide), allow_nan=False)
+        assert np.isfinite(lenet5.load(path).theta).all() or data
+    with contextlib.suppress(LenetError):
+        lenet5.interop.from_torch(path, small())
+
+
+@target("keras", corpus="keras")
+def keras(data):
+    """A .keras file, or the weights alone."""
+    with contextlib.suppress(LenetError):
+        lenet5.interop.from_keras(written(data, "x.keras"), small())
+    assert np.isfinite(small().theta).all()
+
+
+@target("torch", corpus="torch", cap=128 * MB)
+def torch(data):
+    with contextlib.suppress(LenetError):
+        lenet5.interop.from_torch(written(data, "x.pt"), small())
+    assert np.isfinite(small().theta).all()

@@ -5,13 +5,10 @@ const mapsOf = (count, height, width) => ({ count, height, width, data: new Floa
 
 function framed(x, [top, left, bottom, right]) {
   if (!(top || left || bottom || right)) return x;
-  const y = mapsOf(x.count, x.height + top + bottom, x.width + left + right);
-  for (let c = 0; c < x.count; c++)
-    for (let r = 0; r < x.height; r++) {
-      const from = (c * x.height + r) * x.width;
-      y.data.set(x.data.subarray(from, from + x.width), (c * y.height + top + r) * y.width + left);
-    }
-  return y;
+  const height = x.height + top + bottom, width = x.width + left + right, data = new x.data.constructor(x.count * height * width);
+  for (let k = 0; k < x.count * x.height; k++)
+    data.set(x.data.subarray(k * x.width, (k + 1) * x.width), (Math.floor(k / x.height) * height + top + (k % x.height)) * width + left);
+  return { count: x.count, height, width, data };
 }
 
 // Calls each(source, target, cells) for the cells of every window of every map, row by row.
@@ -35,10 +32,10 @@ function everywhere(x, units, each) {
   return y;
 }
 
-// Map by map: value -> each(value, map).
+// Cell by cell: value -> each(value, map, cell).
 function overMaps(x, each) {
   const y = { ...x, data: new Float32Array(x.data.length) }, cells = x.height * x.width;
-  for (let i = 0; i < y.data.length; i++) y.data[i] = each(x.data[i], Math.floor(i / cells));
+  for (let i = 0; i < y.data.length; i++) y.data[i] = each(x.data[i], Math.floor(i / cells), i);
   return y;
 }
 
@@ -101,11 +98,7 @@ const OPERATIONS = {
   Padding: (x, op) => framed(x, op.frame),
   Copies(x, op) {
     const y = mapsOf(x.count * op.copies, x.height, x.width), cells = x.height * x.width;
-    for (let c = 0; c < y.count; c++) {
-      const from = Math.floor(c / op.copies) * cells;
-      y.data.set(x.data.subarray(from, from + cells), c * cells);
-    }
-    return y;
+    return overMaps(y, (_, c, i) => x.data[Math.floor(c / op.copies) * cells + (i % cells)]);
   },
   Flattening: (x) => ({ count: x.data.length, height: 1, width: 1, data: x.data }),
   Dropping: (x) => x,
@@ -114,18 +107,15 @@ const OPERATIONS = {
 // The network of the page's data: arrays are [offset, length] in one block of float32.
 function networkOf(data) {
   const block = new Float32Array(bytesOf(data.block).buffer);
-  const arrays = (op) =>
-    Object.fromEntries(
-      Object.entries(op).map(([key, value]) => [key, value && value.block ? block.subarray(...value.block) : value]),
-    );
+  const held = ([key, value]) => [key, value && value.block ? block.subarray(...value.block) : value];
+  const arrays = (op) => Object.fromEntries(Object.entries(op).map(held));
   const net = { ...data, steps: data.steps.map(arrays), levels: block.subarray(...data.levels.block) };
   // A picture {height, width, channels, bytes} in the middle of the field.
   net.placed = ({ height, width, channels, bytes }) => {
-    const [tall, wide] = [Math.max(height, net.field[0]), Math.max(width, net.field[1])];
-    const [top, left] = [Math.floor((tall - height) / 2), Math.floor((wide - width) / 2)];
-    const out = new Uint8Array(tall * wide * channels), row = width * channels;
-    for (let r = 0; r < height; r++) out.set(bytes.subarray(r * row, (r + 1) * row), ((top + r) * wide + left) * channels);
-    return { height: tall, width: wide, channels, bytes: out };
+    const [down, right] = [Math.max(0, net.field[0] - height), Math.max(0, net.field[1] - width)], [top, left] = [down >> 1, right >> 1];
+    const frame = [top, left * channels, down - top, (right - left) * channels];
+    const { data } = framed({ count: 1, height, width: width * channels, data: bytes }, frame);
+    return { height: height + down, width: width + right, channels, bytes: data };
   };
   // A picture as what the first layer takes.
   net.input = (picture) => {

@@ -157,9 +157,8 @@ function walk(to) {
   }
   $(".stages").classList.toggle("stepping", step >= 0);
   $(".steps span").textContent = step < 0 ? "Step through the stages, from the input to the answer." : `Stage ${step + 1} of ${STAGES.length}: ${name}`;
-  const panel = $(".unit-panel"), place = part && document.querySelector(".stage.current");
-  if (place) place.append(panel); // beside what it explains
-  else $(".steps").after(panel);
+  if (part) CANVASES[name].parentElement.append($(".unit-panel")); // beside what it explains
+  else $(".steps").after($(".unit-panel"));
   if (step < 0) return choose(null);
   const best = part && step === STAGES.length - 1 && reading.order ? { ...middle(name), map: reading.order[0] } : middle(name);
   choose(best, true);
@@ -194,9 +193,7 @@ function wire() {
     event.preventDefault();
     pad.focus({ preventScroll: true });
     [pen.hidden, hand] = [true, null];
-    try {
-      pad.setPointerCapture(event.pointerId);
-    } catch {} // a pointer that has gone already
+    if (event.isTrusted) pad.setPointerCapture(event.pointerId);
     held = { id: event.pointerId, ...placeOf(event) };
     stroke(held, held);
   };
@@ -213,10 +210,7 @@ function wire() {
       held = to;
     }
   };
-  pad.onpointerup = pad.onpointercancel = () => {
-    if (held) keep();
-    held = null;
-  };
+  pad.onpointerup = pad.onpointercancel = () => (held && keep(), (held = null));
   pad.onkeydown = (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key], from = hand || { x: 0.5, y: 0.25, down: false };
     if (move) {
@@ -236,11 +230,7 @@ function wire() {
     [pen.style.left, pen.style.top] = [hand.x * 100 + "%", hand.y * 100 + "%"];
   };
   pad.onblur = () => ([pen.hidden, hand] = [true, null]);
-  const again = (now = wide) => {
-    cleared(now);
-    keep();
-    changedAt(performance.now());
-  };
+  const again = (now = wide) => (cleared(now), keep(), changedAt(performance.now()));
   $("#clear").onclick = () => again();
   $("#line").onchange = (event) => again(event.target.checked);
   $("#line").disabled = !NET.sweeps;
@@ -249,12 +239,10 @@ function wire() {
   $("#colour").hidden = NET.channels === 1;
   $("#open input").onchange = (event) => event.target.files[0] && opened(event.target.files[0]);
   document.onpaste = (event) => event.clipboardData.files[0] && opened(event.clipboardData.files[0]);
-  document.ondragover = (event) => (event.preventDefault(), $(".pad").classList.add("over"));
-  document.ondragleave = () => $(".pad").classList.remove("over");
-  document.ondrop = (event) => {
+  document.ondragover = document.ondragleave = document.ondrop = (event) => {
     event.preventDefault();
-    $(".pad").classList.remove("over");
-    if (event.dataTransfer.files[0]) opened(event.dataTransfer.files[0]);
+    $(".pad").classList.toggle("over", event.type === "dragover");
+    if (event.type === "drop" && event.dataTransfer.files[0]) opened(event.dataTransfer.files[0]);
   };
   $("#next").onclick = () => walk(step + 1);
   $("#back").onclick = () => walk(step < 0 ? STAGES.length - 1 : step - 1);
@@ -274,11 +262,7 @@ function wire() {
   root.dataset.theme = dark.matches ? "dark" : "light";
   dark.onchange = () => (root.dataset.theme = dark.matches ? "dark" : "light");
   $("#theme").onclick = () => (root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark");
-  new ResizeObserver(() => {
-    if ($(".stages").clientWidth === room) return;
-    room = $(".stages").clientWidth;
-    draw();
-  }).observe($(".stages"));
+  new ResizeObserver(() => room === (room = $(".stages").clientWidth) || draw()).observe($(".stages"));
 }
 // Images of the data set that came with the page: a random one, or one that is misread.
 function examples() {

@@ -20,14 +20,14 @@ function make(tag, attributes = {}, ...children) {
 // The drawing area. `shown` is a picture that is read as it is, until something is drawn.
 const pad = $("#pad"), pen = $(".pen");
 let wide = false, empty = true, shown = null, held = null, hand = null;
-const sized = (canvas, width, height, dense = window.devicePixelRatio || 1) => {
+function sized(canvas, width, height, dense = window.devicePixelRatio || 1) {
   [canvas.width, canvas.height] = [Math.round(width * dense), Math.round(height * dense)];
   [canvas.style.width, canvas.style.height] = [width + "px", height + "px"];
   const context = canvas.getContext("2d");
   context.scale(dense, dense);
   context.imageSmoothingEnabled = false;
   return context;
-};
+}
 function cleared(now = wide) {
   [wide, empty, shown] = [now, true, null];
   [pad.height, pad.width] = [3 * INK, 3 * INK * (wide ? LONGEST : 1)];
@@ -41,24 +41,20 @@ function stroke(from, to) {
   const context = pad.getContext("2d");
   [context.lineWidth, context.lineCap, context.lineJoin] = [pad.height / 12, "round", "round"];
   context.strokeStyle = NET.channels > 1 ? $("#colour input").value : "black";
-  context.beginPath();
-  context.moveTo(from.x * pad.width, from.y * pad.height);
-  context.lineTo(to.x * pad.width, to.y * pad.height);
-  context.stroke();
+  context.stroke(new Path2D(`M${from.x * pad.width} ${from.y * pad.height}L${to.x * pad.width} ${to.y * pad.height}`));
   [empty, shown] = [false, null];
   changedAt(performance.now());
 }
-function pixels(scale) {
-  const small = make("canvas", { width: INK * (wide ? LONGEST : 1) * scale, height: INK * scale });
-  const context = small.getContext("2d", { willReadFrequently: true });
-  context.drawImage(pad, 0, 0, small.width, small.height);
-  return context.getImageData(0, 0, small.width, small.height);
+function pixels() {
+  const context = make("canvas", { width: INK * (wide ? LONGEST : 1), height: INK }).getContext("2d", { willReadFrequently: true });
+  context.drawImage(pad, 0, 0, context.canvas.width, INK);
+  return context.getImageData(0, 0, context.canvas.width, INK);
 }
-const inkOnPad = () => {
-  const { width, height, data } = pixels(1), ink = planeOf(height, width);
+function inkOnPad() {
+  const { width, height, data } = pixels(), ink = planeOf(height, width);
   for (let i = 0; i < ink.data.length; i++) ink.data[i] = data[4 * i + 3];
   return ink;
-};
+}
 // Puts a picture on the drawing area: its ink, or in colour the picture itself.
 function put({ height, width, channels, bytes }) {
   const picture = new ImageData(width, height);
@@ -73,11 +69,7 @@ function put({ height, width, channels, bytes }) {
   empty = false;
   keep();
 }
-function show(picture) {
-  put(picture);
-  shown = picture;
-  changedAt(performance.now());
-}
+const show = (picture) => (put(picture), (shown = picture), changedAt(performance.now()));
 // A picture from a file, the clipboard or another window.
 async function opened(file) {
   try {
@@ -91,12 +83,9 @@ async function opened(file) {
       return context.getImageData(0, 0, canvas.width, canvas.height);
     };
     if (!NET.digits) return show(scaledInto(drawnOn("white"), NET.shape));
-    let found = inkOf(drawnOn("white")), ink;
-    try {
-      ink = cropped(found.ink, found.noise);
-    } catch {
-      ink = cropped((found = inkOf(drawnOn("black"))).ink, found.noise); // white on transparency
-    }
+    let found = inkOf(drawnOn("white"));
+    if (!largest(found.ink.data)) found = inkOf(drawnOn("black")); // white on transparency
+    const ink = cropped(found.ink, found.noise);
     if (sideBySide(ink) && NET.sweeps && !wide) cleared(true);
     const width = INK * (wide ? LONGEST : 1), scale = 0.8 * Math.min(INK / ink.height, width / ink.width);
     const small = resized(ink, Math.max(1, Math.round(ink.height * scale)), Math.max(1, Math.round(ink.width * scale)));
@@ -114,10 +103,11 @@ function keep() {
   } catch {} // no storage, or none left: then it does not survive
 }
 function restore() {
-  let kept = {};
+  let kept = null;
   try {
-    kept = JSON.parse(sessionStorage.getItem(STORE)) || {};
+    kept = JSON.parse(sessionStorage.getItem(STORE));
   } catch {} // whatever is there is not ours
+  kept ||= {};
   cleared(kept.wide === true && NET.sweeps);
   changedAt(performance.now());
   if (typeof kept.drawing !== "string" || !kept.drawing.startsWith("data:image/png;base64,")) return;
@@ -143,7 +133,7 @@ const slider = (name) => Number($("#" + name).value);
 function pictureOnPad() {
   if (shown && !(NET.digits && slider("thickness"))) return shown;
   if (!NET.digits) {
-    const drawing = pixels(1);
+    const drawing = pixels();
     for (let i = 0; i < drawing.data.length; i += 4) {
       const alpha = drawing.data[i + 3] / 255, paper = NET.channels > 1 || NET.light ? 255 : 0, ink = NET.light ? 0 : 255;
       for (let c = 0; c < 3; c++) drawing.data[i + c] = paper + alpha * ((NET.channels > 1 ? drawing.data[i + c] : ink) - paper);
@@ -155,11 +145,7 @@ function pictureOnPad() {
   if (!largest(ink.data)) throw new Error("Nothing is left of strokes that thin: move the thickness slider to the right.");
   return (wide ? lineOf : digitOf)(ink);
 }
-function failed(message) {
-  failure = message;
-  drawAnswer();
-  finished();
-}
+const failed = (message) => ((failure = message), drawAnswer(), finished());
 function read() {
   try {
     const picture = changed(NET.placed(pictureOnPad()), wide ? 0 : slider("rotation"), slider("noise"));
@@ -201,16 +187,14 @@ function drawAnswer() {
   const values = none || found ? [] : NET.penalties ? outputs : shares, most = NET.penalties ? Math.max(...values) : 1;
   const every = values.length > 20 ? order.slice(0, 12) : values.map((_, k) => k);
   $(".bars").setAttribute("aria-label", NET.penalties ? "Penalty of each class" : "Probability of each class");
-  $(".bars").replaceChildren(
-    ...every.map((k) => {
-      const text = NET.penalties ? values[k].toFixed(1) : percent(values[k]), fill = make("span", { className: "fill" });
-      fill.style.width = (100 * values[k]) / most + "%";
-      const parts = [make("span", { className: "name" }, named(k)), make("span", {}, fill), make("span", { className: "value" }, text)];
-      const bar = make("div", { className: k === order[0] ? "bar best" : "bar", role: "listitem", ariaLabel: `${named(k)}: ${text}` }, ...parts);
-      return bar;
-    }),
-    ...(values.length ? [make("div", { className: "soft", role: "listitem" }, NET.penalties ? "penalty: squared distance from each code (eq. 7); the smallest wins" : "probability")] : []),
-  );
+  const bars = every.map((k) => {
+    const text = NET.penalties ? values[k].toFixed(1) : percent(values[k]), fill = make("span", { className: "fill" });
+    fill.style.width = (100 * values[k]) / most + "%";
+    const parts = [make("span", { className: "name" }, named(k)), make("span", {}, fill), make("span", { className: "value" }, text)];
+    return make("div", { className: k === order[0] ? "bar best" : "bar", role: "listitem", ariaLabel: `${named(k)}: ${text}` }, ...parts);
+  });
+  const measure = NET.penalties ? "penalty: squared distance from each code (eq. 7); the smallest wins" : "probability";
+  $(".bars").replaceChildren(...bars, ...(bars.length ? [make("div", { className: "soft", role: "listitem" }, measure)] : []));
 }
 
 // Stages as pictures

@@ -8,8 +8,8 @@ from ..datasets.preparation import levels
 from ..engine.row import halves_agree
 from ..errors import ConfigError
 from ..layers.operation import Operation
-from ..models.registry import preparation_of
 from ..network import Sequential
+from .registry import preparation_of
 
 __all__ = ["Preparation", "Step", "preparation", "steps"]
 
