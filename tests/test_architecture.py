@@ -41,7 +41,7 @@ ALLOWED = {
                   "training"},
     "evaluate": {"analysis", "command", "datasets", "engine", "models", "network", "run"},
     "show": {"bitmaps", "command", "datasets", "engine", "models", "network", "optim", "plots", "run", "training"},
-    "page": {"analysis", "datasets", "models", "network"},
+    "page": {"analysis", "datasets", "layers", "models", "network"},
     "interop": {"layers", "models", "network", "training"},
     # command, datasets, run: for its command only
     "export": {"command", "datasets", "interop", "layers", "models", "network", "page", "run"},
