@@ -86,7 +86,7 @@ def photograph(browser: Any, address: str, folder: Path) -> None:
         else:
             hand.draw(page, hand.DIGITS[3][0])
             hand.settle(page)
-            page.locator("canvas[data-stage=C3]").hover(position={"x": 150, "y": 45})
+            page.locator("canvas[data-stage=C3]").click(position={"x": 150, "y": 45})
             page.evaluate("window.scrollTo(0, 0)")
         hand.settle(page)
         page.screenshot(path=folder / f"{name}.png", full_page=name == "page")
