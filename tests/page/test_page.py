@@ -148,8 +148,9 @@ VARIANTS = {
     "softmax": lambda: models.lenet5(output="softmax", subsampling="max"),
     "odd": lambda: built(
         lenet5.Conv2D(4, (3, 4), stride=2, padding="same", name="A"), lenet5.Repeat(2), lenet5.ZeroPad2D(1, 0, 2, 1),
-        lenet5.Subsampling(3, stride=2, coefficient=0.3, name="B"), lenet5.Tanh(), lenet5.AvgPool2D(3, stride=1, name="C"),
-        lenet5.Flatten(), lenet5.BatchNorm(), lenet5.Dense(7, bias=0.2, name="D"), lenet5.PReLU(),
+        lenet5.Subsampling(3, stride=2, coefficient=0.3, name="B"), lenet5.Tanh(),
+        lenet5.AvgPool2D(3, stride=1, name="C"), lenet5.Flatten(), lenet5.BatchNorm(),
+        lenet5.Dense(7, bias=0.2, name="D"), lenet5.PReLU(),
     ),
 }  # fmt: skip
 
@@ -177,8 +178,12 @@ def test_every_network_answers_as_in_python(name, browser, tmp_path):
         assert (best == net.predict(images)).all()
         maps = net.feature_maps(images[0])
         trace = page.evaluate(
-            "(bytes) => { const t = NET.trace(NET.input({height: NET.shape[0], width: NET.shape[1], channels: NET.channels,"
-            " bytes: Uint8Array.from(bytes)})); return NET.stages.map((s) => [s.name, Array.from(t[s.steps.at(-1)].data)]) }",
+            """(bytes) => {
+                const [height, width] = NET.shape, channels = NET.channels;
+                const picture = {height, width, channels, bytes: Uint8Array.from(bytes)};
+                const trace = NET.trace(NET.input(picture));
+                return NET.stages.map((stage) => [stage.name, Array.from(trace[stage.steps.at(-1)].data)]);
+            }""",
             images[0].ravel().tolist(),
         )
         assert [stage for stage, _ in trace] == list(maps)[1:]
@@ -454,9 +459,11 @@ def test_a_picture_is_dropped_and_pasted(page, tmp_path):
         page.evaluate(
             """([data, kind]) => {
                 const carried = new DataTransfer();
-                carried.items.add(new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], "7.png", {type: "image/png"}));
-                const how = kind === "drop" ? new DragEvent("drop", {dataTransfer: carried, bubbles: true, cancelable: true})
-                  : new ClipboardEvent("paste", {clipboardData: carried, bubbles: true});
+                const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+                const more = {bubbles: true, cancelable: true};
+                carried.items.add(new File([bytes], "7.png", {type: "image/png"}));
+                const how = kind === "drop" ? new DragEvent("drop", {dataTransfer: carried, ...more})
+                  : new ClipboardEvent("paste", {clipboardData: carried, ...more});
                 document.body.dispatchEvent(how);
             }""",
             [data, kind],
