@@ -108,7 +108,7 @@ def add_run_argument(parser: Parser, default: os.PathLike[str]) -> None:
         metavar="RUN_OR_FILE",
         nargs="?",
         default=str(default),
-        help="folder of a run, or a .npz file; default the weights that come with the package",
+        help="folder of a run, or a .npz or .safetensors file; default the weights that come with the package",
     )
 
 

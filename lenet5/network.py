@@ -180,6 +180,14 @@ class Sequential(Answers):
         """Return the layers, in order, and those of networks within the network."""
         return tuple(inner for layer in self.layers for inner in layer.sublayers())
 
+    def named_sublayers(self) -> tuple[tuple[str, Layer], ...]:
+        """Return `sublayers` with their names; those of a network within the network stand behind its name: "a.C1"."""
+        named: list[tuple[str, Layer]] = []
+        for layer in self.layers:
+            inner = layer.named_sublayers() if isinstance(layer, Sequential) else ()
+            named += [(f"{layer.name}.{name}", sub) for name, sub in inner] or [(layer.name, layer)]
+        return tuple(named)
+
     def connections(self) -> int:
         """Sum over the layers."""
         return sum(layer.connections() for layer in self.layers)

@@ -36,12 +36,12 @@ def receptive_fields(net: Sequential) -> dict[str, Field]:
     """
     size, step, start = [1, 1], [1, 1], [0, 0]
     fields = {"input": Field((1, 1), (1, 1), (0, 0))}
-    for layer in net.sublayers():
+    for name, layer in net.named_sublayers():
         for axis, (cells, stride, before) in enumerate(zip(*layer.window(), strict=True)):
             size[axis] += (cells - 1) * step[axis]
             start[axis] -= before * step[axis]
             step[axis] *= stride
-        stage = layer.name.split(".")[0]
+        stage = name.split(".")[0]
         if layer.stages():
             fields[stage] = Field((size[0], size[1]), (step[0], step[1]), (start[0], start[1]))
     return fields

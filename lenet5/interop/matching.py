@@ -112,7 +112,7 @@ def fill(
 
 def _slots(net: Sequential) -> list[_Slot]:
     found, maps = [], None
-    for layer in net.sublayers():
+    for name, layer in net.named_sublayers():
         arrays = {
             ROLES[p.name.rpartition(".")[2]]: p.value for p in layer.parameters() if p.name.rpartition(".")[2] in ROLES
         }
@@ -122,7 +122,7 @@ def _slots(net: Sequential) -> list[_Slot]:
         if layer.codes is not None:
             arrays["codes"] = np.array(layer.codes)
         if arrays:
-            found.append(_Slot(layer.name, layer, arrays, maps))
+            found.append(_Slot(name, layer, arrays, maps))
         flattens = len(layer.in_shape) == 3 and len(layer.out_shape) == 1 and not layer.stages()
         mixes = bool(layer.parameters()) and layer.parameters()[0].value.ndim == 2
         maps = layer.in_shape if flattens else None if mixes else maps

@@ -69,15 +69,15 @@ def steps(net: Sequential) -> list[Step]:
     if not net.in_shape:
         raise ConfigError("This network is not built: call net.build((1, 28, 28)), or train it, before it is exported.")
     found = []
-    for layer in net.sublayers():
+    for name, layer in net.named_sublayers():
         operation = layer.operation() if halves_agree(layer, "operation") else None
         if operation is None:
             raise ConfigError(
                 f"{layer} cannot be exported, since its class {type(layer).__name__} does not say what it computes: "
                 "define operation(self), which returns one of lenet5.layers.operation."
             )
-        stage = layer.name.split(".")[0] if layer.stages() else ""
-        found.append(Step(layer.name, stage, operation, layer.in_shape, layer.out_shape))
+        stage = name.split(".")[0] if layer.stages() else ""
+        found.append(Step(name, stage, operation, layer.in_shape, layer.out_shape))
     return found
 
 

@@ -48,7 +48,7 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
     known, learned, block = preparation(net), net.learned, _Block()
     made = learned.drawn or learned.fit == "same" and known.shape == (28, 28) and not learned.ground
     drawn, light = net.in_shape[0] == 1 and made, not made and (learned.ground or 0) > 127.5
-    digits = drawn and net.classes.tolist() == list("0123456789")
+    word = "digit" if drawn and net.classes.tolist() == list("0123456789") else "picture"
     data = {
         "name": (net.spec or {}).get("name", "network"),
         "parameters": int(net.theta.size),
@@ -58,6 +58,7 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
         "field": net.in_shape[1:],
         "shape": known.shape,
         "digits": drawn,
+        "word": word,
         "light": light,
         "levels": block.put(known.levels),
         "notes": " ".join(_NOTES[name](value) for name, value in (notes or {}).items() if name in _NOTES),
@@ -65,7 +66,7 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
         **_anatomy(net, block),
     }
     text = json.dumps(data | {"block": _base64(np.concatenate(block))}).replace("<", "\\u003c")
-    parts = {"title": "LeNet-5 reads your digit" if digits else "LeNet reads your picture", "style": _read("style.css")}
+    parts = {"title": f"LeNet{'-5' if word == 'digit' else ''} reads your {word}", "style": _read("style.css")}
     parts |= {"script": "\n".join(map(_read, _SCRIPTS)), "network": text}
     return re.sub(r"\[\[(\w+)\]\]", lambda found: parts[found[1]], _read("page.html"))
 
@@ -92,8 +93,8 @@ def _anatomy(net: Sequential, block: _Block) -> dict[str, Any]:
         stage = stages.setdefault(step.stage, fresh | {"main": -1, "steps": [], "field": fields[step.stage]})
         stage["steps"].append(number)
         stage["shape"], first = [*step.out_shape, 1, 1][:3], number + 1
-        if type(step.operation).__name__ in _MAIN and stage["main"] < 0:
-            stage["main"] = number
+        if type(step.operation).__name__ in _MAIN:
+            stage["main"] = number if stage["main"] == -1 else -2  # of two sums in a stage neither is explained
     codes, before = net.sublayers()[-1].codes, [*stages][-2:-1]
     field = [*fields.values()][-1]
     line = {"reject": REJECT, "gap": GAP, "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}

@@ -236,6 +236,24 @@ def test_there_and_back_by_keras(name, ending, tmp_path):
         np.testing.assert_array_equal(back.running()[key], array)
 
 
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
+def test_networks_within_networks(ending, tmp_path):
+    pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
+
+    def nested(seed):
+        inner = [lenet5.Sequential([lenet5.Dense(4, name="A"), lenet5.Tanh()], name=name) for name in ("one", "two")]
+        net = lenet5.Sequential([*inner, lenet5.Dense(3, name="A")])
+        net.build((4,), rng=np.random.default_rng(seed))
+        return net
+
+    net = nested(1)
+    state, _ = interop.to_torch(net)
+    assert {"one_A.weight", "two_A.weight", "A.weight"} <= state.keys()
+    np.testing.assert_array_equal(interop.from_torch(state, nested(2)).theta, net.theta)
+    interop.to_keras(net, tmp_path / f"x{ending}")
+    np.testing.assert_array_equal(interop.from_keras(tmp_path / f"x{ending}", nested(3)).theta, net.theta)
+
+
 @pytest.mark.parametrize("name", ROUND)
 def test_there_and_back_by_torch(name):
     build, options = ROUND[name]

@@ -6,8 +6,7 @@ const STAGES = ["input", ...NET.stages.map((stage) => stage.name)], PARTS = Obje
 const $ = (selector) => document.querySelector(selector);
 const signed = (v) => (v < 0 ? "−" : "+") + Math.abs(v).toFixed(2);
 const named = (k) => NET.classes[k];
-const percent = (v) => (100 * v).toFixed(1) + " %";
-const several = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+const percent = (v) => (100 * v).toFixed(1) + " %", several = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes))
@@ -35,7 +34,7 @@ function cleared(now = wide) {
   $(".pad").classList.toggle("wide", wide);
   $("#line").checked = wide;
   $("#rotation").disabled = wide;
-  $(".hint").textContent = wide ? "draw some digits, a little apart" : NET.digits ? "draw a digit here" : "draw here, or open a picture";
+  $(".hint").textContent = wide ? "draw some digits, a little apart" : NET.word === "digit" ? "draw a digit here" : "draw here, or open a picture";
 }
 function stroke(from, to) {
   const context = pad.getContext("2d");
@@ -179,7 +178,7 @@ function drawAnswer() {
   digit.textContent = none ? "–" : found ? found.map((each) => named(each.digit)).join("") || "?" : named(order[0]);
   digit.classList.toggle("line", wide);
   digit.classList.toggle("word", !wide && digit.textContent.length > 2);
-  const hint = NET.digits ? "Draw a digit: every stroke is read at once." : "Draw, or open a picture: it is read at once.";
+  const hint = NET.word === "digit" ? "Draw a digit: every stroke is read at once." : "Draw, or open a picture: it is read at once.";
   const line = found && (found.length ? `${several(found.length, "digit")} found, sweeping the network across the line.` : "No digit found: no window is close to a code.");
   $(".words .first").textContent = failure || (blank ? hint : line || `Read as ${named(order[0])}${scored(order[0])}.`);
   const penalties = found && found.map((each) => `${named(each.digit)}: ${each.penalty.toFixed(1)}`).join(", ");
