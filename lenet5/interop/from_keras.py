@@ -50,7 +50,7 @@ def from_keras(
     mapping : mapping of str to str, optional
         Names of our layers to names of Keras's: ``{"C1": "conv2d", "F6": "dense_1", ...}``, for all with parameters.
     **options
-        Of the model. `channels`, `classes` and `norm` are taken from the arrays unless given.
+        Of the model. `channels`, `classes`, `norm`, and a `size` of 28 or 32, are taken from the arrays unless given.
 
     Returns
     -------

@@ -39,7 +39,7 @@ def from_torch(
     mapping : mapping of str to str, optional
         Names of our layers to names of modules: ``{"C1": "conv1", "F6": "fc2", ...}``, for all layers with parameters.
     **options
-        Of the model. `channels`, `classes` and `norm` are taken from the arrays unless given.
+        Of the model. `channels`, `classes`, `norm`, and a `size` of 28 or 32, are taken from the arrays unless given.
 
     Returns
     -------

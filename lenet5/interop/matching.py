@@ -25,6 +25,9 @@ ROLES = {
 }  # fmt: skip
 
 
+_USUAL = (28, 32)  # sizes of images that are tried if a model's own does not fit
+
+
 class Module(NamedTuple):
     """The arrays of one module.
 
@@ -78,11 +81,21 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
     chosen = {name: value for name, value in seen.items() if name in known} | options
     try:
         net = MODELS[model](**chosen)
-        if net.outputs_penalties or "classes" in options or classes in (0, *net.out_shape):
+        if not net.outputs_penalties and "classes" not in options and classes not in (0, *net.out_shape):
+            chosen["classes"] = classes
+            net = MODELS[model](**chosen)
+        if "size" in options or _sizes(net) <= {array.size for array in mains}:
             return net
-        return MODELS[model](**chosen, classes=classes)
+        # LeNets on MNIST without padding differ in the full connection behind their maps alone.
+        others = [MODELS[model](**chosen, size=size) for size in _USUAL]
+        return next((other for other in others if _sizes(other) <= {array.size for array in mains}), net)
     except TypeError as error:
         raise ConfigError(f"The network {model!r} has no such option: {error}.") from error
+
+
+def _sizes(net: Sequential) -> set[int]:
+    """Return how many numbers the matrices of a network have."""
+    return {p.size for p in net.parameters() if p.value.ndim == 2}
 
 
 def fill(

@@ -36,6 +36,11 @@ PUBLIC = {
         CONVOLVED,
         "lenet5-cifar10",
     ),
+    "28x28 without padding": (
+        ("features.0", "features.3", "classifier.1", "classifier.3", "classifier.5"),
+        (*SHAPES[:2], (120, 256), *SHAPES[3:]),
+        "lenet5-cifar10",
+    ),
     "behind DataParallel": (tuple(f"module.{n}" for n in ("c1", "c3", "c5", "f6", "out")), CONVOLVED, "d2l"),
 }
 LAYERS = ("C1", "C3", "C5", "F6", "output")
@@ -46,7 +51,8 @@ def test_public_layouts_need_no_mapping(name):
     names, shapes, model = PUBLIC[name]
     state = arrays(names, shapes)
     net = interop.from_torch(state, model)
-    assert net.in_shape[0] == shapes[0][1]
+    side = 28 if model == "d2l" or shapes[2] == (120, 256) else 32
+    assert net.in_shape == (shapes[0][1], side, side)
     for layer, theirs in zip(LAYERS, names, strict=True):
         np.testing.assert_array_equal(net[layer].weight.value.ravel(), state[f"{theirs}.weight"].ravel())
         np.testing.assert_array_equal(net[layer].bias.value, state[f"{theirs}.bias"])
