@@ -106,7 +106,7 @@ def _read(path: Path) -> Any:
             raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}.") from None
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         return _safetensors(path)
     try:
         import torch

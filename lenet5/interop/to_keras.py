@@ -54,9 +54,9 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
     ConfigError
         If h5py is not installed, the ending is another one, or a layer does not say what it computes.
     """
-    name = os.fspath(path)
+    name = os.fspath(path).lower()
     if not name.endswith((".keras", ".weights.h5")):
-        raise ConfigError(f"{name}: a file for Keras 3 ends in .keras or .weights.h5.")
+        raise ConfigError(f"{os.fspath(path)}: a file for Keras 3 ends in .keras or .weights.h5.")
     model = _Model(net)
     for step in steps(net):
         _LAYERS[type(step.operation)](step.operation, step, model)

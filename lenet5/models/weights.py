@@ -40,7 +40,7 @@ def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] 
     meta : dict, optional
         Anything else that JSON can hold.
     """
-    form = tensors if os.fspath(path).endswith(tensors.ENDING) else checkpoint
+    form = tensors if os.fspath(path).lower().endswith(tensors.ENDING) else checkpoint
     form.save(path, net.arrays(), dict(meta or {}) | note(net))
 
 
@@ -104,9 +104,9 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
 def _form_of(path: Path) -> ModuleType:
     """Return the module that reads files of such a name."""
     for ending, reader in _FOREIGN.items():
-        if path.name.endswith(ending):
+        if path.name.lower().endswith(ending):
             raise CheckpointError(f"{path}: not a file of lenet5. {reader}")
-    return tensors if path.suffix == tensors.ENDING else checkpoint
+    return tensors if path.suffix.lower() == tensors.ENDING else checkpoint
 
 
 def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:

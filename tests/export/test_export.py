@@ -134,6 +134,10 @@ def test_endings(tmp_path):
     with pytest.raises(ConfigError, match=r"prepare is an option of \.onnx, not of \.npz"):
         lenet5.export(net, tmp_path / "net.npz", prepare=True)
     lenet5.export(net, tmp_path / "net.npz", notes={"dataset": "mine"})
+    for name in ("UPPER.SAFETENSORS", "UPPER.NPZ"):
+        lenet5.export(net, tmp_path / name)
+        assert (lenet5.load(tmp_path / name).theta == net.theta).all()
+    assert (tmp_path / "UPPER.SAFETENSORS").read_bytes()[:2] != b"PK"
     loaded, meta = models.weights.read(tmp_path / "net.npz")
     assert (loaded.theta == net.theta).all() and meta["notes"]["dataset"] == "mine"
     for name, words in {

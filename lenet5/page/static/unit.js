@@ -178,7 +178,7 @@ function wire() {
       canvas.onpointerdown = (event) => reading && choose(unitUnder(name, event), !pinned || event.pointerType !== "mouse");
       canvas.onpointerleave = (event) => pinned || event.pointerType !== "mouse" || choose(null);
       canvas.onkeydown = (event) => keyOnStage(name, event);
-      const why = part ? explained(part) : `Grey levels as the network takes them: 0 becomes ${level(0)}, 255 becomes ${level(255)} (section II.B).`;
+      const why = part ? explained(part) : `${NET.channels > 1 ? "Levels of each colour" : "Grey levels"} as the network takes them: 0 becomes ${level(0)}, 255 becomes ${level(255)}${level(0) === "−0.100" ? " (section II.B)" : ""}.`;
       const codes = name === NET.bitmaps ? [make("div", { className: "codes" })] : [];
       codes.forEach((each) => (each.dataset.testid = "codes"));
       const section = make("section", { className: name === "input" ? "stage input" : "stage", ariaLabel: name }, make("h2", {}, `${name} `, make("span", {}, size)), canvas, ...codes, make("p", { className: "why" }, why));
@@ -233,7 +233,7 @@ function wire() {
   const again = (now = wide) => (cleared(now), keep(), changedAt(performance.now()));
   $("#clear").onclick = () => again();
   $("#line").onchange = (event) => again(event.target.checked);
-  $("#line").disabled = !NET.sweeps;
+  [$("#line").disabled, $("#thickness").disabled] = [!NET.sweeps, !NET.digits];
   $(".switch").title = NET.sweeps ? "" : "Needs a network with RBF units and no fixed size, as the paper's.";
   $(".pad").classList.toggle("coloured", NET.channels > 1);
   $("#colour").hidden = NET.channels === 1;
