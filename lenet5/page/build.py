@@ -29,7 +29,7 @@ _EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # images that are looked at; of th
 def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[str, str] | None = None) -> str:
     """Return a page on which one draws, or opens a picture, and watches the network read it.
 
-    The forward pass runs in the page: no server, no network and no Python are needed, and nothing is asked for.
+    The forward pass runs in the page: it needs no server and no Python, and makes no requests.
 
     Parameters
     ----------

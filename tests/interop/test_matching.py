@@ -185,7 +185,7 @@ def test_no_framework_is_imported():
 
 
 def test_what_is_not_installed(monkeypatch, tmp_path):
-    for name in ("torch", "h5py", "safetensors", "onnx"):
+    for name in ("torch", "h5py", "safetensors", "safetensors.numpy", "onnx"):
         monkeypatch.setitem(sys.modules, name, None)
     net = models.lenet1()
     assert interop.to_torch(net).module is None and "C1.weight" in interop.to_torch(net).state

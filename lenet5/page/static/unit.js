@@ -187,7 +187,7 @@ function wire() {
     }),
     $("footer"),
   );
-  $("footer").textContent = `${NET.name}, ${NET.parameters.toLocaleString("en")} parameters. ${NET.notes} Black is high, white is low. This page is one file and asks nobody for anything.`;
+  $("footer").textContent = `${NET.name}, ${NET.parameters.toLocaleString("en")} parameters. ${NET.notes} Black is high, white is low. This page is one file and makes no requests.`;
   pad.onpointerdown = (event) => {
     if (event.button) return;
     event.preventDefault();
