@@ -76,14 +76,11 @@ def to_torch(net: Sequential) -> TorchNetwork:
     for name, step, _, kinds in parts:
         for k, (kind, arguments) in enumerate(kinds):
             last = k == len(kinds) - 1
-            module = modules.KINDS[kind](*arguments)
+            module: Any = modules.KINDS[kind](*arguments)
             made[name if last else f"{name}_{kind.lower()}"] = module
             table = getattr(step.operation, "table", None)
             if last and table is not None:
-                modules.keep_zeros(
-                    module.weight,  # type: ignore[arg-type]
-                    torch.from_numpy(np.ascontiguousarray(table.T)),
-                )
+                modules.keep_zeros(module.weight, torch.from_numpy(np.ascontiguousarray(table.T)))
     network = modules.sequence(made).to(torch.float64 if net.dtype == np.float64 else torch.float32).eval()
     with torch.no_grad():
         network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})

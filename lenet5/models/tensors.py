@@ -66,7 +66,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
                     f"{path}: tensors without the note of a lenet5 network. Weights from PyTorch are read by "
                     "lenet5.interop.from_torch(path, model='d2l')."
                 )
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: no mapping
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
         meta = json.loads(note)
     except CheckpointError:
         raise
