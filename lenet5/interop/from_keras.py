@@ -7,24 +7,32 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError, LenetWarning
 from ..network import Sequential
 from ..training.checkpoint import MAX_BYTES
 from .matching import Module, fill, network_for
-from .to_keras import CONSTANT, h5py_library, snake
+from .to_keras import CONSTANT, DIFFERENCES, h5py_library, snake
 
 __all__ = ["from_keras"]
 
 _SECONDS, _RATE = 10.0, 20e6  # for a file: so many, and one more for every 20 MB
-# Of a small file nothing may unpack to more than this many bytes, and of a large one to so many times its own.
-_UNPACKED, _TIMES = 64 << 20, 4
+_UNPACKED = 64 << 20  # bytes that entries may claim besides as many as the file has
+_CONFIG = 1 << 20  # bytes of a model's description: as objects they are many times as large
+
+
+class _Described(NamedTuple):
+    """What config.json tells of the layer whose weights are at a path of the file of weights."""
+
+    place: int
+    epsilon: float | None  # of a batch normalisation
 
 
 def from_keras(
@@ -39,7 +47,10 @@ def from_keras(
     Kernels are transposed, and the full connection behind Flatten is put into our order, map by map. Arrays and layers
     are matched by their names, if `to_keras` wrote them, else by order and shape. Activations and pooling are not
     read: they are options of `model`, such as ``activation="relu", subsampling="max"``, and have to be the ones of your
-    model.
+    model. The optimiser's state is left out.
+
+    A .keras file tells the epsilon of a batch normalisation (Keras's default is 1e-3, ours 1e-5): the difference is
+    added to the variance. A .weights.h5 file does not: give a network with layers ``BatchNorm(epsilon=1e-3)``.
 
     Parameters
     ----------
@@ -63,6 +74,11 @@ def from_keras(
         place for a connection that is not 0; if a number is not finite.
     ConfigError
         If there is no such model or option, or h5py is not installed.
+
+    Warns
+    -----
+    LenetWarning
+        If the file does not tell the epsilon of a batch normalisation.
     """
     path = Path(path)
     h5py_library()
@@ -70,21 +86,31 @@ def from_keras(
         if path.stat().st_size > MAX_BYTES:
             raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
         data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror or error}.") from None
-    names: list[tuple[str, str]] | None = None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise CheckpointError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
+    described: dict[str, _Described] = {}
     if data[:2] == b"PK":
-        data, names = _unzipped(path, data)
-    modules = _modules(path, data, names)
-    return fill(network_for(model, modules, options), modules, mapping=mapping, where=path)
+        data, described = _unzipped(path, data)
+    modules = _modules(path, data, described)
+    net = fill(network_for(model, modules, options), modules, mapping=mapping, where=path)
+    own = {name.replace(".", "_") for name, _ in net.named_sublayers()}
+    if any("mean" in module.arrays and module.epsilon is None and module.name not in own for module in modules):
+        warnings.warn(
+            f"{path} does not tell the epsilon of its batch normalisation: that of the network is taken, 1e-5 unless "
+            "you gave another one, and Keras's default is 1e-3. Read the .keras file, or give a network with "
+            "BatchNorm(epsilon=1e-3).",
+            LenetWarning,
+            stacklevel=2,
+        )
+    return net
 
 
-def _unzipped(path: Path, data: bytes) -> tuple[bytes, list[tuple[str, str]] | None]:
-    """Return the weights of a .keras file, and its layers as (class, name) in order, if it tells them plainly."""
+def _unzipped(path: Path, data: bytes) -> tuple[bytes, dict[str, _Described]]:
+    """Return the weights of a .keras file, and its layers by their paths in there, if it tells them plainly."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
-                if info.file_size > max(_UNPACKED, _TIMES * len(data)):
+                if info.file_size > (_CONFIG if info.filename == "config.json" else len(data) + _UNPACKED):
                     raise CheckpointError(f"{path}: its entry {info.filename[:80]} claims {info.file_size:,} bytes.")
             weights, config = archive.read("model.weights.h5"), json.loads(archive.read("config.json"))
     except CheckpointError:
@@ -94,39 +120,62 @@ def _unzipped(path: Path, data: bytes) -> tuple[bytes, list[tuple[str, str]] | N
     except Exception as error:  # zipfile, zlib and json meet damaged bytes with many kinds
         raise CheckpointError(f"{path}: damaged or not a .keras file: {error}.") from error
     try:
-        layers = config["config"]["layers"]
-        return weights, [(str(layer["class_name"]), str(layer["config"]["name"])) for layer in layers]
-    except (KeyError, TypeError):
-        return weights, None  # a model of a class of the user's
+        return weights, _described(config, "layers/", 0)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return weights, {}  # a model of a class of the user's
 
 
-def _modules(path: Path, data: bytes, names: list[tuple[str, str]] | None) -> list[Module]:
+def _described(model: Any, prefix: str, first: int) -> dict[str, _Described]:
+    """Return the layers of a model by their paths; a model within it counts where it stands."""
+    counts: dict[str, int] = {}
+    found: dict[str, _Described] = {}
+    for layer in model["config"]["layers"]:
+        kind, own = str(layer["class_name"]), layer["config"]
+        number = counts[kind] = counts.get(kind, -1) + 1
+        place = f"{prefix}{snake(kind)}{f'_{number}' if number else ''}"
+        epsilon = float(own["epsilon"]) if kind == "BatchNormalization" else None
+        found[place] = _Described(first + len(found), epsilon)
+        if "layers" in own:
+            found |= _described(layer, f"{place}/layers/", first + len(found))
+    return found
+
+
+def _modules(path: Path, data: bytes, described: dict[str, _Described]) -> list[Module]:
     """Return the layers with weights, in the order of the model if its names are known."""
     if data[:8] != b"\x89HDF\r\n\x1a\n":
         raise CheckpointError(f"{path}: not a file of Keras 3: neither .keras nor .weights.h5.")
     found = _read(path, data)
-    place: dict[str, int] = {}
-    if names is not None:
-        counts: dict[str, int] = {}
-        for k, (kind, _) in enumerate(names):
-            number = counts[kind] = counts.get(kind, -1) + 1
-            place[f"{snake(kind)}{f'_{number}' if number else ''}"] = k
-    known = names is not None and all(group in place for group, _, _ in found)
-    modules = []
-    for group, name, arrays in found:
-        if name.startswith(CONSTANT):
-            continue
+    known = all(place in described for place, _, _ in found)
+    labels = [name or place.rpartition("/")[2] for place, name, _ in found]
+    modules: list[tuple[int, Module]] = []
+    for (place, name, arrays), label in zip(found, labels, strict=True):
+        container, _, group = place.rpartition("/")
+        # Numbers tell the order within one container; what comes first of two containers they do not.
         numbered = re.fullmatch(r"([a-z0-9_]*?[a-z][a-z0-9]*?)(?:_(\d{1,6}))?", group)
-        order = None if known or numbered is None else (numbered[1], int(numbered[2] or 0))
-        modules.append((place.get(group, 0), Module(name or group, _in_our_layout(path, group, arrays), order, True)))
-    modules.sort(key=lambda each: each[0] if known else (each[1].order or ("", 0))[1])
+        order = (f"{container}/{numbered[1]}", int(numbered[2] or 0)) if numbered else (place, 0)
+        told = described.get(place, _Described(order[1], None))
+        if name.startswith(CONSTANT):
+            if not name.endswith(DIFFERENCES):
+                continue
+            label, own = name.removeprefix(CONSTANT).removesuffix(DIFFERENCES), _codes(path, place, arrays)
+        else:
+            label, own = label if labels.count(label) == 1 else place, _in_our_layout(path, group, arrays)
+        modules.append((told.place, Module(label, own, None if known else order, True, told.epsilon)))
+    modules.sort(key=lambda each: each[0])
     if not modules:
         raise CheckpointError(f"{path}: it holds no weights.")
     return [module for _, module in modules]
 
 
+def _codes(path: Path, place: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the codes of RBF units that `to_keras` wrote as differences."""
+    if len(arrays) != 2 or arrays[0].ndim != 2 or arrays[1].ndim != 1 or arrays[1].size % max(arrays[0].shape[0], 1):
+        raise CheckpointError(f"{path}: {place} does not hold the codes that its name tells of.")
+    return {"codes": -arrays[1].reshape(-1, arrays[0].shape[0])}
+
+
 def _read(path: Path, data: bytes) -> list[tuple[str, str, list[np.ndarray]]]:
-    """Return (group, name, arrays) of everything that has arrays, read by a process of its own: see h5.py."""
+    """Return (path, name, arrays) of everything that has arrays, read by a process of its own: see h5.py."""
     command = [sys.executable, "-P", str(Path(__file__).with_name("h5.py"))]
     try:
         done = subprocess.run(
@@ -136,16 +185,17 @@ def _read(path: Path, data: bytes) -> list[tuple[str, str, list[np.ndarray]]]:
         told = json.loads(head)
     except (ValueError, subprocess.TimeoutExpired):  # it has crashed, or does not end
         raise CheckpointError(f"{path}: damaged or not a file of Keras 3: the HDF5 library fails on it.") from None
+    except OSError as error:
+        raise ConfigError(f"Files of Keras are read by a process that cannot be started: {error}.") from None
     if "error" in told:
         raise CheckpointError(f"{path}: {told['error']}.")
-    found = []
+    found, start = [], 0
     for group, name, shapes in told["layers"]:
         arrays = []
         for shape, kind in shapes:
-            dtype = np.dtype(kind)
-            size = math.prod(shape) * dtype.itemsize
-            arrays.append(np.frombuffer(rest[:size], dtype).reshape(shape))
-            rest = rest[size:]
+            dtype, count = np.dtype(kind), math.prod(shape)
+            arrays.append(np.frombuffer(rest, dtype, count, start).reshape(shape) if count else np.zeros(shape, dtype))
+            start += count * dtype.itemsize
         found.append((group, name, arrays))
     return found
 

@@ -1,6 +1,8 @@
 """A state dict of PyTorch as a network of ours."""
 
+import math
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ __all__ = ["from_torch"]
 # Under which keys checkpoints keep a state dict among other things.
 _WITHIN = ("state_dict", "model_state_dict", "model", "net")
 _IGNORED = ("num_batches_tracked",)
+# Numbers of a file in 8 bytes each: of a file of one byte each they are 8 times as large.
+_TIMES, _UNPACKED = 8, 64 << 20
 
 
 def from_torch(
@@ -37,7 +41,8 @@ def from_torch(
         Key of `lenet5.models.MODELS`, such as "d2l" (maps padded to 32x32 in C1) or "lenet5-cifar10" (no padding); or
         a network, which is written into.
     mapping : mapping of str to str, optional
-        Names of our layers to names of modules: ``{"C1": "conv1", "F6": "fc2", ...}``, for all layers with parameters.
+        Names of our layers to names of modules: ``{"C1": "conv1", "F6": "fc2", ...}``, for all layers with parameters;
+        or of our arrays to entries: ``{"C1.weight": "W1", "C1.bias": "b1", ...}``, for all entries.
     **options
         Of the model. `channels`, `classes`, `norm`, and a `size` of 28 or 32, are taken from the arrays unless given.
 
@@ -54,8 +59,9 @@ def from_torch(
         If there is no such model or option, or a package is missing.
     """
     where: Any = "state dict"
+    most = None
     if isinstance(state, str | os.PathLike):
-        where, state = state, _read(Path(state))
+        where, state, most = state, *_read(Path(state))
     elif callable(getattr(state, "state_dict", None)):
         state = state.state_dict()
     if not isinstance(state, Mapping):
@@ -63,12 +69,25 @@ def from_torch(
     for key in _WITHIN:
         if isinstance(state.get(key), Mapping):
             state = state[key]
-    modules = _modules(state, where)
+    if mapping and all(ours.rpartition(".")[2] in ROLES for ours in mapping):
+        state, mapping = _renamed(state, mapping, where)
+    modules = _modules(state, where, most)
     return fill(network_for(model, modules, options), modules, mapping=mapping, where=where)
 
 
-def _modules(state: Mapping[Any, Any], where: Any) -> list[Module]:
-    """Return the arrays of a state dict, module by module."""
+def _renamed(state: Mapping[Any, Any], mapping: Mapping[str, str], where: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a state dict under the names of our arrays, and the mapping of our layers that goes with it."""
+    unknown = [shown(name) for name in mapping.values() if name not in state]
+    unused = [shown(name) for name in state if name not in mapping.values() and not str(name).endswith(_IGNORED)]
+    if unknown or unused or len(set(mapping.values())) < len(mapping):
+        named = ", ".join((unknown or unused)[:8]) or "one entry twice"
+        raise CheckpointError(f"{where}: the mapping leaves out, or does not know, or names twice: {named}.")
+    renamed = {ours: state[theirs] for ours, theirs in mapping.items()}
+    return renamed, {layer: layer for layer in (ours.rpartition(".")[0] for ours in mapping)}
+
+
+def _modules(state: Mapping[Any, Any], where: Any, most: int | None) -> list[Module]:
+    """Return the arrays of a state dict, module by module; of at most so many bytes, if it is a file's."""
     found: dict[str, dict[str, np.ndarray]] = {}
     names = [name for name in state if isinstance(name, str)]
     prefix = "module." if names and all(name.startswith("module.") for name in names) else ""  # of DataParallel
@@ -76,6 +95,10 @@ def _modules(state: Mapping[Any, Any], where: Any) -> list[Module]:
         name, _, what = str(full).removeprefix(prefix).rpartition(".")
         if what in _IGNORED:
             continue
+        if most is not None:  # tensors can be views that repeat few numbers any number of times
+            most -= math.prod(getattr(value, "shape", ())) * 8
+            if most < 0:
+                raise CheckpointError(f"{where}: its entries are far larger than the file.")
         array = _array(value)
         if array is None or what not in ROLES:
             raise CheckpointError(
@@ -99,21 +122,31 @@ def _array(value: Any) -> np.ndarray | None:
     return array if array.dtype.kind in "fiu" else None
 
 
-def _read(path: Path) -> Any:
-    """Return what a file holds."""
+def _read(path: Path) -> tuple[Any, int]:
+    """Return what a file holds, and of how many bytes that may be."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise CheckpointError(f"{path}: {size:,} bytes; at most {MAX_BYTES:,} are read.")
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:  # torch.save does not compress
+                if sum(info.file_size for info in archive.infolist()) > size:
+                    raise CheckpointError(f"{path}: its entries are compressed, or claim more bytes than the file has.")
+    except CheckpointError:
+        raise
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}.") from None
+    except Exception as error:  # damaged archives are met by many kinds; ValueError: a path with a NUL
+        raise CheckpointError(f"{path}: damaged: {error}. Save it by torch.save(model.state_dict(), path).") from error
+    most = _TIMES * size + _UNPACKED
     if path.suffix.lower() == ".safetensors":
-        return _safetensors(path)
+        return _safetensors(path), most
     try:
         import torch
     except ImportError:
         raise ConfigError(f"{path}: reading PyTorch's files needs PyTorch: pip install torch.") from None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True), most
     except Exception as error:  # UnpicklingError, BadZipFile, RuntimeError: damaged bytes are met by many
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(

@@ -13,7 +13,8 @@ from typing import Any
 _DEEPEST = 8  # groups within groups
 _MOST = 10_000  # groups and arrays of a file
 _SPARE = 1 << 30  # bytes of memory besides the file: what Python, NumPy and h5py take
-_UNPACKED = 64 << 20  # bytes of an array in chunks, which may be compressed
+_UNPACKED = 64 << 20  # bytes of all arrays together, besides as many as the file has: chunks may be compressed
+_STATE = ("optimizer", "seed_generator")  # groups that hold what training needs, and no weights
 
 
 class Refused(Exception):
@@ -47,16 +48,18 @@ def main() -> None:
 
 
 def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
-    """Return (group, name, arrays) of every group that has arrays; links lead nowhere."""
+    """Return (path, name, arrays) of every group that has arrays, without "/vars" in the path; links lead nowhere."""
     import h5py
 
     found: list[tuple[str, str, list[Any]]] = []
-    left, seen = len(data), 0
+    left, seen = len(data) + _UNPACKED, 0
 
-    def visit(group: Any, name: str, depth: int) -> None:
+    def visit(group: Any, depth: int) -> None:
         nonlocal left, seen
         arrays = {}
         for key in group:
+            if key in _STATE and (depth == 0 or key != "optimizer"):
+                continue
             seen += 1
             if depth > _DEEPEST or seen > _MOST:
                 raise Refused("it has more groups within groups than a model")
@@ -64,7 +67,7 @@ def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
                 raise Refused(f"{key[:80]!r} is a link to somewhere else")
             kind = group.get(key, getclass=True)
             if kind is h5py.Group:
-                visit(group[key], key if key not in ("vars", "layers") else name, depth + 1)
+                visit(group[key], depth + 1)
             elif kind is h5py.Dataset and group.name.endswith("/vars"):
                 arrays[key] = group[key]
         kept = []
@@ -72,20 +75,20 @@ def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
             array = arrays[key]
             size = array.size * array.dtype.itemsize
             plain = array.dtype.kind in "fiu" and not array.external and not array.is_virtual
-            if not plain or size > (left if array.chunks is None else _UNPACKED):
+            if not plain or size > (left if array.chunks is not None else min(left, len(data))):
                 raise Refused(f"the array {array.name[:80]} is no plain array of numbers of the file's own")
-            left -= size if array.chunks is None else 0
+            left -= size
             kept.append(array[()].astype(array.dtype.newbyteorder("<")))
         if kept:
             label = group.attrs.get("name", "")
-            found.append((name, label if isinstance(label, str) else "", kept))
+            found.append((group.name[1:-5], label if isinstance(label, str) else "", kept))
 
     with h5py.File(io.BytesIO(data), "r") as file:
         if "model_weights" in file or "layer_names" in file.attrs:
             raise Refused(
                 "a file of Keras 2. Open it in Keras and save it again, by model.save_weights('model.weights.h5')"
             )
-        visit(file, "", 0)
+        visit(file, 0)
     return found
 
 

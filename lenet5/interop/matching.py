@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import CheckpointError, ConfigError, shown
-from ..layers import Layer
+from ..layers import BatchNorm, Layer, PReLU
 from ..models.build import one_of
 from ..models.registry import MODELS
 from ..network import Sequential
@@ -40,12 +40,15 @@ class Module(NamedTuple):
         Kind and number if the order among modules of one kind is known; None if the order of all is.
     rows_last : bool
         Whether a matrix behind `Flatten` expects its input row by row with the channels last.
+    epsilon : float, optional
+        Of a batch normalisation, if it is known; None takes that of our layer.
     """
 
     name: str
     arrays: dict[str, np.ndarray]
     order: tuple[str, int] | None = None
     rows_last: bool = False
+    epsilon: float | None = None
 
 
 class _Slot(NamedTuple):
@@ -68,6 +71,8 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
     if isinstance(model, Sequential):
         if options:
             raise ConfigError(f"{', '.join(options)}: options are for the name of a model, not for a network.")
+        if not model.in_shape:
+            raise ConfigError("This network is not built: call net.build((1, 28, 28)) before weights are read into it.")
         return model
     one_of("model", model, tuple(MODELS))
     known = inspect.signature(MODELS[model]).parameters
@@ -76,8 +81,9 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
     kernels = [array for array in mains if array.ndim == 4 and array.size and (array != array[:, :, :1, :1]).any()]
     seen: dict[str, Any] = {"norm": True} if any("mean" in module.arrays for module in modules) else {}
     if kernels:
-        seen["channels"] = min(array.shape[1] for array in kernels)
-    classes = min((array.shape[0] for array in mains if array.ndim == 2), default=0)
+        seen["channels"] = _end({k.shape[1] for k in kernels}, {k.shape[0] for k in kernels})
+    matrices = [array for array in mains if array.ndim == 2]
+    classes = _end({m.shape[0] for m in matrices}, {m.shape[1] for m in matrices}) if matrices else 0
     chosen = {name: value for name, value in seen.items() if name in known} | options
     try:
         net = MODELS[model](**chosen)
@@ -91,6 +97,11 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
         return next((other for other in others if _sizes(other) <= {array.size for array in mains}), net)
     except TypeError as error:
         raise ConfigError(f"The network {model!r} has no such option: {error}.") from error
+
+
+def _end(sides: set[int], others: set[int]) -> int:
+    """Return the only side that no other layer is joined to, else the smallest."""
+    return min(sides - others if len(sides - others) == 1 else sides)
 
 
 def _sizes(net: Sequential) -> set[int]:
@@ -115,9 +126,12 @@ def fill(
         found, why = _fitted(slot, module)
         if found is None:
             raise CheckpointError(f"{where}: {module.name} does not fit {slot.name}: {why}.{_both(slots, modules)}")
-        values += [(slot.arrays[role], array) for role, array in found.items()]
+        if isinstance(slot.layer, BatchNorm) and (found["variance"] + slot.layer.epsilon <= 0).any():
+            raise CheckpointError(f"{where}: {module.name} has variances below 0.")
+        with np.errstate(over="ignore"):  # what is too large for a float32 is found below
+            values += [(slot.arrays[role], array.astype(slot.arrays[role].dtype)) for role, array in found.items()]
     if not all(np.isfinite(array).all() for _, array in values):
-        raise CheckpointError(f"{where}: there are numbers in it that are not finite.")
+        raise CheckpointError(f"{where}: there are numbers in it that are not finite, or too large for the network.")
     for target, array in values:
         target[...] = array
     return net
@@ -190,7 +204,8 @@ def _by_shape(slots: list[_Slot], modules: list[Module], where: Any) -> list[tup
         kinds = {module.order[0] if module.order else None for module in fitting}
         if not fitting or len(fitting) > 1 and (None in kinds or len(kinds) > 1):
             what = "several fit" if fitting else "nothing fits"
-            raise CheckpointError(f"{where}: {what} {slot.name}.{_both(slots, modules)}")
+            why = next((text for text in (_fitted(slot, module)[1] for module in left) if "table" in text), "")
+            raise CheckpointError(f"{where}: {what} {slot.name}{why and ': '}{why}.{_both(slots, modules)}")
         pairs.append((slot, fitting[0]))
         left = [module for module in left if module is not fitting[0]]
     return pairs
@@ -205,9 +220,12 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
         return None, "they are of different kinds"
     for role, target in own.items():
         if role in given:
-            array = _in_shape(given[role], target.shape, slot, module)
+            array = _in_shape(given[role], role, slot, module)
             if array is None:
-                return None, f"{given[role].shape} is not {target.shape}"
+                return None, _outside(given[role], slot) or f"{given[role].shape} is not {target.shape}"
+            if role == "variance" and module.epsilon is not None and isinstance(slot.layer, BatchNorm):
+                if module.epsilon != slot.layer.epsilon:
+                    array = array + (module.epsilon - slot.layer.epsilon)
             if role == "codes" and not np.array_equal(array, target):
                 return None, "its codes are other ones"
             if role != "codes":
@@ -219,8 +237,18 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
     return found, ""
 
 
-def _in_shape(array: np.ndarray, shape: tuple[int, ...], slot: _Slot, module: Module) -> np.ndarray | None:
-    """Return an array in a layer's shape, if it means the same there."""
+def _outside(array: np.ndarray, slot: _Slot) -> str:
+    """Tell of kernels that a table has no place for, if those alone keep an array from a layer."""
+    table = getattr(slot.layer, "table", None)
+    if table is None or array.shape != (*table.T.shape, *slot.arrays["main"].shape[1:]):
+        return ""
+    wrong = int((array[~table.T] != 0).any(axis=(1, 2)).sum())
+    return f"the table has no place for {wrong} kernels that are not 0"
+
+
+def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.ndarray | None:
+    """Return an array in the shape of a layer's, if it means the same there."""
+    shape = slot.arrays[role].shape
     table = getattr(slot.layer, "table", None)
     if table is not None and len(shape) == 3:
         if array.shape != (table.shape[1], table.shape[0], *shape[1:]) or (array[~table.T] != 0).any():
@@ -242,7 +270,11 @@ def _in_shape(array: np.ndarray, shape: tuple[int, ...], slot: _Slot, module: Mo
             return array.reshape(shape[0], *kernel[2:], kernel[1]).transpose(0, 3, 1, 2)
         return array.reshape(shape)
     if len(shape) == 1:
-        if array.size == 1:  # one number for all maps
+        if array.size == shape[0] == max(array.shape, default=0):
+            return array.reshape(shape)
+        if role != "main" or isinstance(slot.layer, BatchNorm):
+            return None
+        if array.size == 1 and isinstance(slot.layer, PReLU):  # one number for all maps
             return np.full(shape, array.ravel()[0])
         cells = (
             np.moveaxis(array, array.shape.index(shape[0]), 0).reshape(shape[0], -1)

@@ -27,10 +27,11 @@ from ..layers.operation import (
 from ..models.steps import Step, steps
 from ..network import Sequential
 
-__all__ = ["CONSTANT", "h5py_library", "snake", "to_keras"]
+__all__ = ["CONSTANT", "DIFFERENCES", "h5py_library", "snake", "to_keras"]
 
 # How layers are named whose weights are no parameters: codes, copies of maps.
 CONSTANT = "lenet5_constant_"
+DIFFERENCES = "_differences"  # how that of the codes ends
 _VERSION = "3.0.0"  # of Keras, that reads such files
 
 
@@ -52,7 +53,8 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ConfigError
-        If h5py is not installed, the ending is another one, or a layer does not say what it computes.
+        If h5py is not installed, the ending is another one, a layer does not say what it computes, or Keras has no
+        place for its name.
     """
     name = os.fspath(path).lower()
     if not name.endswith((".keras", ".weights.h5")):
@@ -112,6 +114,10 @@ class _Model:
         self.shape = tuple(int(side) for side in shape)
 
     def _put(self, kind: str, name: str, config: dict[str, Any], nodes: list[Any], arrays: list[np.ndarray]) -> None:
+        if "/" in name or any(name == other["name"] for other in self.layers):
+            raise ConfigError(
+                f"Keras has no place for a layer called {name!r}: rename it or the other one of that name."
+            )
         layer = {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
         self.layers.append(layer | {"name": name, "inbound_nodes": nodes})
         self.arrays.append((kind, name, arrays))
@@ -194,7 +200,7 @@ def _distances(op: Distances, step: Step, model: _Model) -> None:
     name = f"{CONSTANT}{step.name}"
     same, ones = np.tile(np.eye(cells), classes), np.ones((cells, 1))
     differences: Any = {"units": classes * cells, "trainable": False}
-    model.add("Dense", f"{name}_differences", (classes * cells,), same, -op.codes.ravel(), **differences)
+    model.add("Dense", f"{name}{DIFFERENCES}", (classes * cells,), same, -op.codes.ravel(), **differences)
     model.add("Multiply", f"{step.name}_squares", (classes * cells,), twice=True)
     model.add("Reshape", f"{step.name}_rows", (classes, cells), target_shape=[classes, cells])
     model.add("Dense", f"{name}_sum", (classes, 1), ones, units=1, use_bias=False, trainable=False)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..layers.operation import (
     Convolution,
     Copies,
@@ -60,11 +61,19 @@ def to_torch(net: Sequential) -> TorchNetwork:
     Raises
     ------
     ConfigError
-        If a layer does not say what it computes.
+        If a layer does not say what it computes, or PyTorch has no place for its name.
     """
     parts = [
         (step.name.replace(".", "_"), step, *_PARTS[type(step.operation)](step.operation, step)) for step in steps(net)
     ]
+    called = [
+        f"{name}_{kind.lower()}" if k < len(kinds) - 1 else name
+        for name, _, _, kinds in parts
+        for k, (kind, _) in enumerate(kinds)
+    ]
+    doubled = sorted({name for name in called if called.count(name) > 1})
+    if doubled:
+        raise ConfigError(f"Two layers would be called {doubled[0]!r} in PyTorch: rename one of them.")
     state = {f"{name}.{key}": np.array(array) for name, _, arrays, _ in parts for key, array in arrays.items()}
     try:
         import torch
@@ -72,16 +81,18 @@ def to_torch(net: Sequential) -> TorchNetwork:
         return TorchNetwork(state, None)
     from . import modules
 
-    made = {}
-    for name, step, _, kinds in parts:
-        for k, (kind, arguments) in enumerate(kinds):
-            last = k == len(kinds) - 1
-            module: Any = modules.KINDS[kind](*arguments)
-            made[name if last else f"{name}_{kind.lower()}"] = module
-            table = getattr(step.operation, "table", None)
-            if last and table is not None:
-                modules.keep_zeros(module.weight, torch.from_numpy(np.ascontiguousarray(table.T)))
-    network = modules.sequence(made).to(torch.float64 if net.dtype == np.float64 else torch.float32).eval()
+    with torch.random.fork_rng(devices=[]):  # new modules draw weights, which are overwritten
+        made: list[Any] = [modules.KINDS[kind](*arguments) for _, _, _, kinds in parts for kind, arguments in kinds]
+    named = dict(zip(called, made, strict=True))
+    for name, step, _, _ in parts:
+        table = getattr(step.operation, "table", None)
+        if table is not None:
+            modules.keep_zeros(named[name].weight, torch.from_numpy(np.ascontiguousarray(table.T)))
+    try:
+        network = modules.sequence(named)
+    except KeyError as error:  # "train", "forward"
+        raise ConfigError(f"PyTorch has no place for a layer of that name: {error.args[0]}. Rename it.") from None
+    network = network.to(torch.float64 if net.dtype == np.float64 else torch.float32).eval()
     with torch.no_grad():
         network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     return TorchNetwork(state, network)
