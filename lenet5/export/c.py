@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
 from ..files import atomic_write
 from ..layers.operation import (
     Convolution,
@@ -24,9 +23,13 @@ from ..layers.operation import (
 )
 from ..models.steps import Preparation, Step, preparation, steps
 from ..network import Sequential
-from .c_text import Room, array, functions, identifier, number, remark, text
+from .c_text import Room, array, check_finite, functions, identifier, number, remark, text
 
 __all__ = ["SQUASHES", "Source", "folded", "write"]
+
+# What follows the name of a layer in the names of its arrays.
+_SUFFIXES = ("", "_weight", "_bias", "_starts", "_inputs", "_scale", "_shift", "_codes", "_slopes", "_finish")
+_SUFFIXES += ("_multiplier", "_below")
 
 # The functions of squashes without an array, by the names of `Squash`.
 SQUASHES = {
@@ -71,6 +74,7 @@ def write(
         If a layer or the preparation cannot be exported, a number is not finite, or `int8` has no images.
     """
     known, every = preparation(net), steps(net)
+    check_finite(every)
     if int8:
         from .int8 import quantised
 
@@ -110,9 +114,9 @@ class Source:
         """Return a name of C for a layer, another one for each."""
         base = name = identifier(layer)
         k = 2
-        while name in self.names:
+        while not self.names.isdisjoint(name + suffix for suffix in _SUFFIXES):
             name, k = f"{base}_{k}", k + 1
-        self.names.add(name)
+        self.names |= {name + suffix for suffix in _SUFFIXES}
         return name
 
     def array(self, kind: str, name: str, values: Any, *, weights: bool = False) -> str:
@@ -128,9 +132,9 @@ class Source:
         """Define the kernels of a convolution, and their inputs if some do not exist; return the three pointers."""
         kernels, inputs, starts = _kernels_of(op)
         pointers = ["0", "0"]
-        if len(kernels) < op.weight.shape[0] * op.weight.shape[1]:
-            if len(kernels) > 0xFFFF:
-                raise ConfigError(f"{name}: {len(kernels):,} kernels of a table; C source is written for up to 65,535.")
+        if len(kernels) > 0xFFFF:  # more than `starts` counts to: all of them, with zeros
+            kernels = op.weight.reshape(-1, *op.weight.shape[2:])
+        elif len(kernels) < op.weight.shape[0] * op.weight.shape[1]:
             kinds = (("starts", starts), ("inputs", inputs or [0]))
             pointers = [self.array("uint16_t", f"{name}_{what}", values) for what, values in kinds]
         return [*pointers, self.array(kind, f"{name}_weight", kernels if kernels.size else [0.0], weights=True)]
@@ -264,7 +268,6 @@ def _file(net: Sequential, known: Preparation, source: Source, path: Path, notes
     pixels, ram = int(np.prod(known.shape)), source.room.needed * source.cell
     kind, wins = ("penalties", "smallest") if net.outputs_penalties else ("scores", "largest")
     layout = "rows from the top" if len(known.shape) == 2 else "rows from the top, the channels of each pixel together"
-    told = {name: value for name, value in notes.items() if len(value) <= 80}
     precision = "float32" if source.kind == "float" else "8-bit weights and activations"
     comment = [
         f"{(net.spec or {}).get('name', 'network')} in {precision}, written by lenet5.",
@@ -276,7 +279,7 @@ def _file(net: Sequential, known: Preparation, source: Source, path: Path, notes
         f"constants    {source.bytes:,} bytes, {source.weights:,} of them for {net.theta.size:,} parameters",
         f"activations  {ram:,} bytes of static RAM: predict is not re-entrant",
         f"products     {sum(layer.multiply_adds() for layer in net.sublayers()):,} for an image",
-        *(f"{name:<12} {value}" for name, value in told.items()),
+        *(f"{name:<12} {value}" for name, value in notes.items()),
     ]
     names = ", ".join(map(text, net.classes.tolist()))
     types, code = functions(source.used)

@@ -1,16 +1,22 @@
 """C source as text: functions, numbers, arrays, names, and where in one array each layer's numbers lie."""
 
 import re
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ConfigError
+from ..models.steps import Step
 
-__all__ = ["Room", "array", "functions", "identifier", "integer", "number", "remark", "text"]
+__all__ = ["Room", "array", "check_finite", "functions", "identifier", "integer", "number", "remark", "text"]
 
 _ROW = 110  # characters of a line of numbers
+_NOT_FINITE = (
+    "The network holds numbers that are not finite in float32: it has failed in training, or is float64 with numbers "
+    "beyond 3.4e38; nothing is written."
+)
 
 
 def functions(used: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -58,12 +64,21 @@ def number(value: float) -> str:
     ConfigError
         If it is not finite.
     """
-    if not np.isfinite(value):
-        raise ConfigError(
-            "The network holds numbers that are not finite: it has failed in training; nothing is written."
-        )
-    digits = f"{np.float32(value):.9g}"
+    with np.errstate(over="ignore"):  # a float64 may be finite and no float32
+        short = np.float32(value)
+    if not np.isfinite(short):
+        raise ConfigError(_NOT_FINITE)
+    digits = f"{short:.9g}"
     return f"{digits}f" if re.search("[.e]", digits) else f"{digits}.0f"
+
+
+def check_finite(every: Iterable[Step]) -> None:
+    """Raise ConfigError if an array of an operation has a number that is not finite in float32."""
+    for step in every:
+        for field in step.operation:
+            with np.errstate(over="ignore"):
+                if isinstance(field, np.ndarray) and not np.isfinite(field.astype(np.float32)).all():
+                    raise ConfigError(f"{step.name}: {_NOT_FINITE}")
 
 
 def integer(value: float) -> str:
@@ -78,7 +93,8 @@ def array(kind: str, name: str, values: Iterable[float]) -> str:
     line = ""
     for word in words:
         if len(line) + len(word) > _ROW:
-            lines, line = [*lines, line], ""
+            lines.append(line)
+            line = ""
         line += f"{word}, "
     body = "\n".join(f"    {row.rstrip()}" for row in [*lines, line])
     return f"static const {kind} {name}[{len(words)}] = {{\n{body}\n}};\n"
@@ -102,7 +118,11 @@ def remark(lines: Iterable[str]) -> str:
     """Return lines as a comment, without signs that end it or mean anything else in one."""
     kept = []
     for line in lines:
+        line = line.replace("\\", "/")  # first, since it can make the signs below
+        line = "".join(c if c.isprintable() else " " for c in line)
         for sign in ("*/", "/*", "??"):
             line = line.replace(sign, " ".join(sign))
-        kept.append(" * " + " ".join(line.replace("\\", "/").split("\n")))
+        kept += [
+            " * " + row for row in textwrap.wrap(line, _ROW, subsequent_indent=" " * 13, drop_whitespace=False)
+        ] or [" *"]
     return "\n".join(["/*", *(line.rstrip() for line in kept), " */"])

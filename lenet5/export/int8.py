@@ -69,12 +69,12 @@ def quantised(net: Sequential, known: Preparation, every: list[Step], images: np
             "int8 needs images of the training set, to see how large activations get: export(net, path, int8=True, "
             "images=train.images[:1000])."
         )
-    if not np.isfinite(net.theta).all():
-        raise ConfigError("The network holds numbers that are not finite: it has failed in training.")
-    source, groups = Source("int8_t"), list(_groups(every, _ranges(net, images[:_MOST])))
-    frame, channels = known.frame, (known.shape + (1,))[2]
     levels = known.levels.astype(np.float64)
-    at = _scale_of((float(levels.min()), float(levels.max())))
+    ends = float(levels.min()), float(levels.max())
+    source = Source("int8_t")
+    groups = list(_groups(every, _ranges(net, images[:_MOST]), ends))
+    frame, channels = known.frame, (known.shape + (1,))[2]
+    at = _scale_of(ends)
     table = source.array("int8_t", "grey_levels", _rounded(levels, at))
     height, width = known.shape[0] + frame[0] + frame[2], known.shape[1] + frame[1] + frame[3]
     place = source.room.begin(channels * height * width)
@@ -97,8 +97,8 @@ def _ranges(net: Sequential, images: np.ndarray) -> list[tuple[float, float]]:
     return [(low, high) for low, high in found]
 
 
-def _groups(every: list[Step], ranges: list[tuple[float, float]]) -> Iterator[Group]:
-    """Yield steps with what can be computed at once with them."""
+def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[float, float]) -> Iterator[Group]:
+    """Yield steps with what can be computed at once with them; `ends` are the range of the prepared image."""
     k = 0
     while k < len(every):
         step, op = every[k], every[k].operation
@@ -109,7 +109,7 @@ def _groups(every: list[Step], ranges: list[tuple[float, float]]) -> Iterator[Gr
         alone = isinstance(op, Padding | Copies | Distances) or isinstance(op, Pooling) and op.kind == "max"
         k += main is not None
         norm = squash = None
-        before = ranges[k - 1] if k else (0.0, 0.0)
+        before = ranges[k - 1] if k else ends
         if not alone:
             # Dropout, where it stands between, changes nothing.
             while k < len(every) and isinstance(every[k].operation, Dropping):
@@ -163,16 +163,14 @@ class _Writer:
         op: Any = None if main is None else main.operation
         name, room = source.name(group.name), source.room
         if isinstance(op, Convolution | FullConnection):
-            weight, step = _weights(op.weight)
-            scale, shift = step * at.scale, op.bias.astype(np.float64)
-            _check_sums(weight, group.name)
+            weight, scale, shift = _products(op, group, at)
         elif op is None:
             scale, shift = np.full(maps, at.scale), np.zeros(maps)
         else:
             cells = op.size**2 if op.kind == "mean" else 1
             scale = (np.ones(maps) if op.scale is None else op.scale.astype(np.float64)) * at.scale / cells
             shift = np.zeros(maps) if op.shift is None else op.shift.astype(np.float64)
-        if group.norm is not None:
+        if group.norm is not None and not isinstance(op, Convolution | FullConnection):
             by, moved = folded(group.norm)
             scale, shift = scale * by, shift * by + moved
         finish, to = self._finish(name, group, scale, shift)
@@ -207,7 +205,9 @@ class _Writer:
             unit, zero = to.scale, to.zero
             if squash is not None:
                 slopes = {"relu": 0.0, "leaky-relu": squash.numbers[:1]}.get(squash.name, squash.slopes)
-        scale = np.where(scale == 0, 1e-6, scale)  # a map that is all shift
+        # A map that is almost all shift: a multiplier of few bits, or a bias beyond 32, would lose the shift.
+        least = np.maximum(_least(np.abs(scale), shift), 1e-30 * unit)  # 1e-30: neither sum nor shift
+        scale = np.copysign(np.maximum(np.abs(scale), least), scale)
         above, below = scale / unit, scale / unit * np.asarray(slopes, np.float64)
         # Where the scale is negative, sums below 0 are activations above it.
         factors = np.where(scale > 0, [above, below], [below, above])
@@ -239,23 +239,20 @@ class _Writer:
 
     def _distances(self, op: Distances, group: Group, at: Scale) -> Scale:
         codes = np.rint(op.codes / at.scale)
-        if np.abs(codes).max() > 127:
-            raise ConfigError(f"{group.name}: its codes reach further than what it compares them with; int8 cannot.")
+        if np.abs(codes).max() > 127 or codes.shape[1] * 382**2 >= 1 << 31:  # 382 = 255 + 127, the largest difference
+            raise ConfigError(
+                f"{group.name}: codes far beyond its input, or too long for sums of 32 bits; int8 cannot."
+            )
         name = self.source.array("int8_t", f"{self.source.name(group.name)}_codes", codes, weights=True)
         classes, cells = op.codes.shape
-        place = f"room + {self.source.room.first}"
-        self.source.call("distances_q", name, number(at.scale**2), at.zero, cells, classes, place, "out")
+        numbers = number(at.scale**2), at.zero, cells, classes
+        self.source.call("distances_q", name, *numbers, f"room + {self.source.room.first}", "out")
         return at
 
     def _scores(self, op: FullConnection, group: Group, at: Scale) -> Scale:
         """Write the last full connection, whose outputs, and what follows them, are floats."""
         source, name = self.source, self.source.name(group.name)
-        weight, step = _weights(op.weight)
-        _check_sums(weight, group.name)
-        scale, bias = step * at.scale, op.bias.astype(np.float64)
-        if group.norm is not None:
-            by, moved = folded(group.norm)
-            scale, bias = scale * by, bias * by + moved
+        weight, scale, bias = _products(op, group, at)
         units, inputs = op.weight.shape
         arrays = [
             source.array("int8_t", f"{name}_weight", weight, weights=True),
@@ -277,19 +274,23 @@ def _windows(op: Pooling, step: Any) -> tuple[int, ...]:
     return (*step.in_shape, *step.out_shape[1:], op.size, op.stride)
 
 
-def _weights(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights (O, ...) as int8, and the scale of each output."""
-    flat = weight.reshape(len(weight), -1).astype(np.float64)
-    largest = np.abs(flat).max(axis=1)
-    scale = np.where(largest > 0, largest, 1.0) / 127
-    return np.rint(flat / scale[:, None]).astype(np.int8).reshape(weight.shape), scale
+def _products(op: Convolution | FullConnection, group: Group, at: Scale) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return weights (O, ...) as int8, and the scale and shift of each output's sums, normalisation included."""
+    by, moved = (np.ones(len(op.bias)), 0.0) if group.norm is None else folded(group.norm)
+    flat = op.weight.reshape(len(op.weight), -1) * by[:, None]
+    shift = op.bias * by + moved
+    scale = np.abs(flat).max(axis=1) / 127 * at.scale
+    scale = np.maximum(scale, _least(scale, shift))
+    scale[scale == 0] = 1.0  # neither weights nor shift
+    weight = np.rint(flat * (at.scale / scale)[:, None]).astype(np.int8).reshape(op.weight.shape)
+    if np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1).max() * 255 >= 1 << 31:
+        raise ConfigError(f"{group.name} adds up so many products that their sum may leave 32 bits; int8 cannot.")
+    return weight, scale, shift
 
 
-def _check_sums(weight: np.ndarray, name: str) -> None:
-    """Raise ConfigError if a sum of products could leave 32 bits."""
-    largest = int(np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1).max()) * 255
-    if largest >= 1 << 31:
-        raise ConfigError(f"{name} adds up so many products that their sum may leave 32 bits; int8 cannot.")
+def _least(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return the scale of each map below which its multiplier has under 10 bits, or its bias over 30."""
+    return np.maximum(scale.max() / (1 << 10), np.abs(shift) / (1 << 30))
 
 
 def _scale_of(values: tuple[float, float]) -> Scale:

@@ -115,6 +115,54 @@ def test_int8(name, tmp_path):
     assert np.corrcoef(out.ravel(), expected.ravel())[0, 1] > 0.99
 
 
+def weighted(factor, bias):
+    """A convolution whose second map has hardly any weights, but a bias."""
+    net = built(lenet5.Conv2D(3, 5), lenet5.ReLU(), lenet5.Flatten(), lenet5.Dense(4))
+    net.layers[0].weight.value[1] *= factor
+    net.layers[0].bias.value[1] = bias
+    return net
+
+
+def constant(*layers):
+    """Sub-sampling that multiplies by 0 in front of other layers."""
+    return built(lenet5.Conv2D(3, 5), lenet5.Subsampling(2, coefficient=0.0), *layers, lenet5.Dense(4))
+
+
+def normalised():
+    net = built(lenet5.Conv2D(3, 5), lenet5.BatchNorm(), lenet5.ReLU(), lenet5.Flatten(), lenet5.Dense(4))
+    net.layers[1].weight.value[1], net.layers[1].bias.value[1] = 0.0, 2.0
+    return net
+
+
+AWKWARD = {
+    "a map of small weights": lambda: weighted(1e-4, 1.0),
+    "a map of tiny weights": lambda: weighted(1e-7, 1.0),
+    "a map without weights": lambda: weighted(0, 1.0),
+    "a map with neither": lambda: weighted(0, 0.0),
+    "a map normalised to a constant": normalised,
+    "sub-sampling to constants": lambda: constant(lenet5.ScaledTanh(), lenet5.Flatten()),
+    "sub-sampling to zeros": lambda: unbiased(constant(lenet5.ScaledTanh(), lenet5.Flatten())),
+    "ELU first": lambda: built(lenet5.ELU(), lenet5.Flatten(), lenet5.Dense(4)),
+    "squash first": lambda: built(lenet5.ScaledTanh(), lenet5.Flatten(), lenet5.Dense(4)),
+}
+
+
+def unbiased(net):
+    for layer in net.layers[:2]:
+        layer.bias.value[...] = 0
+    return net
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_int8_of_maps_that_hardly_vary(name, tmp_path):
+    net = AWKWARD[name]()
+    images = images_for(net, 50)
+    lenet5.export(net, tmp_path / "net.c", int8=True, images=images)
+    _, out = asked(compiled(tmp_path / "net.c", COMPILERS[0]), images, 4)
+    expected = net.outputs(images)
+    assert np.abs(out - expected).max() <= 0.015 * np.abs(expected).max()
+
+
 def test_int8_reads_as_well(tmp_path):
     train, test = datasets.load("digits")
     net = lenet5.pretrained()
@@ -225,6 +273,33 @@ int main(int argc, char **argv)
         np.testing.assert_allclose(rows[:, 1:], net.outputs(images), atol=5e-6 * np.abs(rows[:, 1:]).max())
 
 
+def test_more_kernels_than_a_table_counts(tmp_path):
+    net = built(lenet5.Conv2D(260, 1), lenet5.Conv2D(260, 1, stride=14), lenet5.Flatten(), lenet5.Dense(4))
+    net.layers[1].weight.value[0, 0] = 0
+    images = images_for(net, 2)
+    lenet5.export(net, tmp_path / "net.c")
+    _, out = asked(compiled(tmp_path / "net.c", COMPILERS[0]), images, 4)
+    np.testing.assert_allclose(out, net.outputs(images), atol=5e-6 * np.abs(out).max())
+
+
+def test_layers_whose_arrays_would_share_a_name(tmp_path):
+    first, second = lenet5.Conv2D(3, 5), lenet5.Conv2D(3, 5)
+    first.name, second.name = "A", "A.weight"
+    net = built(first, second, lenet5.Flatten(), lenet5.Dense(4))
+    images = images_for(net, 3)
+    lenet5.export(net, tmp_path / "net.c")
+    _, out = asked(compiled(tmp_path / "net.c", COMPILERS[0]), images, 4)
+    np.testing.assert_allclose(out, net.outputs(images), atol=5e-6 * np.abs(out).max())
+
+
+@pytest.mark.parametrize("value", ["*\\ int x;", "ab\0cd", "/\\* x", "\r*/ q", "*\n/", "x" * 300])
+def test_notes_stay_in_their_comment(value, tmp_path):
+    lenet5.export(models.lenet1(), tmp_path / "net.c", notes={value: value})
+    compiled(tmp_path / "net.c", COMPILERS[0])
+    comment = (tmp_path / "net.c").read_text().partition("*/")[0]
+    assert comment.count("x") >= 2 * value.count("x")  # broken into lines, but whole
+
+
 def test_names_of_classes_and_notes(tmp_path):
     names = ('a "quote"', "back\\slash", "tri??/graph", "*/ int", "Ünï\n2", "plain", "6", "7", "8", "9")
     net = models.lenet5()
@@ -255,6 +330,17 @@ def test_what_cannot_be_written(tmp_path):
     for options in ({}, {"int8": True, "images": images_for(failed, 5)}):
         with pytest.raises(ConfigError, match="not finite"):
             lenet5.export(failed, tmp_path / "net.c", **options)
+    large = lenet5.lenet5(dtype=np.float64)
+    large["F6"].bias.value[0] = 1e39
+    broken = built(lenet5.Conv2D(3, 5), lenet5.BatchNorm(), lenet5.Flatten(), lenet5.Dense(4))
+    broken.layers[1].running()["mean"][0] = np.nan
+    for net in (large, broken):
+        for options in ({}, {"int8": True, "images": images_for(net, 5)}):
+            with pytest.raises(ConfigError, match="not finite in float32"):
+                lenet5.export(net, tmp_path / "net.c", **options)
+    far = built(lenet5.Flatten(), lenet5.Dense(84), lenet5.ScaledTanh(), lenet5.RBF(np.full((3, 84), 40.0)))
+    with pytest.raises(ConfigError, match="codes far beyond its input"):
+        lenet5.export(far, tmp_path / "net.c", int8=True, images=images_for(far, 5))
     with pytest.raises(ConfigError, match="vectors"):
         lenet5.export(built(lenet5.Dense(3), shape=(5,)), tmp_path / "net.c")
     assert not list(tmp_path.iterdir())
