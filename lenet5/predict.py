@@ -19,16 +19,16 @@ from .datasets.pictures import read_picture
 from .datasets.table import read_csv
 from .errors import ConfigError, DataError
 from .files import atomic_write
-from .models.weights import PRETRAINED, load
+from .models.weights import LINE, PRETRAINED, load
 from .network import Sequential
 
-__all__ = ["main", "read_digit"]
+__all__ = ["main", "read_digit", "read_line"]
 
 _SHOWN = 20  # outputs in a text
 _TABLES = (".csv", ".csv.gz", ".npy")
 
 
-def read_digit(net: Sequential | Committee, image: Any) -> dict[str, Any]:
+def read_digit(net: Sequential | Committee, image: Any, *, line: Sequential | None = None) -> dict[str, Any]:
     """Return what a network makes of a user's own picture, as JSON can hold it.
 
     A network that was trained on a folder of pictures gets this one as it got those; any other, and any array, a
@@ -40,13 +40,15 @@ def read_digit(net: Sequential | Committee, image: Any) -> dict[str, Any]:
         Of a committee every member gets the picture as its own training set was made.
     image : path-like or array
         What `lenet5.prepare_digit` takes.
+    line : Sequential, optional
+        Reads several digits side by side, in place of `net`.
 
     Returns
     -------
     dict
         ``digit`` (the number of the class), ``class`` (its name), ``penalties`` or ``scores`` (of all classes), and
-        ``top``: the three likeliest classes with their probabilities. Of several digits side by side ``line``, their
-        text, and ``digits``, each with its column and penalty (`lenet5.analysis.sdnn.sweep`).
+        ``top``: the three likeliest classes with their probabilities. Of several digits side by side what `read_line`
+        returns.
 
     Raises
     ------
@@ -57,9 +59,13 @@ def read_digit(net: Sequential | Committee, image: Any) -> dict[str, Any]:
     try:
         outputs, shares = _asked(net, image)
     except SeveralDigitsError as error:
-        if isinstance(net, Committee):
+        reader = net if line is None else line
+        if isinstance(reader, Committee):
             raise
-        return _line(net, image, error)
+        try:
+            return read_line(reader, image)
+        except ConfigError:
+            raise error from None
     order = np.argsort(outputs if net.outputs_penalties else -outputs, kind="stable")[:3]
     return {
         "digit": int(order[0]),
@@ -80,12 +86,29 @@ def _asked(net: Sequential | Committee, image: Any) -> tuple[np.ndarray, np.ndar
     return net.outputs(x)[0], net.predict_proba(x)[0]
 
 
-def _line(net: Sequential, image: Any, error: SeveralDigitsError) -> dict[str, Any]:
-    """Read digits side by side."""
-    try:
-        swept = sweep(net, normalise_line(image))
-    except ConfigError:
-        raise error from None
+def read_line(net: Sequential, image: Any) -> dict[str, Any]:
+    """Return what a network makes of a picture of digits side by side, as JSON can hold it.
+
+    Parameters
+    ----------
+    net : Sequential
+        As for `lenet5.analysis.sdnn.sweep`; ``lenet5.pretrained("lenet5-line")`` is trained for it.
+    image : path-like or array
+        What `lenet5.datasets.normalise_line` takes.
+
+    Returns
+    -------
+    dict
+        ``line``, their text, and ``digits``, each with its number, class, column and penalty.
+
+    Raises
+    ------
+    ConfigError
+        If the network cannot be swept.
+    ImageError
+        If the picture cannot be read, or nothing is drawn in it.
+    """
+    swept = sweep(net, normalise_line(image))
     names = net.classes
     digits = [
         {"digit": d.digit, "class": str(names[d.digit]), "column": d.column, "penalty": round(d.penalty, 4)}
@@ -123,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("images", metavar="[RUN_OR_FILE] IMAGE", nargs="+", help=help)
     parser.add_switch("--json", help="print everything as JSON, one list for all pictures")
+    parser.add_switch("--line", help="read every picture as a line of digits; without, those with several side by side")
     help = "write the answers as a table with the head ImageId,Label; of a table of images they count from 1"
     parser.add_option("--csv", type=str | None, default=None, metavar="FILE", help=help)
     options = parser.parse(argv)
@@ -135,13 +159,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if tables and (len(images) > 1 or options["csv"] is None):
         raise ConfigError(f"{tables[0]} is a table of images: give it alone, and --csv FILE for the answers.")
     report_compiling()
-    nets = [load(path) for path in own or [PRETRAINED]]
+    nets = [load(path) for path in own or [LINE if options["line"] else PRETRAINED]]
     net = nets[0] if len(nets) == 1 else Committee(nets)
+    if options["line"] and (tables or len(own) > 1):
+        raise ConfigError(f"--line reads pictures, with one network: leave out {(tables or own[1:])[0]}.")
     if tables:
         answers = net.classes[net.predict(_table(tables[0]))]
         _write(options["csv"], [(k + 1, name) for k, name in enumerate(answers)])
         return 0
-    results = [{"image": image, **read_digit(net, image)} for image in images]
+    if options["line"]:
+        found = [read_line(nets[0], image) for image in images]
+    else:
+        found = [read_digit(net, image, line=None if own else load(LINE)) for image in images]
+    results = [{"image": image, **each} for image, each in zip(images, found, strict=True)]
     if options["csv"] is not None:
         _write(options["csv"], [(Path(r["image"]).name, r.get("class", r.get("line"))) for r in results])
     else:

@@ -169,6 +169,25 @@ def test_a_line_of_digits_is_read_as_one(tmp_path, capsys):
     text = capsys.readouterr().out
     expected = "".join(map(str, lenet5.pretrained().predict(images)))
     assert f"two.png: {expected}, a line of digits" in text
+    # One digit is a line, too, if one says so; own weights are used as they are.
+    Image.fromarray(two[:, :125]).save(tmp_path / "one.png")
+    assert predict.run(["--line", "--json", str(tmp_path / "one.png"), str(tmp_path / "two.png")]) == 0
+    assert [found["line"] for found in json.loads(capsys.readouterr().out)] == [expected[0], expected]
+    assert predict.run(["--line", str(storage.PRETRAINED), str(tmp_path / "two.png")]) == 0
+    assert "a line of digits" in capsys.readouterr().out
+
+
+def test_what_is_no_line(tmp_path, capsys, picture):
+    np.save(tmp_path / "many.npy", np.zeros((2, 28, 28), np.uint8))
+    lenet5.save(tmp_path / "own.npz", lenet5.models.d2l())
+    two = [str(storage.PRETRAINED), str(storage.LINE)]
+    for words, what in (
+        (["--line", str(tmp_path / "many.npy"), "--csv", str(tmp_path / "x.csv")], "leave out"),
+        (["--line", *two, str(picture)], "one network: leave out"),
+        (["--line", str(tmp_path / "own.npz"), str(picture)], "ends in RBF units"),
+    ):
+        assert predict.run(words) == 2
+        assert what in capsys.readouterr().err
 
 
 def test_closed_streams_cost_no_result(tmp_path):

@@ -6,15 +6,17 @@ Scores are (N, classes), larger for likelier classes: probabilities, or penaltie
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..arrays import check_labels
 from ..errors import ConfigError, ShapeError
 
 __all__ = [
-    "confusion",
     "accuracy",
+    "confusion",
     "cross_entropy",
     "error",
+    "interval",
     "mcnemar",
     "rejection_curve",
     "rejection_rate",
@@ -149,6 +151,34 @@ def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
     wrong = (scores.argmax(axis=1) != labels)[doubtful_first]
     left = wrong.sum() - np.concatenate([[0], np.cumsum(wrong)[:-1]])
     return np.arange(n) / n, left / np.arange(n, 0, -1)
+
+
+def interval(values: ArrayLike, *, level: float = 0.95) -> float:
+    """Return the half-width of the confidence interval of a mean: t s / sqrt(n), by Student's t of n - 1.
+
+    Parameters
+    ----------
+    values : array-like (n,)
+        Independent figures, such as the test errors of runs with several seeds.
+    level : float
+        Of confidence.
+
+    Returns
+    -------
+    float
+        The true mean lies within mean +- this, in that share of such samples.
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than two values.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or len(values) < 2:
+        raise ShapeError(f"interval needs two values or more, (n,); found shape {values.shape}.")
+    from scipy import stats  # which scikit-learn brings
+
+    return float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:

@@ -1,11 +1,13 @@
 """Data sets: found on disk or downloaded, always verified; and preparation for the network."""
 
 from .base import Dataset
-from .distort import DISTORTIONS, Distort, Distortion, noise, shift, transform
+from .distort import Distort, Distortion, noise, shift, transform
+from .distortions import DISTORTIONS
 from .folder import from_folder
 from .handwriting import normalise_digit, normalise_line
 from .idx import read_idx, write_idx
 from .idx_sets import load_idx_pair
+from .lines import Neighbours, line_of, line_sets
 from .loading import NAMES, load, load_auto
 from .mnist import download_mnist
 from .preparation import BACKGROUND, FOREGROUND, SCALES, one_hot, prepare, prepare_digit
@@ -16,6 +18,7 @@ __all__ = [
     "DISTORTIONS",
     "FOREGROUND",
     "NAMES",
+    "Neighbours",
     "SCALES",
     "Dataset",
     "Distort",
@@ -25,6 +28,7 @@ __all__ = [
     "from_csv",
     "from_folder",
     "from_npz",
+    "line_of",
     "load",
     "load_auto",
     "load_idx_pair",
@@ -37,5 +41,6 @@ __all__ = [
     "read_idx",
     "shift",
     "transform",
+    "line_sets",
     "write_idx",
 ]

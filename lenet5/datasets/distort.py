@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 
-__all__ = ["DISTORTIONS", "Distort", "Distortion", "noise", "shift", "transform"]
+__all__ = ["Distort", "Distortion", "noise", "shift", "transform"]
 
 # (images uint8 (N, H, W) or (N, H, W, C), rng) -> images of the same kind
 Distortion = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
@@ -122,7 +122,7 @@ class Distort:
     share: float = 0.9
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in fields(Distort):
             value = getattr(self, field.name)
             most = {"scale": 0.9, "squeeze": 0.9, "share": 1.0}.get(field.name, 1e6)
             least = 0.1 if field.name == "sigma" else 0.0
@@ -234,17 +234,6 @@ def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> 
     moved = centre + np.stack([down, right], axis=1)
     matrices[:, :, 2] = centre - np.einsum("nij,nj->ni", matrices[:, :, :2], moved)
     return matrices.astype(np.float32)
-
-
-# By the names that the configuration knows.
-DISTORTIONS: dict[str, Distortion] = {
-    "shift": shift,
-    "affine": Distort(),
-    "rotation": Distort(translation=0.0, scale=0.0, squeeze=0.0, shear=0.0, rotation=15.0),
-    "elastic": Distort(translation=0.0, scale=0.0, squeeze=0.0, shear=0.0, elastic=34.0),
-    "noise": noise,
-    "all": Distort(squeeze=0.12, shear=0.2, rotation=12.0, elastic=15.0),
-}
 
 
 def _gaussian(side: int, sigma: float) -> NDArray[np.float32]:

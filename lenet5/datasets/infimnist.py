@@ -29,7 +29,8 @@ from ..errors import ConfigError, DataError
 from ..files import atomic_write, clear_unfinished, locked
 from .base import Dataset
 from .catalog import MNIST
-from .distort import DISTORTIONS, Distort
+from .distort import Distort
+from .distortions import DISTORTIONS
 from .idx import CODES, header, write_idx
 from .locate import file_sha256
 

@@ -7,18 +7,19 @@ from typing import Any
 
 from ..errors import ConfigError, DataError, DownloadError
 from .base import Dataset
-from .catalog import SETS
+from .catalog import MNIST, SETS
 from .cifar10 import load_cifar10
 from .digits import TRAIN_COUNT, load_digits
 from .folder import from_folder
 from .idx_sets import idx_files, load_idx_folder
+from .lines import line_sets
 from .locate import NotFoundError
 from .mnist import load_idx_set
 from .table import from_csv, from_npz, has_labels
 
 __all__ = ["NAMES", "load", "load_auto"]
 
-NAMES = (*SETS, "cifar10", "digits", "idx")
+NAMES = (*SETS, "mnist-lines", "cifar10", "digits", "idx")
 
 
 def load(
@@ -42,11 +43,11 @@ def load(
     Parameters
     ----------
     name : str or path-like
-        "mnist", "fashion-mnist", "kmnist", "qmnist", "emnist-digits", "emnist-letters", "emnist-balanced", "
-        ""emnist-mnist",
-        "cifar10"; or "digits", the 1,797 small digits inside scikit-learn, which are always there. QMNIST and EMNIST
-        are not downloaded. "idx" is `data_dir`, and no other place: four IDX files of your own, about which nothing is
-        known. Else a path: a folder with a sub-folder of pictures for each class (`from_folder`), a CSV file
+        "mnist", "fashion-mnist", "kmnist", "qmnist", "emnist-digits", "emnist-letters", "emnist-balanced",
+        "emnist-mnist", "cifar10"; "mnist-lines", which is MNIST made for lines of digits (`line_sets`); or "digits",
+        the 1,797 small digits inside scikit-learn, which are always there. QMNIST and EMNIST are not downloaded. "idx"
+        is `data_dir`, and no other place: four IDX files of your own, about which nothing is known. Else a path: a
+        folder with a sub-folder of pictures for each class (`from_folder`), a CSV file
         (`from_csv`) or a folder with `train.csv`, an .npz file (`from_npz`), or a folder with four IDX files.
     data_dir : path-like, optional
         Must exist.
@@ -100,7 +101,7 @@ def load(
     pointless = sorted(key for key, value in given.items() if value != _READING[key])
     if pointless:
         raise ConfigError(f"{', '.join(pointless)}: of a data set given by its path; {name} is read as it is.")
-    if mmap and name in ("cifar10", "digits"):
+    if mmap and name in ("cifar10", "digits", "mnist-lines"):
         raise ConfigError(f"mmap is for sets of IDX files: mnist, fashion-mnist, idx; found {name}.")
     if name == "idx":
         if data_dir is None:
@@ -110,6 +111,8 @@ def load(
         return load_digits()
     if name == "cifar10":
         return load_cifar10(data_dir, **options)
+    if name == "mnist-lines":
+        return line_sets(*load_idx_set(MNIST, data_dir, **options))
     return load_idx_set(SETS[str(name)], data_dir, mmap=bool(mmap), **options)
 
 

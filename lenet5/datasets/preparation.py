@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..errors import ConfigError, ShapeError
-from .distort import DISTORTIONS, Distort, Distortion, shift
+from .distort import Distort, Distortion, shift
+from .distortions import DISTORTIONS
 from .handwriting import Invert, normalise_digit
 
 __all__ = [

@@ -28,8 +28,10 @@ from .c_text import Room, array, check_finite, functions, identifier, number, re
 __all__ = ["SQUASHES", "Source", "folded", "write"]
 
 # What follows the name of a layer in the names of its arrays.
-_SUFFIXES = ("", "_weight", "_bias", "_starts", "_inputs", "_scale", "_shift", "_codes", "_slopes", "_finish")
-_SUFFIXES += ("_multiplier", "_below")
+_SUFFIXES = (
+    "", "_weight", "_bias", "_starts", "_inputs", "_scale", "_shift", "_codes", "_slopes", "_finish", "_multiplier",
+    "_below",
+)  # fmt: skip
 
 # The functions of squashes without an array, by the names of `Squash`.
 SQUASHES = {

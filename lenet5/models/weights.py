@@ -16,7 +16,7 @@ from ..training import checkpoint
 from . import tensors
 from .registry import from_spec, spec_of
 
-__all__ = ["PRETRAINED", "load", "note", "pretrained", "read", "save"]
+__all__ = ["LINE", "PRETRAINED", "load", "note", "pretrained", "read", "save"]
 
 _FOREIGN = {
     **dict.fromkeys((".pt", ".pth", ".bin"), "PyTorch's weights: lenet5.interop.from_torch(path, model='d2l')."),
@@ -25,8 +25,10 @@ _FOREIGN = {
         (".onnx", ".c", ".h", ".html"), "Such files are written only; load the run or .npz they came from."
     ),
 }
-# Trained by this project's own command; lenet5-mnist.json beside it is the record of that run.
-PRETRAINED = Path(__file__).parents[1] / "weights" / "lenet5-mnist.npz"
+# Trained by this project's own commands, of which the .json files beside them are the records: on single digits, and
+# on windows of lines (section VII).
+_SHIPPED = {name: Path(__file__).parents[1] / "weights" / f"{name}.npz" for name in ("lenet5-mnist", "lenet5-line")}
+PRETRAINED, LINE = _SHIPPED.values()
 
 
 def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] | None = None) -> None:
@@ -151,6 +153,20 @@ class _Drawn(np.random.Generator):
     uniform = normal  # type: ignore[assignment]
 
 
-def pretrained() -> Sequential:
-    """Return the paper's network as trained on MNIST by this project; needs no connection."""
-    return load(PRETRAINED)
+def pretrained(name: str = "lenet5-mnist") -> Sequential:
+    """Return the paper's network as trained by this project; needs no connection.
+
+    Parameters
+    ----------
+    name : {"lenet5-mnist", "lenet5-line"}
+        Trained on MNIST; or on MNIST's digits with neighbours in sight, with a class " " for none of them, to be
+        swept across lines of digits (`lenet5.analysis.sdnn.sweep`).
+
+    Raises
+    ------
+    ConfigError
+        If there are no such weights.
+    """
+    if name not in _SHIPPED:
+        raise ConfigError(f"pretrained weights are {', '.join(_SHIPPED)}; found {shown(name)}.")
+    return load(_SHIPPED[name])

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..analysis.receptive_fields import receptive_fields
-from ..analysis.sdnn import GAP, REJECT
+from ..analysis.sdnn import rule_of
 from ..datasets.base import Dataset
 from ..layers.operation import Flattening
 from ..models.steps import Step, preparation, steps
+from ..models.weights import LINE, load
 from ..network import Sequential
 
 __all__ = ["page_of"]
@@ -34,7 +35,8 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
     Parameters
     ----------
     net : Sequential
-        For images, prepared by `datasets.prepare`.
+        For images, prepared by `datasets.prepare`. Lines of digits are read by the package's weights for lines, if this
+        is a network of the same stages that reads digits, and by itself otherwise.
     examples : Dataset, optional
         Images for the buttons: 60 that the network reads, and up to 40 that it misreads.
     notes : mapping of str to str, optional
@@ -45,27 +47,26 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
     ConfigError
         If a layer or the preparation cannot be exported.
     """
-    known, learned, block = preparation(net), net.learned, _Block()
+    known, learned = preparation(net), net.learned
     made = learned.drawn or learned.fit == "same" and known.shape == (28, 28) and not learned.ground
     drawn, light = net.in_shape[0] == 1 and made, not made and (learned.ground or 0) > 127.5
     word = "digit" if drawn and net.classes.tolist() == list("0123456789") else "picture"
-    data = {
-        "name": (net.spec or {}).get("name", "network"),
+    data = _told(net, known.levels) | {
         "parameters": int(net.theta.size),
-        "classes": net.classes.tolist(),
-        "penalties": net.outputs_penalties,
         "channels": net.in_shape[0],
         "field": net.in_shape[1:],
         "shape": known.shape,
         "digits": drawn,
         "word": word,
         "light": light,
-        "levels": block.put(known.levels),
         "notes": " ".join(_NOTES[name](value) for name, value in (notes or {}).items() if name in _NOTES),
         "examples": _examples(net, examples),
-        **_anatomy(net, block),
     }
-    text = json.dumps(data | {"block": _base64(np.concatenate(block))}).replace("<", "\\u003c")
+    if word == "digit":
+        reader = _told(load(LINE), np.empty(0))
+        alike = [stage["name"] for stage in reader["stages"]] == [stage["name"] for stage in data["stages"]]
+        data |= {"reader": reader} if alike else {}
+    text = json.dumps(data).replace("<", "\\u003c")
     parts = {"title": f"LeNet{'-5' if word == 'digit' else ''} reads your {word}", "style": _read("style.css")}
     parts |= {"script": "\n".join(map(_read, _SCRIPTS)), "network": text}
     return re.sub(r"\[\[(\w+)\]\]", lambda found: parts[found[1]], _read("page.html"))
@@ -80,10 +81,16 @@ class _Block(list[np.ndarray]):
         self.append(np.ravel(array).astype("<f4"))
         return {"block": [first, first + array.size]}
 
+    def told(self) -> dict[str, Any]:
+        """Return the block as text; of numbers that are whole in 16 bits (bfloat16) only these."""
+        halves = np.concatenate(self).view("<u2").reshape(-1, 2)  # the lower bits come first
+        whole = not halves[:, 0].any()
+        return {"block": _base64(halves[:, 1] if whole else halves), "halves": whole}
 
-def _anatomy(net: Sequential, block: _Block) -> dict[str, Any]:
-    """Return steps and stages, and how a line is read."""
-    every, fields = steps(net), receptive_fields(net)
+
+def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
+    """Return a network: its steps and stages, and how a line is read."""
+    block, every, fields = _Block(), steps(net), receptive_fields(net)
     stages: dict[str, dict[str, Any]] = {}
     first = 0
     for number, step in enumerate(every):
@@ -97,13 +104,24 @@ def _anatomy(net: Sequential, block: _Block) -> dict[str, Any]:
             stage["main"] = number if stage["main"] == -1 else -2  # of two sums in a stage neither is explained
     codes, before = net.sublayers()[-1].codes, [*stages][-2:-1]
     field = [*fields.values()][-1]
-    line = {"reject": REJECT, "gap": GAP, "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}
+    line = {**rule_of(net)._asdict(), "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}
     bitmaps = before[0] if codes is not None and codes.shape[1] == 84 and before else None
     told = [_told_step(step, block) for step in every]
     # A line is swept by a network that can say that it sees no digit, and whose maps may be of any size.
     fixed = any(isinstance(step.operation, Flattening) and len(step.in_shape) == 3 for step in every)
     sweeps = net.in_shape[0] == 1 and net.outputs_penalties and not fixed
-    return {"steps": told, "stages": [*stages.values()], "bitmaps": bitmaps, "line": line, "sweeps": sweeps}
+    return {
+        "name": (net.spec or {}).get("name", "network"),
+        "classes": net.classes.tolist(),
+        "penalties": net.outputs_penalties,
+        "levels": block.put(levels),
+        "steps": told,
+        "stages": [*stages.values()],
+        "bitmaps": bitmaps,
+        "line": line,
+        "sweeps": sweeps,
+        **block.told(),
+    }
 
 
 def _told_step(step: Step, block: _Block) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Row:
         Keys of `measures.MEASURES`, taken after training, and of `measures.WATCHERS`, taken after each pass.
     seeds : int, optional
         At most so many; for what is deterministic, or dear.
+    dataset : str
+        In place of the table's.
     """
 
     label: str
@@ -63,6 +65,7 @@ class Row:
     variant: str = ""
     measures: tuple[str, ...] = ()
     seeds: int | None = None
+    dataset: str = ""
 
 
 @dataclass(frozen=True)

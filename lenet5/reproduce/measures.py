@@ -6,7 +6,9 @@ import numpy as np
 
 from ..analysis import metrics
 from ..analysis.robustness import robustness as measure
+from ..analysis.sdnn import read_lines
 from ..datasets.base import Dataset
+from ..datasets.lines import BLANK
 from ..layers import ScaledTanh
 from ..network import Sequential
 from ..training.callbacks import Callback
@@ -37,7 +39,14 @@ def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> di
     return errors | {f"rotation_{a}_either": (errors[f"rotation_{a}"] + errors[f"rotation_-{a}"]) / 2 for a in (20, 30)}
 
 
+def lines(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
+    """Share of 1,000 lines of five test digits that are read wrongly, for each gap between neighbours."""
+    digits = test.subset(np.array(test.classes)[test.labels] != BLANK)
+    return {f"lines_{gap}": 1 - read_lines(net, digits, gap=gap) for gap in (-2, 0, 2, 6, 10)}
+
+
 MEASURES: dict[str, Callable[[Sequential, Dataset, Dataset | None], dict[str, float]]] = {
+    "lines": lines,
     "rejected": rejected,
     "robustness": robustness,
     "top-3": top_3,

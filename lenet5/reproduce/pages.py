@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..analysis.metrics import interval
 from ..files import atomic_write
 from .base import Column, Row, Table
 from .jobs import read_record, recipe
@@ -65,7 +66,7 @@ def _summary(tables: Sequence[Table], out: Path) -> str:
 
 def _theirs(table: Table, row: Row, records: list[dict[str, Any]]) -> Mapping[str, str]:
     """Return what others found, unless ours is of another data set, or a quick run, beside which it would mislead."""
-    like = all(record["dataset"] == table.dataset and not record.get("quick") for record in records)
+    like = all(record["dataset"] == (row.dataset or table.dataset) and not record.get("quick") for record in records)
     return row.theirs if like else {}
 
 
@@ -73,10 +74,13 @@ def _found(table: Table, out: Path) -> list[tuple[Row, list[dict[str, Any]]]]:
     """Return the finished runs of each row as it is now, in the order of their seeds."""
     read = (read_record(path) for path in (out / table.name).glob("*-seed-*.json"))
     records = sorted((r for r in read if r is not None), key=lambda record: record["seed"])
-    # Of one data set: that of the newest, where there are runs on another one that had stood in for it.
-    newest = max(records, key=lambda record: record["date"])["dataset"] if records else ""
-    records = [record for record in records if record["dataset"] == newest]
-    return [(row, [r for r in records if (r["row"], r["recipe"]) == (row.label, recipe(row))]) for row in table.rows]
+    found = []
+    for row in table.rows:
+        own = [record for record in records if (record["row"], record["recipe"]) == (row.label, recipe(row))]
+        # Of one data set: that of the newest, where there are runs on another one that had stood in for it.
+        newest = max(own, key=lambda record: record["date"])["dataset"] if own else ""
+        found.append((row, [record for record in own if record["dataset"] == newest]))
+    return found
 
 
 def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, level: int) -> str:
@@ -103,7 +107,8 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
         date, machine = min(record["date"] for record in records)[:10], records[0]["machine"]
         lines += [
             "",
-            f"Ours: mean (s.d.) over seeds 0, 1, ... at the last pass, on {_datasets(found)}. "
+            "Ours: mean ± half-width of its 95 % t interval (s.d.) over seeds 0, 1, ... at the last pass, on "
+            f"{_datasets(found)}. "
             f"`python -m lenet5.reproduce run {table.name}{quick}`, {date}, commit {', '.join(sorted(commits))}, "
             f"{machine}; {hours:.1f} hours of {clock} time.",
         ]
@@ -128,7 +133,7 @@ def _datasets(found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
 
 
 def _figure(column: Column, records: list[dict[str, Any]]) -> str:
-    """Return mean and spread, such as "0.99 % (0.06)"."""
+    """Return mean, half-width of its 95 % interval, and s.d., such as "0.99 % ± 0.07 (0.06)"."""
     key, _, when = column.key.partition("@")
     passes = [{entry["epoch"]: entry for entry in record["history"]} for record in records]
     found = [history.get(int(when), {}) for history in passes] if when else [record["result"] for record in records]
@@ -140,7 +145,8 @@ def _figure(column: Column, records: list[dict[str, Any]]) -> str:
     factor, form, unit = (100, column.form[:-1] + "f", " %") if percent else (1, column.form, "")
     scaled = factor * np.array(known)
     text = f"{scaled.mean():{form}}{unit}"
-    text += f" ({scaled.std(ddof=1):{form}})" if len(scaled) > 1 else ""
+    if len(scaled) > 1 and scaled.std() > 0:
+        text += f" ± {interval(scaled):{form}} ({scaled.std(ddof=1):{form}})"
     return text if len(known) == len(values) else f"{text}, {len(values) - len(known)} without"
 
 

@@ -9,7 +9,6 @@ from .. import datasets
 from ..datasets.base import Dataset
 from ..errors import ConfigError, LenetError
 from . import pages
-from .base import Table
 from .jobs import Job, execute, finished, read_record, write_record
 from .tables import TABLES
 
@@ -62,13 +61,15 @@ def run(
     out, data_dir = Path(out).absolute(), None if data_dir is None else str(Path(data_dir).absolute())
     out = out / "quick" if quick else out
     known, wanted = finished(out), []
-    for name in names:
-        table = TABLES[name]
-        train = _data(table, quick, data_dir, say)
-        data, digest = train.name, train.digest()
+    sets: dict[str, tuple[str, str]] = {}  # asked for -> name and digest of what there is
+    for table, row in ((TABLES[name], row) for name in names for row in TABLES[name].rows):
+        asked = row.dataset or table.dataset
+        if asked not in sets:
+            train = _data(table.name, asked, quick, data_dir, say)
+            sets[asked] = train.name, train.digest()
+        data, digest = sets[asked]
         wanted += [
-            Job(name, row, seed, data, data_dir, digest, str(out), quick)
-            for row in table.rows
+            Job(table.name, row, seed, data, data_dir, digest, str(out), quick)
             for seed in range(1 if quick else min(seeds, row.seeds or seeds))
         ]
     todo: dict[str, Job] = {}
@@ -121,13 +122,13 @@ def _in_parallel(jobs: list[Job], workers: int | None) -> Iterable[dict[str, Any
         return joblib.Parallel(workers)(calls)
 
 
-def _data(table: Table, quick: bool, data_dir: str | None, say: Callable[[str], None]) -> Dataset:
-    """Return the training set of a table, or one that can be had in its place."""
+def _data(table: str, name: str, quick: bool, data_dir: str | None, say: Callable[[str], None]) -> Dataset:
+    """Return the training set of that name, or one that can be had in its place."""
     try:
-        return datasets.load(table.dataset, data_dir, progress=False)[0]
+        return datasets.load(name, data_dir, progress=False)[0]
     except LenetError as error:
-        if table.dataset == "mnist" and not quick:
+        if name.startswith("mnist") and not quick:
             raise
         train, _, notice = datasets.load_auto(data_dir, progress=False)
-        say(f"{table.name}: {error} It runs on {train.name} in place of {table.dataset}. {notice or ''}")
+        say(f"{table}: {error} It runs on {train.name} in place of {name}. {notice or ''}")
         return train

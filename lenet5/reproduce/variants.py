@@ -10,10 +10,12 @@ configuration; the first two mistakes are here.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ..datasets import Neighbours
 from ..layers import AvgPool2D
 from ..optim import SDLM
 from ..training.trainer import Trainer
@@ -66,8 +68,15 @@ def _both(trainer: Trainer) -> None:
     pool_quarter(trainer)
 
 
+def _noisy(trainer: Trainer) -> None:
+    """Invert a tenth of the pixels of windows, as the paper's section VII does."""
+    assert isinstance(trainer.distort, Neighbours)
+    trainer.distort = replace(trainer.distort, noise=0.1)
+
+
 VARIANTS: dict[str, Callable[[Trainer], None]] = {
     "rate-per-layer": rate_per_layer,
     "pool-quarter": pool_quarter,
     "rate-per-layer, pool-quarter": _both,
+    "noisy-windows": _noisy,
 }

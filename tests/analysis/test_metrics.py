@@ -64,3 +64,16 @@ def test_mcnemar_counts_only_where_the_answers_differ():
 def test_what_does_not_fit_is_an_error(call):
     with pytest.raises((ConfigError, ShapeError)):
         call()
+
+
+def test_interval_of_a_mean():
+    # Student's t for 97.5 %, from a printed table: 12.706 with one degree of freedom, 2.776 with four.
+    assert metrics.interval([0.01, 0.02]) == pytest.approx(12.706 * 0.005, rel=1e-4)
+    assert metrics.interval([1, 2, 3, 4, 5]) == pytest.approx(2.776 * 2.5**0.5 / 5**0.5, rel=1e-3)
+    assert metrics.interval([1, 2, 3, 4, 5], level=0.5) < 0.6
+    samples = np.random.default_rng(0).normal(3.0, 2.0, (2000, 4))
+    covered = [abs(sample.mean() - 3.0) <= metrics.interval(sample) for sample in samples]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.02)  # 4 standard errors of the share
+    for wrong in ([1.0], [], [[1.0, 2.0]]):
+        with pytest.raises(ShapeError, match="two values"):
+            metrics.interval(wrong)

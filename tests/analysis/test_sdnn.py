@@ -99,8 +99,10 @@ def test_path_is_the_best_of_all(seed):
     rng = np.random.default_rng(seed)
     penalties, gap = rng.uniform(0, 40, 11), int(rng.integers(1, 5))
 
+    reject = rng.uniform(0, 40, 11) if seed % 2 else 16.0
+
     def score(windows):
-        return sum(sdnn.REJECT - penalties[p] for p in windows)
+        return sum((reject - penalties)[p] for p in windows)
 
     allowed = [
         windows
@@ -108,7 +110,51 @@ def test_path_is_the_best_of_all(seed):
         for windows in itertools.combinations(range(11), n)
         if all(b - a >= gap for a, b in itertools.pairwise(windows))
     ]
-    assert sdnn.path(penalties, gap=gap) == list(max(allowed, key=score))
+    assert sdnn.path(penalties, reject, gap=gap) == list(max(allowed, key=score))
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return lenet5.pretrained("lenet5-line")
+
+
+def test_neighbours_in_sight(net, reader):
+    """The weights for lines read digits that touch, which those for single digits hardly do."""
+    test = datasets.load("digits")[1]
+    clear = test.subset((net.predict(test.images) == test.labels) & (net.outputs(test.images).min(axis=1) < 2))
+    for gap, least in ((0, 0.5), (6, 0.6)):
+        read = sdnn.read_lines(reader, clear, gap=gap, lines=40, digits=3)
+        assert read >= least and read > sdnn.read_lines(net, clear, gap=gap, lines=40, digits=3)
+
+
+def test_blanks_are_no_digits(reader):
+    assert reader.classes.tolist() == [*"0123456789", " "] and sdnn.rule_of(reader).blank == 10
+    digits = datasets.load("digits")[1].images[:2]
+    swept = sdnn.sweep(reader, datasets.line_of(digits, gap=60))
+    assert len(swept.digits) == 2 and all(each.digit < 10 for each in swept.digits)
+    assert (swept.penalties.argmin(axis=0) == 10).sum() > len(swept.digits)
+    assert sdnn.sweep(reader, np.zeros((28, 120), np.uint8)).text == ""
+
+
+def test_scores_with_a_class_for_blanks_are_swept():
+    net = models.lenet5(output="softmax", classes=11)
+    net.learned = lenet5.pretrained("lenet5-line").learned
+    line = datasets.line_of(datasets.load("digits")[1].images[:3])
+    swept = sdnn.sweep(net, line)
+    np.testing.assert_allclose(np.exp(-swept.penalties).sum(axis=0), 1, rtol=1e-5)
+    windows = net.prepared(line[None])[:, :, :, 8:40]
+    np.testing.assert_allclose(np.exp(-swept.penalties[:, 2]), net.predict_proba(windows)[0], rtol=1e-4)
+
+
+def test_lines_are_counted_whole(reader):
+    test = datasets.load("digits")[1]
+    rng = np.random.default_rng(5)
+    right = 0
+    for chosen in rng.integers(len(test), size=(20, 2)):
+        read = sdnn.sweep(reader, datasets.line_of(test.images[chosen], gap=4)).text
+        right += read == "".join(map(str, test.labels[chosen]))
+    assert sdnn.read_lines(reader, test, gap=4, lines=20, digits=2, seed=5) == right / 20
+    assert 0 < right < 20
 
 
 def test_what_cannot_be_swept(net):

@@ -28,7 +28,7 @@ from lenet5.run.build import make_trainer
 NAMES = [
     "tensorflow-tutorial", "modern-techniques", "fashion-learning-rate", "caffe-keras", "mattwang44", "output-layer",
     "sub-sampling", "paper-fig5", "paper-fig6", "paper-fig9", "paper-rejection", "paper-fig13-noise", "paper-literal",
-    "fashion-mnist", "modern-best",
+    "fashion-mnist", "modern-best", "paper-section-vii",
 ]  # fmt: skip
 ON_DIGITS = "from lenet5 import datasets; from lenet5.reproduce import sweep; "
 ON_DIGITS += "sweep._data = lambda *arguments: datasets.load('digits')[0]; "
@@ -293,7 +293,7 @@ def test_pages_by_hand(tmp_path):
     pages.write(table, tmp_path)
     lines = (tmp_path / "mine" / "table.md").read_text().splitlines()
     assert lines[4] == "|  | test error: theirs | ours | loss | second | runs | minutes each | what differs |"
-    assert lines[6] == "| a | 2.0 % | 1.50 % (0.71) | 1.0, 1 without | 2.00 %, 1 without | 2 | 1.5 | Why. |"
+    assert lines[6] == "| a | 2.0 % | 1.50 % ± 6.35 (0.71) | 1.0, 1 without | 2.00 %, 1 without | 2 | 1.5 | Why. |"
     assert lines[7] == "| b |  | 50.00 % | 2.0 | - | 1 | 1.5 |  |"
     assert lines[8] == "| not yet |  |  |  |  | not run |  |  |"
     assert "0.1 hours of wall time" in lines[-1] and "digits (360 test images)" in lines[-1]

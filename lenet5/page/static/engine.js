@@ -104,9 +104,10 @@ const OPERATIONS = {
   Dropping: (x) => x,
 };
 
-// The network of the page's data: arrays are [offset, length] in one block of float32.
+// The network of the page's data: arrays are [first, end] in one block of float32, or of the upper halves of float32.
 function networkOf(data) {
-  const block = new Float32Array(bytesOf(data.block).buffer);
+  const { buffer } = bytesOf(data.block), words = () => Uint32Array.from(new Uint16Array(buffer), (half) => half << 16);
+  const block = new Float32Array(data.halves ? words().buffer : buffer);
   const held = ([key, value]) => [key, value && value.block ? block.subarray(...value.block) : value];
   const arrays = (op) => Object.fromEntries(Object.entries(op).map(held));
   const net = { ...data, steps: data.steps.map(arrays), levels: block.subarray(...data.levels.block) };
@@ -132,12 +133,13 @@ function networkOf(data) {
     const order = scores.map((_, k) => k).sort((a, b) => scores[b] - scores[a] || a - b);
     return { outputs: Array.from(outputs), order, shares: powers.map((p) => p / total) };
   };
-  // The windows of a line that are digits, `gap` or more apart, with the largest sum of (reject - penalty).
-  net.found = (last, { reject, gap, column }) => {
+  // The windows of a line that are digits, `gap` or more apart, with the largest sum of (penalty of no digit - penalty).
+  net.found = (last, { blank, reject, gap, column }) => {
     const positions = last.height * last.width, best = new Float64Array(positions + gap), windows = [];
-    const of = (p) => Array.from({ length: last.count }, (_, k) => last.data[k * positions + p]);
+    const of = (p) => Array.from({ length: last.count }, (_, k) => (k === blank ? Infinity : last.data[k * positions + p]));
     const least = Array.from({ length: positions }, (_, p) => Math.min(...of(p)));
-    for (let p = 0; p < positions; p++) best[p + gap] = Math.max(best[p + gap - 1], best[p] + reject - least[p]);
+    const none = (p) => (blank === null ? reject : last.data[blank * positions + p]);
+    for (let p = 0; p < positions; p++) best[p + gap] = Math.max(best[p + gap - 1], best[p] + none(p) - least[p]);
     for (let p = positions - 1; p >= 0; )
       if (best[p + gap] > best[p + gap - 1]) {
         windows.unshift({ digit: of(p).indexOf(least[p]), penalty: least[p], column: column[0] + p * column[1] });

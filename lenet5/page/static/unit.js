@@ -187,7 +187,7 @@ function wire() {
     }),
     $("footer"),
   );
-  $("footer").textContent = `${NET.name}, ${NET.parameters.toLocaleString("en")} parameters. ${NET.notes} Black is high, white is low. This page is one file and makes no requests.`;
+  $("footer").textContent = `${NET.name}, ${NET.parameters.toLocaleString("en")} parameters. ${NET.notes} ${LINE === ONE ? "" : "Lines of digits are read by weights of their own, trained with neighbours in sight. "}Black is high, white is low. This page is one file and makes no requests.`;
   pad.onpointerdown = (event) => {
     if (event.button) return;
     event.preventDefault();
@@ -233,8 +233,8 @@ function wire() {
   const again = (now = wide) => (cleared(now), keep(), changedAt(performance.now()));
   $("#clear").onclick = () => again();
   $("#line").onchange = (event) => again(event.target.checked);
-  [$("#line").disabled, $("#thickness").disabled] = [!NET.sweeps, !NET.digits];
-  $(".switch").title = NET.sweeps ? "" : "Needs a network with RBF units and no fixed size, as the paper's.";
+  [$("#line").disabled, $("#thickness").disabled] = [!LINE.sweeps, !NET.digits];
+  $(".switch").title = LINE.sweeps ? "" : "Needs a network with RBF units and no fixed size, as the paper's.";
   $(".pad").classList.toggle("coloured", NET.channels > 1);
   $("#colour").hidden = NET.channels === 1;
   $("#open input").onchange = (event) => event.target.files[0] && opened(event.target.files[0]);

@@ -1,5 +1,8 @@
 // What a person sees: the drawing area, the answer, every stage as pictures, and how the unit under the pointer adds up.
-const NET = networkOf(JSON.parse(document.getElementById("network").textContent));
+const DATA = JSON.parse(document.getElementById("network").textContent);
+const ONE = networkOf(DATA), LINE = DATA.reader ? networkOf({ ...DATA, ...DATA.reader }) : ONE;
+LINE.levels = ONE.levels;
+let NET = ONE; // what reads: lines may have a network of their own, of the same stages
 const STORE = "lenet5-drawing", INK = 112, LONGEST = 4; // pixels of a drawing on a side, and its widest form in sides
 const GAP = 4, CODE = [12, 7]; // pixels between maps; rows and columns of a target code
 const STAGES = ["input", ...NET.stages.map((stage) => stage.name)], PARTS = Object.fromEntries(NET.stages.map((s) => [s.name, s]));
@@ -28,13 +31,13 @@ function sized(canvas, width, height, dense = window.devicePixelRatio || 1) {
   return context;
 }
 function cleared(now = wide) {
-  [wide, empty, shown] = [now, true, null];
+  [wide, empty, shown, NET] = [now, true, null, now ? LINE : ONE];
   [pad.height, pad.width] = [3 * INK, 3 * INK * (wide ? LONGEST : 1)];
   pad.getContext("2d", { willReadFrequently: true });
   $(".pad").classList.toggle("wide", wide);
   $("#line").checked = wide;
   $("#rotation").disabled = wide;
-  $(".hint").textContent = wide ? "draw some digits, a little apart" : NET.word === "digit" ? "draw a digit here" : "draw here, or open a picture";
+  $(".hint").textContent = wide ? "draw some digits side by side" : NET.word === "digit" ? "draw a digit here" : "draw here, or open a picture";
 }
 function stroke(from, to) {
   const context = pad.getContext("2d");
@@ -85,7 +88,7 @@ async function opened(file) {
     let found = inkOf(drawnOn("white"));
     if (!largest(found.ink.data)) found = inkOf(drawnOn("black")); // white on transparency
     const ink = cropped(found.ink, found.noise);
-    if (sideBySide(ink) && NET.sweeps && !wide) cleared(true);
+    if (sideBySide(ink) && LINE.sweeps && !wide) cleared(true);
     const width = INK * (wide ? LONGEST : 1), scale = 0.8 * Math.min(INK / ink.height, width / ink.width);
     const small = resized(ink, Math.max(1, Math.round(ink.height * scale)), Math.max(1, Math.round(ink.width * scale)));
     put(laid(small, INK, width, (INK - small.height) >> 1, (width - small.width) >> 1));
@@ -107,7 +110,7 @@ function restore() {
     kept = JSON.parse(sessionStorage.getItem(STORE));
   } catch {} // whatever is there is not ours
   kept ||= {};
-  cleared(kept.wide === true && NET.sweeps);
+  cleared(kept.wide === true && LINE.sweeps);
   changedAt(performance.now());
   if (typeof kept.drawing !== "string" || !kept.drawing.startsWith("data:image/png;base64,")) return;
   const picture = new Image();
@@ -179,7 +182,7 @@ function drawAnswer() {
   digit.classList.toggle("line", wide);
   digit.classList.toggle("word", !wide && digit.textContent.length > 2);
   const hint = NET.word === "digit" ? "Draw a digit: every stroke is read at once." : "Draw, or open a picture: it is read at once.";
-  const line = found && (found.length ? `${several(found.length, "digit")} found, sweeping the network across the line.` : "No digit found: no window is close to a code.");
+  const line = found && (found.length ? `${several(found.length, "digit")} found, sweeping the network across the line.` : "No digit found in any window.");
   $(".words .first").textContent = failure || (blank ? hint : line || `Read as ${named(order[0])}${scored(order[0])}.`);
   const penalties = found && found.map((each) => `${named(each.digit)}: ${each.penalty.toFixed(1)}`).join(", ");
   $(".words .second").textContent = none ? "" : found ? penalties && `Penalties: ${penalties}.` : order.length > 1 ? `Runner-up: ${named(order[1])}${scored(order[1])}.` : "";

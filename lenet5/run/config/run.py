@@ -22,7 +22,7 @@ from .sections import (
 
 __all__ = ["TrainConfig"]
 
-_WARPS = ("affine", "rotation", "elastic", "all")
+_WARPS = ("affine", "rotation", "elastic", "all", "neighbours")
 _PAPER = ("lenet5", "lenet4", "lenet1")
 # Who has a use for an option, where not all of its section do.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
@@ -154,7 +154,7 @@ class TrainConfig(Section):
         """Raise where an option needs, or rules out, one of another section."""
         model, distort = self.model, self.distort
         named = self.dataset in ("auto", *NAMES)
-        if self.mmap and self.dataset in ("auto", "cifar10", "digits"):
+        if self.mmap and self.dataset in ("auto", "cifar10", "digits", "mnist-lines"):
             raise ConfigError(f"mmap needs IDX files: --dataset idx, mnist or fashion-mnist; found {self.dataset}.")
         if named and self.data != DataConfig():
             raise ConfigError(f"data.* are for a data set given by its path; {self.dataset} is read as it is.")

@@ -182,11 +182,12 @@ class DataConfig(Section):
 class DistortConfig(Section):
     """Distortions of the training images, fresh before each epoch; a number that is not given is the name's own."""
 
-    name: Literal["none", "shift", "affine", "rotation", "elastic", "all", "noise"] | None = option(
+    name: Literal["none", "shift", "affine", "rotation", "elastic", "all", "noise", "neighbours"] | None = option(
         None,
         "shift moves by up to a pixel; affine is the paper's translation, scaling, squeezing and horizontal shear; "
-        "elastic is Simard's of 2003; all is affine, rotation and elastic; noise inverts a tenth of the pixels. "
-        "Default none, but shift for the few images of digits",
+        "elastic is Simard's of 2003; all is affine, rotation and elastic; noise inverts a tenth of the pixels; "
+        "neighbours puts digits side by side. Default none, but shift for the few images of digits and neighbours for "
+        "mnist-lines",
     )
     translation: float | None = option(None, "largest move, in pixels", least=0.0, below=1e6)
     scale: float | None = option(None, "largest change of size, as a share", least=0.0, below=0.9)

@@ -1,0 +1,51 @@
+"""Section VII: networks swept across lines of digits."""
+
+from typing import Any
+
+from .base import ERROR, Column, Row, Table
+
+__all__ = ["LINES"]
+
+_TRAINED: dict[str, Any] = {
+    "epochs": 40,
+    "schedule": {"name": "cosine", "final": 1e-5},
+    "distort": {"name": "neighbours"},
+}
+
+SECTION_VII = Table(
+    "paper-section-vii",
+    "Section VII: lines of five digits, read by sweeping the network across them",
+    "Share of lines with any mistake, of 1,000 lines of five test digits, by the number of columns between the ink of "
+    "neighbours; -2 is an overlap. The paper shows pictures and gives no figures. The test error is that of single "
+    "digits and, in the last two rows, blank paper.",
+    (
+        Row(
+            "LeNet-5, single digits",
+            {},
+            {},
+            "The recipe of paper-fig5: the weights lenet5-mnist are of such a run. A fixed penalty says that there is "
+            "no digit.",
+            measures=("lines",),
+        ),
+        Row(
+            "LeNet-5, neighbours in sight, 10 % noise",
+            _TRAINED,
+            {},
+            "As the paper: a class for none of the above, neighbours in sight, a tenth of the pixels inverted.",
+            variant="noisy-windows",
+            measures=("lines",),
+            dataset="mnist-lines",
+        ),
+        Row(
+            "LeNet-5, neighbours in sight",
+            _TRAINED,
+            {},
+            "Without noise; the weights lenet5-line are of the run with seed 0, rounded to 16 bits.",
+            measures=("lines",),
+            dataset="mnist-lines",
+        ),
+    ),
+    (ERROR, *(Column(f"gap {gap}", f"lines_{gap}", ".1%") for gap in (-2, 0, 2, 6, 10))),
+)
+
+LINES = (SECTION_VII,)
