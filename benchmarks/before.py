@@ -52,6 +52,7 @@ def tasks() -> dict[str, tuple[Callable[[], object], int]]:
         "prelu": {"activation": "prelu"},
         "dropout and prelu": {"dropout": 0.5, "activation": "prelu"},
         "norm": {"norm": True},
+        "relu and maxima": {"activation": "relu", "subsampling": "max"},
     }.items():
         _add(made, f"d2l, {name}", from_spec({"name": "d2l", **options}), images, labels, steps=name != "norm")
     layers = lenet5.layers

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..engine import call as eng
-from ..engine.jit import layer_function
+from ..engine.jit import layer_function, part
 from ..engine.row import Row
 from .operation import Operation, Pooling
 from .subsample import Windowed, spread, window_sums
@@ -103,39 +103,77 @@ class MaxPool2D(Windowed):
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the maximum, which keeps the cell that it chose in each window."""
         size, links = int(np.prod(self.out_shape)), (self.size, self.stride)
-        return [Row(_forward, _reverse, self.out_shape, links=links, own=size)]
+        # The numbers of the cells, in the precision of what is compared.
+        cells = tuple(map(float, range(self.size**2)))
+        return [Row(_forward, _reverse, self.out_shape, numbers=cells, links=links, own=size)]
+
+
+@part
+def _larger(best, v):  # type: ignore[no-untyped-def]
+    """Whether v takes the place of the best cell so far. NaN wins, as in NumPy."""
+    return (best == best) & (not v <= best)
 
 
 @layer_function
 def _forward(call, lanes):  # type: ignore[no-untyped-def]
     op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
     x, y, chosen = eng.inputs(call, lanes), eng.outputs(call, lanes), eng.own(call, lanes)
-    row = op[eng.W] * lanes
-    for k in range(op[eng.OUT] * op[eng.HO]):
-        c, r = k // op[eng.HO], k % op[eng.HO]
-        first, at = eng.ahead(x, (c * op[eng.H] + r * stride) * row), k * op[eng.WO] * lanes
-        for s in range(op[eng.WO] * lanes):
-            cell = eng.ahead(first, s // lanes * stride * lanes + s % lanes)
-            best, which = cell[0], 0
+    ho, wo, row, number = op[eng.HO], op[eng.WO], op[eng.W] * lanes, eng.numbers(call)
+    for m in range(op[eng.OUT] * ho):
+        c, r = m // ho, m % ho
+        upper = eng.ahead(x, (c * op[eng.H] + r * stride) * row)
+        out, which = eng.ahead(y, m * wo * lanes), eng.ahead(chosen, m * wo * lanes)
+        if size == 2:
+            # Selections without branches, over lanes that lie side by side, of numbers in registers: these vectorise.
+            lower = eng.ahead(upper, row)
+            first, second, third, fourth = number[0], number[1], number[2], number[3]
+            for s in range(wo):
+                here, under = eng.ahead(upper, s * stride * lanes), eng.ahead(lower, s * stride * lanes)
+                best, at = eng.ahead(out, s * lanes), eng.ahead(which, s * lanes)
+                for k in range(lanes):
+                    a, b, c, d = here[k], here[k + lanes], under[k], under[k + lanes]
+                    right, below = _larger(a, b), _larger(c, d)
+                    high, low = b if right else a, d if below else c
+                    deep = _larger(high, low)
+                    best[k] = low if deep else high
+                    upper_cell, lower_cell = second if right else first, fourth if below else third
+                    at[k] = lower_cell if deep else upper_cell
+            continue
+        for s in range(wo):
+            cell, best, at = (
+                eng.ahead(upper, s * stride * lanes),
+                eng.ahead(out, s * lanes),
+                eng.ahead(which, s * lanes),
+            )
+            for k in range(lanes):
+                best[k], at[k] = cell[k], number[0]
             for q in range(1, size * size):
-                v = cell[q // size * row + q % size * lanes]
-                # NaN wins, as in NumPy: a network that has failed must not look healthy.
-                if v > best or (v != v and best == best):
-                    best, which = v, q
-            y[at + s], chosen[at + s] = best, which
+                source, mine = eng.ahead(cell, q // size * row + q % size * lanes), number[q]
+                for k in range(lanes):
+                    larger = _larger(best[k], source[k])
+                    best[k] = source[k] if larger else best[k]
+                    at[k] = mine if larger else at[k]
 
 
 @layer_function
 def _reverse(call, lanes):  # type: ignore[no-untyped-def]
     op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
     v, vx, chosen = eng.above(call, lanes), eng.below(call, lanes), eng.own(call, lanes)
-    row = op[eng.W] * lanes
+    ho, wo, row, number = op[eng.HO], op[eng.WO], op[eng.W] * lanes, eng.numbers(call)
+    nothing = eng.zero(v)
     for p in range(op[eng.C] * op[eng.H] * row):
-        vx[p] = 0
-    for k in range(op[eng.OUT] * op[eng.HO]):
-        c, r = k // op[eng.HO], k % op[eng.HO]
-        first, at = eng.ahead(vx, (c * op[eng.H] + r * stride) * row), k * op[eng.WO] * lanes
-        for s in range(op[eng.WO] * lanes):
-            q = int(chosen[at + s])
-            cell = eng.ahead(first, s // lanes * stride * lanes + s % lanes)
-            cell[q // size * row + q % size * lanes] += v[at + s]
+        vx[p] = nothing
+    for m in range(op[eng.OUT] * ho):
+        c, r = m // ho, m % ho
+        upper = eng.ahead(vx, (c * op[eng.H] + r * stride) * row)
+        source, which = eng.ahead(v, m * wo * lanes), eng.ahead(chosen, m * wo * lanes)
+        for s in range(wo):
+            cell, each, at = (
+                eng.ahead(upper, s * stride * lanes),
+                eng.ahead(source, s * lanes),
+                eng.ahead(which, s * lanes),
+            )
+            for q in range(size * size):
+                target, mine = eng.ahead(cell, q // size * row + q % size * lanes), number[q]
+                for k in range(lanes):
+                    target[k] += each[k] if at[k] == mine else nothing

@@ -36,7 +36,7 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
     ----------
     net : Sequential
         For images, prepared by `datasets.prepare`. Lines of digits are read by the package's weights for lines, if this
-        is a network of the same stages that reads digits, and by itself otherwise.
+        reads digits by the same operations, and by itself otherwise.
     examples : Dataset, optional
         Images for the buttons: 60 that the network reads, and up to 40 that it misreads.
     notes : mapping of str to str, optional
@@ -64,7 +64,7 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
     }
     if word == "digit":
         reader = _told(load(LINE), np.empty(0))
-        alike = [stage["name"] for stage in reader["stages"]] == [stage["name"] for stage in data["stages"]]
+        alike = [step["kind"] for step in reader["steps"]] == [step["kind"] for step in data["steps"]]
         data |= {"reader": reader} if alike else {}
     text = json.dumps(data).replace("<", "\\u003c")
     parts = {"title": f"LeNet{'-5' if word == 'digit' else ''} reads your {word}", "style": _read("style.css")}

@@ -62,6 +62,31 @@ def test_examples_and_what_is_misread():
     assert (images[-len(misread) :] == data.images[misread]).all()
 
 
+def numbers_in(told):
+    """All numbers of a network in a page, as the page unpacks them."""
+    block = base64.b64decode(told["block"])
+    if not told["halves"]:
+        return np.frombuffer(block, np.float32)
+    return (np.frombuffer(block, np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+def test_a_network_of_its_own_reads_lines():
+    told = network_in(page_of(lenet5.pretrained()))
+    reader, net = told["reader"], lenet5.pretrained("lenet5-line")
+    assert reader["classes"] == [*"0123456789", " "] and reader["line"] == told["line"] | {
+        "blank": 10, "reject": 0.0, "gap": 2,
+    }  # fmt: skip
+    assert not told["halves"] and reader["halves"]
+    for some, whole in ((reader, net), (told, lenet5.pretrained())):
+        first, end = some["steps"][0]["weight"]["block"]
+        np.testing.assert_array_equal(numbers_in(some)[first:end], whole["C1"].weight.value.ravel())
+    # Networks of other operations read lines themselves, if they can.
+    for other, sweeps in ((models.mattwang44(), True), (models.lenet5(output="softmax"), False)):
+        other.learned = lenet5.pretrained().learned
+        told = network_in(page_of(other))
+        assert "reader" not in told and told["word"] == "digit" and told["sweeps"] == sweeps
+
+
 def test_examples_of_another_shape_are_left_out():
     assert not network_in(page_of(models.cifar10(), examples=datasets.load("digits")[1]))["examples"]["labels"]
 
@@ -421,7 +446,7 @@ def test_a_line_is_swept_as_in_python(page):
     ink = np.array(page.evaluate("Array.from(inkOnPad().data)"), np.uint8).reshape(112, -1)
     from lenet5.analysis.sdnn import sweep
 
-    expected = sweep(lenet5.pretrained(), datasets.normalise_line(ink, invert=False))
+    expected = sweep(lenet5.pretrained("lenet5-line"), datasets.normalise_line(ink, invert=False))
     found = page.evaluate("reading.found")
     assert [each["digit"] for each in found] == [each.digit for each in expected.digits]
     for mine, theirs in zip(found, expected.digits, strict=True):

@@ -2,7 +2,7 @@
 const DATA = JSON.parse(document.getElementById("network").textContent);
 const ONE = networkOf(DATA), LINE = DATA.reader ? networkOf({ ...DATA, ...DATA.reader }) : ONE;
 LINE.levels = ONE.levels;
-let NET = ONE; // what reads: lines may have a network of their own, of the same stages
+let NET = ONE; // what reads: lines may have a network of their own, of the same operations
 const STORE = "lenet5-drawing", INK = 112, LONGEST = 4; // pixels of a drawing on a side, and its widest form in sides
 const GAP = 4, CODE = [12, 7]; // pixels between maps; rows and columns of a target code
 const STAGES = ["input", ...NET.stages.map((stage) => stage.name)], PARTS = Object.fromEntries(NET.stages.map((s) => [s.name, s]));
