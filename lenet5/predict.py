@@ -158,11 +158,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     tables = [image for image in images if _is_table(image)]
     if tables and (len(images) > 1 or options["csv"] is None):
         raise ConfigError(f"{tables[0]} is a table of images: give it alone, and --csv FILE for the answers.")
+    if options["line"] and (tables or len(own) > 1):
+        raise ConfigError(f"--line reads pictures, with one network: leave out {(tables or own[1:])[0]}.")
     report_compiling()
     nets = [load(path) for path in own or [LINE if options["line"] else PRETRAINED]]
     net = nets[0] if len(nets) == 1 else Committee(nets)
-    if options["line"] and (tables or len(own) > 1):
-        raise ConfigError(f"--line reads pictures, with one network: leave out {(tables or own[1:])[0]}.")
     if tables:
         answers = net.classes[net.predict(_table(tables[0]))]
         _write(options["csv"], [(k + 1, name) for k, name in enumerate(answers)])
