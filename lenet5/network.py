@@ -93,21 +93,26 @@ class Sequential(Answers):
 
     @property
     def theta(self) -> np.ndarray:
-        """The flat vector of all parameters; writing into it changes the network."""
+        """The flat vector of all parameters; writing into it changes the network. Assigning leaves deleted ones 0."""
         return self._parameters.value
 
     @theta.setter
     def theta(self, values: np.ndarray) -> None:
         self._parameters.value[...] = values
+        self._parameters.hold()
 
     def running(self) -> dict[str, np.ndarray]:
         """Return every layer's running arrays, under names such as ``C1.BatchNorm.mean``."""
         return {f"{layer.name}.{name}": array for layer in self.layers for name, array in layer.running().items()}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what a file keeps of the network: the arrays "parameter/NAME" and "running/NAME" themselves."""
+        """Return what a file keeps of the network: the arrays "parameter/NAME" and "running/NAME" themselves.
+
+        Of a pruned network also "kept/NAME", where something of a parameter has been deleted.
+        """
         values = {f"parameter/{p.name}": p.value for p in self.parameters()}
-        return values | {f"running/{name}": array for name, array in self.running().items()}
+        masks = {f"kept/{p.name}": p.kept for p in self.parameters() if not p.kept.all()}
+        return values | masks | {f"running/{name}": array for name, array in self.running().items()}
 
     def train(self) -> Self:
         """Put every layer into the training state; return the network.
@@ -229,7 +234,6 @@ class Sequential(Answers):
         print(table((self.spec or {}).get("name", "Sequential"), summary(self)))
 
     def __repr__(self) -> str:
-        size = self.parameters().value.size
-        return (
-            f"<Sequential {self.in_shape} -> {self.out_shape}, {size:,} parameters: {', '.join(x.name for x in self)}>"
-        )
+        kept, size = int(self.parameters().kept.sum()), self.parameters().value.size
+        count, names = f"{size:,}" if kept == size else f"{kept:,} of {size:,}", ", ".join(layer.name for layer in self)
+        return f"<Sequential {self.in_shape} -> {self.out_shape}, {count} parameters: {names}>"

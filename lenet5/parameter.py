@@ -1,4 +1,4 @@
-"""Trainable numbers: a value, its gradient and its curvature, all views of three flat vectors."""
+"""Trainable numbers: value, gradient, curvature, and which of them exist, all views of four flat vectors."""
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,9 +21,11 @@ class Parameter:
     value, grad, hess : ndarray, all of one shape and dtype
         The numbers, dE/dvalue from the last `backward`, and the Gauss-Newton diagonal of
         d2E/dvalue2 from the last `bbprop`.
+    kept : boolean ndarray of that shape
+        False for numbers that have been deleted (`lenet5.analysis.pruning`): they are 0, and training keeps them so.
     """
 
-    __slots__ = ("_value", "grad", "hess", "name")
+    __slots__ = ("_value", "grad", "hess", "kept", "name")
     bindings = 0  # of all parameters: whoever relies on where they lie looks whether one has moved
 
     def __init__(self, name: str, value: np.ndarray) -> None:
@@ -31,22 +33,31 @@ class Parameter:
         self._value = np.ascontiguousarray(value)
         self.grad = np.zeros_like(self._value)
         self.hess = np.zeros_like(self._value)
+        self.kept = np.ones(self._value.shape, bool)
 
     @property
     def value(self) -> np.ndarray:
-        """The numbers; assigning writes into them, so that they stay a part of their network."""
+        """The numbers; assigning writes into them, so that they stay a part of their network. Deleted ones stay 0."""
         return self._value
 
     @value.setter
     def value(self, numbers: np.ndarray) -> None:
-        self._value[...] = numbers
+        np.copyto(self._value, numbers, where=self.kept)
 
-    def bind(self, *, value: np.ndarray, grad: np.ndarray | None = None, hess: np.ndarray | None = None) -> None:
+    def bind(
+        self,
+        *,
+        value: np.ndarray,
+        grad: np.ndarray | None = None,
+        hess: np.ndarray | None = None,
+        kept: np.ndarray | None = None,
+    ) -> None:
         """Use other arrays of the same shape from now on, without copying."""
         Parameter.bindings += 1
         self._value = value
         self.grad = self.grad if grad is None else grad
         self.hess = self.hess if hess is None else hess
+        self.kept = self.kept if kept is None else kept
 
     @property
     def size(self) -> int:
@@ -58,7 +69,7 @@ class Parameter:
 
 
 class ParameterList(Sequence[Parameter]):
-    """Parameters in a fixed order, laid end to end in three flat vectors.
+    """Parameters in a fixed order, laid end to end in four flat vectors.
 
     Parameters
     ----------
@@ -71,7 +82,7 @@ class ParameterList(Sequence[Parameter]):
 
     Attributes
     ----------
-    value, grad, hess : ndarray (size,)
+    value, grad, hess, kept : ndarray (size,)
         The flat vectors behind every parameter's arrays.
 
     Raises
@@ -82,7 +93,7 @@ class ParameterList(Sequence[Parameter]):
 
     def __init__(self, parameters: Iterable[Parameter], *, move: bool = False) -> None:
         self._items = tuple(parameters)
-        parts = [[getattr(p, part) for p in self._items] for part in ("value", "grad", "hess")]
+        parts = [[getattr(p, part) for p in self._items] for part in ("value", "grad", "hess", "kept")]
         flat = [_joined(arrays) for arrays in parts]
         if any(vector is None for vector in flat):
             if not move and any(p.value.base is not None for p in self._items):
@@ -95,10 +106,20 @@ class ParameterList(Sequence[Parameter]):
             start = 0
             for p in self._items:
                 shape, stop = p.value.shape, start + p.size
-                value, grad, hess = (vector[start:stop].reshape(shape) for vector in flat if vector is not None)
-                p.bind(value=value, grad=grad, hess=hess)
+                value, grad, hess, kept = (vector[start:stop].reshape(shape) for vector in flat if vector is not None)
+                p.bind(value=value, grad=grad, hess=hess, kept=kept)
                 start = stop
-        self.value, self.grad, self.hess = (v for v in flat if v is not None)
+        self.value, self.grad, self.hess, self.kept = (v for v in flat if v is not None)
+
+    @property
+    def pruned(self) -> bool:
+        """Whether any number has been deleted."""
+        return not self.kept.all()
+
+    def hold(self) -> None:
+        """Put deleted numbers back to 0: what every optimiser does after a step."""
+        if self.pruned:  # by copying: -1 * 0 is -0, and inf * 0 is NaN
+            np.copyto(self.value, 0, where=~self.kept)
 
     @overload
     def __getitem__(self, key: int | str) -> Parameter: ...

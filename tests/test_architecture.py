@@ -31,7 +31,7 @@ ALLOWED = {
     "models": {"arrays", "network", "layers", "initializers", "datasets", "engine", "training", "command"},
     "gradcheck": {"layers", "losses"},
     "training": {"datasets", "engine", "layers", "losses", "network", "optim", "plots"},
-    "analysis": {"arrays", "datasets", "layers", "losses", "network"},
+    "analysis": {"arrays", "datasets", "layers", "losses", "network", "training"},
     "plots": {"analysis", "bitmaps", "datasets", "layers", "network", "optim"},
     "sklearn": {"datasets", "layers", "losses", "models", "network", "optim", "training"},
     "command": {"engine", "run"},

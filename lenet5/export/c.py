@@ -24,6 +24,7 @@ from ..layers.operation import (
 from ..models.steps import Preparation, Step, preparation, steps
 from ..network import Sequential
 from .c_text import Room, array, check_finite, functions, identifier, number, remark, text
+from .sparse import kernels, sparse
 
 __all__ = ["SQUASHES", "Source", "folded", "write"]
 
@@ -54,8 +55,8 @@ def write(
     """Write a network as C99 source: ``int predict(const uint8_t image[784], float out[10])``.
 
     The function prepares the image, fills `out` with what `Sequential.outputs` gives, and returns the number of the
-    class. Its head comment states the bytes of constants and of RAM. Kernels whose weights are all zero are left out,
-    as those that Table I does not have.
+    class. Its head comment states the bytes of constants and of RAM. Weights that are zero are left out where that
+    makes the file's constants smaller: kernels that Table I does not have, and what has been pruned.
 
     Parameters
     ----------
@@ -130,17 +131,6 @@ class Source:
         self.weights += size * weights
         return name
 
-    def kernels(self, name: str, op: Convolution, kind: str) -> list[str]:
-        """Define the kernels of a convolution, and their inputs if some do not exist; return the three pointers."""
-        kernels, inputs, starts = _kernels_of(op)
-        pointers = ["0", "0"]
-        if len(kernels) > 0xFFFF:  # more than `starts` counts to: all of them, with zeros
-            kernels = op.weight.reshape(-1, *op.weight.shape[2:])
-        elif len(kernels) < op.weight.shape[0] * op.weight.shape[1]:
-            kinds = (("starts", starts), ("inputs", inputs or [0]))
-            pointers = [self.array("uint16_t", f"{name}_{what}", values) for what, values in kinds]
-        return [*pointers, self.array(kind, f"{name}_weight", kernels if kernels.size else [0.0], weights=True)]
-
     def struct(self, kind: str, name: str, *fields: object) -> str:
         """Define a struct of a layer's numbers; return a pointer to it."""
         self.used.add(kind)
@@ -151,15 +141,6 @@ class Source:
         """Add a statement."""
         self.used.add(function)
         self.calls.append(f"    {function}({', '.join(map(str, arguments))});")
-
-
-def _kernels_of(op: Convolution) -> tuple[np.ndarray, list[int], list[int]]:
-    """Return the kernels (K, kh, kw) that are not all zero, map by map, their inputs, and where each map starts."""
-    present = (op.weight != 0).any(axis=(2, 3))
-    if op.table is not None:
-        present &= op.table.T
-    maps, sources = np.nonzero(present)
-    return op.weight[maps, sources], sources.tolist(), np.concatenate([[0], np.cumsum(present.sum(axis=1))]).tolist()
 
 
 def folded(op: Normalisation) -> tuple[np.ndarray, np.ndarray]:
@@ -183,11 +164,15 @@ def _floats(known: Preparation, every: list[Step]) -> Source:
 
 def _convolution(op: Convolution, step: Step, source: Source) -> None:
     name = source.name(step.name)
-    pointers = [*source.kernels(name, op, "float"), source.array("float", f"{name}_bias", op.bias, weights=True)]
-    shape = (*step.in_shape, *step.out_shape, *op.weight.shape[2:], *op.stride, *op.frame[:2])
-    struct = source.struct("convolution", name, *shape, *pointers)
+    bias = source.array("float", f"{name}_bias", op.bias, weights=True)
     x, y = source.room.beside(int(np.prod(step.out_shape)))
-    source.call("convolve", struct, f"room + {x}", f"room + {y}")
+    few = sparse(source, name, op, step, "float", bias)
+    if few is None:
+        shape = (*step.in_shape, *step.out_shape, *op.weight.shape[2:], *op.stride, *op.frame[:2])
+        struct = source.struct("convolution", name, *shape, *kernels(source, name, op, "float"), bias)
+        source.call("convolve", struct, f"room + {x}", f"room + {y}")
+    else:
+        source.call("convolve_sparse", few, f"room + {x}", f"room + {y}")
 
 
 def _pooling(op: Pooling, step: Step, source: Source) -> None:
@@ -206,11 +191,14 @@ def _pooling(op: Pooling, step: Step, source: Source) -> None:
 
 def _full_connection(op: FullConnection, step: Step, source: Source) -> None:
     name = source.name(step.name)
-    weight = source.array("float", f"{name}_weight", op.weight, weights=True)
     bias = source.array("float", f"{name}_bias", op.bias, weights=True)
     x, y = source.room.beside(len(op.bias))
-    units, inputs = op.weight.shape
-    source.call("connect", weight, bias, inputs, units, f"room + {x}", f"room + {y}")
+    few = sparse(source, name, op, step, "float", bias)
+    if few is None:
+        weight, (units, inputs) = source.array("float", f"{name}_weight", op.weight, weights=True), op.weight.shape
+        source.call("connect", weight, bias, inputs, units, f"room + {x}", f"room + {y}")
+    else:
+        source.call("convolve_sparse", few, f"room + {x}", f"room + {y}")
 
 
 def _distances(op: Distances, step: Step, source: Source) -> None:

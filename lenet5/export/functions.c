@@ -7,6 +7,14 @@ typedef struct {
     const float *weight, *bias;
 } convolution;
 
+//: sparse
+typedef struct {
+    int out, out_height, out_width, width, down, right;
+    const uint16_t *starts; /* weights of map o: starts[o] to starts[o + 1] */
+    const uint8_t *inputs;  /* steps from the input of one weight to that of the next */
+    const float *weight, *bias;
+} sparse;
+
 //: pooling
 typedef struct {
     int maps, height, width, out_height, out_width, size, stride, maximum;
@@ -52,6 +60,24 @@ static void convolve(const convolution *k, const float *x, float *y)
                     }
                 }
                 *y = sum;
+            }
+}
+
+//: convolve_sparse
+/* The same of single weights, with windows that stay within x. */
+static void convolve_sparse(const sparse *k, const float *x, float *y)
+{
+    int o, r, s, n;
+    for (o = 0; o < k->out; o++)
+        for (r = 0; r < k->out_height; r++)
+            for (s = 0; s < k->out_width; s++) {
+                const float *at = x + r * k->down * k->width + s * k->right;
+                float sum = k->bias[o];
+                for (n = k->starts[o]; n < k->starts[o + 1]; n++) {
+                    at += k->inputs[n];
+                    sum += k->weight[n] * *at;
+                }
+                *y++ = sum;
             }
 }
 
@@ -193,6 +219,14 @@ typedef struct {
     const int8_t *weight;
 } convolution_q;
 
+//: sparse_q
+typedef struct {
+    int out, out_height, out_width, width, down, right;
+    const uint16_t *starts; /* weights of map o: starts[o] to starts[o + 1] */
+    const uint8_t *inputs;  /* steps from the input of one weight to that of the next */
+    const int8_t *weight;
+} sparse_q;
+
 //: pooling_q
 typedef struct {
     int maps, height, width, out_height, out_width, size, stride;
@@ -247,6 +281,24 @@ static void convolve_q(const convolution_q *k, const finish *f, int zero, const 
                                 sum += w[i * k->kernel_width + j] * (map[row * k->width + column] - zero);
                         }
                     }
+                }
+                *y++ = finished(f, o, sum);
+            }
+}
+
+//: convolve_sparse_q
+/* The same of single weights, with windows that stay within x. */
+static void convolve_sparse_q(const sparse_q *k, const finish *f, int zero, const int8_t *x, int8_t *y)
+{
+    int o, r, s, n;
+    for (o = 0; o < k->out; o++)
+        for (r = 0; r < k->out_height; r++)
+            for (s = 0; s < k->out_width; s++) {
+                const int8_t *at = x + r * k->down * k->width + s * k->right;
+                int32_t sum = 0;
+                for (n = k->starts[o]; n < k->starts[o + 1]; n++) {
+                    at += k->inputs[n];
+                    sum += k->weight[n] * (*at - zero);
                 }
                 *y++ = finished(f, o, sum);
             }

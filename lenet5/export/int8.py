@@ -27,21 +27,15 @@ from ..models.steps import Preparation, Step
 from ..network import Sequential
 from .c import SQUASHES, Source, folded
 from .c_text import number
+from .scales import Scale, least_scale, rounded, scale_of, shift_of
+from .sparse import kernels, sparse
 
 __all__ = ["quantised"]
 
 _PLACES = 1024  # of a table
-_BITS = 20  # of a multiplier
 _MOST = 2000  # images to calibrate on
 # Squashes with a table, and from where on they are flat; times 1 / slope for tanh.
 _FAR = {"tanh": 4.0, "sigmoid": 8.0, "elu": np.inf}
-
-
-class Scale(NamedTuple):
-    """x = scale * (q - zero)."""
-
-    scale: float
-    zero: int
 
 
 class Group(NamedTuple):
@@ -74,8 +68,8 @@ def quantised(net: Sequential, known: Preparation, every: list[Step], images: np
     source = Source("int8_t")
     groups = list(_groups(every, _ranges(net, images[:_MOST]), ends))
     frame, channels = known.frame, (known.shape + (1,))[2]
-    at = _scale_of(ends)
-    table = source.array("int8_t", "grey_levels", _rounded(levels, at))
+    at = scale_of(ends)
+    table = source.array("int8_t", "grey_levels", rounded(levels, at))
     height, width = known.shape[0] + frame[0] + frame[2], known.shape[1] + frame[1] + frame[3]
     place = source.room.begin(channels * height * width)
     source.call("prepare_q", "image", f"room + {place}", channels, *known.shape[:2], *frame, table)
@@ -163,7 +157,7 @@ class _Writer:
         op: Any = None if main is None else main.operation
         name, room = source.name(group.name), source.room
         if isinstance(op, Convolution | FullConnection):
-            weight, scale, shift = _products(op, group, at)
+            op, scale, shift = _products(op, group, at)
         elif op is None:
             scale, shift = np.full(maps, at.scale), np.zeros(maps)
         else:
@@ -174,16 +168,19 @@ class _Writer:
             by, moved = folded(group.norm)
             scale, shift = scale * by, shift * by + moved
         finish, to = self._finish(name, group, scale, shift)
-        if isinstance(op, Convolution):
-            pointers = source.kernels(name, op._replace(weight=weight), "int8_t")
-            shape = (*main.in_shape, *main.out_shape, *op.weight.shape[2:], *op.stride, *op.frame[:2])  # type: ignore[union-attr]
-            struct = source.struct("convolution_q", name, *shape, *pointers)
+        if isinstance(op, Convolution | FullConnection):
             x, y = room.beside(int(np.prod(group.shape)))
-            source.call("convolve_q", struct, finish, at.zero, f"room + {x}", f"room + {y}")
-        elif isinstance(op, FullConnection):
-            weights = source.array("int8_t", f"{name}_weight", weight, weights=True)
-            x, y = room.beside(maps)
-            source.call("connect_q", weights, finish, at.zero, op.weight.shape[1], maps, f"room + {x}", f"room + {y}")
+            few = sparse(source, name, op, main, "int8_t")  # type: ignore[arg-type]
+            if few is not None:
+                source.call("convolve_sparse_q", few, finish, at.zero, f"room + {x}", f"room + {y}")
+            elif isinstance(op, Convolution):
+                shape = (*main.in_shape, *main.out_shape, *op.weight.shape[2:], *op.stride, *op.frame[:2])  # type: ignore[union-attr]
+                struct = source.struct("convolution_q", name, *shape, *kernels(source, name, op, "int8_t"))
+                source.call("convolve_q", struct, finish, at.zero, f"room + {x}", f"room + {y}")
+            else:
+                weights = source.array("int8_t", f"{name}_weight", op.weight, weights=True)
+                sizes = op.weight.shape[::-1]
+                source.call("connect_q", weights, finish, at.zero, *sizes, f"room + {x}", f"room + {y}")
         elif op is None:
             source.call("rescale_q", finish, at.zero, maps, room.size // maps, f"room + {room.first}")
         else:
@@ -201,17 +198,17 @@ class _Writer:
             zero = round(-low / unit)
             to, table = self._table(squash, unit * (np.arange(_PLACES) - zero), group.after)
         else:
-            to = _scale_of(group.after)
+            to = scale_of(group.after)
             unit, zero = to.scale, to.zero
             if squash is not None:
                 slopes = {"relu": 0.0, "leaky-relu": squash.numbers[:1]}.get(squash.name, squash.slopes)
         # A map that is almost all shift: a multiplier of few bits, or a bias beyond 32, would lose the shift.
-        least = np.maximum(_least(np.abs(scale), shift), 1e-30 * unit)  # 1e-30: neither sum nor shift
+        least = np.maximum(least_scale(np.abs(scale), shift), 1e-30 * unit)  # 1e-30: neither sum nor shift
         scale = np.copysign(np.maximum(np.abs(scale), least), scale)
         above, below = scale / unit, scale / unit * np.asarray(slopes, np.float64)
         # Where the scale is negative, sums below 0 are activations above it.
         factors = np.where(scale > 0, [above, below], [below, above])
-        bits = _shift_of(factors)
+        bits = shift_of(factors)
         values = zip(("multiplier", "below", "bias"), (*(factors * 2.0**bits), shift / scale), strict=True)
         if (factors[0] == factors[1]).all():
             values = zip(("multiplier", "bias"), (factors[0] * 2.0**bits, shift / scale), strict=True)
@@ -230,8 +227,8 @@ class _Writer:
         elif squash.name == "sigmoid":
             y, to = 1 / (1 + np.exp(-x)), Scale(1 / 255, -128)
         else:
-            y, to = np.where(x > 0, x, squash.numbers[0] * np.expm1(np.minimum(x, 0))), _scale_of(after)
-        values = _rounded(y, to)
+            y, to = np.where(x > 0, x, squash.numbers[0] * np.expm1(np.minimum(x, 0))), scale_of(after)
+        values = rounded(y, to)
         key = values.tobytes()
         if key not in self.tables:
             self.tables[key] = self.source.array("int8_t", f"table_{len(self.tables) + 1}", values)
@@ -252,15 +249,14 @@ class _Writer:
     def _scores(self, op: FullConnection, group: Group, at: Scale) -> Scale:
         """Write the last full connection, whose outputs, and what follows them, are floats."""
         source, name = self.source, self.source.name(group.name)
-        weight, scale, bias = _products(op, group, at)
+        op, scale, bias = _products(op, group, at)
         units, inputs = op.weight.shape
         arrays = [
-            source.array("int8_t", f"{name}_weight", weight, weights=True),
+            source.array("int8_t", f"{name}_weight", op.weight, weights=True),
             source.array("float", f"{name}_scale", scale),
             source.array("float", f"{name}_bias", bias, weights=True),
         ]
-        place = f"room + {source.room.first}"
-        source.call("connect_last_q", *arrays, at.zero, inputs, units, place, "out")
+        source.call("connect_last_q", *arrays, at.zero, inputs, units, f"room + {source.room.first}", "out")
         squash = group.squash
         if squash is not None and squash.slopes is not None:
             slopes = source.array("float", f"{name}_slopes", squash.slopes, weights=True)
@@ -274,34 +270,18 @@ def _windows(op: Pooling, step: Any) -> tuple[int, ...]:
     return (*step.in_shape, *step.out_shape[1:], op.size, op.stride)
 
 
-def _products(op: Convolution | FullConnection, group: Group, at: Scale) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return weights (O, ...) as int8, and the scale and shift of each output's sums, normalisation included."""
+def _products(op: Any, group: Group, at: Scale) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Return the operation with int8 weights, and scale and shift of each output's sums, normalisation included."""
     by, moved = (np.ones(len(op.bias)), 0.0) if group.norm is None else folded(group.norm)
     flat = op.weight.reshape(len(op.weight), -1) * by[:, None]
     shift = op.bias * by + moved
     scale = np.abs(flat).max(axis=1) / 127 * at.scale
-    scale = np.maximum(scale, _least(scale, shift))
+    scale = np.maximum(scale, least_scale(scale, shift))
     scale[scale == 0] = 1.0  # neither weights nor shift
     weight = np.rint(flat * (at.scale / scale)[:, None]).astype(np.int8).reshape(op.weight.shape)
     if np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1).max() * 255 >= 1 << 31:
         raise ConfigError(f"{group.name} adds up so many products that their sum may leave 32 bits; int8 cannot.")
-    return weight, scale, shift
-
-
-def _least(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return the scale of each map below which its multiplier has under 10 bits, or its bias over 30."""
-    return np.maximum(scale.max() / (1 << 10), np.abs(shift) / (1 << 30))
-
-
-def _scale_of(values: tuple[float, float]) -> Scale:
-    """Return the scale that covers a range of numbers, and 0."""
-    low, high = min(values[0], 0.0), max(values[1], 0.0)
-    scale = (high - low) / 255 or 1.0
-    return Scale(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
-
-
-def _rounded(values: np.ndarray, at: Scale) -> np.ndarray:
-    return np.clip(np.rint(values / at.scale) + at.zero, -128, 127).astype(np.int8)
+    return op._replace(weight=weight), scale, shift
 
 
 def _bounded(squash: Squash, before: tuple[float, float]) -> tuple[float, float]:
@@ -311,9 +291,3 @@ def _bounded(squash: Squash, before: tuple[float, float]) -> tuple[float, float]
     if squash.name != "elu":
         low, high = -far, far  # one table for all layers
     return (low, high) if high > low else (low - 0.5, low + 0.5)
-
-
-def _shift_of(factors: np.ndarray) -> int:
-    """Return the shift with which the largest factor has `_BITS` bits."""
-    largest = float(np.abs(factors).max()) or 1.0
-    return int(np.clip(_BITS - 1 - np.floor(np.log2(largest)), 16, 45))

@@ -114,6 +114,8 @@ def fill(
 ) -> Sequential:
     """Write the arrays of modules into a network; nothing is written unless all of them have a place.
 
+    Parameters that were deleted are parameters again.
+
     Raises
     ------
     CheckpointError
@@ -132,6 +134,7 @@ def fill(
             values += [(slot.arrays[role], array.astype(slot.arrays[role].dtype)) for role, array in found.items()]
     if not all(np.isfinite(array).all() for _, array in values):
         raise CheckpointError(f"{where}: there are numbers in it that are not finite, or too large for the network.")
+    net.parameters().kept[...] = True
     for target, array in values:
         target[...] = array
     return net

@@ -20,9 +20,9 @@ def summary(net: Sequential) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        For each layer its ``name``, ``kind``, ``shape`` (of its output for one image), ``parameters``,
-        ``connections`` (as the paper counts them: one per input and per bias of every unit) and
-        ``multiply_adds`` of one forward pass.
+        For each layer its ``name``, ``kind``, ``shape`` (of its output for one image), ``parameters``, how many of
+        them are ``kept`` (all, unless some are deleted), ``connections`` (as the paper counts them: one per input and
+        per bias of every unit) and ``multiply_adds`` of one forward pass, both with deleted parameters.
     """
     return [
         {
@@ -30,6 +30,7 @@ def summary(net: Sequential) -> list[dict[str, Any]]:
             "kind": type(layer).__name__,
             "shape": layer.out_shape,
             "parameters": sum(p.size for p in layer.parameters()),
+            "kept": sum(int(p.kept.sum()) for p in layer.parameters()),
             "connections": layer.connections(),
             "multiply_adds": layer.multiply_adds(),
         }
@@ -41,14 +42,15 @@ def table(name: str, rows: list[dict[str, Any]]) -> str:
     """Return what `summary` counts as a text, under a name."""
     # A squash has nothing to count.
     shown = [row for row in rows if any(row[key] for key in _COUNTS) or row["kind"] in ("AvgPool2D", "MaxPool2D")]
-    total = {key: sum(row[key] for row in rows) for key in _COUNTS}
+    total = {key: sum(row[key] for row in rows) for key in (*_COUNTS, "kept")}
+    counts = _COUNTS if total["kept"] == total["parameters"] else ("parameters", "kept", *_COUNTS[1:])
     wide = max(8, *(len(row["name"]) for row in shown)) if shown else 8
-    head = "".join(f"{key.replace('_', '-'):>14}" for key in _COUNTS)
+    head = "".join(f"{key.replace('_', '-'):>14}" for key in counts)
     lines = [name, f"  {'layer':<{wide}} {'kind':<12} {'output':<12}{head}"]
     for row in shown:
         shape = "x".join(map(str, row["shape"]))
         lines.append(
-            f"  {row['name']:<{wide}} {row['kind']:<12} {shape:<12}" + "".join(f"{row[k]:>14,}" for k in _COUNTS)
+            f"  {row['name']:<{wide}} {row['kind']:<12} {shape:<12}" + "".join(f"{row[k]:>14,}" for k in counts)
         )
-    lines.append(f"  {'total':<{wide + 26}}" + "".join(f"{total[key]:>14,}" for key in _COUNTS))
+    lines.append(f"  {'total':<{wide + 26}}" + "".join(f"{total[key]:>14,}" for key in counts))
     return "\n".join(lines)

@@ -16,14 +16,15 @@ __all__ = ["ENDING", "load", "save"]
 
 ENDING = ".safetensors"
 _NOTE = "lenet5"
-_RUNNING = "running/"
+_OTHERS = "running/", "kept/"  # what is no parameter
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Write the arrays of `Sequential.arrays` and a note to one .safetensors file.
 
     Parameters are found under their own names, such as ``C1.weight``, by whatever reads such files; running statistics
-    under ``running/C1.BatchNorm.mean``. The note is JSON under "lenet5" in the metadata.
+    under ``running/C1.BatchNorm.mean``, what is left of a pruned parameter under ``kept/C1.weight``. The note is JSON
+    under "lenet5" in the metadata.
 
     Raises
     ------
@@ -74,10 +75,11 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise CheckpointError(f"{path}: no such file.") from None
     except Exception as error:  # SafetensorError, ValueError, TypeError, RecursionError: damaged bytes are met by many
         raise CheckpointError(f"{path}: damaged or not a .safetensors file: {error}.") from error
-    wrong = [name for name, array in arrays.items() if array.dtype not in (np.float32, np.float64)]
+    floats = (np.float32, np.float64)
+    wrong = [n for n, array in arrays.items() if array.dtype not in floats and not n.startswith(_OTHERS[1])]
     if not isinstance(meta, dict) or wrong:
         raise CheckpointError(f"{path}: not a network: {f'{wrong[0]} is no float array' if wrong else 'its note'}.")
-    return {name if name.startswith(_RUNNING) else f"parameter/{name}": array for name, array in arrays.items()}, meta
+    return {name if name.startswith(_OTHERS) else f"parameter/{name}": array for name, array in arrays.items()}, meta
 
 
 def _library(what: str) -> Any:

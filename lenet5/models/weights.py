@@ -97,8 +97,8 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
             net = from_spec(spec, dtype=dtype, seed=_Drawn(sum(array.size for array in arrays.values())))
         except (ConfigError, MemoryError) as error:
             raise CheckpointError(f"{path}: {error}") from error
-    found = {name: array for name, array in arrays.items() if name.startswith(("parameter/", "running/"))}
-    checkpoint.restore(net.arrays(), found, path=path, what="network")
+    found = {name: array for name, array in arrays.items() if name.startswith(("parameter/", "running/", "kept/"))}
+    checkpoint.restore_network(net, found, path=path, what="network")
     net.learned = _learned(path, meta, net)
     return net, meta
 

@@ -88,7 +88,9 @@ class Optimizer:
         raise NotImplementedError
 
     def _gradient(self) -> np.ndarray:
-        """Return grad + l1 sign(value) + l2 value, clipped, for `step` to read; `grad` itself is not touched."""
+        """Return grad + l1 sign(value) + l2 value, clipped, for `step` to read; `grad` changes for deleted numbers."""
+        if self.params.pruned:  # deleted numbers have no gradient, which would count for `clip`
+            np.copyto(self.params.grad, 0, where=~self.params.kept)
         g = self._changed
         if g is None:
             return self.params.grad
@@ -102,10 +104,11 @@ class Optimizer:
         return g
 
     def _move(self, step: np.ndarray) -> None:
-        """value -= lr decay value + step."""
+        """value -= lr decay value + step; deleted numbers stay 0."""
         if self.decay:
             self.params.value *= 1 - self._lr * self.decay
         self.params.value -= step
+        self.params.hold()
 
     # Patterns whose mean `hess` the optimiser wants to `observe` before each epoch; 0 if it needs none.
     curvature_patterns = 0

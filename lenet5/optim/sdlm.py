@@ -113,12 +113,12 @@ class SDLM(Optimizer):
 
     def step(self) -> None:
         """Change every value by its `grad`."""
-        value, step = self.params.value, np.multiply(self._rates, self.params.grad, out=self._step)
+        step = np.multiply(self._rates, self.params.grad, out=self._step)
         if self._velocity is not None:
             self._velocity *= self.momentum
             self._velocity += step
             step = self._velocity
-        value -= step
+        self._move(step)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
         """Return the rates, unless there is a momentum."""

@@ -305,13 +305,14 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "net_" in state:  # its numbers, without the room that it works in
-            state["net_"] = (self.net_.spec, self.net_.theta.copy())
+            state["net_"] = (self.net_.spec, self.net_.theta.copy(), self.net_.parameters().kept.copy())
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         if "net_" in state:
-            spec, theta = state["net_"]
+            spec, theta, *kept = state["net_"]  # of older versions without the last
             state["net_"] = from_spec(spec)
+            state["net_"].parameters().kept[...] = kept[0] if kept else True
             state["net_"].theta = theta
         super().__setstate__(state)

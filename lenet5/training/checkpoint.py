@@ -8,14 +8,17 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import CheckpointError
 from ..files import atomic_write
 
-__all__ = ["FORMAT", "NAME", "load", "load_newest", "previous", "restore", "save"]
+if TYPE_CHECKING:
+    from ..network import Sequential
+
+__all__ = ["FORMAT", "NAME", "load", "load_newest", "previous", "restore", "restore_network", "save"]
 
 FORMAT = 1
 # The newest checkpoint in the folder of a run.
@@ -161,6 +164,40 @@ def restore(
             )
     for name, target in expected.items():
         target[...] = arrays[name]
+
+
+def restore_network(
+    net: "Sequential",
+    arrays: Mapping[str, np.ndarray],
+    *,
+    others: Mapping[str, np.ndarray] | None = None,
+    path: str | os.PathLike[str],
+    what: str,
+) -> None:
+    """Copy `arrays`, as of `Sequential.arrays`, into a network, and what remains into the `others`; see `restore`.
+
+    Parameters without a mask "kept/NAME" are kept whole, also those of a network that was pruned before.
+
+    Raises
+    ------
+    CheckpointError
+        As for `restore`, or if a mask is damaged, or a number that it deletes is not 0; nothing was copied then.
+    """
+    params = {f"kept/{p.name}": p for p in net.parameters()}
+    masks = {name: array for name, array in arrays.items() if name in params}
+    for name, mask in masks.items():
+        value = arrays.get(f"parameter/{params[name].name}", mask)
+        if mask.dtype != bool or mask.shape != value.shape or (mask.view(np.uint8) > 1).any():
+            raise CheckpointError(
+                f"{path}: {name} is damaged: expected bool {value.shape} of 0 and 1, found {mask.dtype} {mask.shape}."
+            )
+        if value[~mask].any():
+            raise CheckpointError(f"{path}: {name} deletes {(~mask).sum():,} numbers, but not all of them are 0.")
+    own = {name: array for name, array in net.arrays().items() if name not in params}
+    rest = {name: array for name, array in arrays.items() if name not in masks}
+    restore(own | dict(others or {}), rest, path=path, what=what)
+    for name, p in params.items():
+        p.kept[...] = masks.get(name, True)
 
 
 def _read(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:

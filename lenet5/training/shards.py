@@ -137,6 +137,8 @@ class Shards:
         """
         worker = self._workers[0]
         assert isinstance(worker, CompiledNetwork)
+        if self.net.parameters().pruned:
+            rates = rates * self.net.parameters().kept
         return worker.step(images, labels, rates, total, self.key)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:

@@ -208,6 +208,7 @@ class Trainer:
         images, labels = self.patterns.take(self.position, self.position + self.batch_size)
         loss, errors = self.shards.gradient(images, labels)
         self.optimizer.step()
+        self.net.parameters().hold()  # your own optimiser may not know of deleted numbers
         self._count(self.loss_sum + loss, errors, len(labels))
 
     def _update_one_by_one(self, rates: np.ndarray) -> None:
@@ -297,16 +298,13 @@ class Trainer:
         CheckpointError
             If something is missing or of another shape.
         """
-        own = self.net.arrays()
         state = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
-        checkpoint.restore(own | state, arrays, path="checkpoint", what="run")
+        checkpoint.restore_network(self.net, arrays, others=state, path="checkpoint", what="run")
         self.optimizer.load_state_dict({name.partition("/")[2]: array for name, array in state.items()})
         try:
             self.epoch, self.position, self.errors = (operator.index(note[k]) for k in ("epoch", "position", "errors"))
-            self.loss_sum, self.history = (
-                float(note["loss_sum"]),
-                History(renamed(record) for record in note["history"]),
-            )
+            self.loss_sum = float(note["loss_sum"])
+            self.history = History(renamed(record) for record in note["history"])
             self.rng.bit_generator.state = self._epoch_state = note["random"]
             for name, callback in self._named().items():
                 callback.load_state(note["callbacks"].get(name, {}))

@@ -4,12 +4,14 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import lenet5
 from lenet5 import datasets, models
+from lenet5.analysis.pruning import delete
 from lenet5.arrays import Learned
 from lenet5.errors import ConfigError
 
@@ -229,11 +231,59 @@ def test_kernels_that_are_zero_are_left_out(tmp_path):
     np.testing.assert_allclose(out, net.outputs(images), atol=1e-5)
 
 
+def pruned(net, share=0.1):
+    """A network of whose weights hardly any are left, and of one map none."""
+    params = net.parameters()
+    rng = np.random.default_rng(7)
+    delete(net, rng.random(params.value.size) + ["weight" not in p.name for p in params for _ in range(p.size)],
+           keep=int(share * params.value.size))  # fmt: skip
+    return net
+
+
+PRUNED = {
+    "shipped": lambda: pruned(lenet5.pretrained()),
+    "table and table": lambda: pruned(models.lenet4(), 0.05),
+    "relu": lambda: pruned(filled(models.d2l(activation="relu", subsampling="max"))),
+    "norm": lambda: pruned(NETWORKS["norm"]()),
+    "far apart": lambda: pruned(built(  # inputs of one weight to the next further than a byte counts
+        lenet5.Conv2D(3, 3, stride=(2, 3)), lenet5.Tanh(), lenet5.Conv2D(4, 5), lenet5.Tanh(), lenet5.Flatten(),
+        lenet5.Dense(6), lenet5.Tanh(), lenet5.Dense(4),
+    ), 0.05),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", PRUNED)
+def test_pruned_weights_are_left_out(name, compiler, tmp_path, monkeypatch):
+    net = PRUNED[name]()
+    images, classes = images_for(net, 40), net.out_shape[0]
+    lenet5.export(net, tmp_path / "net.c")
+    text, numbers = stated(tmp_path / "net.c")
+    assert "convolve_sparse(" in text
+    kept, codes = int(net.parameters().kept.sum()), net.layers[-1].codes
+    # Besides what is kept biases, scales and the few weights of 0 on long ways are written.
+    there = 1.1 * kept + (0 if codes is None else codes.size) + 350
+    assert numbers["parameters"] < 4 * there < 0.4 * 4 * net.theta.size
+    _, out = asked(compiled(tmp_path / "net.c", compiler), images, classes)
+    expected = net.outputs(images)
+    assert np.abs(out - expected).max() <= 5e-6 * np.abs(expected).max()
+    lenet5.export(net, tmp_path / "int8.c", int8=True, images=images)
+    text, eight = stated(tmp_path / "int8.c")
+    if net.theta.size > 55_000:  # in small ones multipliers outweigh weights
+        assert "convolve_sparse_q(" in text and eight["constants"] < numbers["constants"]
+    found = asked(compiled(tmp_path / "int8.c", compiler), images, classes)
+    monkeypatch.setattr(sys.modules["lenet5.export.int8"], "sparse", lambda *arguments: None)
+    lenet5.export(net, tmp_path / "whole.c", int8=True, images=images)
+    assert "sparse" not in (tmp_path / "whole.c").read_text()
+    for one, other in zip(found, asked(compiled(tmp_path / "whole.c", compiler), images, classes), strict=True):
+        np.testing.assert_array_equal(one, other)  # integers in any order
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("int8", [False, True])
-@pytest.mark.parametrize("name", ["shipped", "odd"])
+@pytest.mark.parametrize("name", ["shipped", "odd", "pruned"])
 def test_no_undefined_behaviour(name, int8, compiler, tmp_path):
-    net = NETWORKS[name]()
+    net = PRUNED["far apart"]() if name == "pruned" else NETWORKS[name]()
     images = images_for(net, 8)
     lenet5.export(net, tmp_path / "net.h", **({"int8": True, "images": images} if int8 else {}))
     (tmp_path / "images.bin").write_bytes(images.tobytes())

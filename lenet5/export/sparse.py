@@ -1,0 +1,102 @@
+"""The weights that there are: kernels that are not all zero, and single weights of layers that are heavily pruned."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..layers.operation import Convolution, FullConnection
+from ..models.steps import Step
+
+if TYPE_CHECKING:
+    from .c import Source
+
+__all__ = ["kernels", "sparse"]
+
+_MOST = 0xFFFF  # numbers that the starts of maps count to
+
+
+def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str]:
+    """Define the kernels of a convolution, and their inputs if some do not exist; return the three pointers."""
+    present = _present(op)
+    if present.all() or present.sum() > _MOST:
+        whole = source.array(kind, f"{name}_weight", op.weight, weights=True)
+        return ["0", "0", whole]
+    inputs = np.nonzero(present)[1].tolist()
+    pointers = [
+        source.array("uint16_t", f"{name}_starts", _starts(present.sum(axis=1))),
+        source.array("uint16_t", f"{name}_inputs", inputs or [0]),
+    ]
+    there = op.weight[present]
+    return [*pointers, source.array(kind, f"{name}_weight", there if there.size else [0.0], weights=True)]
+
+
+def sparse(
+    source: "Source", name: str, op: Convolution | FullConnection, step: Step, kind: str, *more: str
+) -> str | None:
+    """Define the single weights of a layer, each with the steps from one input to the next, if that is smaller.
+
+    Parameters
+    ----------
+    source, name
+        Where, and under what name, arrays are defined.
+    op : Convolution or FullConnection
+        With the weights as they are written, floats or int8.
+    step : Step
+    kind : {"float", "int8_t"}
+    *more : str
+        Further pointers of the struct.
+
+    Returns
+    -------
+    str or None
+        A pointer to the struct ``sparse`` or ``sparse_q``; None if all weights, or all kernels, take less room.
+    """
+    cell, weight = (4 if kind == "float" else 1), op.weight
+    dense = weight.size * cell
+    if isinstance(op, Convolution):
+        if any(op.frame):  # windows then reach beyond the input
+            return None
+        present = _present(op)
+        if not present.all():
+            dense = int(present.sum()) * (weight[0, 0].size * cell + 2) + 2 * (len(weight) + 1)
+        channels, height, width = step.in_shape
+        rows, columns = np.indices(weight.shape[2:])
+        within = rows * width + columns
+        places = (np.arange(channels)[:, None, None] * height * width + within).ravel()
+        shape = (*step.out_shape, width, *op.stride)
+    else:
+        places, shape = np.arange(weight.shape[1]), (len(weight), 1, 1, 0, 1, 1)
+    steps: list[int] = []
+    values: list[float] = []
+    counts = []
+    for each in weight.reshape(len(weight), -1):
+        before, at = len(steps), 0
+        for k in np.flatnonzero(each):
+            while places[k] - at > 255:  # too far for a byte: a weight of 0 on the way
+                steps.append(255)
+                values.append(0)
+                at += 255
+            steps.append(int(places[k]) - at)
+            values.append(each[k])
+            at = int(places[k])
+        counts.append(len(steps) - before)
+    if len(steps) > _MOST or len(steps) * (cell + 1) + 2 * (len(counts) + 1) >= dense:
+        return None
+    pointers = [
+        source.array("uint16_t", f"{name}_starts", _starts(counts)),
+        source.array("uint8_t", f"{name}_inputs", steps or [0]),
+        source.array(kind, f"{name}_weight", values or [0], weights=True),
+    ]
+    return source.struct("sparse" if kind == "float" else "sparse_q", name, *shape, *pointers, *more)
+
+
+def _present(op: Convolution) -> np.ndarray:
+    """Return which kernels (O, C) exist and are not all zero."""
+    present = (op.weight != 0).any(axis=(2, 3))
+    return present if op.table is None else present & op.table.T
+
+
+def _starts(counts: ArrayLike) -> list[int]:
+    """Return where each map's part starts, and the end of all."""
+    return np.concatenate([[0], np.cumsum(np.asarray(counts))]).astype(int).tolist()
