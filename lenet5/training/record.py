@@ -10,7 +10,8 @@ __all__ = ["History"]
 # Columns of the table, with how they are printed.
 _COLUMNS = {
     "epoch": "{:d}", "kept": "{:,d}", "lr": "{:.1e}", "loss": "{:.4f}", "train_error": "{:.2%}",
-    "validation_loss": "{:.4f}", "validation_error": "{:.2%}", "test_loss": "{:.4f}", "test_error": "{:.2%}", "seconds": "{:.1f}",
+    "validation_loss": "{:.4f}", "validation_error": "{:.2%}", "test_loss": "{:.4f}", "test_error": "{:.2%}",
+    "seconds": "{:.1f}",
 }  # fmt: skip
 
 
