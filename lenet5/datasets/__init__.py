@@ -8,6 +8,7 @@ from .idx import read_idx, write_idx
 from .idx_sets import load_idx_pair
 from .loading import NAMES, load, load_auto
 from .mnist import download_mnist
+from .moments import deslant
 from .preparation import BACKGROUND, FOREGROUND, SCALES, one_hot, prepare, prepare_digit
 from .table import from_arrays, from_csv, from_npz
 
@@ -20,6 +21,7 @@ __all__ = [
     "Dataset",
     "Distort",
     "Distortion",
+    "deslant",
     "download_mnist",
     "from_arrays",
     "from_csv",
