@@ -144,7 +144,7 @@ class VirtualSVM:
 
 def boosted(seed: int, n: int) -> Any:
     """Three LeNet-4 whose outputs are added."""
-    return Boosted(seed, count=n)
+    return Boosted(seed, count=n // 2)
 
 
 CLASSIFIERS: dict[str, Callable[[int, int], Any]] = {
