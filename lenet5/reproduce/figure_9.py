@@ -18,8 +18,8 @@ def _classifier(label: str, name: str, theirs: str, note: str, **more: Any) -> R
 
 
 def _connected(layers: str, theirs: str, note: str, *, images: str = "", label: str = "") -> Row:
-    """Return the row of a fully connected network, trained as LeNet-5 with the squared error of its outputs."""
-    config = {"model": {"output": "dense"}, "optimizer": {"lr": 5e-4}}
+    """Return the row of a fully connected network, trained as LeNet-5 but with the squared error of its outputs."""
+    config = {"model": {"output": "dense"}, "optimizer": {"lr": 1e-4}, "schedule": {"name": "cosine"}}
     return Row(
         label or f"28x28-{layers}", config, {"test error": theirs}, note, network=layers, images=images,
         measures=("rejected",), seeds=3,
@@ -33,7 +33,9 @@ def _lenet4(label: str, theirs: str, note: str, measure: str) -> Row:
 
 
 _FIXED = "Deterministic."
-_AS_PAPER = "LeNet-5's recipe and learning rates, as they are."
+_CONNECTED = (
+    "LeNet-5's second-order training at lr 1e-4 falling as a cosine, which was chosen for 300-10 on held-out images."
+)
 _LENET1 = {
     "model": "lenet1", "epochs": 40, "optimizer": {"lr": 0.01}, "schedule": {"name": "cosine"},
 }  # fmt: skip
@@ -61,12 +63,12 @@ _ROWS = (
     _classifier("tangent distance", "tangent-distance", "1.1 %", "TODO " + _FIXED, measures=("rejected",)),
     _classifier("SVM poly 4", "svm-poly-4", "1.1 %", "TODO " + _FIXED, measures=("rejected",)),
     _classifier("virtual SVM poly 9", "virtual-svm", "0.8 %", "TODO " + _FIXED),
-    _connected("300-10", "4.7 %", _AS_PAPER),
-    _connected("1000-10", "4.5 %", _AS_PAPER),
-    _connected("300-100-10", "3.05 %", _AS_PAPER),
-    _connected("500-150-10", "2.95 %", _AS_PAPER),
+    _connected("300-10", "4.7 %", _CONNECTED),
+    _connected("1000-10", "4.5 %", _CONNECTED),
+    _connected("300-100-10", "3.05 %", _CONNECTED),
+    _connected("500-150-10", "2.95 %", _CONNECTED),
     _connected(
-        "300-10", "1.6 %", _AS_PAPER, images="20x20 deslanted", label="20x20-300-10, deslanted",
+        "300-10", "1.6 %", _CONNECTED, images="20x20 deslanted", label="20x20-300-10, deslanted",
     ),
     Row("LeNet-1", _LENET1, {"test error": "1.7 %"}, "TODO", images="16x16", measures=("rejected",)),
     Row("LeNet-1, 28x28", _LENET1, {}, "TODO", measures=("rejected",)),
