@@ -35,7 +35,7 @@ def k_nearest(seed: int, n: int) -> Any:
 
 def tangent_distance(seed: int, n: int) -> Any:
     """The nearest neighbours by tangent distance, among those that are nearest by Euclidean distance."""
-    return TangentNearest(50, vote=3, sigma=1.0)
+    return TangentNearest(100, vote=1, sigma=0.6)
 
 
 def pca_quadratic(seed: int, n: int) -> Any:
@@ -144,7 +144,7 @@ class VirtualSVM:
 
 def boosted(seed: int, n: int) -> Any:
     """Three LeNet-4 whose outputs are added."""
-    return Boosted(seed, count=n // 2)
+    return Boosted(seed, count=n // 2, epochs=12)
 
 
 CLASSIFIERS: dict[str, Callable[[int, int], Any]] = {
