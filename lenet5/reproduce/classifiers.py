@@ -34,8 +34,8 @@ def k_nearest(seed: int, n: int) -> Any:
 
 
 def tangent_distance(seed: int, n: int) -> Any:
-    """The nearest neighbours by tangent distance, among those that are nearest by Euclidean distance."""
-    return TangentNearest(100, vote=1, sigma=0.6)
+    """The nearest neighbour by tangent distance, among those that are nearest by Euclidean distance."""
+    return TangentNearest(100, sigma=0.6)
 
 
 def pca_quadratic(seed: int, n: int) -> Any:

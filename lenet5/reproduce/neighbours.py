@@ -13,7 +13,7 @@ from ..analysis import metrics
 from ..datasets.base import Dataset
 from ..network import Sequential
 
-__all__ = ["MEMORIES", "KNearest", "LocalLinear", "features", "votes"]
+__all__ = ["MEMORIES", "KNearest", "LocalLinear", "Memory", "features", "votes"]
 
 _CHUNK = 250
 Floats = NDArray[np.floating[Any]]
@@ -135,5 +135,5 @@ def _in_place_of_outputs(name: str, make: Callable[[], Memory]) -> Callable[...,
 # Number of neighbours and decay were chosen on 10,000 held-out training images.
 MEMORIES: dict[str, Callable[[Sequential, Dataset, Dataset], dict[str, float]]] = {
     "nearest": _in_place_of_outputs("nearest", lambda: KNearest(5)),
-    "local": _in_place_of_outputs("local", lambda: LocalLinear(100, 1.0)),
+    "local": _in_place_of_outputs("local", lambda: LocalLinear(150, 1.0)),
 }

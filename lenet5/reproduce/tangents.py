@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .neighbours import KNearest, votes
+from .neighbours import Memory
 
 __all__ = ["TangentNearest", "smoothed", "tangent_bases", "tangent_distances", "tangents"]
 
@@ -74,29 +74,29 @@ def tangent_distances(image: Floats, basis: Floats, others: Floats, bases: Float
     return np.sqrt(np.maximum(np.square(d, dtype=np.float64).sum(axis=1) - inner, 0))
 
 
-class TangentNearest(KNearest):
-    """Nearest neighbours by tangent distance, among the nearest `neighbours` by Euclidean distance.
+class TangentNearest(Memory):
+    """The nearest neighbour by tangent distance, among the nearest `neighbours` by Euclidean distance.
+
+    The score of a class is the distance of its nearest candidate, with the sign changed; that of a class without a
+    candidate is the largest distance of any. The two best scores then tell how doubtful an answer is.
 
     Parameters
     ----------
     neighbours : int
         Candidates that tangent distances are computed to.
-    vote : int
-        Of them the nearest so many vote.
     sigma : float
         Of the Gaussian that smooths the images, in pixels.
     """
 
-    def __init__(self, neighbours: int, vote: int, sigma: float) -> None:
+    def __init__(self, neighbours: int, sigma: float) -> None:
         super().__init__(neighbours)
-        self.vote, self.sigma = vote, sigma
+        self.sigma = sigma
 
     def fit(self, images: Floats, labels: NDArray[Any]) -> Self:
         """Keep smooth images of rows (N, H*W), which are square, with their tangents and labels (N,)."""
         smooth = self._smoothed(images)
         self._bases = tangent_bases(smooth)
-        super().fit(smooth.reshape(len(images), -1), labels)
-        return self
+        return super().fit(smooth.reshape(len(images), -1), labels)
 
     def _smoothed(self, images: Floats) -> NDArray[np.float32]:
         side = int(np.sqrt(images.shape[1]))
@@ -109,10 +109,9 @@ class TangentNearest(KNearest):
     def _scores(self, images: Floats, distances: Floats, places: NDArray[np.int64]) -> NDArray[np.float64]:
         side = int(np.sqrt(images.shape[1]))
         bases = tangent_bases(images.reshape(-1, side, side))
-        found = [
-            tangent_distances(image, basis, self.known[near], self._bases[near])
-            for image, basis, near in zip(images, bases, places, strict=True)
-        ]
-        nearest = np.argsort(found, axis=1, kind="stable")[:, : self.vote]
-        near = np.take_along_axis(places, nearest, axis=1)
-        return votes(np.take_along_axis(np.array(found), nearest, axis=1), self.labels[near], self.classes)
+        scores = np.empty((len(images), self.classes))
+        for image, basis, near, score in zip(images, bases, places, scores, strict=True):
+            found = tangent_distances(image, basis, self.known[near], self._bases[near])
+            score[...] = -found.max()
+            np.maximum.at(score, self.labels[near], -found)
+        return scores

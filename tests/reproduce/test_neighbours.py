@@ -91,14 +91,27 @@ def test_tangent_distance_is_the_least_squares_of_both_planes(digits):
     assert tangent_distances(rows[0], bases[0], rows[:1], bases[:1])[0] < 1e-6
 
 
+def test_scores_are_the_nearest_of_each_class(digits):
+    train, test = digits
+    made = TangentNearest(700, 1.0).fit(flat(train), train.labels)
+    smooth = smoothed(test.images[:3].astype(np.float32) / 255, 1.0)
+    known = smoothed(train.images.astype(np.float32) / 255, 1.0).reshape(700, -1)
+    for image, basis, scores in zip(smooth, tangent_bases(smooth), made.decision_function(flat(test)[:3]), strict=True):
+        all_distances = tangent_distances(image.ravel(), basis, known, made._bases)
+        expected = [-all_distances[train.labels == c].min() for c in range(10)]
+        np.testing.assert_allclose(scores, expected, rtol=1e-4)
+    one_class = TangentNearest(2, 1.0).fit(flat(train), train.labels).decision_function(flat(test))
+    assert np.isfinite(one_class).all() and (np.ptp(one_class, axis=1) > 0).all()
+
+
 def test_tangent_distance_helps_with_few_images(digits):
     train, test = digits
     few = train.subset(slice(150))
-    tangent = TangentNearest(30, 1, 1.0).fit(flat(few), few.labels).predict(flat(test))
+    tangent = TangentNearest(30, 1.0).fit(flat(few), few.labels).predict(flat(test))
     euclidean = KNearest(1).fit(flat(few), few.labels).predict(flat(test))
     assert (tangent != test.labels).mean() < (euclidean != test.labels).mean()
     empty = np.zeros((1, 784), np.float32)  # no tangents: an answer, and no error
-    assert np.isfinite(TangentNearest(5, 1, 1.0).fit(flat(few), few.labels).decision_function(empty)).all()
+    assert np.isfinite(TangentNearest(5, 1.0).fit(flat(few), few.labels).decision_function(empty)).all()
 
 
 def test_local_learning_solves_its_least_squares():
