@@ -35,7 +35,7 @@ def k_nearest(seed: int, n: int) -> Any:
 
 def tangent_distance(seed: int, n: int) -> Any:
     """The nearest neighbour by tangent distance, among those that are nearest by Euclidean distance."""
-    return TangentNearest(100, sigma=0.6)
+    return TangentNearest(500, sigma=0.9)
 
 
 def pca_quadratic(seed: int, n: int) -> Any:

@@ -68,7 +68,7 @@ _ROWS = (
         "tangent distance",
         "tangent-distance",
         "1.1 %",
-        "Seven tangents on either side, on 28x28 pixels smoothed by 0.6 (the paper: 16x16), to the 100 nearest "
+        "Seven tangents on either side, on 28x28 pixels smoothed by 0.9 (the paper: 16x16), to the 500 nearest "
         "Euclidean neighbours only. " + _FIXED,
         measures=("rejected",),
     ),
