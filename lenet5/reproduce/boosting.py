@@ -67,7 +67,7 @@ class Boosted:
 
     The first learns distorted images, fresh in each epoch. The second learns patterns that are filtered by the first:
     one half it answers wrongly, one half rightly. The third learns patterns on which the first two disagree. Both sets
-    are drawn once from an endless supply of distorted images.
+    are drawn once, from a long supply of distorted images.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""The paper's other classifiers (Fig. 9), as scikit-learn has them: flat images of 784 grey levels between 0 and 1."""
+"""The paper's other classifiers (Fig. 9): scikit-learn's, and those of the modules beside this one.
+
+All take flat images of 784 grey levels between 0 and 1.
+"""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -93,9 +96,8 @@ def jittered(images: NDArray[Any]) -> NDArray[Any]:
     side = int(np.sqrt(images.shape[1]))
     padded = np.pad(images.reshape(-1, side, side), [(0, 0), (1, 1), (1, 1)])
     corners = ((1, 1), (2, 1), (0, 1), (1, 2), (1, 0))
-    return np.concatenate([padded[:, top : top + side, left : left + side] for top, left in corners]).reshape(
-        -1, side * side
-    )
+    moved = [padded[:, top : top + side, left : left + side] for top, left in corners]
+    return np.concatenate(moved).reshape(-1, side * side)
 
 
 class VirtualSVM:
