@@ -77,8 +77,8 @@ _ROWS = (
     _connected(
         "300-10",
         "4.7 %",
-        "12 epochs of LeNet-5's second-order training, from lr 1e-4 down a cosine: chosen on held-out images, where "
-        "LeNet-5's own rates gave 4.80 % after 20 epochs, the paper's figure.",
+        "12 epochs of LeNet-5's second-order training, with a squared error, from lr 1e-4 (chosen on held-out images) "
+        "down a cosine. LeNet-5's own rates gave 4.80 % held out after 20 epochs, about the paper's figure.",
     ),
     _connected("1000-10", "4.5 %", _CONNECTED),
     _connected("300-100-10", "3.05 %", _CONNECTED),
