@@ -10,6 +10,7 @@ from .idx_sets import load_idx_pair
 from .lines import Neighbours, line_of, line_sets
 from .loading import NAMES, load, load_auto
 from .mnist import download_mnist
+from .moments import deslant
 from .preparation import BACKGROUND, FOREGROUND, SCALES, one_hot, prepare, prepare_digit
 from .table import from_arrays, from_csv, from_npz
 
@@ -23,6 +24,7 @@ __all__ = [
     "Dataset",
     "Distort",
     "Distortion",
+    "deslant",
     "download_mnist",
     "from_arrays",
     "from_csv",

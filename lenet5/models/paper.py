@@ -192,7 +192,8 @@ def lenet1(
 ) -> Sequential:
     """Build LeNet-1: 2,578 parameters and 98,442 connections (the paper: "2,600" and "100,000").
 
-    The paper shrinks its images to 16x16 in the 28x28 field; here they fill it as they are.
+    The paper shrinks its images to 16x16 in the 28x28 field, as ``datasets.transform(images, scale=0.8)`` does, and the
+    row LeNet-1 of ``python -m lenet5.reproduce run paper-fig9``.
 
     Parameters
     ----------

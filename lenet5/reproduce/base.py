@@ -47,10 +47,17 @@ class Row:
         A sentence: how this differs from what they did, and why the figures do.
     classifier : str
         Key of `classifiers.CLASSIFIERS`, in place of a network.
+    network : str
+        Key of `networks.NETWORKS`, in place of the configuration's.
+    images : str
+        Key of `images.IMAGES`: a change of all images, of training and test set alike.
     variant : str
         Key of `variants.VARIANTS`: a change of the trainer that no configuration can make.
     measures : tuple of str
-        Keys of `measures.MEASURES`, taken after training, and of `measures.WATCHERS`, taken after each pass.
+        Keys of `measures.MEASURES` and `neighbours.MEMORIES`, taken after training, and of `measures.WATCHERS`, taken
+        after each pass. Of a classifier: "rejected" or nothing.
+    keys : mapping of str to str
+        Heading of a column -> key in the ``result``, where this row's is another than the column's.
     seeds : int, optional
         At most so many; for what is deterministic, or dear.
     dataset : str
@@ -62,8 +69,11 @@ class Row:
     theirs: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     classifier: str = ""
+    network: str = ""
+    images: str = ""
     variant: str = ""
     measures: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
     seeds: int | None = None
     dataset: str = ""
 

@@ -7,7 +7,6 @@ import math
 import re
 import shutil
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import datasets
+from ..analysis import metrics
 from ..datasets.base import Dataset
 from ..errors import LenetError
 from ..files import atomic_write, clear_unfinished, locked
@@ -26,7 +26,10 @@ from ..training import callbacks, checkpoint
 from ..training.trainer import renamed
 from .base import Row
 from .classifiers import CLASSIFIERS
+from .images import changed
 from .measures import MEASURES, WATCHERS
+from .neighbours import MEMORIES
+from .networks import NETWORKS
 from .variants import VARIANTS
 
 __all__ = ["Job", "execute", "finished", "read_record", "recipe", "write_record"]
@@ -108,11 +111,12 @@ def recipe(row: Row) -> str:
 
     Of what its definition says: whoever changes a default, a classifier or a variant has to run its rows anew.
     """
-    if row.classifier:
-        return _digest({"classifier": row.classifier})
     # Only what differs from the defaults: an option that is added later changes nothing.
+    more = {name: value for name in ("images", "network") if (value := getattr(row, name))}
+    if row.classifier:
+        return _digest({"classifier": row.classifier} | more)
     made = config.to_dict(config.from_dict(row.config))
-    return _digest({"config": _differences(made, config.to_dict(TrainConfig())), "variant": row.variant})
+    return _digest({"config": _differences(made, config.to_dict(TrainConfig())), "variant": row.variant} | more)
 
 
 def execute(job: Job) -> dict[str, Any]:
@@ -138,6 +142,7 @@ def _run(job: Job) -> dict[str, Any]:
     train, test = datasets.load(job.dataset, job.data_dir, progress=False)
     if job.quick:
         train, test = train.subset(slice(_QUICK["train_size"])), test.subset(slice(_QUICK["test"]))
+    train, test = (changed(data, job.row.images) for data in (train, test))
     done = _classify(job, train, test) if job.row.classifier else _train(job, train, test)
     record = {
         "table": job.table,
@@ -148,6 +153,7 @@ def _run(job: Job) -> dict[str, Any]:
         "measured": sorted(job.measures),
         "command": f"python -m lenet5.reproduce run {job.table}{' --quick' if job.quick else ''}",
         "quick": job.quick,
+        **{name: value for name in ("images", "network") if (value := getattr(job.row, name))},
         "dataset": train.name,
         "train_images": len(train),
         "test_images": len(test),
@@ -179,8 +185,10 @@ class _Spent(callbacks.Callback):
 def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
     settings, work = job.settings, Path(job.out) / ".unfinished" / job.key
     train, validation = runs.split(settings, whole)
+    rng = np.random.default_rng(settings.seed)
+    net = NETWORKS[job.row.network](train, rng) if job.row.network else None
     # A run that fails is a result here: nothing stops it.
-    trainer = runs.make_trainer(settings, train, validation=validation, test=test, guard=False)
+    trainer = runs.make_trainer(settings, train, net=net, rng=rng, validation=validation, test=test, guard=False)
     if job.row.variant:
         VARIANTS[job.row.variant](trainer)
     trainer.callbacks += [WATCHERS[name]() for name in sorted(job.measures & WATCHERS.keys())]
@@ -200,6 +208,8 @@ def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
     result = dict(trainer.history[-1])
     for name in sorted(job.measures & MEASURES.keys()):
         result |= MEASURES[name](trainer.net, test, validation)
+    for name in sorted(job.measures & MEMORIES.keys()):
+        result |= MEMORIES[name](trainer.net, train, test)
     result |= {f"{name}_accuracy": 1 - result[f"{name}_error"] for name in ("train", "test")}
     if validation is not None:
         result["validation_accuracy"] = 1 - result["validation_error"]
@@ -230,14 +240,17 @@ def _classify(job: Job, train: Dataset, test: Dataset) -> dict[str, Any]:
     started = time.process_time()
     made = CLASSIFIERS[job.row.classifier](job.seed, len(train))
     images, held_out = (data.images.reshape(len(data), -1).astype(np.float32) / 255 for data in (train, test))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a multilayer perceptron has not converged after its passes
-        made.fit(images, train.labels)
-    error = float((made.predict(held_out) != test.labels).mean())
+    made.fit(images, train.labels)
+    if "rejected" in job.measures:
+        scores = made.decision_function(held_out)
+        result = {"test_error": metrics.error(scores, test.labels)}
+        result["rejected"] = metrics.rejection_rate(scores, test.labels)
+    else:
+        result = {"test_error": float((made.predict(held_out) != test.labels).mean())}
     return {
         "processor_seconds": round(time.process_time() - started, 1),
         "classifier": repr(made),
-        "result": {"test_error": error, "test_accuracy": 1 - error},
+        "result": result | {"test_accuracy": 1 - result["test_error"]},
         "history": [],
     }
 

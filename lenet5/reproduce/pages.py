@@ -59,7 +59,7 @@ def _summary(tables: Sequence[Table], out: Path) -> str:
         for row, records in _found(table, out):
             theirs = _theirs(table, row, records)
             for column in [c for c in table.columns if c.heading in theirs][:1]:
-                figures = [theirs[column.heading], _figure(column, records), str(len(records) or "not run")]
+                figures = [theirs[column.heading], _figure(row, column, records), str(len(records) or "not run")]
                 lines.append(_line([table.name, row.label, column.heading, *figures]))
     return "\n".join(lines) + "\n"
 
@@ -94,7 +94,7 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
         cells = [row.label]
         for column in table.columns:
             cells += [_theirs(table, row, records).get(column.heading, "")] if column in theirs else []
-            cells.append(_figure(column, records))
+            cells.append(_figure(row, column, records))
         minutes = f"{np.mean([_seconds(r) for r in records]) / 60:.1f}" if records else ""
         lines.append(_line([*cells, str(len(records) or "not run"), minutes, row.note]))
     records = [record for _, some in found for record in some]
@@ -132,9 +132,9 @@ def _datasets(found: list[tuple[Row, list[dict[str, Any]]]]) -> str:
     return ", ".join(sorted(sets))
 
 
-def _figure(column: Column, records: list[dict[str, Any]]) -> str:
+def _figure(row: Row, column: Column, records: list[dict[str, Any]]) -> str:
     """Return mean, half-width of its 95 % interval, and s.d., such as "0.99 % ± 0.07 (0.06)"."""
-    key, _, when = column.key.partition("@")
+    key, _, when = row.keys.get(column.heading, column.key).partition("@")
     passes = [{entry["epoch"]: entry for entry in record["history"]} for record in records]
     found = [history.get(int(when), {}) for history in passes] if when else [record["result"] for record in records]
     values = [entry.get(key) for entry in found]

@@ -1,15 +1,13 @@
-"""The paper's figures 5, 6, 9, 10 and 13, its words taken literally, and its network with today's training."""
+"""The paper's figures 5, 6 and 13, its words taken literally, and its network with today's training."""
 
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 from .base import ERROR, PASSES, TRAINING, Column, Row, Table
+from .figure_9 import DISTORTED, FIG_9, LENET5, REJECTION
 
 __all__ = ["PAPER"]
 
-_DISTORTED = {"distort": {"name": "affine"}}
-_LENET5: dict[str, Any] = {}
 # Taken from the runs of the first tables at once, so that no later one has to train them again.
 _ALL = ("rejected", "robustness")
 
@@ -23,7 +21,7 @@ FIG_5 = Table(
     (
         Row(
             "LeNet-5",
-            _LENET5,
+            LENET5,
             {"test error": "0.95 %", "training error": "0.35 %"}
             | dict(zip(_PASSES, ("2.7 %", "2.25 %", "1.5 %", "1.4 %", "1.45 %", "1.1 %"), strict=True)),
             "Weights start in +-1/sqrt(F), h is a running maximum, eq. 9 has j = 0.1 and a factor 1/2: see "
@@ -46,10 +44,10 @@ FIG_6 = Table(
             "20 passes over fewer images are fewer updates.",
         ),
         Row("30,000", {"train_size": 30000}, {"test error": "1.14 %", "training error": "0.31 %"}, "As above."),
-        Row("60,000", _LENET5, {"test error": "0.95 %", "training error": "0.35 %"}, "The recipe of paper-fig5."),
+        Row("60,000", LENET5, {"test error": "0.95 %", "training error": "0.35 %"}, "The recipe of paper-fig5."),
         Row(
             "60,000 distorted",
-            _DISTORTED,
+            DISTORTED,
             {"test error": "0.82 %"},
             "The paper draws 540,000 distorted images once and shows each image twice; here nine tenths of the images "
             "are distorted anew in each pass, in ranges of ours.",
@@ -59,82 +57,6 @@ FIG_6 = Table(
     (ERROR, TRAINING),
 )
 
-
-def _classifier(label: str, name: str, theirs: str, note: str, *, seeds: int = 1) -> Row:
-    return Row(label, theirs={"test error": theirs}, note=note, classifier=name, seeds=seeds)
-
-
-_FIXED = "Deterministic."
-_NEURAL = "scikit-learn's perceptron, tanh and 15 passes of Adam, which the paper's gradient descent did not come near."
-
-FIG_9 = Table(
-    "paper-fig9",
-    "Fig. 9: other classifiers on the same images",
-    "Networks of this library, and scikit-learn's nearest relatives of the paper's other methods. Not run: tangent "
-    "distance, reduced-set and virtual SVMs, boosting, and everything on deslanted images.",
-    (
-        _classifier(
-            "linear",
-            "linear",
-            "12.0 %",
-            "Least squares on targets of +-1, which also punish what is right by far. " + _FIXED,
-        ),
-        _classifier("pairwise linear", "pairwise-linear", "7.6 %", "Ridge regression for each pair. " + _FIXED),
-        _classifier(
-            "K-NN, Euclidean",
-            "k-nearest",
-            "5.0 %",
-            "K = 3 on the same pixels; what gave the paper 5.0 it does not say. " + _FIXED,
-        ),
-        _classifier("40 PCA + quadratic", "pca-quadratic", "3.3 %", _FIXED),
-        _classifier(
-            "1000 RBF + linear", "rbf-network", "3.6 %", "Centres of k-means on all classes together.", seeds=3
-        ),
-        _classifier(
-            "SVM poly 4", "svm-poly-4", "1.1 %", "(0.02 x.y + 1)^4 and C = 1; the paper gives no constants. " + _FIXED
-        ),
-        _classifier("28x28-300-10", "300", "4.7 %", _NEURAL, seeds=3),
-        _classifier("28x28-1000-10", "1000", "4.5 %", _NEURAL, seeds=1),
-        _classifier("28x28-300-100-10", "300-100", "3.05 %", _NEURAL, seeds=3),
-        _classifier("28x28-500-150-10", "500-150", "2.95 %", _NEURAL, seeds=1),
-        Row(
-            "LeNet-1",
-            {"model": "lenet1"},
-            {"test error": "1.7 %"},
-            "Images of 28x28 as they are; the paper shrinks them to 16x16. LeNet-5's rates are too low for it: train "
-            "--model lenet1 --optimizer.lr 0.01 --validation-split 0.1667 takes 2.84 to 1.97 % held out (one run).",
-            measures=("rejected",),
-        ),
-        Row(
-            "LeNet-4",
-            {"model": "lenet4"},
-            {"test error": "1.1 %"},
-            "50,698 parameters; the paper says 17,000, which its layers cannot have.",
-            measures=("rejected",),
-        ),
-        Row("LeNet-5", _LENET5, {"test error": "0.95 %"}, "The recipe of paper-fig5."),
-        Row("LeNet-5, distorted", _DISTORTED, {"test error": "0.8 %"}, "As in paper-fig6."),
-    ),
-    (ERROR,),
-)
-
-_REJECTED = Column("rejected", "rejected")
-
-REJECTION = Table(
-    "paper-rejection",
-    "Fig. 10: share of test images to reject to answer 0.5 % of the others wrongly",
-    "Rejected are the images whose two best answers lie closest together.",
-    tuple(
-        Row(label, config, {"rejected": theirs} if theirs else {}, note, measures=("rejected",))
-        for label, config, theirs, note in (
-            ("LeNet-1", {"model": "lenet1"}, "3.7 %", "As in paper-fig9."),
-            ("LeNet-4", {"model": "lenet4"}, "1.8 %", "As in paper-fig9."),
-            ("LeNet-5", _LENET5, "", "The paper gives no figure for LeNet-5."),
-            ("LeNet-5, distorted", _DISTORTED, "", "The paper gives no figure for LeNet-5."),
-        )
-    ),
-    (_REJECTED, ERROR),
-)
 
 NOISE = Table(
     "paper-fig13-noise",
@@ -146,9 +68,9 @@ NOISE = Table(
     tuple(
         Row(label, config, {}, note, measures=("robustness",))
         for label, config, note in (
-            ("LeNet-5", _LENET5, "Trained on clean images."),
+            ("LeNet-5", LENET5, "Trained on clean images."),
             ("LeNet-5, 10 % noise", {"distort": {"name": "noise"}}, "Pixels are inverted anew in each pass."),
-            ("LeNet-5, distorted", _DISTORTED, "As in paper-fig6; without noise."),
+            ("LeNet-5, distorted", DISTORTED, "As in paper-fig6; without noise."),
         )
     ),
     (
@@ -238,7 +160,7 @@ FASHION_BOTH = Table(
     "Fashion-MNIST by the paper's recipe, and by today's",
     "Nothing was changed or chosen for it: the network and the training of paper-fig5, and those of modern-best.",
     (
-        Row("the paper's network and recipe", _LENET5, {}, "Of 1998, for digits.", seeds=3),
+        Row("the paper's network and recipe", LENET5, {}, "Of 1998, for digits.", seeds=3),
         replace(BEST.rows[0], note="Its distortions are made for digits.", seeds=3),
     ),
     (ERROR, TRAINING, PASSES),
@@ -251,7 +173,7 @@ OUTPUT = Table(
     "The first open question of mattwang44/LeNet-from-Scratch. The paper's network and its second-order training; only "
     "the output units and their loss change, so the rates are not tuned for softmax and the dense layer.",
     (
-        Row("RBF, eq. 9", _LENET5, {"test error": "0.95 %"}, "The paper's figure."),
+        Row("RBF, eq. 9", LENET5, {"test error": "0.95 %"}, "The paper's figure."),
         Row("RBF, eq. 8", {"loss": "mle"}, {}, "Only the penalty of the right class; the codes are fixed."),
         Row(
             "softmax, cross-entropy",
@@ -276,7 +198,7 @@ SUBSAMPLING = Table(
     "The third open question of mattwang44/LeNet-from-Scratch, which found that maxima blur. The paper's network and "
     "training; only S2 and S4 change.",
     (
-        Row("trainable", _LENET5, {"test error": "0.95 %"}, "The paper's figure."),
+        Row("trainable", LENET5, {"test error": "0.95 %"}, "The paper's figure."),
         Row("average", {"model": {"subsampling": "average"}}, {}, "Weights start in +-2.4/sqrt(F)."),
         Row(
             "maximum",

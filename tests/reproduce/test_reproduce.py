@@ -21,6 +21,7 @@ from lenet5.reproduce import TABLES, jobs, measures, pages, sweep
 from lenet5.reproduce.__main__ import main
 from lenet5.reproduce.base import Column, Row, Table
 from lenet5.reproduce.classifiers import CLASSIFIERS
+from lenet5.reproduce.neighbours import MEMORIES
 from lenet5.reproduce.variants import VARIANTS
 from lenet5.run import config
 from lenet5.run.build import make_trainer
@@ -60,7 +61,7 @@ def test_every_table_is_there_and_can_be_configured():
         assert len(paths) == len(labels)
         for row in table.rows:
             config.from_dict(row.config).resolved()
-            assert set(row.measures) <= measures.MEASURES.keys() | measures.WATCHERS.keys()
+            assert set(row.measures) <= measures.MEASURES.keys() | measures.WATCHERS.keys() | MEMORIES.keys()
             assert set(row.theirs) <= {column.heading for column in table.columns}
             assert row.classifier in {"", *CLASSIFIERS} and row.variant in {"", *VARIANTS}
     assert len(TABLES["tensorflow-tutorial"].rows) == 2 * 7
