@@ -111,6 +111,9 @@ class Pruning(Callback):
     keep : mapping of int to int
         Epochs that are complete -> parameters that are kept from then on: {20: 30000, 24: 15000}.
     criterion : {"saliency", "magnitude", "random"}
+    test : Dataset, optional
+        Before the first deletion all numbers of `keep` are tried on it without retraining: `without_retraining`, as
+        ``at_once`` in the record of the epoch before.
 
     Raises
     ------
@@ -124,17 +127,22 @@ class Pruning(Callback):
 
     phase = Phase.PREPARE
 
-    def __init__(self, keep: Mapping[int, int], criterion: str = "saliency") -> None:
+    def __init__(self, keep: Mapping[int, int], criterion: str = "saliency", *, test: Dataset | None = None) -> None:
         if criterion not in CRITERIA:
             raise ConfigError(f"criterion is one of {', '.join(CRITERIA)}; found {criterion!r}.")
-        self.keep, self.criterion = dict(keep), criterion
+        self.keep, self.criterion, self.test = dict(keep), criterion, test
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
         """Delete, where it is time."""
         if trainer.position == 0 and trainer.epoch in self.keep:
             # By the epoch's number, so that a resumed run deletes the same.
-            rng = np.random.default_rng([trainer.epoch, len(self.keep)])
-            scores = CRITERIA[self.criterion](trainer.net, trainer.loss, trainer.train, rng)
+            seed = trainer.epoch, len(self.keep)
+            known: tuple[Sequential, Loss, Dataset] = (trainer.net, trainer.loss, trainer.train)
+            if self.test is not None and trainer.epoch == min(self.keep):
+                options: Any = {"criterion": self.criterion, "rng": np.random.default_rng(seed)}
+                levels = sorted(self.keep.values(), reverse=True)
+                trainer.history[-1]["at_once"] = without_retraining(*known, self.test, keep=levels, **options)
+            scores = CRITERIA[self.criterion](*known, np.random.default_rng(seed))
             delete(trainer.net, scores, keep=self.keep[trainer.epoch])
 
     def on_epoch_end(self, trainer: Trainer) -> None:

@@ -1,7 +1,7 @@
 """Pictures. Every function returns a Matplotlib Figure and shows nothing."""
 
 from .answers import confusion, distortions, images, mistakes, occlusion, robustness, saliency
-from .curves import compared, learning_curves, rejection, training_size
+from .curves import compared, learning_curves, pruned, rejection, training_size
 from .stages import architecture, effective_rates, feature_maps, kernels, rbf_codes, weights
 from .style import save
 
@@ -17,6 +17,7 @@ __all__ = [
     "learning_curves",
     "mistakes",
     "occlusion",
+    "pruned",
     "rbf_codes",
     "rejection",
     "robustness",

@@ -12,7 +12,7 @@ from ..analysis import metrics
 from ..errors import ShapeError
 from .style import COLOURS, LINES, MARKERS, PAPER, TEST, TRAIN, VALIDATION
 
-__all__ = ["compared", "learning_curves", "rejection", "training_size"]
+__all__ = ["compared", "learning_curves", "pruned", "rejection", "training_size"]
 
 PAPER_TEST_ERROR = 0.0095
 # Read off the paper's Fig. 6: training images -> (test error, training error) in per cent.
@@ -138,6 +138,49 @@ def training_size(results: Mapping[int, Sequence[Mapping[str, Any]]], *, data: s
     axes.set(ylabel="error (%)", title=f"Size of the training set, {data}", ylim=(0, None), xlim=(0, None))
     axes.grid(alpha=0.25)
     axes.legend()
+    return figure
+
+
+def pruned(rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, title: str) -> Figure:
+    """Draw training loss and test error against the parameters that are left, as Optimal Brain Damage does.
+
+    Parameters
+    ----------
+    rows : mapping of str to histories
+        Criterion -> the histories of its runs, with what `lenet5.analysis.pruning.Pruning` records. Those without any
+        are left out.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        After retraining (means and ranges of the runs), and dashed what deletion did without it.
+    """
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for number, (label, runs) in enumerate((label, runs) for label, runs in rows.items() if any(runs)):
+        colour, marker = COLOURS[number % 7], MARKERS[number % 5]
+        # The last epoch with each number of parameters: that is retrained.
+        retrained = [{record["kept"]: record for record in run if "kept" in record} for run in runs]
+        at_once = [{r["kept"]: r for record in run for r in record.get("at_once", ())} for run in runs]
+        for axes, key, factor in zip(panels, ("loss", "test_error"), (1, 100), strict=True):
+            for found, line, name in ((retrained, "-", label), (at_once, "--", f"{label}, not retrained")):
+                counts = sorted(set.intersection(*map(set, found)))
+                if not counts:
+                    continue
+                values = factor * np.array([[run[count][key] for count in counts] for run in found])
+                axes.plot(counts, values.mean(axis=0), line, color=colour, marker=marker, markersize=4, label=name)
+                axes.fill_between(counts, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+    for axes, name in zip(panels, ("training loss", "test error (%)"), strict=True):
+        axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=name)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_minor_formatter(lambda value, position: f"{value:,.0f}" if f"{value:e}"[0] in "235" else "")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.tick_params(axis="x", which="minor", labelsize=7)
+        axes.grid(which="both", alpha=0.25)
+    figure.suptitle(title)
+    if panels[0].lines:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 

@@ -89,7 +89,8 @@ class Table:
     columns : tuple of Column
     dataset : str
     curves : tuple of str
-        Keys of the history that are drawn against passes: the first as ``curves.png``, others under their names.
+        Keys of the history that are drawn against passes: the first as ``curves.png``, others under their names. Of
+        "kept" loss and error are drawn against the parameters that are left.
     """
 
     name: str

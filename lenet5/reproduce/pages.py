@@ -25,7 +25,8 @@ def write(table: Table, out: Path) -> None:
         runs = {row.label: [record["history"] for record in records] for row, records in found}
         title = f"{table.name} on {_datasets(found)}"
         for key, name in _pictures(table).items():
-            plots.save(plots.compared(runs, key=key, title=title), out / table.name / name)
+            drawn = plots.pruned(runs, title=title) if key == "kept" else plots.compared(runs, key=key, title=title)
+            plots.save(drawn, out / table.name / name)
 
 
 def join(tables: Sequence[Table], out: Path) -> str:
@@ -38,7 +39,8 @@ def join(tables: Sequence[Table], out: Path) -> str:
         text = _markdown(table, _found(table, out), level=2)
         for key, name in _pictures(table).items():
             if (out / table.name / name).exists():
-                text += f"\n![{key.replace('_', ' ')} against passes]({table.name}/{name})\n"
+                drawn = "Loss and test error against parameters" if key == "kept" else f"{key} against passes"
+                text += f"\n![{drawn.replace('_', ' ')}]({table.name}/{name})\n"
         parts.append(text)
     text = "\n".join(parts)
     with atomic_write(out / "report.md", text=True) as file:

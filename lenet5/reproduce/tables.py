@@ -1,10 +1,11 @@
 """Every table and figure that can be run."""
 
 from .base import Column, Row, Table
+from .damage import DAMAGE
 from .lines import LINES
 from .paper import PAPER
 from .predecessors import PREDECESSORS
 
 __all__ = ["TABLES", "Column", "Row", "Table"]
 
-TABLES: dict[str, Table] = {table.name: table for table in (*PAPER, *LINES, *PREDECESSORS)}
+TABLES: dict[str, Table] = {table.name: table for table in (*PAPER, *LINES, DAMAGE, *PREDECESSORS)}

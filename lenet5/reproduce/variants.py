@@ -15,12 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from ..analysis.pruning import CRITERIA, Pruning
 from ..datasets import Neighbours
 from ..layers import AvgPool2D
 from ..optim import SDLM
+from ..training.callbacks import Evaluate, SetRate
 from ..training.trainer import Trainer
 
-__all__ = ["VARIANTS", "rate_per_layer", "pool_quarter"]
+__all__ = ["LEVELS", "PRUNED_FROM", "RETRAINING", "VARIANTS", "pool_quarter", "rate_per_layer"]
+
+# Optimal Brain Damage: epochs of training before the first deletion, what is kept then, and the rates of the epochs
+# between two deletions, chosen on 10,000 held-out training images.
+PRUNED_FROM = 20
+LEVELS = (45_000, 30_000, 22_500, 15_000, 10_000, 7_000, 5_000, 3_000)
+RETRAINING = (1e-4, 5e-5, 2e-5, 1e-5)
 
 
 class _SummedSDLM(SDLM):
@@ -74,9 +82,25 @@ def _noisy(trainer: Trainer) -> None:
     trainer.distort = replace(trainer.distort, noise=0.1)
 
 
+def _pruning(criterion: str) -> Callable[[Trainer], None]:
+    def change(trainer: Trainer) -> None:
+        """Delete parameters after the paper's 20 epochs, and retrain what is left."""
+        test = next(c.sets["test"] for c in trainer.callbacks if isinstance(c, Evaluate))
+        levels = {PRUNED_FROM + len(RETRAINING) * k: count for k, count in enumerate(LEVELS)}
+        trainer.callbacks.append(Pruning(levels, criterion, test=test))
+        rates = next(c for c in trainer.callbacks if isinstance(c, SetRate))
+        before = rates.schedule
+        rates.schedule = lambda epoch: (
+            before(epoch) if epoch < PRUNED_FROM else RETRAINING[(epoch - PRUNED_FROM) % len(RETRAINING)]
+        )
+
+    return change
+
+
 VARIANTS: dict[str, Callable[[Trainer], None]] = {
     "rate-per-layer": rate_per_layer,
     "pool-quarter": pool_quarter,
     "rate-per-layer, pool-quarter": _both,
     "noisy-windows": _noisy,
+    **{f"prune-{criterion}": _pruning(criterion) for criterion in CRITERIA},
 }

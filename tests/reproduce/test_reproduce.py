@@ -29,7 +29,7 @@ from lenet5.run.build import make_trainer
 NAMES = [
     "tensorflow-tutorial", "modern-techniques", "fashion-learning-rate", "caffe-keras", "mattwang44", "output-layer",
     "sub-sampling", "paper-fig5", "paper-fig6", "paper-fig9", "paper-rejection", "paper-fig13-noise", "paper-literal",
-    "fashion-mnist", "modern-best", "paper-section-vii",
+    "fashion-mnist", "modern-best", "paper-section-vii", "optimal-brain-damage",
 ]  # fmt: skip
 ON_DIGITS = "from lenet5 import datasets; from lenet5.reproduce import sweep; "
 ON_DIGITS += "sweep._data = lambda *arguments: datasets.load('digits')[0]; "
