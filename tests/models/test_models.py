@@ -137,7 +137,8 @@ def test_the_command(capsys):
     assert main(["d2l", "--json", "--classes", "4"]) == 0
     table = json.loads(capsys.readouterr().out)["d2l"]
     assert table[-1] == {
-        "name": "output", "kind": "Dense", "shape": [4], "parameters": 340, "connections": 340, "multiply_adds": 336,
+        "name": "output", "kind": "Dense", "shape": [4], "parameters": 340, "kept": 340, "connections": 340,
+        "multiply_adds": 336,
     }  # fmt: skip
     with pytest.raises(ConfigError, match="no network lenet6"):
         main(["lenet6"])
