@@ -11,7 +11,7 @@ DAMAGE = Table(
     "optimal-brain-damage",
     "Optimal Brain Damage: test error with fewer and fewer of the 60,000 parameters",
     "The paper's network after 20 epochs of its recipe. Then, eight times, the parameters that count least are "
-    "deleted, and the others are retrained for four epochs. Columns are parameters that are left, after their "
+    "deleted, and the others are retrained for six epochs. Columns are parameters that are left, after their "
     "retraining. The picture shows the loss, too, and what deletion does without retraining. The authors pruned a "
     "network of 1989, on other digits.",
     tuple(

@@ -28,7 +28,7 @@ __all__ = ["LEVELS", "PRUNED_FROM", "RETRAINING", "VARIANTS", "pool_quarter", "r
 # between two deletions, chosen on 10,000 held-out training images.
 PRUNED_FROM = 20
 LEVELS = (45_000, 30_000, 22_500, 15_000, 10_000, 7_000, 5_000, 3_000)
-RETRAINING = (1e-4, 5e-5, 2e-5, 1e-5)
+RETRAINING = (3e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5)
 
 
 class _SummedSDLM(SDLM):
