@@ -60,6 +60,11 @@ class Neighbours(Distort):
                 f"neighbours: closest and farthest are whole columns from {-SIDE} to {WIDTH}, the smaller one first; "
                 f"found {self.closest!r} and {self.farthest!r}."
             )
+        if not (0 <= self.reach < np.inf and 0 <= self.away < np.inf and 0 <= self.noise <= 1):
+            raise ConfigError(
+                "neighbours: reach and away are columns from 0 up, and noise is a share from 0 to 1; found "
+                f"{self.reach!r}, {self.away!r} and {self.noise!r}."
+            )
 
     def __call__(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Put every digit among others, and fill every blank image with the place between two.

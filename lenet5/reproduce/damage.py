@@ -18,8 +18,8 @@ DAMAGE = Table(
         Row(label, {"epochs": max(_ENDS)}, {}, note, variant=f"prune-{criterion}")
         for label, criterion, note in (
             ("saliency", "saliency", "h_kk u_k^2 / 2: Optimal Brain Damage."),
-            ("magnitude", "magnitude", "The smallest |u_k| first."),
-            ("random", "random", "In any order."),
+            ("magnitude", "magnitude", "The smallest absolute values first."),
+            ("random", "random", "In any order. Of 15,000 parameters and fewer nothing can be learned again."),
         )
     ),
     tuple(Column(f"{count:,}", f"test_error@{epoch}") for epoch, count in _ENDS.items()),

@@ -31,7 +31,8 @@ SECTION_VII = Table(
             "LeNet-5, neighbours in sight, 10 % noise",
             _TRAINED,
             {},
-            "As the paper: a class for none of the above, neighbours in sight, a tenth of the pixels inverted.",
+            "As the paper: a class for none of the above, neighbours in sight, a tenth of the pixels inverted. "
+            "These lines are clean.",
             variant="noisy-windows",
             measures=("lines",),
             dataset="mnist-lines",

@@ -73,7 +73,8 @@ def test_noise_and_what_has_no_digits():
     colours = np.stack([images] * 3, axis=3)
     np.testing.assert_array_equal(PLAIN(colours, np.random.default_rng(0))[..., 1], plain)
     assert isinstance(DISTORTIONS["neighbours"], Neighbours)
-    for wrong in ({"closest": 5, "farthest": 4}, {"farthest": 33}, {"closest": -29}, {"scale": 1.0}):
+    wrongs = [{"closest": 5, "farthest": 4}, {"farthest": 33}, {"closest": -29}, {"scale": 1.0}]
+    for wrong in (*wrongs, {"noise": 1.1}, {"reach": -1.0}, {"away": float("nan")}):
         with pytest.raises(ConfigError):
             Neighbours(**wrong)
 
