@@ -150,7 +150,7 @@ def _to_reject(theirs: Mapping[str, str]) -> tuple[Row, ...]:
         note = "As in paper-fig9." if share else "As in paper-fig9; the paper gives no figure."
         if label == "SVM poly 4":
             note += (
-                " scikit-learn counts votes of pairs of classes, and the two best classes of most images tie but one."
+                " scikit-learn counts votes of pairs of classes, which hardly tell doubt."
             )
         measures = rows[label].measures or ("rejected",)
         made.append(replace(rows[label], theirs={"rejected": share} if share else {}, note=note, measures=measures))
