@@ -149,9 +149,7 @@ def _to_reject(theirs: Mapping[str, str]) -> tuple[Row, ...]:
     for label, share in theirs.items():
         note = "As in paper-fig9." if share else "As in paper-fig9; the paper gives no figure."
         if label == "SVM poly 4":
-            note += (
-                " scikit-learn counts votes of pairs of classes, which hardly tell doubt."
-            )
+            note += " scikit-learn counts votes of pairs of classes, which hardly tell doubt."
         measures = rows[label].measures or ("rejected",)
         made.append(replace(rows[label], theirs={"rejected": share} if share else {}, note=note, measures=measures))
     return tuple(made)
