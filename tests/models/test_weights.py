@@ -1,0 +1,28 @@
+"""The weights that come with the package."""
+
+import hashlib
+import json
+import re
+
+import pytest
+
+import lenet5
+from lenet5.errors import ConfigError
+from lenet5.models import weights as storage
+
+
+@pytest.mark.parametrize("name", ["lenet5-mnist", "lenet5-line"])
+def test_what_ships_has_its_record(name):
+    """Weights, with the command that made them, and no folder of the machine where they were made."""
+    path = storage.PRETRAINED.with_name(f"{name}.npz")
+    text = path.with_suffix(".json").read_text()
+    record = json.loads(text)
+    assert record["command"].startswith("python -m lenet5.train ") and "source" not in record["provenance"]
+    assert not re.search(r'": "(/|[A-Z]:)', text)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == record["weights_sha256"]
+    assert lenet5.pretrained(name).theta.size == record["parameters"] == 60_000
+
+
+def test_what_does_not_ship():
+    with pytest.raises(ConfigError, match="lenet5-mnist, lenet5-line; found 'lenet5'"):
+        lenet5.pretrained("lenet5")
