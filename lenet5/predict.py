@@ -170,7 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options["line"]:
         found = [read_line(nets[0], image) for image in images]
     else:
-        found = [read_digit(net, image, line=None if own else load(LINE)) for image in images]
+        line = None if own else load(LINE)
+        found = [read_digit(net, image, line=line) for image in images]
     results = [{"image": image, **each} for image, each in zip(images, found, strict=True)]
     if options["csv"] is not None:
         _write(options["csv"], [(Path(r["image"]).name, r.get("class", r.get("line"))) for r in results])

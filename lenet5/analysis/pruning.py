@@ -118,7 +118,7 @@ class Pruning(Callback):
     Raises
     ------
     ConfigError
-        If there is no such criterion.
+        If there is no such criterion, `keep` does not fall, or with `test` it begins at epoch 0.
 
     Examples
     --------
@@ -130,6 +130,14 @@ class Pruning(Callback):
     def __init__(self, keep: Mapping[int, int], criterion: str = "saliency", *, test: Dataset | None = None) -> None:
         if criterion not in CRITERIA:
             raise ConfigError(f"criterion is one of {', '.join(CRITERIA)}; found {criterion!r}.")
+        counts = [count for _, count in sorted(keep.items())]
+        if not counts or counts != sorted(counts, reverse=True) or min(counts) < 1 or min(keep) < 0:
+            raise ConfigError(
+                "keep gives fewer and fewer parameters, at least 1, after numbers of epochs, such as "
+                f"{{20: 30000, 24: 15000}}; found {dict(keep)}."
+            )
+        if test is not None and 0 in keep:
+            raise ConfigError("test is tried before the first deletion, after an epoch at least: keep begins with 0.")
         self.keep, self.criterion, self.test = dict(keep), criterion, test
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
@@ -177,7 +185,12 @@ def without_retraining(
     Returns
     -------
     list of dict
-        ``kept``, ``loss`` and ``test_error`` for each number.
+        ``kept``, ``loss`` (mean per pattern) and ``test_error`` (a fraction) for each number.
+
+    Raises
+    ------
+    ConfigError
+        As for `delete`.
     """
     params = net.parameters()
     value, kept = params.value.copy(), params.kept.copy()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 
-__all__ = ["Distort", "Distortion", "noise", "shift", "transform"]
+__all__ = ["Distort", "Distortion", "gaussian", "noise", "shift", "transform"]
 
 # (images uint8 (N, H, W) or (N, H, W, C), rng) -> images of the same kind
 Distortion = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
@@ -146,7 +146,7 @@ class Distort:
 
         out = np.empty(images.shape, np.uint8)
         n, height, width = images.shape[:3]
-        smooth = [_gaussian(side, self.sigma) for side in (height, width)]
+        smooth = [gaussian(side, self.sigma) for side in (height, width)]
         for start in range(0, n, _CHUNK):
             part = slice(start, min(start + _CHUNK, n))
             chunk = np.array(images[part]).reshape(part.stop - start, height, width, -1)
@@ -236,7 +236,7 @@ def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> 
     return matrices.astype(np.float32)
 
 
-def _gaussian(side: int, sigma: float) -> NDArray[np.float32]:
+def gaussian(side: int, sigma: float) -> NDArray[np.float32]:
     """Return the matrix (side, side) that smooths a row of noise: every row a Gaussian of sum 1, cut at the border."""
     distance = np.subtract.outer(np.arange(side), np.arange(side))
     return (np.exp(-0.5 * (distance / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))).astype(np.float32)

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError, ShapeError
 from .base import Dataset
-from .distort import Distort
+from .distort import Distort, noise
 from .handwriting import LINE_MARGIN, SIDE
 
 __all__ = ["BLANK", "Neighbours", "line_of", "line_sets"]
@@ -93,9 +93,7 @@ class Neighbours(Distort):
         # Column 0 of a digit's image in its window.
         start = np.floor(left - middle + width / 2 + 0.5).astype(int) - first[chosen]
         out = _composed(digits, chosen, np.where(shown, start, width), width)
-        if self.noise:
-            out ^= np.where(rng.random(out.shape, np.float32) < self.noise, np.uint8(255), np.uint8(0))
-        return out
+        return noise(out, rng, share=self.noise) if self.noise else out
 
     def _placed(
         self, widths: NDArray[np.int_], blank: NDArray[np.bool_], rng: np.random.Generator

@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.distort import gaussian
 from .neighbours import Memory
 
 __all__ = ["TangentNearest", "smoothed", "tangent_bases", "tangent_distances", "tangents"]
@@ -17,13 +18,8 @@ Floats = NDArray[np.floating[Any]]
 
 def smoothed(images: Floats, sigma: float) -> NDArray[np.float32]:
     """Return images (N, H, W) smoothed with a Gaussian of that standard deviation in pixels; outside is 0."""
-    rows, columns = (_gaussian(side, sigma) for side in images.shape[1:])
+    rows, columns = (gaussian(side, sigma) for side in images.shape[1:])
     return rows @ np.asarray(images, np.float32) @ columns.T
-
-
-def _gaussian(side: int, sigma: float) -> NDArray[np.float32]:
-    distance = np.subtract.outer(np.arange(side), np.arange(side))
-    return (np.exp(-0.5 * (distance / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))).astype(np.float32)
 
 
 def tangents(images: Floats) -> NDArray[np.float32]:

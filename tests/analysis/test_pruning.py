@@ -254,6 +254,11 @@ def test_saliency_beats_magnitude_and_chance():
 def test_wrong_criterion():
     with pytest.raises(ConfigError, match="saliency, magnitude, random"):
         pruning.Pruning({1: 5}, "size")
+    for keep in ({}, {1: 5, 2: 6}, {1: 0}, {-1: 5}):
+        with pytest.raises(ConfigError, match="fewer and fewer"):
+            pruning.Pruning(keep)
+    with pytest.raises(ConfigError, match="keep begins with 0"):
+        pruning.Pruning({0: 5}, test=TEST)
 
 
 def test_layers_that_step_by_themselves():
