@@ -76,7 +76,7 @@ _ROWS = (
         "SVM poly 4",
         "svm-poly-4",
         "1.1 %",
-        "((x.y + 1) / 2)^4 on images of length 1, and C = 2; the paper gives no constants. " + _FIXED,
+        "(x.y)^4 on images of length 1, and C = 2; the paper gives no constants. " + _FIXED,
         measures=("rejected",),
     ),
     _classifier(
@@ -150,8 +150,6 @@ def _to_reject(theirs: Mapping[str, str]) -> tuple[Row, ...]:
     made = []
     for label, share in theirs.items():
         note = "As in paper-fig9." if share else "As in paper-fig9; the paper gives no figure."
-        if label == "SVM poly 4":
-            note += " scikit-learn counts votes of pairs of classes, which hardly tell doubt."
         measures = rows[label].measures or ("rejected",)
         made.append(replace(rows[label], theirs={"rejected": share} if share else {}, note=note, measures=measures))
     return tuple(made)
@@ -161,7 +159,8 @@ REJECTION = Table(
     "paper-rejection",
     "Fig. 10: share of test images to reject to answer 0.5 % of the others wrongly",
     "Rejected are the images whose two best answers lie closest together. Nearest neighbours answer with the sum of "
-    "their inverse distances; tangent distance with that of the nearest of each class.",
+    "their inverse distances; tangent distance with that of the nearest of each class, and support vector "
+    "machines with the margins of the winner over each other class.",
     _to_reject(
         {
             "K-NN, deslanted": "8.1 %",

@@ -1,16 +1,18 @@
 """Rows of Figs. 9 and 10: images that are changed, fully connected networks, support vectors that are shifted."""
 
+import itertools
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.preprocessing import normalize
 
 from lenet5 import datasets, reproduce
 from lenet5.analysis import metrics
 from lenet5.datasets.moments import slant
 from lenet5.reproduce import TABLES, Column, Row, Table, jobs, pages, sweep
-from lenet5.reproduce.classifiers import CLASSIFIERS, VirtualSVM, jittered
+from lenet5.reproduce.classifiers import CLASSIFIERS, SupportVectors, jittered
 from lenet5.reproduce.images import IMAGES, changed, cropped, shrunk
 from lenet5.reproduce.neighbours import MEMORIES
 from lenet5.reproduce.networks import NETWORKS, fully_connected
@@ -106,12 +108,30 @@ def test_virtual_vectors_help(digits):
     few, labels = train.images[:300].reshape(300, -1) / np.float32(255), train.labels[:300]
     moved = jittered(test.images[:150].reshape(150, -1) / np.float32(255))[150:]
     truth = np.tile(test.labels[:150], 4)
-    made = VirtualSVM(9, 2.0).fit(few, labels)
+    made = SupportVectors(9, 1.0, virtual=True).fit(few, labels)
     assert made.counts[0] <= 300 and made.counts[1] <= 5 * made.counts[0]
-    scores = made.decision_function(moved)
-    np.testing.assert_array_equal(made.predict(moved), scores.argmax(axis=1))
-    plain = CLASSIFIERS["svm-poly-4"](0, 300).fit(few, labels)
-    assert metrics.error(scores, truth) < (plain.predict(moved) != truth).mean()
+    plain = SupportVectors(9, 1.0).fit(few, labels)
+    assert len(plain.counts) == 1
+    assert metrics.error(made.decision_function(moved), truth) < (plain.predict(moved) != truth).mean()
+
+
+def test_scores_are_margins_of_the_winner(digits):
+    """Of the pairwise decisions of scikit-learn's machine, whose votes give the same answers where they do not tie."""
+    train, test = digits
+    rows = test.images.reshape(len(test), -1) / np.float32(255)
+    made = SupportVectors(4, 0.0).fit(train.images[:300].reshape(300, -1) / np.float32(255), train.labels[:300])
+    scores, pairs = made.decision_function(rows), made.machine.decision_function(normalize(rows))
+    order = list(itertools.combinations(range(10), 2))
+    for score, decisions in zip(scores, pairs, strict=True):
+        wins = np.bincount([i if d > 0 else j for (i, j), d in zip(order, decisions, strict=True)], minlength=10)
+        if wins.max() == 9:  # beats all others
+            best = int(wins.argmax())
+            margins = {
+                j if i == best else i: abs(d) for (i, j), d in zip(order, decisions, strict=True) if best in (i, j)
+            }
+            np.testing.assert_allclose([-score[c] for c in margins], list(margins.values()))
+    agree = made.predict(rows) == made.machine.predict(normalize(rows))
+    assert agree.mean() > 0.98
 
 
 def test_rows_that_share_runs_have_keys_of_their_own(tmp_path, monkeypatch):
