@@ -23,8 +23,8 @@ SECTION_VII = Table(
             "LeNet-5, single digits",
             {},
             {},
-            "The recipe of paper-fig5: the weights lenet5-mnist are of such a run. A fixed penalty says that there is "
-            "no digit.",
+            "The recipe of paper-fig5: the weights lenet5-mnist are of such a run. A window "
+            "whose penalties are all above 16 is no digit.",
             measures=("lines",),
         ),
         Row(
