@@ -102,7 +102,7 @@ def sweep(net: Sequential, line: np.ndarray) -> Sweep:
     """
     if not net.outputs_penalties and rule_of(net).blank is None:
         raise ConfigError(
-            'Only a network that ends in RBF units, or has a class " ", can reject every digit; the outputs of this one are scores.'
+            'Only a network that ends in RBF units, or has a class " ", can reject every digit; this one has neither.'
         )
     line = np.asarray(line)
     if line.dtype != np.uint8 or line.ndim != 2 or line.size == 0 or line.shape[0] > net.in_shape[1]:
