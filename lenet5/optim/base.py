@@ -88,9 +88,7 @@ class Optimizer:
         raise NotImplementedError
 
     def _gradient(self) -> np.ndarray:
-        """Return grad + l1 sign(value) + l2 value, clipped, for `step` to read; `grad` changes for deleted numbers."""
-        if self.params.pruned:  # deleted numbers have no gradient, which would count for `clip`
-            np.copyto(self.params.grad, 0, where=~self.params.kept)
+        """Return grad + l1 sign(value) + l2 value, clipped, for `step` to read; `grad` itself is not touched."""
         g = self._changed
         if g is None:
             return self.params.grad
@@ -98,9 +96,11 @@ class Optimizer:
         g *= self.l1
         g += self.params.grad
         g += np.multiply(self.params.value, self.l2, out=self._step)
-        norm = float(np.sqrt(np.dot(g, g)))
-        if norm > self.clip:
-            g *= self.clip / norm
+        if self.clip < np.inf:
+            g *= self.params.kept  # deleted numbers do not count
+            norm = float(np.sqrt(np.dot(g, g)))
+            if norm > self.clip:
+                g *= self.clip / norm
         return g
 
     def _move(self, step: np.ndarray) -> None:
