@@ -37,7 +37,7 @@ ALLOWED = {
     "command": {"engine", "run"},
     "run": {"datasets", "engine", "losses", "models", "network", "optim", "plots", "training"},
     "train": {"command", "datasets", "run", "training"},
-    "reproduce": {"analysis", "command", "datasets", "engine", "layers", "network", "optim", "plots", "run",
+    "reproduce": {"analysis", "command", "datasets", "engine", "layers", "models", "network", "optim", "plots", "run",
                   "training"},
     "evaluate": {"analysis", "command", "datasets", "engine", "models", "network", "run"},
     "show": {"bitmaps", "command", "datasets", "engine", "models", "network", "optim", "plots", "run", "training"},

@@ -47,6 +47,10 @@ class Row:
         A sentence: how this differs from what they did, and why the figures do.
     classifier : str
         Key of `classifiers.CLASSIFIERS`, in place of a network.
+    committee : tuple of Row and int, optional
+        The networks of that row's first so many seeds, answering together, in place of training. That row keeps them.
+    keep : bool
+        Write the trained networks beside their records.
     network : str
         Key of `networks.NETWORKS`, in place of the configuration's.
     images : str
@@ -69,6 +73,8 @@ class Row:
     theirs: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     classifier: str = ""
+    committee: "tuple[Row, int] | None" = None
+    keep: bool = False
     network: str = ""
     images: str = ""
     variant: str = ""

@@ -16,9 +16,11 @@ import numpy as np
 
 from .. import datasets
 from ..analysis import metrics
+from ..analysis.committee import Committee
 from ..datasets.base import Dataset
 from ..errors import LenetError
 from ..files import atomic_write, clear_unfinished, locked
+from ..models import weights
 from ..run import build as runs
 from ..run import config
 from ..run.config import TrainConfig
@@ -101,6 +103,11 @@ class Job:
         slug = re.sub(r"[^a-z0-9.]+", "-", self.row.label.lower()).strip("-")
         return Path(self.out) / self.table / f"{slug}-seed-{self.seed}.json"
 
+    @property
+    def network(self) -> Path:
+        """Where its trained network goes, if the row keeps it."""
+        return self.path.with_suffix(".npz")
+
     def answered_by(self, record: Mapping[str, Any] | None) -> bool:
         """Whether a record is of this run, with everything that it measures."""
         return record is not None and record["key"] == self.key and self.measures <= set(record["measured"])
@@ -115,6 +122,8 @@ def recipe(row: Row) -> str:
     more = {name: value for name in ("images", "network") if (value := getattr(row, name))}
     if row.classifier:
         return _digest({"classifier": row.classifier} | more)
+    if row.committee:
+        return _digest({"committee": recipe(row.committee[0]), "members": row.committee[1]} | more)
     made = config.to_dict(config.from_dict(row.config))
     return _digest({"config": _differences(made, config.to_dict(TrainConfig())), "variant": row.variant} | more)
 
@@ -125,9 +134,10 @@ def execute(job: Job) -> dict[str, Any]:
     One that another process is busy with, such as a worker of a killed sweep, is waited for.
     """
     with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock"):
-        clear_unfinished(job.path.parent, {job.path.name})
+        clear_unfinished(job.path.parent, {job.path.name, job.network.name})
         found = finished(Path(job.out)).get(job.key)  # by a sweep that runs beside this one
-        return found if found is not None and job.answered_by(found) else _run(job)
+        kept = not job.row.keep or job.network.exists()
+        return found if found is not None and job.answered_by(found) and kept else _run(job)
 
 
 def finished(out: Path) -> dict[str, dict[str, Any]]:
@@ -143,7 +153,8 @@ def _run(job: Job) -> dict[str, Any]:
     if job.quick:
         train, test = train.subset(slice(_QUICK["train_size"])), test.subset(slice(_QUICK["test"]))
     train, test = (changed(data, job.row.images) for data in (train, test))
-    done = _classify(job, train, test) if job.row.classifier else _train(job, train, test)
+    kind = _classify if job.row.classifier else _together if job.row.committee else _train
+    done = kind(job, train, test)
     record = {
         "table": job.table,
         "row": job.row.label,
@@ -210,6 +221,8 @@ def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
         result |= MEASURES[name](trainer.net, test, validation)
     for name in sorted(job.measures & MEMORIES.keys()):
         result |= MEMORIES[name](trainer.net, train, test)
+    if job.row.keep:
+        weights.save(job.network, trainer.net)
     result |= {f"{name}_accuracy": 1 - result[f"{name}_error"] for name in ("train", "test")}
     if validation is not None:
         result["validation_accuracy"] = 1 - result["validation_error"]
@@ -234,6 +247,22 @@ def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict
         if value != defaults[name]
     }
     return {name: value for name, value in found.items() if name not in _IDLE}
+
+
+def _together(job: Job, train: Dataset, test: Dataset) -> dict[str, Any]:
+    assert job.row.committee is not None
+    row, number = job.row.committee
+    members = [dataclasses.replace(job, row=row, seed=seed, more=frozenset()) for seed in range(number)]
+    alone = [execute(member)["result"]["test_error"] for member in members]
+    started = time.process_time()
+    answers = Committee([weights.load(member.network) for member in members]).predict(test.images)
+    error = float((answers != test.labels).mean())
+    return {
+        "processor_seconds": round(time.process_time() - started, 1),
+        "members": alone,
+        "result": {"test_error": error, "test_accuracy": 1 - error},
+        "history": [],
+    }
 
 
 def _classify(job: Job, train: Dataset, test: Dataset) -> dict[str, Any]:

@@ -14,9 +14,11 @@ import pytest
 
 from lenet5 import datasets, reproduce
 from lenet5.analysis import metrics
+from lenet5.analysis.committee import Committee
 from lenet5.errors import ConfigError
 from lenet5.files import locked
 from lenet5.layers import AvgPool2D
+from lenet5.models import load
 from lenet5.reproduce import TABLES, jobs, measures, pages, sweep
 from lenet5.reproduce.__main__ import main
 from lenet5.reproduce.base import Column, Row, Table
@@ -226,6 +228,28 @@ def test_classifiers_learn(tmp_path):
     for name in ("linear", "pairwise-linear", "k-nearest", "pca-quadratic", "rbf-network", "svm-poly-4"):
         made = CLASSIFIERS[name](0, 700).fit(images, train.labels[:700])
         assert (made.predict(held_out) != test.labels).mean() < 0.25, name
+
+
+def test_a_committee_is_of_the_networks_that_its_members_keep(tmp_path, on_digits):
+    test = datasets.load("digits")[1].subset(slice(300))
+    options, folder = {"quick": True, "out": tmp_path}, tmp_path / "quick" / "modern-best"
+    reproduce.run("modern-best", **options)
+    (path,) = folder.glob("a-committee-*.json")
+    files = sorted(folder.glob("*.npz"))
+    together = Committee(map(load, files)).predict(test.images)
+    record = jobs.read_record(path)
+    assert record["result"]["test_error"] == np.mean(together != test.labels)
+    assert record["members"] == [np.mean(load(file).predict(test.images) != test.labels) for file in files]
+    assert len(set(record["members"])) > 1 and not record["history"]
+    stamp = files[0].stat().st_mtime_ns
+    files[1].unlink()  # as in a fresh clone, which holds no networks
+    reproduce.run("modern-best", **options)
+    assert not files[1].exists()
+    path.unlink()
+    reproduce.run("modern-best", **options)
+    assert files[1].exists() and files[0].stat().st_mtime_ns == stamp
+    assert jobs.read_record(path)["result"] == record["result"]
+    assert "| a committee of five of them | " in (folder / "table.md").read_text()
 
 
 def test_the_three_mistakes_are_made():
