@@ -1,4 +1,4 @@
-"""Make the pictures of the README: ``python scripts/make_pictures.py``.
+"""Draw the pictures of the documentation: ``python scripts/make_pictures.py``.
 
 Those of mistakes, rejection and robustness are of MNIST's test images, which are found or downloaded; the
 curves are of the records in ``results/``.
@@ -42,7 +42,7 @@ def main() -> None:
     history = {f"seed {r['seed']}": r["history"] for r in records("paper-fig5", "lenet-5")}
     scores = {"lenet5, as shipped": (-net.outputs(test.images), test.labels)}
     pictures = {
-        "feature_maps": plots.feature_maps(net, digits[1].images[7], data="digits"),
+        "feature_maps": plots.feature_maps(net, test.images[0], data="mnist"),
         "distortions": plots.distortions(digits[0].images[:14], datasets.DISTORTIONS, data="digits"),
         "architecture": plots.architecture(net),
         "rbf_codes": plots.rbf_codes(bitmaps.ASCII),

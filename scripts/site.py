@@ -1,0 +1,149 @@
+"""Hook of MkDocs: adds to the site what lies elsewhere in the repository, and what is generated from the code.
+
+Notebooks, results and the changelog are taken as they are. The reference lists every public name of every module,
+the help of every command, and ``page.html`` is the page that `lenet5.export` writes for the shipped weights.
+"""
+
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+import lenet5
+from lenet5 import datasets
+
+ROOT = Path(__file__).parents[1]
+
+# A page of the reference: its title, and the modules whose public names it lists.
+PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "lenet5": (
+        "Networks in one call",
+        ("lenet5.network", "lenet5.run.fit", "lenet5.export", "lenet5.sklearn", "lenet5.parameter"),
+    ),
+    "layers": ("Layers", ("lenet5.layers", "lenet5.layers.operation")),
+    "losses": ("Losses", ("lenet5.losses",)),
+    "optim": ("Optimisers and schedules", ("lenet5.optim", "lenet5.optim.schedule")),
+    "training": (
+        "Training",
+        (
+            "lenet5.training",
+            "lenet5.training.callbacks",
+            "lenet5.training.reports",
+            "lenet5.training.tensorboard",
+            "lenet5.training.checkpoint",
+        ),
+    ),
+    "models": ("Networks by name", ("lenet5.models",)),
+    "datasets": ("Data sets and pictures", ("lenet5.datasets", "lenet5.datasets.infimnist")),
+    "analysis": (
+        "Analysis",
+        tuple(
+            f"lenet5.analysis.{name}"
+            for name in ("metrics", "committee", "pruning", "robustness", "sdnn", "receptive_fields")
+        ),
+    ),
+    "plots": ("Pictures", ("lenet5.plots",)),
+    "interop": ("PyTorch and Keras", ("lenet5.interop",)),
+    "gradcheck": ("Checks of derivatives", ("lenet5.gradcheck",)),
+    "engine": ("Engine", ("lenet5.engine", "lenet5.engine.call", "lenet5.engine.jit")),
+    "other": (
+        "Initialisers, codes, errors, tables",
+        (
+            "lenet5.initializers",
+            "lenet5.bitmaps",
+            "lenet5.errors",
+            "lenet5.reproduce",
+            "lenet5.reproduce.base",
+        ),
+    ),
+}
+COMMANDS = ("train", "evaluate", "predict", "export", "show", "demo", "datasets", "models", "reproduce")
+
+
+def public_names(module: ModuleType) -> Iterator[tuple[str, str]]:
+    """Yield each public name of a module with the path at which it is defined."""
+    for name in getattr(module, "__all__", ()):
+        value = getattr(module, name)
+        if inspect.ismodule(value):
+            continue
+        where = getattr(value, "__module__", None)
+        if inspect.isclass(value) or inspect.isroutine(value) or hasattr(value, "__wrapped__"):
+            yield name, f"{where}.{value.__qualname__}"
+        else:
+            yield name, _defined(module, name)
+
+
+def _defined(module: ModuleType, name: str) -> str:
+    """Return the path of a constant where it is assigned, or nothing if it is assigned together with others."""
+    source = Path(str(module.__file__)).read_text()
+    if module.__name__ == "lenet5.engine.call" and name.isupper():
+        return ""  # names of columns, explained at the top of the module
+    found = re.search(rf"^from (\.+[\w.]*) import [^\n]*\b{name}\b", source, re.MULTILINE)
+    if found is None:
+        return f"{module.__name__}.{name}" if re.search(rf"^{name}(: .*)? = ", source, re.MULTILINE) else ""
+    package = module.__name__ if module.__file__.endswith("__init__.py") else module.__name__.rpartition(".")[0]
+    return _defined(importlib.import_module(found[1], package), name)
+
+
+def reference(page: str) -> str:
+    """Return the Markdown of a page of the reference."""
+    title, modules = PAGES[page]
+    lines = [f"# {title}", ""]
+    for path in modules:
+        module = importlib.import_module(path)
+        lines += [f"## `{path}`", "", inspect.getdoc(module) or "", ""]
+        for name, where in public_names(module):
+            if "<locals>" in where:  # made by another function, so that only its documentation can be taken over
+                lines += [f"### `{name}`", "", inspect.getdoc(getattr(module, name)) or "", ""]
+                continue
+            if not where:
+                continue
+            lines += [f"::: {where}", ""]
+            if inspect.isclass(value := getattr(module, name)) and not issubclass(value, Exception):
+                # What subclasses inherit is described once, in the class that has it.
+                lines += ["    options:", "      inherited_members: false", ""]
+    return "\n".join(lines)
+
+
+def commands() -> str:
+    """Return the Markdown of the commands' help."""
+    lines = ["# Commands", "", "Each command explains its options with `--help`.", ""]
+    environment = os.environ | {"COLUMNS": "110", "NO_COLOR": "1"}
+    for name in COMMANDS:
+        words = [sys.executable, "-m", f"lenet5.{name}", "--help"]
+        text = subprocess.run(words, capture_output=True, text=True, check=True, env=environment).stdout
+        lines += [f"## {name}", "", "```text", text.rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+@event_priority(100)  # before the plugin that takes notebooks out of the list
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add pages and pictures from outside of docs/."""
+    for pattern in ("notebooks/*.ipynb", "results/report.md", "results/*/*.png", "CHANGELOG.md", "SECURITY.md"):
+        for path in sorted(ROOT.glob(pattern)):
+            files.append(File(str(path.relative_to(ROOT)), str(ROOT), config.site_dir, config.use_directory_urls))
+    for page in PAGES:
+        files.append(File.generated(config, f"reference/{page}.md", content=reference(page)))
+    files.append(File.generated(config, "reference/commands.md", content=commands()))
+    page = Path(config.site_dir).parent / "page.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    lenet5.export(lenet5.pretrained(), page, examples=datasets.load("digits")[1])
+    files.append(File.generated(config, "page-of-lenet5.html", abs_src_path=str(page)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Let links that lead out of docs/ in the repository lead to the same files of the site."""
+    up = r"\]\((?:\.\./)(results|notebooks|CHANGELOG|SECURITY)"
+    return re.sub(r"\]\(docs/", "](", re.sub(up, r"](\1", markdown))
