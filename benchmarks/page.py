@@ -4,7 +4,7 @@ A hand draws the 20 digits of the tests in a page opened from the disk, without 
 read, the time from a stroke to the picture of what the network makes of it by the browser's own clock, what the page
 asked for, and how its outputs for 2,000 test images compare with Python's (MNIST where it is on disk, else digits).
 ``--pictures DIR`` writes the screenshots of the README, ``--json FILE`` the figures. Needs
-``pip install 'lenet5[test]'`` and Chromium.
+``pip install 'lenet5[dev]'`` and Chromium.
 """
 
 import argparse

@@ -147,3 +147,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Let links that lead out of docs/ in the repository lead to the same files of the site."""
     up = r"\]\((?:\.\./)(results|notebooks|CHANGELOG|SECURITY)"
     return re.sub(r"\]\(docs/", "](", re.sub(up, r"](\1", markdown))
+
+
+def on_page_content(html: str, page: Page, **_: Any) -> str:
+    """Let links of notebooks lead to the pages of the site."""
+    return re.sub(r'href="\.\./docs/([\w-]+)\.md', r'href="../\1.html', html) if page.file.src_uri.endswith(".ipynb") else html

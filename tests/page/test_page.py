@@ -110,7 +110,7 @@ def test_a_preparation_of_ones_own_is_refused():
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'lenet5[test]'")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'lenet5[dev]'")
     found = hand.browser_path()
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(hand.BROWSERS)} is installed, and $CHROMIUM is not set")
