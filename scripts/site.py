@@ -151,4 +151,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
     """Let links of notebooks lead to the pages of the site."""
-    return re.sub(r'href="\.\./docs/([\w-]+)\.md', r'href="../\1.html', html) if page.file.src_uri.endswith(".ipynb") else html
+    return (
+        re.sub(r'href="\.\./docs/([\w-]+)\.md', r'href="../\1.html', html)
+        if page.file.src_uri.endswith(".ipynb")
+        else html
+    )

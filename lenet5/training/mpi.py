@@ -24,6 +24,7 @@ from .tree_sum import Sum, blocks_of
 __all__ = ["Ranks", "RanksLostError"]
 
 _LAST_SECONDS = 10
+_yield = getattr(os, "sched_yield", lambda: time.sleep(0))  # macOS and Windows lack it
 
 _LAST_WORDS = "import sys; sys.stdin.buffer.read() or sys.stderr.write(sys.argv[1] + chr(10))"
 
@@ -172,8 +173,9 @@ class Ranks:
 
     def abort(self, code: int) -> None:
         """End all ranks, which may be waiting for this one, with an exit code; this one in any case."""
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(_LAST_SECONDS)  # where the network is cut, MPI itself may wait for ever
+        if hasattr(signal, "SIGALRM"):  # not on Windows
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_LAST_SECONDS)  # if the network is cut, MPI itself may wait for ever
         self._all.Abort(code)
 
     def _room(self, name: str, length: int, dtype: np.dtype) -> np.ndarray:
@@ -187,7 +189,7 @@ class Ranks:
         deadline = time.monotonic() + self.timeout
         for request in requests:
             while not request.Test():
-                os.sched_yield()
+                _yield()
                 if time.monotonic() > deadline:
                     raise RanksLostError(
                         f"no word from the other ranks for {self.timeout:g} s: one of them, its machine or the network "
