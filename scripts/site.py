@@ -11,10 +11,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from latex2mathml import converter as latex2mathml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
@@ -150,9 +152,21 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Let links of notebooks lead to the pages of the site."""
-    return (
-        re.sub(r'href="\.\./docs/([\w-]+)\.md', r'href="../\1.html', html)
-        if page.file.src_uri.endswith(".ipynb")
-        else html
-    )
+    """Let links of notebooks lead to pages of the site; show formulas and badges without a request to elsewhere."""
+    if not page.file.src_uri.endswith(".ipynb"):
+        return html
+    html = re.sub(r'href="\.\./docs/([\w-]+)\.md', r'href="../\1.html', html)
+    html = re.sub(r'<img [^>]*alt="(Open in \w+)"[^>]*>', r"\1", html)
+    # Code and what it prints stay as they are.
+    parts = re.split(r"(<(pre|code|script|style)\b.*?</\2>)", html, flags=re.DOTALL)
+    return "".join(part if k % 3 == 1 else _with_formulas(part) for k, part in enumerate(parts) if k % 3 != 2)
+
+
+def _with_formulas(html: str) -> str:
+    """Return HTML with MathML in place of TeX."""
+
+    def formula(match: re.Match[str]) -> str:
+        block = match[1] is not None
+        return str(latex2mathml.convert(unescape(match[1] or match[2]), display="block" if block else "inline"))
+
+    return re.sub(r"\$\$(.+?)\$\$|\$([^$\s](?:[^$]*[^$\s])?)\$", formula, html, flags=re.DOTALL)
