@@ -196,7 +196,11 @@ def test_version_is_said_once():
     path = ROOT / "pyproject.toml"
     if not path.exists():
         pytest.skip("not a checkout")
-    assert tomllib.loads(path.read_text())["project"]["version"] == lenet5.__version__
+    project = tomllib.loads(path.read_text())
+    assert "version" not in project["project"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "lenet5.__version__"}
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {lenet5.__version__}\n" in citation
 
 
 def test_networks_run_without_numba():

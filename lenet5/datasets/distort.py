@@ -1,7 +1,7 @@
 """Distortions of training images, fresh at every epoch."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,6 +164,11 @@ class Distort:
             # The noise is uniform in +-1/2.
             engine.warp(chunk, matrices, field, np.float32(2 * self.elastic), out[part].reshape(chunk.shape))
         return out
+
+    def scaled(self, factor: float) -> "Distort":
+        """Return the same distortions, `factor` times as strong."""
+        sizes = ("translation", "scale", "squeeze", "shear", "rotation", "elastic")
+        return replace(self, **{name: factor * getattr(self, name) for name in sizes})
 
     def _matrices(self, rng: np.random.Generator, n: int, height: int, width: int) -> NDArray[np.float32]:
         size, squeeze, shear, angle, down, right = rng.uniform(-1.0, 1.0, (6, n))

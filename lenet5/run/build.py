@@ -19,6 +19,7 @@ from ..errors import ConfigError
 from ..models.weights import note
 from ..network import Sequential
 from ..training import callbacks
+from ..training.distortion import ShrinkDistortion
 from ..training.mpi import Ranks
 from ..training.shards import cores
 from ..training.trainer import Trainer
@@ -84,6 +85,8 @@ def make_trainer(
     own: list[callbacks.Callback] = [callbacks.SetRate(_schedule(settings))]
     if guard:
         own.append(callbacks.GuardDivergence())
+    if settings.distort.final is not None:
+        own.append(ShrinkDistortion(settings.distort.final))
     own += [callbacks.Rates(), callbacks.Fingerprint(), callbacks.Evaluate(validation=validation, test=test)]
     assert settings.batch_size is not None
     return Trainer(
@@ -197,6 +200,8 @@ def _distortion(settings: TrainConfig) -> Distortion | None:
     name = settings.distort.name or "none"
     if name == "none":
         return None
-    own = {k: v for k, v in dataclasses.asdict(settings.distort).items() if k != "name" and v is not None}
+    own = {
+        k: v for k, v in dataclasses.asdict(settings.distort).items() if k not in ("name", "final") and v is not None
+    }
     known = DISTORTIONS[name]
     return dataclasses.replace(known, **own) if isinstance(known, Distort) else known

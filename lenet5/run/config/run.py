@@ -39,7 +39,7 @@ _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("model", "variation"): ("tensorflow-tutorial",),
     **{
         ("distort", name): _WARPS
-        for name in ("translation", "scale", "squeeze", "shear", "rotation", "elastic", "sigma", "share")
+        for name in ("translation", "scale", "squeeze", "shear", "rotation", "elastic", "sigma", "share", "final")
     },
 }
 _BATCH = {"lenet5-mattwang44": 256, "tensorflow-tutorial": 100}

@@ -197,3 +197,9 @@ class DistortConfig(Section):
     elastic: float | None = option(None, "Simard's alpha: the field's amplitude, in pixels", least=0.0, below=1e6)
     sigma: float | None = option(None, "s.d. of the Gaussian that smooths the field, in pixels", least=0.1, below=1e6)
     share: float | None = option(None, "of the images that are distorted", least=0.0, most=1.0)
+    final: float | None = option(
+        None,
+        "size of all distortions at the end, as a share: they shrink over the last quarter of the epochs (default 1)",
+        least=0.0,
+        most=1.0,
+    )

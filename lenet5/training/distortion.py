@@ -1,0 +1,54 @@
+"""Distortions of training images that shrink towards the end of training."""
+
+from ..datasets import Distort
+from ..errors import ConfigError
+from .hooks import Callback, Phase
+from .trainer import Trainer
+
+__all__ = ["ShrinkDistortion"]
+
+_LAST = 0.25  # share of the epochs
+
+
+class ShrinkDistortion(Callback):
+    """Shrink the trainer's distortion over the last quarter of the epochs.
+
+    Strong distortions keep a network from learning its images by heart, but it then sees images that are more
+    distorted than those it will read. Training ends with milder ones.
+
+    Parameters
+    ----------
+    final : float
+        Size of every distortion at the end, as a share of its size before; 0 to 1.
+
+    Raises
+    ------
+    ConfigError
+        If `final` is not between 0 and 1; when training begins, if the trainer's distortion is no `Distort`.
+    """
+
+    phase = Phase.PREPARE
+
+    def __init__(self, final: float) -> None:
+        if not 0 <= final <= 1:
+            raise ConfigError(f"ShrinkDistortion: final is between 0 and 1; found {final!r}.")
+        self.final = final
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Set the size for the first epoch of this call."""
+        if not isinstance(trainer.distort, Distort):
+            raise ConfigError(
+                "ShrinkDistortion needs a trainer with distort=lenet5.datasets.Distort(...); found "
+                f"{trainer.distort!r}."
+            )
+        self._set(trainer, trainer.distort)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Set the size for the next epoch."""
+        assert isinstance(trainer.distort, Distort)
+        self._set(trainer, trainer.distort)
+
+    def _set(self, trainer: Trainer, whole: Distort) -> None:
+        done = trainer.epoch / trainer.epochs
+        into_last = min(max((done - (1 - _LAST)) / _LAST, 0.0), 1.0)
+        trainer.patterns.distort = whole.scaled(1 - (1 - self.final) * into_last)
