@@ -18,6 +18,7 @@ from typing import Any
 
 from latex2mathml import converter as latex2mathml
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -31,7 +32,15 @@ ROOT = Path(__file__).parents[1]
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "lenet5": (
         "Networks in one call",
-        ("lenet5.network", "lenet5.run.fit", "lenet5.export", "lenet5.sklearn", "lenet5.parameter"),
+        (
+            "lenet5.network",
+            "lenet5.run.fit",
+            "lenet5.export",
+            "lenet5.sklearn",
+            "lenet5.evaluate",
+            "lenet5.predict",
+            "lenet5.parameter",
+        ),
     ),
     "layers": ("Layers", ("lenet5.layers", "lenet5.layers.operation")),
     "losses": ("Losses", ("lenet5.losses",)),
@@ -41,6 +50,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "lenet5.training",
             "lenet5.training.callbacks",
+            "lenet5.training.distortion",
             "lenet5.training.reports",
             "lenet5.training.tensorboard",
             "lenet5.training.checkpoint",
@@ -98,6 +108,20 @@ def _defined(module: ModuleType, name: str) -> str:
     return _defined(importlib.import_module(found[1], package), name)
 
 
+def _check_complete() -> None:
+    """Raise an error if a public name of the package, or of one of its public modules, is on no page."""
+    listed = {path for _, modules in PAGES.values() for path in modules}
+    names = {name for path in listed for name, _ in public_names(importlib.import_module(path))}
+    missing = []
+    for name in lenet5.__all__:
+        value = getattr(lenet5, name)
+        for inner in getattr(value, "__all__", ()) if inspect.ismodule(value) else [name]:
+            if inner not in names and not inspect.ismodule(getattr(value, inner, None)):
+                missing.append(f"{name}.{inner}" if inspect.ismodule(value) else name)
+    if missing:
+        raise PluginError(f"The reference has no entry for {', '.join(missing)}: add their module to PAGES.")
+
+
 def reference(page: str) -> str:
     """Return the Markdown of a page of the reference."""
     title, modules = PAGES[page]
@@ -135,6 +159,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for pattern in ("notebooks/*.ipynb", "results/report.md", "results/*/*.png", "CHANGELOG.md", "SECURITY.md"):
         for path in sorted(ROOT.glob(pattern)):
             files.append(File(str(path.relative_to(ROOT)), str(ROOT), config.site_dir, config.use_directory_urls))
+    _check_complete()
     for page in PAGES:
         files.append(File.generated(config, f"reference/{page}.md", content=reference(page)))
     files.append(File.generated(config, "reference/commands.md", content=commands()))
