@@ -7,6 +7,7 @@ knows); whatever else comes out of it is a defect. `scripts/fuzz`, `tests/test_f
 import contextlib
 import functools
 import gzip
+import importlib
 import io
 import json
 import os
@@ -423,6 +424,8 @@ def arguments(data):
         return  # they begin at once
     said = io.StringIO()
     with contextlib.ExitStack() as stack:
+        for name in ACTIONS:  # before anything is replaced: modules keep what they import
+            importlib.import_module(name.rpartition(".")[0])
         for name in ACTIONS:
             stack.enter_context(mock.patch(name, _begin))
         stack.enter_context(contextlib.redirect_stdout(said))

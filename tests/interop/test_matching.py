@@ -169,6 +169,7 @@ def test_wrong_calls():
         interop.from_torch(STATE, models.d2l(), norm=True)
     with pytest.raises(CheckpointError, match="No such file"):
         interop.from_torch("nowhere.pt")
+    pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
     with pytest.raises(CheckpointError, match="No such file"):
         interop.from_keras("nowhere.keras")
     with pytest.raises(ConfigError, match=r"\.keras or \.weights\.h5"):
