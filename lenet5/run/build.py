@@ -19,6 +19,7 @@ from ..errors import ConfigError
 from ..models.weights import note
 from ..network import Sequential
 from ..training import callbacks
+from ..training.averaging import AverageWeights
 from ..training.distortion import ShrinkDistortion
 from ..training.mpi import Ranks
 from ..training.shards import cores
@@ -87,6 +88,8 @@ def make_trainer(
         own.append(callbacks.GuardDivergence())
     if settings.distort.final is not None:
         own.append(ShrinkDistortion(settings.distort.final))
+    if settings.average is not None:
+        own.append(AverageWeights(settings.average))
     own += [callbacks.Rates(), callbacks.Fingerprint(), callbacks.Evaluate(validation=validation, test=test)]
     assert settings.batch_size is not None
     return Trainer(

@@ -4,6 +4,8 @@ import enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .trainer import Trainer
 
 __all__ = ["Callback", "Phase"]
@@ -46,8 +48,12 @@ class Callback:
     def on_train_end(self, trainer: "Trainer") -> None:
         """Called once, after the last epoch or a stop."""
 
+    def arrays(self, trainer: "Trainer") -> dict[str, "np.ndarray"]:
+        """Return the arrays that a resumed run needs; a checkpoint restores them in place."""
+        return {}
+
     def state(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as JSON can hold it."""
+        """Return what else a resumed run needs, as JSON can hold it."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -275,10 +275,15 @@ class Trainer:
             named[f"{kind}-{number + 1}" if number else kind] = callback
         return named
 
+    def _arrays_of_callbacks(self) -> dict[str, np.ndarray]:
+        named = self._named().items()
+        return {f"callback/{name}/{key}": array for name, c in named for key, array in c.arrays(self).items()}
+
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return all that a resumed run needs: arrays and a note, as `checkpoint.save` takes them."""
         arrays = self.net.arrays()
-        arrays |= {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
+        optimizer = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
+        arrays |= optimizer | self._arrays_of_callbacks()
         note = {
             "epoch": self.epoch,
             "position": self.position,
@@ -299,7 +304,8 @@ class Trainer:
             If something is missing or of another shape.
         """
         state = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
-        checkpoint.restore_network(self.net, arrays, others=state, path="checkpoint", what="run")
+        others = state | self._arrays_of_callbacks()
+        checkpoint.restore_network(self.net, arrays, others=others, path="checkpoint", what="run")
         self.optimizer.load_state_dict({name.partition("/")[2]: array for name, array in state.items()})
         try:
             self.epoch, self.position, self.errors = (operator.index(note[k]) for k in ("epoch", "position", "errors"))
@@ -308,10 +314,7 @@ class Trainer:
             self.rng.bit_generator.state = self._epoch_state = note["random"]
             for name, callback in self._named().items():
                 callback.load_state(note["callbacks"].get(name, {}))
-            epochs = [record["epoch"] for record in self.history]
-            if self.position < 0 or len(epochs) != self.epoch or epochs != list(range(1, len(epochs) + 1)):
+            if self.position < 0 or [record["epoch"] for record in self.history] != list(range(1, self.epoch + 1)):
                 raise ValueError("epochs and history do not agree")
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"The note of the checkpoint is incomplete or contradicts itself: {error!r}."
-            ) from error
+            raise CheckpointError(f"The checkpoint's note is incomplete or contradicts itself: {error!r}.") from error

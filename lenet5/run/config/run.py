@@ -89,6 +89,9 @@ class TrainConfig(Section):
     monitor: Literal["validation_loss", "validation_error"] = option(
         "validation_loss", "what patience watches; the weights of the best epoch are kept in best.npz"
     )
+    average: float | None = option(
+        None, "end with the mean of the weights over that last share of the epochs", least=1e-9, most=1.0
+    )
     checkpoint_minutes: float = option(5.0, "minutes between checkpoints within an epoch", least=0.0)
     tensorboard: str | None = option(
         None, "folder to write TensorBoard's event files to (extra tensorboard)", metavar="DIR"

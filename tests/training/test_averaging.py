@@ -1,0 +1,81 @@
+"""Averaged weights: the mean of the last epochs, in the network that is evaluated, and over a resumed run."""
+
+import numpy as np
+import pytest
+
+import lenet5
+from lenet5 import datasets, train
+from lenet5.errors import ConfigError
+from lenet5.run import session
+from lenet5.training import checkpoint
+from lenet5.training.averaging import AverageWeights
+from lenet5.training.callbacks import Evaluate
+
+TRAIN, TEST = (data.subset(slice(100)) for data in datasets.load("digits"))
+
+
+class Weights(lenet5.Callback):
+    """Keeps the weights after each epoch, before they are averaged."""
+
+    phase = lenet5.training.Phase.PREPARE
+
+    def __init__(self):
+        self.kept = []
+
+    def on_epoch_end(self, trainer):
+        self.kept.append(trainer.net.theta.astype(np.float64))
+
+
+def trained(*callbacks, epochs=8):
+    net = lenet5.models.d2l(activation="relu", subsampling="max", seed=0)
+    trainer = lenet5.Trainer(
+        net, lenet5.SoftmaxCrossEntropy(), lenet5.Adam(net.parameters(), lr=1e-3), callbacks, batch_size=10
+    )
+    return net, trainer.fit(TRAIN, epochs=epochs)
+
+
+@pytest.mark.parametrize("share, epochs", [(0.25, 2), (0.5, 4), (1.0, 8), (0.01, 1)])
+def test_the_mean_of_the_last_epochs(share, epochs):
+    weights = Weights()
+    net, history = trained(weights, AverageWeights(share), Evaluate(test=TEST))
+    assert len(weights.kept) == 8
+    np.testing.assert_array_equal(net.theta, np.mean(weights.kept[-epochs:], axis=0).astype(np.float32))
+    assert history[-1]["test_error"] == np.mean(net.predict(TEST.images) != TEST.labels)
+
+
+def test_a_run_that_is_resumed_has_the_same_bits(tmp_path):
+    options = ["--dataset", "digits", "--train-size", "100", "--average", "0.5", "--epochs", "6", "--quiet"]
+    assert train.run([*options, "--out", str(tmp_path / "straight")]) == 0
+
+    class Stop(lenet5.Callback):
+        def on_epoch_end(self, trainer):
+            trainer.stop = trainer.epoch == 5  # after two of the three that are averaged
+
+    hooks = session.Session._hooks
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session.Session, "_hooks", lambda self: [*hooks(self), Stop()])
+        train.run([*options, "--out", str(tmp_path / "stopped")])
+    assert checkpoint.load(tmp_path / "stopped" / "checkpoint.npz")[0]["callback/AverageWeights/sum"].any()
+    assert train.run(["--resume", str(tmp_path / "stopped"), "--quiet"]) == 0
+    first, second = (checkpoint.load(tmp_path / name / "checkpoint.npz")[0] for name in ("straight", "stopped"))
+    assert first.keys() == second.keys()
+    assert all(first[name].tobytes() == second[name].tobytes() for name in first)
+
+
+def test_deleted_parameters_stay_deleted():
+    from lenet5.analysis.pruning import Pruning
+
+    net, _ = trained(Pruning({2: 10_000}, "magnitude"), AverageWeights(0.5))
+    assert np.count_nonzero(net.theta) <= 10_000
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 1.5, np.nan])
+def test_what_is_refused(share):
+    with pytest.raises(ConfigError, match="above 0 and at most 1"):
+        AverageWeights(share)
+
+
+def test_running_statistics_have_no_mean():
+    net = lenet5.models.d2l(activation="relu", subsampling="max", norm=True)
+    with pytest.raises(ConfigError, match="BatchNorm"):
+        lenet5.fit(net, TRAIN, epochs=1, callbacks=[AverageWeights()], verbose=False)
