@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 import webbrowser
 from pathlib import Path
 
@@ -34,6 +35,7 @@ ELSEWHERE = {
     "python -m lenet5.train --dataset idx --data-dir big": "the same",
     "python -m lenet5.datasets verify big": "the same",
     "python scripts/": "CI runs the scripts with fewer inputs",
+    "mpiexec": "tests/training/test_mpi.py",
 }
 
 
@@ -163,6 +165,11 @@ def command(line):
     raise AssertionError(f"{line}: no such command")
 
 
+def test_configurations_are_read():
+    for block in (text for path in PAGES for text in blocks(path, "toml")):
+        lenet5.run.config.from_dict(tomllib.loads(block)).resolved()
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
 
@@ -171,7 +178,7 @@ def test_the_readme_is_short():
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
         name, _, anchor = target.partition("#")
-        if "://" in target or name.startswith("../../actions") or name == "page-of-lenet5.html":
+        if "://" in target or name.startswith("../../actions") or name == "page-of-lenet5.html" or name.startswith("reference/"):
             continue
         where = path.parent / name if name else path
         if name.startswith("../") and path.parent.name == "docs":
