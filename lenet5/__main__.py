@@ -1,4 +1,4 @@
-"""``lenet5 COMMAND ...`` and ``python -m lenet5 COMMAND ...``: the commands by their short names."""
+"""Dispatch ``lenet5 COMMAND ...`` and ``python -m lenet5 COMMAND ...`` to the commands."""
 
 import importlib
 import sys

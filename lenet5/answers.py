@@ -1,4 +1,4 @@
-"""What a network answers to images, and what it was trained on."""
+"""Answers of a network to images, and the record of what it was trained on."""
 
 from collections.abc import Callable
 from functools import partial

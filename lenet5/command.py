@@ -1,4 +1,4 @@
-"""What the commands share: options from the dataclasses, one line for an error, an exit code."""
+"""Shared parts of the commands: options from dataclasses, one-line errors and exit codes."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""The command: ``python -m lenet5.demo``, a page that reads what one draws, as one file."""
+"""The command ``python -m lenet5.demo``: write a page that reads drawn digits, as one HTML file."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""``python -m lenet5.evaluate``: error, confusion and mistakes of networks on a test set; committees; differences."""
+"""The command ``python -m lenet5.evaluate``: error, confusion matrix and mistakes; committees and comparisons."""
 
 import itertools
 import json

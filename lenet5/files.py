@@ -1,4 +1,4 @@
-"""Write a file whole or not at all; leave a large one on disk; keep a place to one process at a time."""
+"""Atomic writes, file locks, and release of memory-mapped pages."""
 
 import errno
 import mmap

@@ -1,4 +1,4 @@
-"""How weights start: functions (shape, fan_in, fan_out, rng) -> float64 array.
+"""Initial weights: functions (shape, fan_in, fan_out, rng) -> float64 array.
 
 Every draw is made in float64 and rounded by the layer, so that a float32 and a float64 network
 of one seed start from the same numbers. Biases start at 0: the paper's rule speaks of weights only.

@@ -1,4 +1,4 @@
-"""A network: layers in sequence over one flat vector of parameters."""
+"""A network: layers in sequence that share one flat vector of parameters."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self

@@ -1,4 +1,4 @@
-"""Trainable numbers: value, gradient, curvature, and which of them exist, all views of four flat vectors."""
+"""Trainable parameters: value, gradient, curvature and mask, all views of four flat vectors."""
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""``python -m lenet5.predict``: which digit, or class, is in a picture; and answers for whole tables of images."""
+"""The command ``python -m lenet5.predict``: read digits or classes from pictures and tables of images."""
 
 import csv
 import itertools
@@ -146,8 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("images", metavar="[RUN_OR_FILE] IMAGE", nargs="+", help=help)
     parser.add_switch("--json", help="print everything as JSON, one list for all pictures")
-    parser.add_switch("--line", help="read every picture as a line of digits; without, those with several side by side")
-    help = "write the answers as a table with the head ImageId,Label; of a table of images they count from 1"
+    parser.add_switch("--line", help="read every picture as a line of digits (default: only if it has several)")
+    help = "write the answers as a table with the header ImageId,Label; images of a table are numbered from 1"
     parser.add_option("--csv", type=str | None, default=None, metavar="FILE", help=help)
     options = parser.parse(argv)
     given = options["images"]

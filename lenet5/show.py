@@ -1,4 +1,4 @@
-"""``python -m lenet5.show``: every picture of `lenet5.plots` from the command line."""
+"""The command ``python -m lenet5.show``: save any plot of `lenet5.plots` to a file."""
 
 import json
 import operator
@@ -147,14 +147,14 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
         ),
         "effective-rates": ("the rates that SDLM would give each weight now", _rates),
         "feature-maps": (
-            "what every stage makes of --image",
+            "output of every stage for --image",
             lambda s: plots.feature_maps(s.net, s.image, data=s.test.name),
         ),
         "images": ("the first training images", lambda s: plots.images(s.train)),
         "kernels": ("the kernels of --stage", lambda s: plots.kernels(s.net, s.options["stage"])),
         "learning-curves": ("error against epochs, as Fig. 5", _history),
         "mistakes": ("every misread test image, as Fig. 8", lambda s: plots.mistakes(s.net, s.test)),
-        "occlusion": ("what covering a part of --image costs", lambda s: plots.occlusion(s.net, s.image)),
+        "occlusion": ("loss of certainty when a part of --image is covered", lambda s: plots.occlusion(s.net, s.image)),
         "rbf-codes": (
             "the target codes of --characters, as Fig. 3",
             lambda s: plots.rbf_codes(s.options["characters"] or bitmaps.ASCII),
@@ -162,8 +162,8 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
         "rejection": ("error against the share that is rejected, as Fig. 10", _rejection),
         "robustness": ("error on noisy, turned, moved images, as Fig. 13", lambda s: plots.robustness(s.net, s.test)),
         "saliency": ("which pixels of --image matter", lambda s: plots.saliency(s.net, s.image)),
-        "training-size": ("error against the number of training images, as Fig. 6; of a sweep's folder", _sizes),
-        "weights": ("how the values of each parameter are spread", lambda s: plots.weights(s.net)),
+        "training-size": ("error against the number of training images, as Fig. 6, from a folder of results", _sizes),
+        "weights": ("distribution of the values of each parameter", lambda s: plots.weights(s.net)),
     }
 
 

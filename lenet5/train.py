@@ -1,4 +1,4 @@
-"""``python -m lenet5.train``: train a network; with no option, as the paper did."""
+"""The command ``python -m lenet5.train``: train a network, by default as the paper did."""
 
 import dataclasses
 import os
@@ -131,20 +131,20 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
         "--resume",
         default=None,
         metavar="DIR",
-        help="continue the run in DIR; it ends with the same bits as one straight run",
+        help="continue the run in DIR; it ends with the same bits as an uninterrupted run",
     )
     parser.add_option(
         "--distributed",
         default=None,
         metavar="{mpi}",
-        help="share out every batch among the ranks of mpiexec -n N; the run has the same bits for any number of them",
+        help="distribute every batch over the ranks of mpiexec -n N; the results are the same bits for any N",
     )
     parser.add_option(
         "--distributed-timeout",
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="stop, with a checkpoint, if the other ranks have not been heard of for so long (default 300)",
+        help="stop with a checkpoint if the other ranks do not answer for that long (default 300)",
     )
     parser.add_option(
         "--repeat",

@@ -1,1 +1,1 @@
-"""What to find out about a trained network: figures, receptive fields, robustness, and a sweep along a line."""
+"""Analysis of trained networks: metrics, receptive fields, robustness, pruning, and reading lines of digits."""

@@ -1,4 +1,4 @@
-"""Several networks that answer together, and whether two of them differ."""
+"""Committees: several networks that answer together."""
 
 from collections.abc import Iterable
 from typing import Any

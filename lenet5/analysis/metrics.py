@@ -1,4 +1,4 @@
-"""How good answers are: error, accuracy, top-k, cross-entropy, and what is left when the doubtful are rejected.
+"""Metrics: error, accuracy, top-k accuracy, cross-entropy, and error after rejection.
 
 Scores are (N, classes), larger for likelier classes: probabilities, or penalties with the sign changed.
 """

@@ -1,4 +1,4 @@
-"""Optimal Brain Damage: parameters that the loss will hardly miss are deleted (LeCun, Denker and Solla, 1990)."""
+"""Optimal Brain Damage (LeCun, Denker and Solla, 1990): delete the parameters that the loss needs least."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

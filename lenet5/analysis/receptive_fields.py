@@ -1,4 +1,4 @@
-"""Receptive fields: which pixels of the input each unit of a stage sees."""
+"""Receptive fields: the pixels of the input that each unit of a stage depends on."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""How much change in its images a network withstands (the paper's section III-G and Fig. 13)."""
+"""Robustness to changes of the images (the paper's section III-E and Fig. 13)."""
 
 import numpy as np
 

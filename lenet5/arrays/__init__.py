@@ -1,4 +1,4 @@
-"""What users give: images and labels of every kind, each read by one rule."""
+"""Images and labels as users pass them: one rule converts every kind."""
 
 from .images import as_array, batch_of, grey_levels, pictures_of
 from .labels import aligned, check_labels, labels_of

@@ -1,4 +1,4 @@
-"""What users give as images, read by one rule.
+"""Images as users pass them, converted by one rule.
 
 Pixels. True and False, whole numbers from 0 to 255 of any type, and floats from 0 to 1 are grey levels; they become
 uint8. Floats of a network's own prepared shape that are neither are taken as prepared. Nothing else is guessed at.

@@ -1,4 +1,4 @@
-"""What users give as labels, read by one rule: numbers, texts, bools or one-hot rows become numbers of classes."""
+"""Labels as users pass them: numbers, strings, bools or one-hot rows become class numbers."""
 
 from collections.abc import Sequence
 from typing import Any

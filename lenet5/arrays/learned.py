@@ -1,4 +1,4 @@
-"""What a network takes, and what it was trained on."""
+"""Input that a network takes, and the record of what it was trained on."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Whether pictures are light on dark as those were that a network was trained on; a warning where they are not."""
+"""Warn about images whose tones differ from those that a network was trained on, such as dark on light."""
 
 import sys
 import warnings

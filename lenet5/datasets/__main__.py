@@ -16,7 +16,7 @@ __all__ = ["main"]
 _EPILOG = """`make-distorted --out DIR` writes the training images --times over as raw IDX files under MNIST's
 names, the first 60,000 as they are and the others distorted, beside the unchanged test files and manifest.json with
 the SHA-256 of everything. Started again it completes what was interrupted, to the same bytes. `verify DIR` computes
-the hashes again and says what differs. Train with: python -m lenet5.train --dataset idx --mmap true --data-dir DIR.
+the hashes again and reports differences. Train with: python -m lenet5.train --dataset idx --mmap true --data-dir DIR.
 Exit codes: 0 done, 2 bad option, 3 no data, a full disk or data that differ, 130 interrupted."""
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_option("--seed", type=int, default=0, metavar="N", help="of the distortions (default 0)")
     names = f"short: --distort NAME; {', '.join(DISTORTIONS)} (default all)"
     parser.add_option("--distort.name", type=str, default="all", metavar="NAME", help=names)
-    parser.add_option("--dataset", type=str, default="mnist", metavar="NAME", help="what to distort (default mnist)")
+    parser.add_option("--dataset", type=str, default="mnist", metavar="NAME", help="set to distort (default mnist)")
     parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
     parser.add_option("--threads", type=int | None, default=None, metavar="N", help="default all cores")
     parser.add_switch("--quiet", help="print nothing but errors")

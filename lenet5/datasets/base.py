@@ -1,4 +1,4 @@
-"""`Dataset`: labelled pictures, read-only, that know where they came from."""
+"""`Dataset`: labelled images, read-only, with a record of their origin."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

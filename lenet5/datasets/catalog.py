@@ -1,4 +1,4 @@
-"""The sets that are four IDX files: names, shapes, hashes, classes, and who serves them."""
+"""Catalogue of the sets of four IDX files: names, shapes, hashes, classes and mirrors."""
 
 import string
 from dataclasses import dataclass

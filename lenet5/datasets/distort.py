@@ -1,4 +1,4 @@
-"""Distortions of training images, fresh at every epoch."""
+"""Distortions of training images, drawn anew in each epoch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace

@@ -1,4 +1,4 @@
-"""Distortions by the names that the configuration knows."""
+"""Distortions by their names in configurations."""
 
 from .distort import Distort, Distortion, noise, shift
 from .lines import Neighbours

@@ -1,4 +1,4 @@
-"""Download verified files: every mirror in turn, nothing believed before its size and SHA-256 agree.
+"""Downloads: mirrors are tried in turn, and a file is used only after its size and SHA-256 are verified.
 
 pooch keeps the files: it writes to a temporary name beside the final one, compares the hash, and only then
 renames; so an interrupted, wrong or doubled download never shows under the final name.

@@ -1,4 +1,4 @@
-"""A folder of pictures as a data set: a sub-folder for each class."""
+"""Data sets from folders of pictures, with one sub-folder per class."""
 
 import hashlib
 import json

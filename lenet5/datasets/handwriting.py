@@ -1,4 +1,4 @@
-"""Pictures of handwriting made as MNIST's are: a digit 20x20 by its ink, 28x28 by its centre of mass; or a line."""
+"""Preparation of handwriting as in MNIST: digits scaled to 20x20 and centred in 28x28 by centre of mass; lines."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""IDX, the format of the MNIST files: read and write, raw or gzipped.
+"""IDX, the format of the MNIST files: reading and writing, raw or gzipped.
 
 Bytes 0 and 1 are zero; byte 2 is the element type (see `TYPES`), byte 3 the number of dimensions d; 4 d bytes
 hold the dimensions, big-endian unsigned 32-bit; then the elements, big-endian, last dimension fastest.

@@ -1,4 +1,4 @@
-"""Users' own pairs and folders of IDX files, about which nothing is known; and how any pair becomes a data set."""
+"""Data sets from users' own pairs and folders of IDX files."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""A distorted MNIST of any size on disk, as infiMNIST (Loosli, Canu and Bottou 2007): made, resumed, verified.
+"""A distorted MNIST of any size on disk, like infiMNIST (Loosli, Canu and Bottou 2007), resumable and verified.
 
 The training images `times` over: chunk 0 is the originals, unchanged; chunk k the same images in the same order,
 distorted with a generator of its own, seeded by (seed, k). So the bytes depend neither on the number of threads nor

@@ -1,4 +1,4 @@
-"""Digits side by side: lines of them, and what a network sees of a line while it is swept across (section VII)."""
+"""Lines of digits, and windows of such lines as training images (section VII)."""
 
 from dataclasses import dataclass, replace
 

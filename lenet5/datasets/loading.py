@@ -1,4 +1,4 @@
-"""`load` a data set by its name."""
+"""Load a data set by its name."""
 
 import difflib
 import os

@@ -1,4 +1,4 @@
-"""Where data may lie, and the errors shared by every set that lies there."""
+"""Search for data files in the usual folders, with the errors that all data sets share."""
 
 import hashlib
 import os

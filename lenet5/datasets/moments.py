@@ -1,4 +1,4 @@
-"""Upright digits: the slant of each image is measured by its second moments and sheared away."""
+"""Deslanting: measure the slant of each image by its second moments, and shear it upright."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Pictures in files as images of one shape, all read in one way."""
+"""Picture files read as images of one shape."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""From uint8 pixels to what the network sees: 32x32, background -0.1, foreground 1.175 (paper, section II.B)."""
+"""Conversion of uint8 pixels to network input: 32x32, background -0.1, foreground 1.175 (paper, section II-B)."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""Rows of numbers, as scikit-learn knows data, as the pictures that a network takes."""
+"""Rows of numbers, as scikit-learn passes them, converted to images."""
 
 import math
 from dataclasses import dataclass

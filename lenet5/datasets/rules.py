@@ -1,4 +1,4 @@
-"""What is printed on paper and is no handwriting: the rules of lined or squared paper, and a scan's dark frame."""
+"""Removal of printed rules and squares, and of the dark frame of a scan."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""The patterns of an epoch in its random order: of a set in memory, or of one that stays on disk, in blocks.
+"""Shuffling: the patterns of an epoch in random order, in memory or in blocks from disk.
 
 A set in memory is distorted and shuffled as a whole. Of a set that is mapped from a file, blocks of 1,024
 consecutive images are put in random order. Groups of 64 of them, 65,536 images, are read by a thread while the group

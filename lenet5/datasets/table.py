@@ -1,4 +1,4 @@
-"""Tables of pixels as data sets: CSV files as Kaggle has them, NPZ files as Keras has them, arrays and data frames."""
+"""Data sets from tables of pixels: CSV files as on Kaggle, NPZ files as in Keras, arrays and data frames."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""Compiled loops: what makes them, what calls them, and those that several layers share. It knows no layer.
+"""The engine: compiled loops and the code that compiles and calls them. It knows no layer.
 
 `program` goes through a whole network at once, by the functions that its layers bring along; `im2col`, `scale_pixels`
 and `warp` are called by methods written in NumPy, and have a NumPy twin each, which `numpy_only` puts in their place.

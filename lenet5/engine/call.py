@@ -1,4 +1,4 @@
-"""What a compiled layer is called with, and how it finds its own stretches of the vectors.
+"""Arguments of compiled layer functions, and accessors for the vectors that belong to a layer.
 
 Everything a network computes with lies in a few flat vectors. A row of the table says where a layer's parts of them
 begin, and how long they are; a `Call` leads to the row and to the vectors. With `lanes` above 1 that many patterns

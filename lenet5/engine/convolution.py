@@ -1,4 +1,4 @@
-"""Convolution at stride 1: of one pattern in planes, and of patterns side by side.
+"""Convolution at stride 1, for one pattern in planes and for patterns side by side.
 
 One pattern: x is laid out once for every column of a kernel, each time moved by one more column, in rows of whole
 vectors. So a kernel runs along a whole plane, its row ends included, and every vector that it takes begins at a cache

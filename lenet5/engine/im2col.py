@@ -1,4 +1,4 @@
-"""Convolution as a matrix product: lay out every receptive field as a column, and add columns back."""
+"""Convolution as a matrix product: `im2col` lays out receptive fields as columns, `col2im` adds columns back."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""The loops that run a table: forward; forward and back; and forward, loss, back and update, pattern by pattern."""
+"""Loops over the table of a network: forward; forward and backward; and training steps, pattern by pattern."""
 
 from . import call as eng
 from .jit import jit, part

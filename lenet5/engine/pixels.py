@@ -1,4 +1,4 @@
-"""Pixels as numbers."""
+"""Conversion of pixels to numbers."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A sequence of layers as a table: one row per step, which holds the addresses of its layer's own compiled functions.
+"""A network as a table: each row holds the addresses of a layer's compiled functions and their arguments.
 
 One loop calls them in order, so a pattern goes through forward, loss, backward and update without Python in between.
 The engine knows no layer: whatever gives `Row`s by its method `compiled` can be written down.

@@ -1,4 +1,4 @@
-"""What a layer or a loss gives to be compiled: rows of functions, and whether they belong to its methods."""
+"""Rows that layers and losses contribute to the table, and the check that they match the methods."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A run of compiled layers between layers that are not."""
+"""Runs of compiled layers between layers that are not compiled."""
 
 import numpy as np
 

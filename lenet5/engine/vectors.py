@@ -1,4 +1,4 @@
-"""The inner loops of convolutions and full connections, written in vectors.
+"""Inner loops of convolutions and full connections, written for vector registers.
 
 A compiler that is given loops over single numbers finds vectors for these only with much luck: it has to prove
 that arrays do not overlap, and to keep all taps of a kernel in registers. So here the loops are put together

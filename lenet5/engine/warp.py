@@ -1,4 +1,4 @@
-"""Pictures sampled at other places."""
+"""Resampling of images at transformed positions."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Networks in the formats of others: `lenet5.export(net, path)` and ``python -m lenet5.export RUN FILE``."""
+"""Export to other formats: `lenet5.export(net, path)` and ``python -m lenet5.export RUN FILE``."""
 
 import sys
 from types import ModuleType

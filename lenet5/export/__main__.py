@@ -1,4 +1,4 @@
-"""``python -m lenet5.export``: a trained network as ONNX, safetensors, C, a page, or weights of PyTorch or Keras."""
+"""The command ``python -m lenet5.export``: ONNX, safetensors, C, a page, or weights of PyTorch or Keras."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A network as one self-contained C99 file: no malloc, no libraries but math.h."""
+"""Export to one self-contained C99 file without malloc that needs only math.h."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""C source as text: functions, numbers, arrays, names, and where in one array each layer's numbers lie."""
+"""Generation of C source: functions, numbers, arrays, names, and the layout of the shared buffer."""
 
 import re
 import textwrap

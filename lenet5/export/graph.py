@@ -1,4 +1,4 @@
-"""A network as an ONNX graph, for ONNX Runtime, Netron and whatever else reads ONNX."""
+"""Export to ONNX, for ONNX Runtime, Netron and other readers."""
 
 import json
 import os

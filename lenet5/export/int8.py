@@ -1,4 +1,4 @@
-"""An exported network with 8-bit weights and activations, in integer arithmetic up to its outputs.
+"""Quantisation to 8-bit weights and activations, in integer arithmetic up to the outputs.
 
 A number x of an activation is scale * (q - zero) for an int8 q; a weight w of output map o is scale[o] * q. Sums of
 products are exact in 32 bits; a multiplier and a shift turn them into the next layer's q, or into one of 1,024 places

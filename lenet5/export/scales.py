@@ -1,4 +1,4 @@
-"""Numbers as 8-bit integers: scales, and the multipliers and shifts between them."""
+"""Scales of 8-bit integers, and the multipliers and shifts between them."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The weights that there are: kernels that are not all zero, and single weights of layers that are heavily pruned."""
+"""Sparse weights for export: kernels that are not all zero, and single weights of heavily pruned layers."""
 
 from typing import TYPE_CHECKING
 

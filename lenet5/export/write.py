@@ -1,4 +1,4 @@
-"""One function for every format: the ending of the file says which."""
+"""Export: the ending of the file selects the format."""
 
 import os
 from collections.abc import Iterable, Mapping

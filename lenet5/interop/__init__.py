@@ -1,4 +1,4 @@
-"""Weights to and from PyTorch and Keras 3. No framework is imported before it is asked for."""
+"""Exchange of weights with PyTorch and Keras 3. Frameworks are imported only on demand."""
 
 from .from_keras import from_keras
 from .from_torch import from_torch

@@ -1,4 +1,4 @@
-"""Weights of a Keras 3 model as a network of ours, read without Keras."""
+"""Weights of a Keras 3 model as a network of this library, read without Keras."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A state dict of PyTorch as a network of ours."""
+"""A PyTorch state dict as a network of this library."""
 
 import math
 import os

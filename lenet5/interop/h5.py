@@ -1,4 +1,4 @@
-"""A program by itself, which `from_keras` starts: arrays of a .weights.h5 file from stdin, as plain bytes to stdout.
+"""Separate program that `from_keras` starts: reads the arrays of a .weights.h5 file from stdin, writes plain bytes.
 
 The HDF5 library can crash on damaged files, or ask for any amount of memory: here that ends this process alone. Nothing
 of lenet5 is imported. The first line that is written is JSON, an error or the layers; the arrays' bytes follow.

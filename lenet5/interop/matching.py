@@ -1,4 +1,4 @@
-"""Which arrays of another library belong to which layer, by name, by a mapping, or by order and shape.
+"""Assignment of another library's arrays to layers by name, by a mapping, or by order and shape.
 
 Arrays come in PyTorch's layout: kernels (O, C, kh, kw), matrices (O, D).
 """

@@ -1,4 +1,4 @@
-"""PyTorch's modules that networks are made of, and those that it lacks. Imported by `to_torch` alone."""
+"""PyTorch modules for the layers, including those that PyTorch lacks. Only `to_torch` imports this file."""
 
 from collections import OrderedDict
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A network as a Keras 3 model, written without Keras: of Keras's own layers, channels last."""
+"""A network as a Keras 3 model of Keras's own layers, channels last, written without Keras."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Squashing functions, each differentiated from its own output: the paper's, and the sigmoid."""
+"""Squashing functions, differentiated from their own output: the paper's, and the sigmoid."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a layer is.
+"""The contract of a layer.
 
 A layer is one file: its methods in NumPy, which are its definition, and if it is fast its compiled functions, which
 `compiled` names (`lenet5.engine.call` says what such a function finds, and how).

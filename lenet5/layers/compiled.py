@@ -1,4 +1,4 @@
-"""What is made of a network's layers: programs, stretches and replicas, and made anew when the layers have changed."""
+"""Compiled forms of a network: programs, stretches and replicas, rebuilt when the layers change."""
 
 import copy
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Maps to vectors."""
+"""Flattening of maps to vectors."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What layers compute when evaluating, in ten operations that every exporter knows.
+"""Operations: what a layer computes in the evaluating state, in ten forms that every exporter knows.
 
 A layer names its operation in `Layer.operation`; `lenet5.export`, `lenet5.interop` and the page translate operations,
 and know no layer. Arrays are copies in the network's dtype, indexed as in `lenet5.layers.base`.

@@ -1,4 +1,4 @@
-"""A frame of zeros around maps."""
+"""Zero padding of maps."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Activations that bend at 0: ReLU and what came after it. Not in the paper."""
+"""Activations with a bend at 0: ReLU and its successors. Not in the paper."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Layers as a file can hold them: the name of their class and the arguments that made them.
+"""Layers in files: the name of a registered class and its constructor arguments.
 
 Only classes that are registered here come back out of a file: the library's own, and those that `register` was given.
 """

@@ -1,4 +1,4 @@
-"""Connection tables, which say which maps a convolution connects; and other small helpers of it."""
+"""Connection tables, which define the maps that a convolution connects, and helpers of convolutions."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Named architectures: the 1998 network first, then the ones that other people call LeNet; and networks in files."""
+"""Named networks: the paper's, and those that others call LeNet; saving and loading."""
 
 from .build import CHARACTERS
 from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial

@@ -1,4 +1,4 @@
-"""``python -m lenet5.models``: every network, layer by layer."""
+"""The command ``python -m lenet5.models``: print every network layer by layer."""
 
 import json
 import sys

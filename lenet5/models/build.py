@@ -1,4 +1,4 @@
-"""What the builders share: how a list of layers becomes a network that can be built again."""
+"""Shared parts of the network builders."""
 
 import string
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Networks that others call LeNet, each named by its origin."""
+"""Networks that others call LeNet, named by their origin."""
 
 from typing import Any, Literal, get_args
 

@@ -1,4 +1,4 @@
-"""The named architectures, and how a saved description becomes a network again."""
+"""Registry of the named networks, and their reconstruction from a saved description."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""A network as exporters see it: its operations in order, and how grey levels become its input."""
+"""A network as exporters see it: operations in order, and the preparation of grey levels."""
 
 from typing import NamedTuple
 

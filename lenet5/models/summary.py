@@ -1,4 +1,4 @@
-"""What a network is made of, counted layer by layer."""
+"""Summary of a network: shapes, parameters and connections, layer by layer."""
 
 from typing import Any
 

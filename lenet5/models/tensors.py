@@ -1,4 +1,4 @@
-"""Networks in .safetensors files: parameters and running statistics by name, the network's note in the metadata."""
+"""Networks in .safetensors files: arrays by name, and the network's note in the metadata."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Networks in files: save, load, and the weights that come with the package."""
+"""Networks in files: save, load, and the weights shipped with the package."""
 
 import math
 import os

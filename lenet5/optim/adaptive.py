@@ -13,7 +13,7 @@ __all__ = ["Adagrad", "Adam", "RMSprop"]
 
 
 def _eps(default: float) -> Option:
-    return option(default, "added to the root that gradients are divided by", least=1e-300, below=1e300)
+    return option(default, "added to the denominator", least=1e-300, below=1e300)
 
 
 class Adagrad(Optimizer):
@@ -82,7 +82,7 @@ class RMSprop(Optimizer):
 
     options = {
         **Optimizer.options,
-        "rho": option(0.99, "share of the old mean of squares", least=0.0, below=1.0),
+        "rho": option(0.99, "decay rate of the mean of squares", least=0.0, below=1.0),
         "momentum": option(0.0, "momentum", least=0.0, below=1.0),
         "eps": _eps(1e-8),
     }
@@ -147,8 +147,8 @@ class Adam(Optimizer):
 
     options = {
         **Optimizer.options,
-        "beta1": option(0.9, "share of the old mean of gradients", least=0.0, below=1.0),
-        "beta2": option(0.999, "share of the old mean of their squares", least=0.0, below=1.0),
+        "beta1": option(0.9, "decay rate of the mean of gradients", least=0.0, below=1.0),
+        "beta2": option(0.999, "decay rate of the mean of squared gradients", least=0.0, below=1.0),
         "eps": _eps(1e-8),
         "amsgrad": option(False, "divide by the largest mean of squares so far"),
     }

@@ -1,4 +1,4 @@
-"""What an optimiser is: it owns its state and steps the flat vector of parameters."""
+"""Base class of optimisers: it owns the state and updates the flat vector of parameters."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypedDict, Unpack
@@ -24,8 +24,8 @@ class Penalties(TypedDict, total=False):
 _PENALTIES = {
     "l2": option(0.0, "L2 penalty", least=0.0, below=1e300),
     "l1": option(0.0, "L1 penalty", least=0.0, below=1e300),
-    "decay": option(0.0, "decay apart from the gradient, as in AdamW", least=0.0, below=1e300),
-    "clip": option(None, "largest norm of the gradient", least=1e-300, below=1e300, kind=float),
+    "decay": option(0.0, "decoupled weight decay, as in AdamW", least=0.0, below=1e300),
+    "clip": option(None, "clip the gradient to this norm", least=1e-300, below=1e300, kind=float),
 }
 
 
@@ -55,7 +55,7 @@ class Optimizer:
     """
 
     options: ClassVar[Mapping[str, Option]] = {
-        "lr": option(1e-3, "first learning rate, the paper's eta", least=0.0, below=1e300),
+        "lr": option(1e-3, "initial learning rate, the paper's eta", least=0.0, below=1e300),
         **_PENALTIES,
     }
 

@@ -1,4 +1,4 @@
-"""Options of optimisers and schedules: default, limits and help, declared once beside what they configure."""
+"""Options of optimisers and schedules: default, limits and help, declared beside the code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -53,7 +53,7 @@ class SDLM(Optimizer):
             "h from epoch to epoch: the maximum so far, 0.7 old + 0.3 new, or (the paper's words) latest",
             kind=Rule,
         ),
-        "patterns": option(500, "patterns that h is estimated on before each epoch", least=1),
+        "patterns": option(500, "number of patterns for the estimate of h before each epoch", least=1),
         "momentum": option(0.0, "momentum", least=0.0, below=1.0),
     }
 

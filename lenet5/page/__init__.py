@@ -1,1 +1,1 @@
-"""A local page on which one draws a digit and watches the network read it."""
+"""The page on which a network reads drawn digits."""

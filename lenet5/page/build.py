@@ -1,4 +1,4 @@
-"""One HTML file with a network, the code that runs it, and images to try it on."""
+"""Build the page: one HTML file with a network, the code that runs it, and example images."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What a network answers: its mistakes, what it confuses, what it withstands, and where it looks."""
+"""Plots of answers: mistakes, confusion matrix, robustness, saliency and occlusion."""
 
 from collections.abc import Callable, Mapping
 

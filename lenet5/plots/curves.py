@@ -1,4 +1,4 @@
-"""Figures against epochs, training-set size and rejections."""
+"""Plots of curves: error against epochs, training-set size, rejections and parameters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a network is and what goes on in it: stages, kernels, codes, rates, and what it makes of an image."""
+"""Plots of a network and its stages: architecture, kernels, codes, learning rates and feature maps."""
 
 import numpy as np
 from matplotlib.figure import Figure

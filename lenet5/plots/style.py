@@ -1,4 +1,4 @@
-"""Colours, and how a figure becomes a file."""
+"""Shared style of the plots, and saving to a file."""
 
 import os
 from collections.abc import Sequence

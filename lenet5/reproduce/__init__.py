@@ -1,4 +1,4 @@
-"""The tables and figures of the paper and of four predecessors, run again: several seeds, means and spreads."""
+"""Reproduction of the tables and figures of the paper and of four predecessors, with several seeds."""
 
 from .sweep import report, run
 from .tables import TABLES, Column, Row, Table

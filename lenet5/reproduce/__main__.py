@@ -1,4 +1,4 @@
-"""``python -m lenet5.reproduce``: list the tables, run them, join them into one page."""
+"""The command ``python -m lenet5.reproduce``: list the tables, run them, and join them into one report."""
 
 import sys
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 _EPILOG = """`list` shows every table; `run NAME ...` (or `run all`) trains what is missing and writes
 OUT/NAME/ with a JSON record per run, table.md and curves.png; `report` joins all tables into OUT/report.md. Finished
-runs are not repeated, a killed sweep goes on where it was when it is started again. To use a cluster, call
+runs are not repeated; start an interrupted sweep again to resume it. To use a cluster, call
 lenet5.reproduce.run(...) inside joblib.parallel_config("dask") or ("ray"). Exit codes: 0 done, 2 bad option, 3 no
 data, 130 interrupted."""
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("what", metavar="{list,run,report}", help="what to do")
     parser.add_argument("names", metavar="NAME", nargs="*", help="tables to run; all is all of them")
     parser.add_option("--seeds", type=int, default=5, metavar="N", help="runs of each row (default 5)")
-    parser.add_switch("--quick", help="one seed, 600 images, two passes: does it work?")
+    parser.add_switch("--quick", help="one seed, 600 images, two epochs: a quick check")
     parser.add_option("--jobs", type=int | None, default=None, metavar="N", help="runs at a time; default all cores")
     parser.add_option("--out", default="results", metavar="DIR", help="folder of the results (default results)")
     parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data set")

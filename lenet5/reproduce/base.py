@@ -1,4 +1,4 @@
-"""What a table is: rows of runs, columns of figures, and what others found."""
+"""Definition of tables: rows of runs, columns of figures, and the figures of others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Changes of all images, of training and test set alike, that come before a row's classifier or network."""
+"""Changes applied to all images, training and test set alike, before a row's classifier or network."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One run of one row: trained or resumed, measured, and written down."""
+"""One run of one row: train or resume, measure, and write the record."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""What is measured besides error and loss: after training, and after each pass."""
+"""Measures besides error and loss, taken after training or after each epoch."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Networks of Fig. 9 that no configuration names: fully connected ones."""
+"""Fully connected networks of Fig. 9, which no configuration names."""
 
 from collections.abc import Callable
 from functools import partial

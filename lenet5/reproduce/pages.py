@@ -1,4 +1,4 @@
-"""Tables as Markdown and pictures: theirs, ours as mean and standard deviation, and the number of runs."""
+"""Tables as Markdown and pictures: others' figures beside the mean, interval and spread of ours."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The paper's figures 5, 6 and 13, its words taken literally, and its network with today's training."""
+"""Tables for the paper's figures 5, 6 and 13, for its literal wording, and for today's training."""
 
 from dataclasses import replace
 from itertools import product

@@ -1,4 +1,4 @@
-"""The tables of four predecessors, whose figures are single runs."""
+"""Tables for four predecessors, whose own figures are single runs."""
 
 from itertools import product
 from typing import Any

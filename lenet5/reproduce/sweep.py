@@ -1,4 +1,4 @@
-"""Tables run row by row: what is finished is not repeated, and what was killed goes on."""
+"""Run tables: finished runs are not repeated, and interrupted ones are resumed."""
 
 import dataclasses
 from collections.abc import Callable, Iterable

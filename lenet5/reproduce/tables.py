@@ -1,4 +1,4 @@
-"""Every table and figure that can be run."""
+"""Registry of all tables."""
 
 from .base import Column, Row, Table
 from .damage import DAMAGE

@@ -1,4 +1,4 @@
-"""Tangent distance (Simard, LeCun and Denker 1993): how far two images are apart, small transformations aside."""
+"""Tangent distance (Simard, LeCun and Denker 1993): a distance that ignores small transformations."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""Second-order training as mattwang44/LeNet-from-Scratch has it: three mistakes, each on its own or all together.
+"""Second-order training as in mattwang44/LeNet-from-Scratch: three mistakes, separately or together.
 
 1. One rate for all weights and biases of a layer, from the *sum* of h over its weights, where the paper has one each.
 2. Average pooling passes curvatures on with 1/4 per connection, where the square of its 1/4 belongs.

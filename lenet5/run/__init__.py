@@ -1,1 +1,1 @@
-"""A training run on disk: its configuration, what is built from it, its folder, its history."""
+"""A training run on disk: configuration, construction, folder and history."""

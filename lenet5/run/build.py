@@ -1,4 +1,4 @@
-"""What a `TrainConfig` describes, made: network, loss, optimiser, schedule, distortion, and their trainer."""
+"""Construction of network, loss, optimiser, schedule, distortion and trainer from a `TrainConfig`."""
 
 import dataclasses
 import datetime

@@ -1,4 +1,4 @@
-"""`fit`: a network trained in one call, as notebooks want it."""
+"""`fit`: train a network in one call."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""``history.json``: what each epoch of a run gave, and what it takes to repeat it; read only where it is whole."""
+"""``history.json``: the record of every epoch and everything needed to repeat the run, protected by a hash."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""A training run in its folder: what it trains, what it writes and says, and how it ends."""
+"""A training session: build or resume a run in its folder, train, write results, and report."""
 
 import dataclasses
 import datetime

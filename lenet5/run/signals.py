@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a training stops where it can go on, anything before it ends at once."""
+"""Ctrl-C and SIGTERM: stop a training at a point from which it can resume."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""Where a run's images come from, as it is configured, and as its files remember it."""
+"""Source of a run's images, as configured and as recorded in its files."""
 
 import dataclasses
 import os

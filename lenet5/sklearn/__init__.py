@@ -1,4 +1,4 @@
-"""LeNet-5 as scikit-learn's users know a classifier."""
+"""LeNet-5 as a scikit-learn classifier."""
 
 from .classifier import LeNet5Classifier
 

@@ -1,4 +1,4 @@
-"""LeNet-5 as scikit-learn's users know a classifier: `LeNet5Classifier`."""
+"""LeNet-5 as a scikit-learn classifier: `LeNet5Classifier`."""
 
 from collections.abc import Callable
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What the estimator is given, checked as scikit-learn does, and as images."""
+"""Input of the classifier: checked as scikit-learn does, then converted to images."""
 
 import warnings
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The training loop, what attends it, and how batches are shared out among threads and machines."""
+"""The training loop, its callbacks, and the distribution of batches over threads and machines."""
 
 from .record import History
 from .trainer import Callback, Phase, Trainer

@@ -1,4 +1,4 @@
-"""The average of the weights of many epochs."""
+"""Averaging of the weights of several epochs."""
 
 import operator
 from typing import Any

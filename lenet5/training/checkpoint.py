@@ -1,4 +1,4 @@
-"""One .npz file of named arrays and a JSON note, written whole or not at all, read defensively."""
+"""Checkpoints: one .npz file of named arrays and a JSON note, written atomically and validated when read."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What goes together in a training: network with loss, optimiser and images; and the hooks by default."""
+"""Checks that network, loss, optimiser and images fit together, and the default callbacks."""
 
 from typing import Any
 

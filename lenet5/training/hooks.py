@@ -1,4 +1,4 @@
-"""The hooks around the updates of the training loop."""
+"""Callbacks: the hooks of the training loop."""
 
 import enum
 from typing import TYPE_CHECKING, Any

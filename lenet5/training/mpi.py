@@ -1,4 +1,4 @@
-"""One training on several processes or machines: the ranks of an MPI job share out the shards of every batch.
+"""Training on several processes or machines: the ranks of an MPI job share the shards of every batch.
 
 Every rank holds the whole network and the same data, and computes the gradients of its shards. They are added up in
 the order of `tree_sum` - in pairs of ranks where these are 2, 4, 8, ... with as many shards each, else by every

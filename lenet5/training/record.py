@@ -1,4 +1,4 @@
-"""The record of a training: a list with one dictionary per epoch, which prints as a table and draws itself."""
+"""The history of a training: one record per epoch, printed as a table or drawn."""
 
 from typing import TYPE_CHECKING, Any, overload
 

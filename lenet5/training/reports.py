@@ -1,4 +1,4 @@
-"""What a training run reports: a progress bar, a line per epoch, the rates."""
+"""Reports of a training run: progress bar, one line per epoch, and learning rates."""
 
 import contextlib
 import sys

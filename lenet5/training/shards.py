@@ -1,4 +1,4 @@
-"""Batches in shards: the same sums, and so the same bits, for any number of threads and of machines.
+"""Shards of batches: sums in a fixed order give the same bits for any number of threads and machines.
 
 A batch is cut into shards of a fixed size. Each is run forward and backward on a workspace of its own
 over the same parameters, and the results are added in an order that depends on their number alone (`tree_sum`).

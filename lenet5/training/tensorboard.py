@@ -1,4 +1,4 @@
-"""A training run for TensorBoard: figures, weights, rates and pictures of every epoch (extra ``tensorboard``)."""
+"""TensorBoard: figures, histograms and pictures of every epoch (extra ``tensorboard``)."""
 
 import json
 from pathlib import Path

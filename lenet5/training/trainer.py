@@ -1,4 +1,4 @@
-"""The one training loop, and the hooks around its updates."""
+"""The training loop."""
 
 import operator
 import warnings

@@ -1,4 +1,4 @@
-"""Vectors added up in one fixed order, however many processes share the work.
+"""Sums of vectors in one fixed order, for any number of processes that share the work.
 
 The terms are the leaves of a binary tree: blocks of 1, 2, 4, ... neighbours whose first number is a multiple of their
 size are added in pairs, and what is left over from the right to the left. Whoever has a run of neighbouring terms

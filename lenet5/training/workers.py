@@ -1,4 +1,4 @@
-"""Workspaces that take a shard of a batch through a network: compiled, in stretches, or by the layers' methods."""
+"""Workers that take a shard of a batch through a network: compiled, in stretches, or by methods."""
 
 import copy
 

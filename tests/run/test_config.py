@@ -71,7 +71,7 @@ def test_the_resolved_configuration_can_be_passed_back(tmp_path):
         (["--model", "lenet6"], "lenet5, lenet4"),
         (["--loss.smoothing", "0.1"], "loss.smoothing belongs to softmax"),
         (["--distort.rotation", "5"], "distort.rotation belongs to affine"),
-        (["--distort", "shift", "--distort.share", "0.5"], "shift has no use for it"),
+        (["--distort", "shift", "--distort.share", "0.5"], "shift does not use it"),
         (["--distort", "affine", "--distort.scale", "1"], "distort.scale"),
         (["--patience", "3"], "--validation-split"),
         (["--monitor", "validation_error"], "give --patience"),

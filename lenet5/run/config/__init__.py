@@ -1,4 +1,4 @@
-"""What a run is: frozen dataclasses, read from TOML or JSON, changed by dotted overrides."""
+"""Configuration of a run: frozen dataclasses, read from TOML or JSON, with dotted overrides."""
 
 from .reading import describe, from_dict, from_text, keys, nearest, read, to_dict
 from .run import TrainConfig

@@ -1,4 +1,4 @@
-"""Configurations as nested dictionaries, and as files of TOML or JSON."""
+"""Configurations as nested dictionaries and as TOML or JSON files."""
 
 import dataclasses
 import difflib

@@ -1,4 +1,4 @@
-"""One run: the sections together, and the rules between their options."""
+"""The configuration of a run, and the rules that its options must satisfy together."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ __all__ = ["TrainConfig"]
 
 _WARPS = ("affine", "rotation", "elastic", "all", "neighbours")
 _PAPER = ("lenet5", "lenet4", "lenet1")
-# Who has a use for an option, where not all of its section do.
+# The choices that use an option, if not all choices of its section do.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     **{("optimizer", name): owners for name, owners in OPTIMIZER_OWNERS.items()},
     **{("schedule", name): owners for name, owners in SCHEDULE_OWNERS.items()},
@@ -64,10 +64,10 @@ class TrainConfig(Section):
     verify: bool = option(True, "check files against the published SHA-256 (false: accept your own files)")
     mmap: bool | None = option(
         None,
-        "leave the images in their raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for sets "
-        "larger than memory; default only files of idx over 2 GB",
+        "keep the images in their raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for sets "
+        "larger than memory; default: only for idx files over 2 GB",
     )
-    epochs: int = option(20, "times that training goes through all training images", least=1)
+    epochs: int = option(20, "number of passes over the training images", least=1)
     batch_size: int | None = option(
         None,
         "patterns per update; default 1 for lenet1, 4 and 5, as in the paper, 256 for lenet5-mattwang44, 100 for "
@@ -76,21 +76,19 @@ class TrainConfig(Section):
     )
     seed: int = option(0, "seed of weights, order and samples", least=0, below=2**63)
     threads: int | None = option(
-        None, "threads; default all cores. Results are the same bits for any number", least=1, below=1025
+        None, "number of threads; default all cores. The results are the same bits for any number", least=1, below=1025
     )
     out: str | None = option(None, "folder of the run; default runs/NAME-TIME", metavar="DIR")
-    validation_split: float = option(
-        0.0, "share of the training set that is held out to validate on", least=0.0, below=1.0
-    )
-    train_size: int | None = option(None, "train on that many patterns only, the first ones", least=1)
+    validation_split: float = option(0.0, "share of the training set held out for validation", least=0.0, below=1.0)
+    train_size: int | None = option(None, "train on the first N patterns only", least=1)
     patience: int | None = option(
         None, "stop after N epochs without improvement of --monitor; needs a validation split", least=1
     )
     monitor: Literal["validation_loss", "validation_error"] = option(
-        "validation_loss", "what patience watches; the weights of the best epoch are kept in best.npz"
+        "validation_loss", "quantity that --patience monitors; the weights of the best epoch are kept in best.npz"
     )
     average: float | None = option(
-        None, "end with the mean of the weights over that last share of the epochs", least=1e-9, most=1.0
+        None, "end with the mean of the weights over the last share X of the epochs", least=1e-9, most=1.0
     )
     checkpoint_minutes: float = option(5.0, "minutes between checkpoints within an epoch", least=0.0)
     tensorboard: str | None = option(
@@ -145,12 +143,12 @@ class TrainConfig(Section):
         return units
 
     def _check_owners(self) -> None:
-        """Raise where an option is given that the choice of its section has no use for."""
+        """Raise ConfigError if an option is given that the choice of its section does not use."""
         for (part, name), owners in _OWNERS.items():
             section = getattr(self, part)
             if section.name not in owners and getattr(section, name) != getattr(type(section)(), name):
                 raise ConfigError(
-                    f"{part}.{name} belongs to {', '.join(owners)}; {section.name or 'none'} has no use for it."
+                    f"{part}.{name} belongs to {', '.join(owners)}; {section.name or 'none'} does not use it."
                 )
 
     def _check_pairs(self) -> None:
@@ -170,4 +168,4 @@ class TrainConfig(Section):
         if model.subsampling == "trainable" and model.name != "lenet5":
             raise ConfigError(f"model.subsampling of {model.name} is average or max; found trainable.")
         if model.subsampling in ("average", "max") and model.coefficient is not None:
-            raise ConfigError("model.coefficient belongs to trainable sub-sampling; fixed pooling has no use for it.")
+            raise ConfigError("model.coefficient belongs to trainable sub-sampling; fixed pooling does not use it.")

@@ -1,4 +1,4 @@
-"""The sections of a configuration: what each option is for, what it may be, and its default."""
+"""Sections of the configuration: help, limits and default of each option."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -72,16 +72,12 @@ class ModelConfig(Section):
     )
     init: Init | None = option(
         None,
-        "start of the weights; for lenet5 uniform +-1/sqrt(F) is fan-in, the default (+-2.4/sqrt(F) with average "
+        "initial weights; for lenet5 uniform +-1/sqrt(F) is fan-in, the default (+-2.4/sqrt(F) with average "
         "pooling); paper is the +-2.4/F of appendix A, which does not train at the paper's rates",
     )
-    coefficient: float | None = option(
-        None, "start of the coefficients of S2 and S4; default 1", least=-1e300, below=1e300
-    )
+    coefficient: float | None = option(None, "initial coefficients of S2 and S4; default 1", least=-1e300, below=1e300)
     norm: bool | None = option(None, "batch normalisation in front of every squash (d2l, lenet5-cifar10)")
-    dropout: float | None = option(
-        None, "share of the units of C5 and F6 that are dropped in training (d2l, lenet5-cifar10)", least=0.0, below=1.0
-    )
+    dropout: float | None = option(None, "dropout rate of C5 and F6 (d2l, lenet5-cifar10)", least=0.0, below=1.0)
     variation: Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"] | None = (
         option(None, "variant of tensorflow-tutorial")
     )
@@ -97,7 +93,7 @@ class LossConfig(Section):
     name: Literal["map", "mle", "softmax", "squared"] | None = option(
         None,
         "map is eq. 9, mle is eq. 8, softmax is cross-entropy, squared is half the squared distance from targets of "
-        "+-1; default map for RBF units, else what the output is for",
+        "+-1; default map for RBF units, else the one that fits the output units",
     )
     j: float = option(0.1, "penalty of the rubbish class in eq. 9; the paper gives no value", least=1e-300)
     smoothing: float = option(0.0, "label smoothing (softmax)", least=0.0, below=1.0)
@@ -151,7 +147,7 @@ ScheduleConfig, SCHEDULE_OWNERS = _choices(
     "learning rate from epoch to epoch; paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5; default paper "
     "for sdlm, else constant",
     {name: options for name, (_, options) in SCHEDULES.items()},
-    {"warmup": Option(0, "epochs of linear rise in front", int, least=0)},
+    {"warmup": Option(0, "epochs of linear warm-up", int, least=0)},
 )
 
 
@@ -161,7 +157,7 @@ class DataConfig(Section):
 
     size: int | None = option(
         None,
-        "side of the images of a folder; default that of its pictures, if all have one of at most 128, else 28",
+        "side of the images of a folder; default: their own size if all have the same, of at most 128 pixels; else 28",
         least=8,
         most=128,
     )
@@ -172,10 +168,8 @@ class DataConfig(Section):
         "whole picture into the square; auto keeps pictures of one size as they are, and scales others",
     )
     colour: bool | None = option(None, "keep the colours of a folder's pictures; default if there are any")
-    label: str | None = option(None, "head of the column with the classes of a CSV file; default label, or the first")
-    test_split: float = option(
-        0.2, "share of each class that is the test set, where there is none", least=1e-6, below=1.0
-    )
+    label: str | None = option(None, "label column of a CSV file; default: label, or the first column")
+    test_split: float = option(0.2, "share of each class for the test set, if there is none", least=1e-6, below=1.0)
 
 
 @dataclass(frozen=True)
@@ -190,16 +184,19 @@ class DistortConfig(Section):
         "mnist-lines",
     )
     translation: float | None = option(None, "largest move, in pixels", least=0.0, below=1e6)
-    scale: float | None = option(None, "largest change of size, as a share", least=0.0, below=0.9)
-    squeeze: float | None = option(None, "largest growth of heights as widths shrink", least=0.0, below=0.9)
+    scale: float | None = option(None, "largest relative change of size", least=0.0, below=0.9)
+    squeeze: float | None = option(
+        None, "largest relative change of height, with the opposite change of width", least=0.0, below=0.9
+    )
     shear: float | None = option(None, "largest horizontal shear, in columns per row", least=0.0, below=1e6)
     rotation: float | None = option(None, "largest rotation, in degrees", least=0.0, below=1e6)
     elastic: float | None = option(None, "Simard's alpha: the field's amplitude, in pixels", least=0.0, below=1e6)
     sigma: float | None = option(None, "s.d. of the Gaussian that smooths the field, in pixels", least=0.1, below=1e6)
-    share: float | None = option(None, "of the images that are distorted", least=0.0, most=1.0)
+    share: float | None = option(None, "share of the images that are distorted", least=0.0, most=1.0)
     final: float | None = option(
         None,
-        "size of all distortions at the end, as a share: they shrink over the last quarter of the epochs (default 1)",
+        "strength of all distortions at the end, relative to the start: they shrink over the last quarter of the "
+        "epochs (default 1)",
         least=0.0,
         most=1.0,
     )
