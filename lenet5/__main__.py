@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 def _module(name: str) -> str:
-    """Name the module of a command: that of its package where it is one."""
+    """Return the module of a command, which may be the `__main__` of a package."""
     package = importlib.import_module(f"lenet5.{name}")
     return f"{package.__name__}.__main__" if hasattr(package, "__path__") else package.__name__
 

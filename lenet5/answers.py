@@ -60,11 +60,11 @@ class Answers(Layer):
         return np.array(names)
 
     def relabelled(self, data: "Dataset") -> "Dataset":
-        """Return a data set whose labels are numbers of this network's classes, where it knows their names."""
+        """Return a data set whose labels are class numbers of this network, matched by name if names are known."""
         return data.relabelled(self.learned.classes) if self.learned.classes else data
 
     def remember(self, data: "Dataset") -> None:
-        """Take over what a data set is, its names of classes above all, as what the network was trained on."""
+        """Record the data set, above all its class names, as the one that the network was trained on."""
         names, outputs = list(data.classes), self.out_shape[0]
         counted = names == [str(k) for k in range(len(names))]
         names += [str(k) if counted else f"unused {k}" for k in range(len(names), outputs)]
@@ -72,7 +72,7 @@ class Answers(Layer):
 
     @property
     def field(self) -> Field:
-        """What the network takes."""
+        """Input that the network takes."""
         known = self._field
         if not known or known[0] is not self.in_shape or known[1] is not self.prepare or known[2] is not self.learned:
             if not self.in_shape:
@@ -204,7 +204,7 @@ class Answers(Layer):
             return twin.forward(x).copy()
 
     def feature_maps(self, image: ArrayLike, *, sweep: bool = False) -> dict[str, np.ndarray]:
-        """Return what every stage makes of an image, in order, from "input" to "output".
+        """Return the output of every stage for an image, in order, from "input" to "output".
 
         Parameters
         ----------
@@ -240,7 +240,7 @@ class Answers(Layer):
         return self.scaled(self._batch(images, swept=True)[0])
 
     def scaled(self, batch: np.ndarray) -> np.ndarray:
-        """Return x of what `batch_of` or a data set gives: uint8 through `prepare`, floats in the network's dtype."""
+        """Return network input from a batch: uint8 through `prepare`, floats in the network's dtype."""
         if batch.dtype != np.uint8:
             return batch.astype(self.dtype, copy=False)
         prepare, shape, own = self.preparation, batch.shape, self.in_shape
@@ -250,7 +250,7 @@ class Answers(Layer):
 
     @property
     def preparation(self) -> Prepare:
-        """What turns uint8 images into x: `prepare`, or else 0 to 255 become 0 to 1 in the middle of the field."""
+        """Preparation of uint8 images: `prepare`, or by default 0 to 255 scaled to 0 to 1 and centred in the field."""
         if self.prepare is not None:
             return self.prepare
         if len(self.in_shape) != 3:

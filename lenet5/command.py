@@ -132,14 +132,14 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any) 
 
 
 def _say(text: str) -> None:
-    """Write on stderr; where nobody is left to read it, go on."""
+    """Write to stderr; ignore a closed stream."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text)
         sys.stderr.flush()
 
 
 def report_compiling() -> None:
-    """Print on stderr what is being compiled: a line that counts on in a terminal, else one at the first function."""
+    """Report compilation on stderr: a counting line in a terminal, else one line at the first function."""
     from .engine import Compilation, compiling  # here, so that --help loads no compiler
 
     class Line(Compilation):

@@ -29,7 +29,7 @@ class LenetError(Exception):
 
 
 class LenetWarning(UserWarning):
-    """Something was found wrong, and there was a way to go on; the text says which."""
+    """A problem that was handled; the text says how."""
 
 
 class ConfigError(LenetError):
@@ -39,13 +39,13 @@ class ConfigError(LenetError):
 
 
 class DataError(LenetError):
-    """A data set or a data file is missing, damaged, or not what it claims to be."""
+    """A data set or data file is missing, damaged, or of another kind than its name says."""
 
     exit_code = 3
 
 
 class DownloadError(DataError):
-    """No mirror delivered a verified file; the message lists what each of them did."""
+    """No mirror delivered a verified file; the message lists the failure of each."""
 
 
 class ImageError(DataError):
@@ -69,7 +69,7 @@ class ShapeError(LenetError, ValueError):
 
 
 def shown(value: object) -> str:
-    """Return `repr` for a message: cut short, however long or deep a stranger's value is."""
+    """Return `repr` for a message, truncated, whatever the size of the value."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = 80
     try:

@@ -25,7 +25,7 @@ _SHOWN = 50
 
 
 def evaluate(net: Sequential | Committee, data: Dataset) -> dict[str, Any]:
-    """Return what a network makes of a data set, as JSON can hold it.
+    """Evaluate a network on a data set; return a dictionary for JSON.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def _temporary(path: Path, text: bool, keep: str | os.PathLike[str] | None) -> I
 
 
 def clear_unfinished(folder: Path, names: Collection[str]) -> None:
-    """Remove what a process that was killed in `atomic_write` has left of these names.
+    """Remove temporary files of these names that a process killed in `atomic_write` has left.
 
     Only for whoever holds the lock of the folder: another process may be writing them otherwise.
 
@@ -128,7 +128,7 @@ def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` durable, where the platform lets a folder be opened."""
+    """Make a rename inside `folder` durable, if the platform can open folders."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -149,7 +149,7 @@ def _umask() -> int:
 
 
 def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
-    """Return the file that an array is mapped from, and the byte in it where the array begins; else None.
+    """Return the file that an array is mapped from and the array's offset in bytes, or None.
 
     What is read from the file itself, and not through the map, is no memory of the program's, and a file that
     has become shorter since is an error instead of the end of the process.
@@ -165,7 +165,7 @@ def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
 
 
 def forget(array: np.ndarray) -> None:
-    """Let go of the memory that holds what was read from a memory-mapped file; it is read again when needed.
+    """Release the memory of a memory-mapped file; it is read again when needed.
 
     Else all of a large file stays in memory, and counts as the program's. Does nothing to other arrays, nor
     to maps that keep changes to themselves.

@@ -204,7 +204,7 @@ def numerical_gradient(
 
 
 def curvature_oracle(layer: Layer, x: np.ndarray, dy: np.ndarray, hy: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what `bbprop(hy)` must give after `forward(x)` and `backward(dy)`: "x" and each parameter.
+    """Return the result that `bbprop(hy)` must have after `forward(x)` and `backward(dy)`: "x" and each parameter.
 
     One `backward` per cell of y, so for small layers.
     """

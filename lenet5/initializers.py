@@ -44,14 +44,14 @@ def fan_in_uniform(
 def gaussian(
     shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, std: float = 0.1
 ) -> np.ndarray:
-    """Normal with mean 0 and standard deviation `std`, whatever the fan-in."""
+    """Normal with mean 0 and standard deviation `std`, independent of the fan-in."""
     return rng.normal(0.0, std, shape)
 
 
 def truncated_normal(
     shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, std: float = 0.1
 ) -> np.ndarray:
-    """Normal with mean 0 and standard deviation `std`, drawn again where it lies beyond 2 std."""
+    """Normal with mean 0 and standard deviation `std`; values beyond 2 std are drawn again."""
     drawn = rng.normal(0.0, std, shape)
     while (beyond := np.abs(drawn) > 2 * std).any():
         drawn[beyond] = rng.normal(0.0, std, int(beyond.sum()))

@@ -78,7 +78,7 @@ class Loss:
         return y.argmin(axis=1)
 
     def compiled(self) -> Criterion | None:
-        """Return what compiled networks run in place of the methods, or None if there is no such thing."""
+        """Return the compiled half that replaces the methods, or None."""
         return None
 
 

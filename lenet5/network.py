@@ -32,7 +32,7 @@ _ELSEWHERE = {
 
 
 class Sequential(Answers):
-    """y = f_L(... f_2(f_1(x))): itself a layer, so that whatever checks or times one layer takes it too.
+    """y = f_L(... f_2(f_1(x))): layers in sequence. It is itself a layer.
 
     `predict`, `predict_proba`, `outputs` and `feature_maps` may be called from any number of threads at once.
     `forward`, `backward` and `bbprop` work in arrays of the layers: those are for one thread, or a `replica` in each.
@@ -106,7 +106,7 @@ class Sequential(Answers):
         return {f"{layer.name}.{name}": array for layer in self.layers for name, array in layer.running().items()}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what a file keeps of the network: the arrays "parameter/NAME" and "running/NAME" themselves.
+        """Return the arrays that a file keeps: "parameter/NAME" and "running/NAME", not copied.
 
         Of a pruned network also "kept/NAME", where something of a parameter has been deleted.
         """
@@ -152,12 +152,12 @@ class Sequential(Answers):
 
     @property
     def couples_patterns(self) -> bool:  # type: ignore[override]
-        """Whether a layer does."""
+        """Whether any layer does."""
         return any(layer.couples_patterns for layer in self.layers)
 
     @property
     def draws_at_random(self) -> bool:  # type: ignore[override]
-        """Whether a layer does."""
+        """Whether any layer does."""
         return any(layer.draws_at_random for layer in self.layers)
 
     def forward(self, x: np.ndarray) -> np.ndarray:

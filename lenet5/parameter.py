@@ -117,7 +117,7 @@ class ParameterList(Sequence[Parameter]):
         return not self.kept.min(initial=True)  # half the time of `all`, after every update
 
     def hold(self) -> None:
-        """Put deleted numbers back to 0: what every optimiser does after a step."""
+        """Set deleted numbers back to 0, as every optimiser does after a step."""
         if self.pruned:  # by copying: -1 * 0 is -0, and inf * 0 is NaN
             np.copyto(self.value, 0, where=~self.kept)
 
@@ -147,7 +147,7 @@ class ParameterList(Sequence[Parameter]):
         return _moved, (self._items,)
 
     def slices(self) -> dict[str, slice]:
-        """Where each parameter lies in the flat vectors: name -> slice."""
+        """Return the position of each parameter in the flat vectors: name -> slice."""
         ends = np.cumsum([p.size for p in self._items]).tolist()
         return {p.name: slice(end - p.size, end) for p, end in zip(self._items, ends, strict=True)}
 

@@ -29,7 +29,7 @@ _TABLES = (".csv", ".csv.gz", ".npy")
 
 
 def read_digit(net: Sequential | Committee, image: Any, *, line: Sequential | None = None) -> dict[str, Any]:
-    """Return what a network makes of a user's own picture, as JSON can hold it.
+    """Read a picture of one digit; return a dictionary for JSON.
 
     A network that was trained on a folder of pictures gets this one as it got those; any other, and any array, a
     picture of one digit made as MNIST's are.
@@ -87,7 +87,7 @@ def _asked(net: Sequential | Committee, image: Any) -> tuple[np.ndarray, np.ndar
 
 
 def read_line(net: Sequential, image: Any) -> dict[str, Any]:
-    """Return what a network makes of a picture of digits side by side, as JSON can hold it.
+    """Read a picture of digits side by side; return a dictionary for JSON.
 
     Parameters
     ----------

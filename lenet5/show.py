@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 
 class _Subject:
-    """What a picture may be of, each read when it is asked for."""
+    """Subjects of pictures, each loaded on demand."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options

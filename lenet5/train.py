@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ranks: Ranks | None) -> int:
-    """Find out what is to be trained, and train it."""
+    """Determine the run to start, resume or repeat, and train it."""
     first = ranks is None or ranks.rank == 0
     with ExitStack() as stack:
         settings, saved, other = _settings(options, given, ranks, stack)
@@ -101,7 +101,7 @@ def _settings(
 
 
 def _with_data(settings: TrainConfig, name: str) -> TrainConfig:
-    """Fill in what depends on the data set that was found."""
+    """Fill in options that depend on the data set that was found."""
     distort = settings.distort
     if given_path(settings):
         path = os.path.abspath(Path(settings.dataset).expanduser())

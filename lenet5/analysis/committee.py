@@ -67,7 +67,7 @@ class Committee:
         return self.mean([net.predict_proba(images) for net in self.members])
 
     def mean(self, shares: Iterable[np.ndarray]) -> np.ndarray:
-        """Return the mean (N, classes), in the order of `classes`, of what each member gave in its own order."""
+        """Return the mean (N, classes) of the members' shares, reordered to `classes`."""
         ordered: list[Any] = [each[:, order] for each, order in zip(shares, self._orders, strict=True)]
         return np.mean(ordered, axis=0)
 

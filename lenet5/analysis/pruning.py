@@ -58,7 +58,7 @@ def saliency(
 def magnitude(
     net: Sequential, loss: Loss | None = None, data: Dataset | None = None, rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """|u_k|: the smallest numbers are deleted first, whatever they are multiplied by."""
+    """Return |u_k|: the smallest numbers are deleted first."""
     return np.abs(net.theta)
 
 
@@ -102,7 +102,7 @@ def delete(net: Sequential, scores: np.ndarray, *, keep: int) -> None:
 
 
 class Pruning(Callback):
-    """Delete parameters before some epochs; the epochs until the next deletion retrain what is left.
+    """Delete parameters before given epochs; the epochs until the next deletion retrain the remaining ones.
 
     Records ``kept``, the number of parameters that there were in an epoch.
 
@@ -141,7 +141,7 @@ class Pruning(Callback):
         self.keep, self.criterion, self.test = dict(keep), criterion, test
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Delete, where it is time."""
+        """Delete parameters if this epoch is listed."""
         if trainer.position == 0 and trainer.epoch in self.keep:
             # By the epoch's number, so that a resumed run deletes the same.
             seed = trainer.epoch, len(self.keep)
@@ -154,7 +154,7 @@ class Pruning(Callback):
             delete(trainer.net, scores, keep=self.keep[trainer.epoch])
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record what is left."""
+        """Record the number of remaining parameters."""
         trainer.history[-1]["kept"] = int(trainer.net.parameters().kept.sum())
 
 
@@ -168,7 +168,7 @@ def without_retraining(
     criterion: str = "saliency",
     rng: np.random.Generator | None = None,
 ) -> list[dict[str, Any]]:
-    """Measure what a network would lose at once by deletion; the network itself is left as it is.
+    """Measure the effect of deletion without retraining; the network itself is unchanged.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ __all__ = ["Field", "receptive_fields"]
 
 
 class Field(NamedTuple):
-    """What a stage's unit in row i and column j sees: `size` pixels from `start` + (i, j) * `step` on.
+    """Receptive field of the unit in row i and column j: `size` pixels from `start` + (i, j) * `step` on.
 
     Each is (down, right). A `start` below 0 is padding around the input.
     """

@@ -15,7 +15,7 @@ __all__ = ["Digit", "Rule", "Sweep", "found", "path", "read_lines", "rule_of", "
 
 
 class Rule(NamedTuple):
-    """How windows become digits.
+    """Rules by which windows become digits.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Digit:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a network makes of a line.
+    """Result of sweeping a network across a line.
 
     Attributes
     ----------

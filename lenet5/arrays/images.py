@@ -78,7 +78,7 @@ def batch_of(images: Any, field: Field) -> tuple[np.ndarray, bool]:
 
 
 def as_array(images: Any, what: str = "images") -> np.ndarray:
-    """Return whatever NumPy makes an array of numbers of, or raise ShapeError."""
+    """Return the value as an array of numbers, or raise ShapeError."""
     try:
         array = np.asarray(images)
     except Exception as error:  # whatever a foreign object's conversion raises; ragged lists

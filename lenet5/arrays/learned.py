@@ -10,7 +10,7 @@ FITS = ("", "digit", "scale", "same")
 
 
 class Learned(NamedTuple):
-    """What a network was trained on, as it remembers it and its files keep it.
+    """Record of the training set of a network, kept in its files.
 
     Attributes
     ----------
@@ -35,12 +35,12 @@ class Learned(NamedTuple):
 
     @property
     def drawn(self) -> bool:
-        """Whether pictures from files are made as MNIST's digits were: light ink on black, centred."""
+        """Whether pictures from files are prepared like MNIST's digits: light ink on black, centred."""
         return self.fit in ("", "digit") and not (self.ground is not None and self.ground > _MIDDLE)
 
 
 class Field(NamedTuple):
-    """What a network takes.
+    """Input that a network takes.
 
     Attributes
     ----------

@@ -66,7 +66,7 @@ def warn_dark() -> None:
 
 
 def warn(text: str) -> None:
-    """Warn whoever called this package."""
+    """Issue a warning that points to the caller's line outside this package."""
     # At the line that called this package. The text is always the same, so that Python shows it once for each such
     # line.
     frame, level = sys._getframe(1), 2

@@ -90,7 +90,7 @@ class Dataset:
 
     @property
     def learned(self) -> Learned:
-        """What a network remembers that is trained on this set."""
+        """Record that a network trained on this set keeps."""
         return Learned(tuple(self.classes), self.images.shape[1:], *tones_of(self.images), self.fit)
 
     def relabelled(self, classes: Sequence[str]) -> "Dataset":
@@ -116,7 +116,7 @@ class Dataset:
 
     @property
     def mapped(self) -> bool:
-        """Whether the images are left in a file, and read as they are needed."""
+        """Whether the images stay in a file and are read on demand."""
         return mapped_from(self.images) is not None
 
     def __repr__(self) -> str:
@@ -192,6 +192,6 @@ class Dataset:
 
 
 def with_one_order(train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
-    """Give two sets the same classes: those of the training set, and behind them what only the test set has."""
+    """Give two sets the same classes: those of the training set, then those that only the test set has."""
     names = list(train.classes) + [name for name in test.classes if name not in train.classes]
     return train.relabelled(names), test.relabelled(names)

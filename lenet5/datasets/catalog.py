@@ -57,7 +57,7 @@ class IdxSet:
 
     @property
     def advice(self) -> str:
-        """What to do where the set cannot be had."""
+        """Advice if the set is unavailable."""
         names = ", ".join(file.name for file in self.files)
         home = f"Get it from {self.home}.\n" if self.home else ""
         return (

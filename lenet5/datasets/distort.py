@@ -226,7 +226,7 @@ def transform(
 
 
 def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> NDArray[np.float32]:
-    """Return (N, 2, 3): from (row, column, 1) of the new pictures to where the old ones are looked up."""
+    """Return matrices (N, 2, 3) from (row, column, 1) of the new images to positions in the old ones."""
     size, squeeze, shear, degrees, down, right = numbers
     # old -> new: diag(size squeeze, size / squeeze), then the shear, then the rotation; this is its inverse.
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))

@@ -125,7 +125,7 @@ class _MirrorFailed(Exception):
 
 
 class _Download:
-    """The pooch downloader: one file, bounded in size and in time. Afterwards `sha256` is what arrived."""
+    """Downloader for pooch: one file, limited in size and time. Afterwards `sha256` is the hash of the data."""
 
     def __init__(self, remote: Remote, progress: bool):
         self.remote, self.progress = remote, progress

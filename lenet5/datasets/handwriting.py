@@ -125,7 +125,7 @@ def _name(image: object) -> str:
 
 
 def _side_by_side(ink: NDArray[np.float32]) -> int:
-    """Return how many characters stand side by side in cropped ink, or 0 where it is one, or too small to tell."""
+    """Return the number of characters side by side in cropped ink; 0 for one, or if it is too small to decide."""
     height, width = ink.shape
     if min(ink.shape) < BOX:
         return 0
@@ -164,7 +164,7 @@ def centre(ink: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample a float32 picture smoothly, by area where it shrinks, to `shape` (H, W); nothing below zero."""
+    """Resample a float32 image to `shape` (H, W) smoothly, by area if it shrinks; results are at least 0."""
     from PIL import Image
 
     resized = Image.fromarray(picture).resize(shape[::-1], Image.Resampling.BICUBIC)
@@ -172,7 +172,7 @@ def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
 
 
 def picture(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
-    """Decode an image file to uint8, or to float 0..1 where it has more than 8 bits."""
+    """Decode an image file to uint8, or to floats from 0 to 1 if it has more than 8 bits."""
     from PIL import Image, ImageOps
 
     try:

@@ -202,7 +202,7 @@ def _expect_size(found: int, shape: tuple[int, ...], dtype: np.dtype, name: str)
 
 
 def _take(file: IO[bytes], size: int) -> bytearray:
-    """Read `size` bytes, or up to the end; memory grows with what is there, not with what was asked for."""
+    """Read up to `size` bytes; memory grows with the data that exist, not with `size`."""
     taken = bytearray()
     while len(taken) < size:
         chunk = file.read(min(CHUNK, size - len(taken)))

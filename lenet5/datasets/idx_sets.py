@@ -21,7 +21,7 @@ Path_ = str | os.PathLike[str]
 
 
 class Content(NamedTuple):
-    """What a file holds: its array, its unzipped bytes (none of a mapped file), and their SHA-256."""
+    """Content of a file: its array, its unzipped bytes (none for a mapped file), and their SHA-256."""
 
     array: NDArray[Any]
     content: bytearray | None
@@ -94,7 +94,7 @@ _NAME = re.compile(r"(.*?)(train|t10k|test)-(images|labels)[-.]idx\d-(?:ubyte|in
 
 
 def idx_files(folder: Path) -> dict[str, dict[tuple[str, str], Path]]:
-    """Return the IDX files of a folder: what stands in front of their names -> (half, kind) -> path."""
+    """Return the IDX files of a folder: prefix of the name -> (half, kind) -> path."""
     sets: dict[str, dict[tuple[str, str], Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)

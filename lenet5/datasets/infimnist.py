@@ -136,7 +136,7 @@ def verify(folder: str | os.PathLike[str]) -> list[str]:
 
 
 def _plan(train: Dataset, test: Dataset, times: int, seed: int, distort: str) -> dict[str, Any]:
-    """Return what the bytes depend on."""
+    """Return everything that the bytes depend on."""
     known = DISTORTIONS[distort]
     return {
         "format": 1,
@@ -207,7 +207,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
 
 
 def _found(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the manifest, whole or partial, of what an earlier call has left."""
+    """Return the manifest, complete or partial, of an earlier call."""
     path = out / (MANIFEST if (out / MANIFEST).exists() else PARTIAL)
     if not path.exists():
         there = [name for name in FILES if (out / name).exists()]
@@ -257,7 +257,7 @@ def _write(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a manifest; a partial one has no "files", and None for chunks that are not there yet."""
+    """Read a manifest; a partial one has no "files", and None for missing chunks."""
     try:
         manifest = json.loads(path.read_bytes())
         times, count, (height, width) = manifest["times"], manifest["chunk_images"], manifest["image"]

@@ -121,7 +121,7 @@ _READING = {"size": None, "fit": "auto", "colour": None, "label": None, "test_sp
 
 
 def _from_path(path: Path, *, mmap: bool | None, progress: bool, **reading: Any) -> tuple[Dataset, Dataset]:
-    """Load what a path is by the look of it."""
+    """Load a data set from a path, by the kind of file or folder."""
 
     def only(*names: str) -> dict[str, Any]:
         others = sorted(key for key, value in reading.items() if key not in names and value != _READING[key])
@@ -158,7 +158,7 @@ def load_auto(
     download: bool = True,
     progress: bool = False,
 ) -> tuple[Dataset, Dataset, str | None]:
-    """Load MNIST, or "digits" where MNIST can be neither found nor downloaded.
+    """Load MNIST, or "digits" if MNIST can be neither found nor downloaded.
 
     Parameters
     ----------

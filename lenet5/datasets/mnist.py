@@ -150,7 +150,7 @@ def _provide(file: IdxFile, folder: Path, fetcher: Fetcher, say: Callable[[str],
 
 
 class _OtherSetError(DataError):
-    """The files of MNIST where Fashion-MNIST was looked for, or the other way round."""
+    """Files of MNIST were found instead of Fashion-MNIST, or vice versa."""
 
 
 def _existing(file: IdxFile, folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ _COLOURED = 16  # grey levels by which the channels of a coloured pixel differ
 
 @dataclass(frozen=True)
 class Reading:
-    """How every picture is read: `fit` is "" for as it is."""
+    """Options for reading pictures; an empty `fit` keeps a picture as it is."""
 
     fit: str
     side: int
@@ -108,7 +108,7 @@ def _open(path: Path_, colour: bool) -> NDArray[np.uint8]:
 
 
 def _scaled(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Fit a picture into a square, its longer side; what it leaves free has the colour of its edge."""
+    """Fit the longer side of a picture into a square; the rest gets the colour of its edge."""
     height, width = pixels.shape[:2]
     factor = side / max(height, width)
     shape = max(1, round(height * factor)), max(1, round(width * factor))

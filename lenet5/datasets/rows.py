@@ -15,7 +15,7 @@ LARGEST = 128  # side of the largest images, for which the network is made large
 
 
 class Pictures:
-    """Rows of pixels that become what the network takes as they are read: scaled, in the middle of the field.
+    """Rows of pixels that are scaled and centred in the field when they are read.
 
     ``pictures[which]`` is float32 (k, C, field, field) for k row numbers.
 
@@ -44,14 +44,14 @@ class Pictures:
         return x
 
     def grey_levels(self) -> np.ndarray:
-        """Return uint8 images (n, H, W) or (n, H, W, C); what lies outside of the range becomes 0 or 255."""
+        """Return uint8 images (n, H, W) or (n, H, W, C); values outside the range become 0 or 255."""
         ink = (self.rows.astype(np.float64) - self.low) / self.span
         return np.rint(255 * ink.clip(0, 1)).astype(np.uint8).reshape(-1, *self.shape)
 
 
 @dataclass
 class Patterns:
-    """What the trainer reads of a data set, without its demand for uint8: `Pictures`, labels (n,) and weights (n,)."""
+    """Training patterns of the classifier, not limited to uint8: `Pictures`, labels (n,) and weights (n,)."""
 
     images: Any
     labels: np.ndarray

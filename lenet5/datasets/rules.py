@@ -106,7 +106,7 @@ def _mask(ink: NDArray[np.float32], lines: list[Line]) -> NDArray[np.bool_]:
 
 
 def _erased(ink: NDArray[np.float32], lines: list[Line], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the ink without lines, but where a stroke that is `seen` goes through, or is darker than the line."""
+    """Return the ink without lines, except where a visible stroke crosses or is darker than the line."""
     height, width = ink.shape
     columns, out = np.arange(width), ink.copy()
 

@@ -37,7 +37,7 @@ Pairs = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # images and their labels
 
 
 def often(weights: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int_]:
-    """Return n rows of n, each as often as its weight says: the share n w / sum(w), rounded up or down by chance."""
+    """Draw n rows of n in proportion to their weights: n w / sum(w) times each, randomly rounded up or down."""
     share = np.cumsum(weights, dtype=np.float64)
     return np.searchsorted(share, (np.arange(len(weights)) + rng.random()) * share[-1] / len(weights), side="right")
 
@@ -167,7 +167,7 @@ class Blocks(Patterns):
 
 
 def patterns_of(data: Dataset, distort: Distortion | None = None) -> Patterns:
-    """Return what gives the patterns of a set, epoch by epoch."""
+    """Return the object that yields the patterns of a set, epoch by epoch."""
     if not data.mapped:
         return Patterns(data, distort)
     if len(data) > GROUP * BLOCK:

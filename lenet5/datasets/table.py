@@ -198,7 +198,7 @@ def from_csv(
 
 
 def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return the pixels (N, D) of a CSV file, and its classes (N,), or None where it has none.
+    """Return the pixels (N, D) of a CSV file, and its classes (N,) or None.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], ND
 
 
 def has_labels(path: Path_) -> bool:
-    """Whether a CSV file has a column of classes, as its first line tells: Kaggle's ``test.csv`` has none."""
+    """Whether a CSV file has a label column, judged by its first line; Kaggle's ``test.csv`` has none."""
     with _opened(Path(path)) as file:
         cells = file.readline().strip().split(",")
     heads = None if all(map(_is_number, cells)) else [cell.strip() for cell in cells]

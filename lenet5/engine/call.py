@@ -136,7 +136,7 @@ def ahead(context, start, count):  # type: ignore[no-untyped-def]
 
 
 def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
-    """Make a function of a call that returns a pointer to where a stretch begins.
+    """Make an accessor that returns a pointer to the start of a stretch.
 
     `base` is the name of a pointer in the call, or the number of a base.
     """
@@ -203,13 +203,13 @@ def power(call):  # type: ignore[no-untyped-def]
 
 @part
 def stepping(call):  # type: ignore[no-untyped-def]
-    """Whether parameters are to be moved at once, in place of their gradients."""
+    """Whether parameters are updated at once instead of their gradients."""
     return call.at[STEP] > 0
 
 
 @part
 def to_input(call):  # type: ignore[no-untyped-def]
-    """Whether the derivative at the input is wanted."""
+    """Whether the derivative of the input is needed."""
     return call.op[TO_INPUT] > 0
 
 
@@ -227,7 +227,7 @@ def top(call):  # type: ignore[no-untyped-def]
 
 @part
 def take_inputs(call, lanes):  # type: ignore[no-untyped-def]
-    """Copy x to y, where the layer does not work in place."""
+    """Copy x to y unless the layer works in place."""
     if call.op[X] != call.op[Y]:
         x, y = inputs(call, lanes), outputs(call, lanes)
         for p in range(cells(call, lanes)):
@@ -236,7 +236,7 @@ def take_inputs(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def pass_down(call, lanes):  # type: ignore[no-untyped-def]
-    """Copy the derivative at y to that at x, where the layer does not work in place."""
+    """Copy the derivative of y to that of x unless the layer works in place."""
     if call.op[X] != call.op[Y]:
         v, vx = above(call, lanes), below(call, lanes)
         for p in range(cells(call, lanes)):
@@ -258,7 +258,7 @@ def call_layer(context, address, call, lanes):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def call_loss(context, address, call):  # type: ignore[no-untyped-def]
-    """Call a loss's function by its address, and return what it does."""
+    """Call a loss function by its address and return its result."""
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
         kinds = [context.get_value_type(kind) for kind in (signature.return_type, signature.args[1])]

@@ -159,7 +159,7 @@ def _add_dots_plane(x, g, v, size, rows, window, kernel):  # type: ignore[no-unt
 
 @part
 def _lay_out(x, maps, kw, row, line):  # type: ignore[no-untyped-def]
-    """line[j, c, r, s] = x[c, r, s + j] for s < row; what is beyond x is multiplied by zeros, or not read."""
+    """line[j, c, r, s] = x[c, r, s + j] for s < row; values beyond x are multiplied by zeros or not read."""
     channels, height, width = maps
     rows = channels * height
     for j in range(kw):

@@ -13,7 +13,7 @@ __all__ = ["Grid", "col2im", "conv_strided", "conv_strided_back", "im2col"]
 
 
 class Grid(NamedTuple):
-    """Where kernels lie: their size, the step between them, the zeros above and left of x, and how many there are.
+    """Positions of kernels: size, stride, zeros above and left of x, and their number.
 
     Each is (down, right).
     """

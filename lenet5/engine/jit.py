@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether compiled code can be cached there; else Numba would put it beside the source."""
+    """Whether compiled code can be cached in a folder; otherwise Numba caches beside the source."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -75,7 +75,7 @@ def target() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of the compiler, where there is one."""
+    """Return the version of the compiler, if there is one."""
     return {"numba": numba.__version__} if HAVE_NUMBA else {}
 
 
@@ -128,7 +128,7 @@ def _decorated(decorate: Callable[[bool], Any]) -> Any:
 
 
 class Compilation:
-    """Told of everything that is compiled, and not of what the cache had; subclass it, and set it by `compiling`."""
+    """Observer of compilation, not of cache hits: subclass it, and pass it to `compiling`."""
 
     def begin(self, functions: int) -> None:
         """Take notice that the next `functions` functions are needed."""
@@ -169,7 +169,7 @@ class Function:
         return code
 
     def address(self, dtype: np.dtype, lanes: int = 0) -> int:
-        """Return where the function for these numbers and this many patterns side by side begins in memory."""
+        """Return the address of the function for this dtype and this many patterns side by side."""
         key = self._key(dtype, lanes)
         if key not in self._compiled:
             code = self._lanes_code if self._lanes_code is not None and lanes > 1 else self.code
@@ -181,7 +181,7 @@ class Function:
         return self._compiled[key].address
 
     def missing(self, dtype: np.dtype, lanes: int = 0) -> bool:
-        """Whether `address` would have to compile, or look into the cache."""
+        """Whether `address` would have to compile or read the cache."""
         return self._key(dtype, lanes) not in self._compiled
 
     def _key(self, dtype: np.dtype, lanes: int) -> tuple[np.dtype, int]:

@@ -11,7 +11,7 @@ MODES = _GRADIENT, _CURVATURE, _STEP, _EVALUATE = range(4)
 
 @part
 def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
-    """Lay patterns first, first + 1, ... side by side at the front of `states`; zeros where there are no more."""
+    """Place patterns first, first + 1, ... side by side at the front of `states`; missing ones are zeros."""
     if lanes == 1:
         row = x[first]
         for p in range(len(row)):
@@ -74,7 +74,7 @@ def _reverse(table, at, states, lanes):  # type: ignore[no-untyped-def]
 
 @jit
 def run(table, at, x, y, lanes):  # type: ignore[no-untyped-def]
-    """y (N, outputs) = what the last row makes of x (N, inputs)."""
+    """Compute y (N, outputs), the output of the last row, for x (N, inputs)."""
     last = len(table) - 1
     states = eng.typed(at[eng.STATES], eng.pointer(x))
     for first in range(0, len(x), lanes):

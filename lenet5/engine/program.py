@@ -194,7 +194,7 @@ class Program:
         return y
 
     def drawn(self, x: np.ndarray, *key: int) -> np.ndarray:
-        """Return x (N, *in_shape) as rows, each followed by what the layers draw for it with this key."""
+        """Return x (N, *in_shape) as rows, each followed by the layers' random numbers for this key."""
         return np.concatenate([x.reshape(len(x), -1), *(draw(len(x), *key, *path) for draw, path in self._drawing)], 1)
 
     def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Any, n: int, out: np.ndarray) -> tuple[float, int]:
@@ -256,7 +256,7 @@ class Program:
 
 
 def address(array: np.ndarray) -> int:
-    """Return where an array begins in memory."""
+    """Return the address of an array."""
     return array.__array_interface__["data"][0]
 
 

@@ -76,7 +76,7 @@ class Row:
 
 
 def halves_agree(one: Any, half: str = "compiled") -> bool:
-    """Whether the compiled half of a layer or loss, or the operation of a layer, belongs to its methods.
+    """Whether a compiled half or an operation comes from the same class as the methods.
 
     A subclass that overrides a method of the class that gives that half may compute something else; so may
     an object one of whose methods was replaced.
@@ -94,12 +94,12 @@ def _is_method(value: object) -> bool:
 
 
 def rows_of(layer: Any, *, training: bool = False) -> list[Row] | None:
-    """Return the rows of a layer, or None if it has no compiled half that belongs to its methods."""
+    """Return the rows of a layer, or None if it has no compiled half that matches its methods."""
     return layer.compiled(training=training) if HAVE_NUMBA and halves_agree(layer) else None
 
 
 def criterion_of(loss: Any) -> Criterion | None:
-    """Return the compiled half of a loss, or None if it has none that belongs to its methods."""
+    """Return the compiled half of a loss, or None if it has none that matches its methods."""
     return loss.compiled() if HAVE_NUMBA and halves_agree(loss) else None
 
 

@@ -27,7 +27,7 @@ class Stretch:
         self._lanes = self._groups = 0
 
     def forward(self, x: np.ndarray, *key: int) -> np.ndarray:
-        """Return y (N, *out_shape) for x (N, ...), and keep what the way back needs."""
+        """Return y (N, *out_shape) for x (N, ...), and keep the states for `backward`."""
         program, self._n = self.program, len(x)
         self._in_shape = x.shape
         x = flat(program.drawn(x, *key) if program.random else x)

@@ -105,7 +105,7 @@ def _copy() -> Any:
 
 
 def _function(write: Callable[["_Code"], None], known: int | None = None) -> Any:
-    """Make a function for use in kernels, with the arguments that `_taps` names, of what `write` puts together."""
+    """Make a kernel function with the arguments that `_taps` names from the code that `write` generates."""
     if not HAVE_NUMBA:
         return None
 
@@ -120,7 +120,7 @@ def _function(write: Callable[["_Code"], None], known: int | None = None) -> Any
 
 
 class _Code:
-    """What a loop is put together from: pointers into x, w and y, and operations on vectors."""
+    """Building blocks of a generated loop: pointers into x, w and y, and vector operations."""
 
     def __init__(self, context: Any, build: Any, signature: Any, values: Any, known: int | None) -> None:
         self.build, number = build, signature.args[0].dtype
@@ -189,7 +189,7 @@ class _Code:
         return room
 
     def add_product(self, total: Any, a: Any, b: Any) -> Any:
-        """Return total + a b, rounded once where the processor can."""
+        """Return total + a b, rounded once if the processor supports it."""
         return self.build.fadd(total, self.build.fmul(a, b, flags=("contract",)), flags=("contract",))
 
     def sums(self, vectors: Sequence[Any]) -> Any:

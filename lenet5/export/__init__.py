@@ -10,7 +10,7 @@ __all__ = ["FORMATS", "export"]
 
 
 class _Callable(ModuleType):
-    """`lenet5.export` is this package and its function, whichever of the two was asked for first."""
+    """Make the package itself callable, so that `lenet5.export` is both package and function."""
 
     def __call__(self, *arguments: Any, **options: Any) -> None:
         """Call `export`."""

@@ -71,7 +71,7 @@ def images_for(meta: dict[str, Any], dataset: str | None, data_dir: str | None) 
 
 
 def notes_of(run: str | os.PathLike[str], meta: dict[str, Any]) -> dict[str, str]:
-    """Return what a file tells of a network: data set, recipe and test error, as far as they are on record."""
+    """Return the notes about a network: data set, recipe and test error, as far as they are recorded."""
     notes = {"dataset": str(meta["dataset"])} if "dataset" in meta else {}
     path = Path(run)
     record = path / "history.json" if path.is_dir() else path.with_suffix(".json")

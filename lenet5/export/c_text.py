@@ -32,7 +32,7 @@ def functions(used: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 class Room:
-    """Places in one array for the numbers of layers, one after the other; what one reads and writes never overlaps."""
+    """Places in one buffer for the states of successive layers; inputs and outputs never overlap."""
 
     def __init__(self) -> None:
         self.first = self.size = self.needed = 0

@@ -129,7 +129,7 @@ class _Graph:
         return x
 
     def prepared(self, net: Sequential) -> str:
-        """Add uint8 images and what makes them the network's input."""
+        """Add uint8 input images and their preparation."""
         known = preparation(net)
         top, left, bottom, right = known.frame
         x = self.input("images", self.onnx.TensorProto.UINT8, known.shape)

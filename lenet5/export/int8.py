@@ -92,7 +92,7 @@ def _ranges(net: Sequential, images: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[float, float]) -> Iterator[Group]:
-    """Yield steps with what can be computed at once with them; `ends` are the range of the prepared image."""
+    """Yield groups of steps that are computed together; `ends` is the range of the prepared image."""
     k = 0
     while k < len(every):
         step, op = every[k], every[k].operation
@@ -152,7 +152,7 @@ class _Writer:
             self.source.call("copy_q", maps, op.copies, size // maps, f"room + {x}", f"room + {y}")
 
     def _sums(self, group: Group, at: Scale) -> Scale:
-        """Write sums of products, or the numbers themselves where nothing sums, and what finishes them."""
+        """Write sums of products, or the plain numbers if nothing is summed, with their final scaling."""
         source, main, maps = self.source, group.main, group.shape[0]
         op: Any = None if main is None else main.operation
         name, room = source.name(group.name), source.room
@@ -189,7 +189,7 @@ class _Writer:
         return to
 
     def _finish(self, name: str, group: Group, scale: np.ndarray, shift: np.ndarray) -> tuple[str, Scale]:
-        """Define what makes int8 of scale * sum + shift; return a pointer to it, and the scale of the result."""
+        """Define the conversion of scale * sum + shift to int8; return a pointer to it and the result's scale."""
         squash, table = group.squash, "0"
         slopes: Any = 1.0  # below 0
         if squash is not None and squash.name in _FAR:
@@ -247,7 +247,7 @@ class _Writer:
         return at
 
     def _scores(self, op: FullConnection, group: Group, at: Scale) -> Scale:
-        """Write the last full connection, whose outputs, and what follows them, are floats."""
+        """Write the last full connection, whose outputs and following steps are floats."""
         source, name = self.source, self.source.name(group.name)
         op, scale, bias = _products(op, group, at)
         units, inputs = op.weight.shape

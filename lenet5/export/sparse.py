@@ -98,5 +98,5 @@ def _present(op: Convolution) -> np.ndarray:
 
 
 def _starts(counts: ArrayLike) -> list[int]:
-    """Return where each map's part starts, and the end of all."""
+    """Return the start of each map's part, and the end of the last."""
     return np.concatenate([[0], np.cumsum(np.asarray(counts))]).astype(int).tolist()

@@ -29,7 +29,7 @@ _CONFIG = 1 << 20  # bytes of a model's description: as objects they are many ti
 
 
 class _Described(NamedTuple):
-    """What config.json tells of the layer whose weights are at a path of the file of weights."""
+    """Description in config.json of the layer whose weights are at a path of the weights file."""
 
     place: int
     epsilon: float | None  # of a batch normalisation
@@ -106,7 +106,7 @@ def from_keras(
 
 
 def _unzipped(path: Path, data: bytes) -> tuple[bytes, dict[str, _Described]]:
-    """Return the weights of a .keras file, and its layers by their paths in there, if it tells them plainly."""
+    """Return the weights of a .keras file, and its layers by their paths if they can be determined."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
@@ -126,7 +126,7 @@ def _unzipped(path: Path, data: bytes) -> tuple[bytes, dict[str, _Described]]:
 
 
 def _described(model: Any, prefix: str, first: int) -> dict[str, _Described]:
-    """Return the layers of a model by their paths; a model within it counts where it stands."""
+    """Return the layers of a model by their paths, nested models in place."""
     counts: dict[str, int] = {}
     found: dict[str, _Described] = {}
     for layer in model["config"]["layers"]:

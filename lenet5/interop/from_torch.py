@@ -123,7 +123,7 @@ def _array(value: Any) -> np.ndarray | None:
 
 
 def _read(path: Path) -> tuple[Any, int]:
-    """Return what a file holds, and of how many bytes that may be."""
+    """Return the content of a file, and the number of bytes that it may have."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

@@ -61,7 +61,7 @@ class _Slot(NamedTuple):
 
 
 def network_for(model: str | Sequential, modules: list[Module], options: dict[str, Any]) -> Sequential:
-    """Return the network that modules are read into; what the options leave open is taken from the arrays.
+    """Return the network to fill; options that are not given are inferred from the arrays.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
 
 
 def _outside(array: np.ndarray, slot: _Slot) -> str:
-    """Tell of kernels that a table has no place for, if those alone keep an array from a layer."""
+    """Explain a mismatch that is due only to kernels without a connection in the table."""
     table = getattr(slot.layer, "table", None)
     if table is None or array.shape != (*table.T.shape, *slot.arrays["main"].shape[1:]):
         return ""
@@ -290,7 +290,7 @@ def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.n
 
 
 def _both(slots: list[_Slot], modules: list[Module]) -> str:
-    """Tell what there is on both sides, and how to say what belongs together."""
+    """List both sides, and explain how to give a mapping."""
     ours = "; ".join(f"{s.name} {_shapes(s.arrays)}" for s in slots)
     theirs = "; ".join(f"{m.name} {_shapes(m.arrays)}" for m in modules[:20])
     example = f"mapping={{'{slots[0].name if slots else 'C1'}': '{modules[0].name if modules else 'conv1'}', ...}}"

@@ -123,7 +123,7 @@ class _Model:
         self.arrays.append((kind, name, arrays))
 
     def config(self) -> dict[str, Any]:
-        """Return what config.json holds."""
+        """Return the content of config.json."""
         ends = {"input_layers": ["input", 0, 0], "output_layers": [self.layers[-1]["name"], 0, 0]}
         config = {"name": self.name, "trainable": True, "layers": self.layers} | ends
         functional = {"module": "keras.src.models.functional", "class_name": "Functional"}

@@ -27,7 +27,7 @@ State = dict[str, np.ndarray]
 
 
 class TorchNetwork(NamedTuple):
-    """What `to_torch` returns.
+    """Result of `to_torch`.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class TorchNetwork(NamedTuple):
 
 
 def to_torch(net: Sequential) -> TorchNetwork:
-    """Return a network's state dict and, where PyTorch is installed, a module that computes the same.
+    """Return a network's state dict and, if PyTorch is installed, an equivalent module.
 
     The module is a ``torch.nn.Sequential`` of PyTorch's own layers, and of small ones for what PyTorch lacks: the
     scaled tanh, trainable sub-sampling and the RBF units. Names of layers stay, with "_" for ".": "C1",

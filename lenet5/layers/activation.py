@@ -56,7 +56,7 @@ class Activation(Layer):
 
 
 class ScaledTanh(Activation):
-    """f(a) = A tanh(S a), the paper's squash: f(+-1) = +-1, where |f''| is largest.
+    """f(a) = A tanh(S a), the paper's squash: f(+-1) = +-1, and |f''| is largest there.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ _CHANGING = frozenset({"name", "training"})
 
 
 class Window(NamedTuple):
-    """What a unit sees of its layer's input: cells, step to the next unit's, zeros before the input; (down, right)."""
+    """Window of a unit in its layer's input: size, stride and zeros before the input, each (down, right)."""
 
     cells: tuple[int, int] = (1, 1)
     step: tuple[int, int] = (1, 1)
@@ -184,14 +184,14 @@ class Layer(metaclass=_Recorded):
         return self
 
     def reseed(self, *key: int) -> None:
-        """Have a layer that draws at random draw, from now on, what belongs to this key of numbers from 0 up."""
+        """Make the layer's random draws depend on this key, numbers from 0 up, from now on."""
 
     def sublayers(self) -> tuple["Layer", ...]:
         """Return the layers that this one is a sequence of: itself, unless it is a network."""
         return (self,)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return what compiled networks run in place of the methods, or None if there is no such thing.
+        """Return the compiled half that replaces the methods, or None.
 
         Parameters
         ----------
@@ -218,11 +218,11 @@ class Layer(metaclass=_Recorded):
         return Window()
 
     def operation(self) -> Operation | None:
-        """Return what the layer computes when evaluating, for exporters; None if it is none of their operations."""
+        """Return the layer's operation in the evaluating state for exporters, or None if it has none."""
         return None
 
     def stages(self) -> bool:
-        """Whether the layer computes something of its own; if not, it only lays out anew what is there already."""
+        """Whether the layer computes something, as opposed to only rearranging its input."""
         return True
 
     def _check(self, x: np.ndarray) -> None:
@@ -237,12 +237,12 @@ class Layer(metaclass=_Recorded):
         return kept if kept.shape[0] == shape[0] else kept[: shape[0]]
 
     def _done(self, y: np.ndarray) -> np.ndarray:
-        """Remember what `forward` returns, for `_expect`; return it."""
+        """Remember the result of `forward` for `_expect`, and return it."""
         self._y_shape = y.shape
         return y
 
     def _expect(self, vy: np.ndarray) -> None:
-        """Raise ShapeError unless vy is the derivative at what the last `forward` returned."""
+        """Raise ShapeError unless vy has the shape of the last result of `forward`."""
         if not isinstance(vy, np.ndarray) or vy.shape != self._y_shape or vy.dtype != self.dtype or not self._y_shape:
             if not self._y_shape:
                 raise ShapeError(f"{self}: call forward() first; there is nothing to differentiate.")
@@ -268,7 +268,7 @@ def check_shape(layer: Layer, x: np.ndarray) -> None:
 
 
 def described(x: object) -> str:
-    """Say what was found in place of an array of the right kind."""
+    """Describe a value that is not an array of the expected kind."""
     return f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
 
 

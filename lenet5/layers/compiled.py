@@ -124,7 +124,7 @@ class Compiled:
 
 
 def placed_in(layer: Any) -> list[tuple[tuple[int, ...], Layer]]:
-    """Return the sublayers of a layer with what `reseed` adds to a key for each."""
+    """Return the sublayers of a layer with the number that `reseed` appends to a key for each."""
     if not hasattr(layer, "layers"):
         return [((), layer)]
     return [((place, *path), inner) for place, sub in enumerate(layer.layers) for path, inner in placed_in(sub)]

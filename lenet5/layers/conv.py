@@ -176,7 +176,7 @@ class Conv2D(Layer):
         return vx
 
     def _matrix(self, weight: np.ndarray) -> np.ndarray:
-        """Return the kernels as (O, K), with zeros where nothing is connected."""
+        """Return the kernels as (O, K), with zeros for missing connections."""
         if self.table is None:
             return weight.reshape(self.out_channels, -1)
         dense = self._buffer("dense", (self.out_channels, self.in_shape[0], *self.kernel_size))
@@ -213,7 +213,7 @@ class Conv2D(Layer):
         return self.weight.size * self.out_shape[1] * self.out_shape[2]
 
     def window(self) -> Window:
-        """A unit sees what its kernels cover."""
+        """Return the window that the kernels cover."""
         return Window(self.kernel_size, self.stride, self.geometry(self.in_shape[1:])[0])
 
     def operation(self) -> Operation:

@@ -67,7 +67,7 @@ class Dropout(Layer):
         return self._times(self._mask, hx, "vx")
 
     def operation(self) -> Operation:
-        """Return what drops nothing when evaluating."""
+        """Return the identity, since nothing is dropped in the evaluating state."""
         return Dropping(self.rate)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

@@ -49,7 +49,7 @@ class Convolution(NamedTuple):
 
 
 class Pooling(NamedTuple):
-    """y[c] = scale[c] * (sum, mean or maximum of each window of x[c]) + shift[c]; without scale and shift where None.
+    """y[c] = scale[c] * (sum, mean or maximum of each window of x[c]) + shift[c]; scale and shift may be None.
 
     Windows are square, and rows and columns that fill none are left out.
     """

@@ -33,7 +33,7 @@ def register(kind: type[Layer]) -> type[Layer]:
 
 
 def described(layer: Layer) -> dict[str, Any] | None:
-    """Return what `made` makes the layer of, as JSON can hold it; None where it cannot."""
+    """Return the JSON description from which `made` rebuilds the layer, or None."""
     kind = type(layer).__name__
     if LAYERS.get(kind) is not type(layer):
         return None

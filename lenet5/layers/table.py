@@ -42,5 +42,5 @@ def pair_of(value: int | tuple[int, int], what: str, *, least: int) -> tuple[int
 
 
 def folded(a: np.ndarray) -> np.ndarray:
-    """View (N, D, P) as (1, D, N) where there is one position (C5): one product instead of N thin ones."""
+    """View (N, D, P) as (1, D, N) if there is one position (C5): one product instead of N thin ones."""
     return a.transpose(2, 1, 0) if a.shape[2] == 1 else a

@@ -70,7 +70,7 @@ def network(
 
 
 def initializer(name: str) -> Initializer:
-    """Return the initialiser of that name; ConfigError if there is none."""
+    """Return the initialiser of that name, or raise ConfigError."""
     one_of("init", name, tuple(initializers.INITIALIZERS))
     return initializers.INITIALIZERS[name]
 

@@ -33,7 +33,7 @@ MODELS: dict[str, Callable[..., Sequential]] = {
 
 
 def spec_of(net: Sequential) -> dict[str, Any] | None:
-    """Return what `from_spec` builds the network of; None if it has parts that are not known by name.
+    """Return the specification from which `from_spec` rebuilds the network, or None if it has unknown parts.
 
     Those are layers of a class that is not registered (`lenet5.layers.register`), weights that start by a function of
     their own, or another preparation than `datasets.prepare`.

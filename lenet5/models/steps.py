@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """How one uint8 image becomes x: each pixel becomes levels[pixel], in the middle of the field.
+    """Preparation of one uint8 image: each pixel becomes levels[pixel], centred in the field.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Preparation(NamedTuple):
 
 
 def steps(net: Sequential) -> list[Step]:
-    """Return what a network computes when evaluating, layer by layer.
+    """Return a network's operations in the evaluating state, layer by layer.
 
     Raises
     ------

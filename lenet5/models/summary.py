@@ -39,7 +39,7 @@ def summary(net: Sequential) -> list[dict[str, Any]]:
 
 
 def table(name: str, rows: list[dict[str, Any]]) -> str:
-    """Return what `summary` counts as a text, under a name."""
+    """Return the counts of `summary` as text under a heading."""
     # A squash has nothing to count.
     shown = [row for row in rows if any(row[key] for key in _COUNTS) or row["kind"] in ("AvgPool2D", "MaxPool2D")]
     total = {key: sum(row[key] for row in rows) for key in (*_COUNTS, "kept")}

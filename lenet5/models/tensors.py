@@ -41,7 +41,7 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: M
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save` wrote, validated before use.
+    """Read a file written by `save`; validate it before use.
 
     Returns
     -------

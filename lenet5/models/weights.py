@@ -32,7 +32,7 @@ PRETRAINED, LINE = _SHIPPED.values()
 
 
 def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] | None = None) -> None:
-    """Write a network's parameters and running statistics, and what it takes to build it again, to one file.
+    """Write a network's parameters, running statistics and specification to one file.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] 
 
 
 def note(net: Sequential) -> dict[str, Any]:
-    """Return what a file keeps of a network besides its numbers, as JSON can hold it."""
+    """Return the JSON note that a file keeps beside a network's numbers."""
     learned = net.learned._asdict() if net.learned != Learned() else None
     return {"model": spec_of(net), "dtype": net.dtype.name} | ({"learned": learned} if learned else {})
 
@@ -112,7 +112,7 @@ def _form_of(path: Path) -> ModuleType:
 
 
 def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
-    """Return what a note tells of the network's training set; of files from before there was such a note, a guess."""
+    """Return the training set that a note records; for older files without it, a guess."""
     classes = net.out_shape[0]
     if "learned" not in meta:  # light on dark, as all sets then; and their classes had no names
         digits = meta.get("dataset") in ("mnist", "digits") and classes == 10

@@ -13,7 +13,7 @@ __all__ = ["Optimizer", "Penalties"]
 
 
 class Penalties(TypedDict, total=False):
-    """What every first-order optimiser may be given besides its own options; SDLM takes none of it."""
+    """Options that every first-order optimiser has besides its own; SDLM has none of them."""
 
     l2: float
     l1: float
@@ -130,7 +130,7 @@ class Optimizer:
         return {name: array.copy() for name, array in self._state().items()}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what `state_dict` returned.
+        """Restore a state that `state_dict` returned.
 
         Raises
         ------

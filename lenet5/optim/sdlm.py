@@ -129,7 +129,7 @@ class SDLM(Optimizer):
         np.divide(self._lr, self._rates, out=self._rates)
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
         super().load_state_dict(state)
         self._set_rates()
 

@@ -76,7 +76,7 @@ class _Block(list[np.ndarray]):
     """All arrays of a network, one after the other."""
 
     def put(self, array: np.ndarray) -> dict[str, list[int]]:
-        """Return where the page finds an array."""
+        """Return the position of an array for the page."""
         first = sum(each.size for each in self)
         self.append(np.ravel(array).astype("<f4"))
         return {"block": [first, first + array.size]}

@@ -234,7 +234,7 @@ def distortions(
     data: str = "",
     seed: int = 0,
 ) -> Figure:
-    """Draw images as they are, and below them what each distortion makes of them.
+    """Draw images, and below them the result of each distortion.
 
     Parameters
     ----------

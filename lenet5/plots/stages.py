@@ -19,7 +19,7 @@ _ROW = 16
 
 
 def architecture(net: Sequential) -> Figure:
-    """Draw a network as the paper's Fig. 2: every stage as a stack of maps, to scale, and what lies between them.
+    """Draw a network like the paper's Fig. 2: every stage as a stack of maps, to scale, and the steps between.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def _histograms(net: Sequential, values: np.ndarray, bins: np.ndarray, title: st
 
 
 def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figure:
-    """Draw what every stage of the network makes of one image, from the input to the penalties.
+    """Draw the output of every stage for one image, from the input to the penalties.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def half_wrong(patterns: Iterator[tuple[Images, Labels]], net: Sequential, count
 def disagreed(
     patterns: Iterator[tuple[Images, Labels]], first: Sequential, second: Sequential, count: int
 ) -> tuple[Images, Labels]:
-    """Return the first `count` patterns that two networks answer differently, or all where the supply ends before."""
+    """Return the first `count` patterns that two networks answer differently, or fewer if the supply ends."""
     kept, found = [], 0
     for images, labels in patterns:
         chosen = np.flatnonzero(first.predict(images) != second.predict(images))[: count - found]

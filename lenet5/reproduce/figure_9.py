@@ -145,7 +145,7 @@ FIG_9 = Table(
 
 
 def _to_reject(theirs: Mapping[str, str]) -> tuple[Row, ...]:
-    """Return rows of Fig. 9, the same runs, with what the paper rejects of them."""
+    """Return rows of Fig. 9, the same runs, with the paper's rejection rates."""
     rows = {row.label: row for row in _ROWS}
     made = []
     for label, share in theirs.items():

@@ -89,7 +89,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Twelve hexadecimal digits of all that decides what is trained, whatever is measured then."""
+        """Twelve hexadecimal digits that identify the training, independent of the measures."""
         return _digest({"recipe": recipe(self.row), "data": self.data_sha256, "seed": self.seed, "quick": self.quick})
 
     @property
@@ -99,22 +99,22 @@ class Job:
 
     @property
     def path(self) -> Path:
-        """Where its record goes."""
+        """Path of its record."""
         slug = re.sub(r"[^a-z0-9.]+", "-", self.row.label.lower()).strip("-")
         return Path(self.out) / self.table / f"{slug}-seed-{self.seed}.json"
 
     @property
     def network(self) -> Path:
-        """Where its trained network goes, if the row keeps it."""
+        """Path of its trained network, if the row keeps it."""
         return self.path.with_suffix(".npz")
 
     def answered_by(self, record: Mapping[str, Any] | None) -> bool:
-        """Whether a record is of this run, with everything that it measures."""
+        """Whether a record belongs to this run and has all its measures."""
         return record is not None and record["key"] == self.key and self.measures <= set(record["measured"])
 
 
 def recipe(row: Row) -> str:
-    """Return twelve hexadecimal digits of what a row does with every seed and data set.
+    """Return twelve hexadecimal digits that identify a row's recipe, without seed and data set.
 
     Of what its definition says: whoever changes a default, a classifier or a variant has to run its rows anew.
     """
@@ -129,7 +129,7 @@ def recipe(row: Row) -> str:
 
 
 def execute(job: Job) -> dict[str, Any]:
-    """Run a job, or go on with it where it was killed; write its record and return it.
+    """Run or resume a job; write its record and return it.
 
     One that another process is busy with, such as a worker of a killed sweep, is waited for.
     """
@@ -295,7 +295,7 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return a record, or None where there is none that can be read."""
+    """Return a record, or None if it cannot be read."""
     try:
         with path.open() as file:
             record = json.load(file)
@@ -308,7 +308,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def _plain(value: Any) -> Any:
-    """Replace what JSON cannot hold, infinity and NaN, by null."""
+    """Replace infinity and NaN, which JSON cannot represent, by null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):

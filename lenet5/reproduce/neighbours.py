@@ -38,7 +38,7 @@ def votes(distances: Floats, labels: NDArray[Any], classes: int) -> NDArray[np.f
 
 
 class Memory:
-    """A classifier that keeps what it has seen; a subclass makes scores of the nearest `neighbours` of an image."""
+    """A classifier that keeps its training set; a subclass scores the nearest `neighbours` of an image."""
 
     def __init__(self, neighbours: int) -> None:
         self.neighbours = neighbours
@@ -118,7 +118,7 @@ def features(net: Sequential, images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _in_place_of_outputs(name: str, make: Callable[[], Memory]) -> Callable[..., dict[str, float]]:
-    """Return what measures a classifier that takes the place of a network's output layer."""
+    """Return a measure of a classifier that replaces a network's output layer."""
 
     def measure(net: Sequential, train: Dataset, test: Dataset) -> dict[str, float]:
         train, test = net.relabelled(train), net.relabelled(test)

@@ -14,7 +14,7 @@ __all__ = ["NETWORKS", "fully_connected"]
 
 
 def fully_connected(*hidden: int) -> Callable[[Dataset, np.random.Generator], Sequential]:
-    """Return what makes a network with hidden layers of so many units for a data set, and draws its weights.
+    """Return a builder of networks with hidden layers of these sizes.
 
     All units have the paper's squash. The outputs are for `SquaredError`, with targets of +-1.
     """

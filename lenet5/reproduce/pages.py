@@ -15,7 +15,7 @@ __all__ = ["join", "write"]
 
 
 def write(table: Table, out: Path) -> None:
-    """Write ``table.md`` and, where there are passes, the pictures of one table."""
+    """Write ``table.md`` and, if there are epochs, the pictures of one table."""
     found = _found(table, out)
     with atomic_write(out / table.name / "table.md", text=True) as file:
         file.write(_markdown(table, found, level=1))
@@ -67,7 +67,7 @@ def _summary(tables: Sequence[Table], out: Path) -> str:
 
 
 def _theirs(table: Table, row: Row, records: list[dict[str, Any]]) -> Mapping[str, str]:
-    """Return what others found, unless ours is of another data set, or a quick run, beside which it would mislead."""
+    """Return others' figures, unless ours are of another data set or a quick run, where they would mislead."""
     like = all(record["dataset"] == (row.dataset or table.dataset) and not record.get("quick") for record in records)
     return row.theirs if like else {}
 

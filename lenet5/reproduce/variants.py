@@ -84,7 +84,7 @@ def _noisy(trainer: Trainer) -> None:
 
 def _pruning(criterion: str) -> Callable[[Trainer], None]:
     def change(trainer: Trainer) -> None:
-        """Delete parameters after the paper's 20 epochs, and retrain what is left."""
+        """Delete parameters after the paper's 20 epochs, and retrain the remaining ones."""
         test = next(c.sets["test"] for c in trainer.callbacks if isinstance(c, Evaluate))
         levels = {PRUNED_FROM + len(RETRAINING) * k: count for k, count in enumerate(LEVELS)}
         trainer.callbacks.append(Pruning(levels, criterion, test=test))

@@ -115,7 +115,7 @@ def meta(settings: TrainConfig, net: Sequential, train: Dataset) -> dict[str, An
 
 
 def record(trainer: Trainer, train: Dataset) -> dict[str, Any]:
-    """Return what a finished run was, and where and when it ran, as JSON can hold it."""
+    """Return the JSON record of a finished run: recipe, result, place and time."""
     return {
         "dataset": train.name,
         "provenance": dict(train.provenance),
@@ -127,7 +127,7 @@ def record(trainer: Trainer, train: Dataset) -> dict[str, Any]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Return date, versions, machine, processor and commit: what may change the bits of a run besides its options."""
+    """Return date, versions, machine, processor and commit, which may change the bits of a run."""
     versions = {"lenet5": __version__, "numpy": np.__version__, "python": platform.python_version()}
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -136,7 +136,7 @@ def repeated(name: str, run: dict[str, Any], given: dict[str, Any]) -> TrainConf
 
 
 def same_data(then: dict[str, Any], now: dict[str, Any], where: str | Path) -> None:
-    """Make sure that two runs are of the same images, by what was noted of them.
+    """Raise an error unless two runs record the same images.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def write(folder: Path, run: Mapping[str, Any], epochs: Sequence[Mapping[str, An
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Read what `write` wrote.
+    """Read a file written by `write`.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ class Session:
         self._other, self._comparison = other, [history.CompareHistory(other[1])]
 
     def begin(self, saved: Saved | None = None) -> None:
-        """Say what begins; take the checkpoint over, if there is one.
+        """Report the start; restore the checkpoint, if there is one.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Session:
         self._say(f"resuming after {trainer.epoch} epochs and {trainer.position:,} patterns")
 
     def fit(self, signals: Signals) -> int:
-        """Train to the end, or until a signal; write what remains of the run; return the exit code.
+        """Train to the end or until a signal; write the results; return the exit code.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Session:
 
     @property
     def go_on(self) -> str:
-        """What to do after a failure."""
+        """Advice after a failure."""
         return f"What was saved before is whole; when that is mended, continue with: {self._resume}"
 
     @property
@@ -140,7 +140,7 @@ class Session:
         return f"python -m lenet5.train --resume {self.folder}"
 
     def _hooks(self) -> list[callbacks.Callback]:
-        """Return what attends the training besides what its numbers depend on, in order."""
+        """Return the callbacks that do not affect the numbers, in order."""
         files: list[callbacks.Callback] = []
         if self.writes:
             about = {name: self._meta[name] for name in ("config", "dataset", "data_sha256")}
@@ -162,7 +162,7 @@ class Session:
         return [callbacks.EarlyStopping(settings.patience, monitor=settings.monitor, keep=keeping)]
 
     def _stopped(self, signals: Signals) -> int:
-        """Say where a signal, here or on another rank, has ended the training; return its exit code, else 0."""
+        """Report a stop by a signal, here or on another rank; return its exit code, else 0."""
         trainer = self.trainer
         elsewhere = self.ranks is not None and trainer.stop and not self._stopping and not self._comparison
         if not (signals.caught or elsewhere) or trainer.epoch >= self.settings.epochs:

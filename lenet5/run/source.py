@@ -16,12 +16,12 @@ __all__ = ["given_path", "load_again", "load_configured", "noted"]
 
 
 def given_path(settings: TrainConfig) -> bool:
-    """Whether the data set is a path of the user's, and not one with a name."""
+    """Whether the data set is given by a path instead of a name."""
     return settings.dataset not in ("auto", *datasets.NAMES)
 
 
 def load_configured(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None]:
-    """Return the training and the test set of a configuration, and what is to be said of them."""
+    """Return the training and test sets of a configuration, and a notice about them."""
     options: dict[str, Any] = {"verify": settings.verify, "progress": not settings.quiet}
     if settings.dataset == "auto":
         return datasets.load_auto(settings.data_dir, **options)
@@ -31,7 +31,7 @@ def load_configured(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None
 
 
 def noted(settings: TrainConfig, name: str) -> dict[str, Any]:
-    """Return what the files of a run keep of where its images come from; `name` is that of the data set."""
+    """Return the record of the source of a run's images; `name` is that of the data set."""
     if not given_path(settings):
         return {"dataset": name}
     path = {"path": os.path.abspath(Path(settings.dataset).expanduser()), "data": dataclasses.asdict(settings.data)}
@@ -41,7 +41,7 @@ def noted(settings: TrainConfig, name: str) -> dict[str, Any]:
 def load_again(
     meta: Mapping[str, Any], dataset: str | None, data_dir: str | None, *, verify: bool, progress: bool
 ) -> tuple[Dataset, Dataset]:
-    """Load the data set of that name or path, or by default the one that a network was trained on, as its note says.
+    """Load the data set of that name or path, by default the one that the network's note records.
 
     Raises
     ------

@@ -168,7 +168,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Train for one epoch on these patterns, from where the training stands; also after `fit`.
+        """Train for one more epoch on these patterns; also after `fit`.
 
         Parameters
         ----------
@@ -229,7 +229,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         return softmax(-scores if self.net_.outputs_penalties else scores, copy=False)
 
     def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
-        """Return an untrained network; set what every later epoch goes on from."""
+        """Return an untrained network, and reset the state that later epochs continue from."""
         self.__dict__.pop("net_", None)  # what follows may fail, and then there is nothing to predict with
         output: Output = "softmax" if self.output == "rbf" and len(classes) > len(CHARACTERS) else self.output
         codes = characters_of(classes) if output == "rbf" else ""

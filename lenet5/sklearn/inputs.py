@@ -26,7 +26,7 @@ class Inputs(BaseEstimator):
     range_: tuple[float, float]
 
     def _checked(self, X: Any, *y: Any, reset: bool) -> Any:
-        """Return X as valid rows (n, pixels), and y (n,) where it is given; `reset` notes the shape of the images."""
+        """Return X as valid rows (n, pixels), and y (n,) if given; `reset` records the shape of the images."""
         X = np.asarray(X) if isinstance(X, list | tuple) else X
         shape = getattr(X, "shape", ())[1:]
         if len(shape) > 1:
@@ -71,7 +71,7 @@ class Inputs(BaseEstimator):
 
 @contextmanager
 def value_errors() -> Iterator[None]:
-    """Say what is wrong with a parameter in the kind of error that scikit-learn's users expect."""
+    """Raise errors about parameters as the ValueErrors that scikit-learn's users expect."""
     try:
         yield
     except ConfigError as error:

@@ -165,7 +165,7 @@ class EarlyStopping(Callback):
         self.best, self.best_epoch = math.inf, 0
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Do not go on with a run that has stopped."""
+        """Stop at once if the run has stopped before."""
         trainer.stop |= trainer.epoch >= self.best_epoch + self.patience
 
     def on_epoch_end(self, trainer: Trainer) -> None:
@@ -311,6 +311,6 @@ class Checkpoint(Callback):
         self.save(trainer)
 
     def on_train_end(self, trainer: Trainer) -> None:
-        """Save what a stop within an epoch has left."""
+        """Save after a stop within an epoch."""
         if trainer.position:
             self.save(trainer)

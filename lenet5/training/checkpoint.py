@@ -30,7 +30,7 @@ _HEADER_BYTES = 4096
 
 
 def previous(path: str | os.PathLike[str]) -> Path:
-    """Return where the file that a newer one has replaced is kept: checkpoint.previous.npz of checkpoint.npz."""
+    """Return the path of the previous file: checkpoint.previous.npz for checkpoint.npz."""
     path = Path(path)
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
@@ -64,7 +64,7 @@ def save(
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save` wrote, validated before use.
+    """Read a file written by `save`; validate it before use.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
 
 
 def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
-    """Read `path` as `load` does, or, where that is damaged or gone, the one that was kept before it.
+    """Read `path` as `load` does or, if it is damaged or missing, the previous file.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def restore_network(
     path: str | os.PathLike[str],
     what: str,
 ) -> None:
-    """Copy `arrays`, as of `Sequential.arrays`, into a network, and what remains into the `others`; see `restore`.
+    """Copy arrays of `Sequential.arrays` into a network, and the remaining ones into `others`; see `restore`.
 
     Parameters without a mask "kept/NAME" are kept whole, also those of a network that was pruned before.
 

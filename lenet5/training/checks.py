@@ -14,7 +14,7 @@ __all__ = ["check_data", "check_pair", "check_parameters", "recipe"]
 
 
 def recipe(optimizer: Optimizer) -> list[Callback]:
-    """Return what attends a training that was given no callbacks."""
+    """Return the default callbacks."""
     from ..optim.schedule import paper
     from .callbacks import Finite, GuardDivergence, SetRate  # here, because they are made of what stands above
 

@@ -12,7 +12,7 @@ __all__ = ["Callback", "Phase"]
 
 
 class Phase(enum.IntEnum):
-    """When a callback's hooks are called, in whatever order the callbacks were given."""
+    """Order in which callbacks are called, independent of the order in which they were given."""
 
     PREPARE = 0  # what the next updates depend on: the learning rate
     MEASURE = 1  # figures of the epoch that has ended
@@ -40,7 +40,7 @@ class Callback:
         """Called before an epoch, and again when a run is resumed within it (``trainer.position > 0``)."""
 
     def on_batch_end(self, trainer: "Trainer") -> None:
-        """Called after every update; where single patterns are compiled, after every `trainer.ROUND` of them."""
+        """Called after every update; with compiled single-pattern updates, after every `trainer.ROUND` of them."""
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Called after an epoch; its record is ``trainer.history[-1]``."""
@@ -53,8 +53,8 @@ class Callback:
         return {}
 
     def state(self) -> dict[str, Any]:
-        """Return what else a resumed run needs, as JSON can hold it."""
+        """Return other values for JSON that a resumed run needs."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
+        """Restore values that `state` returned."""

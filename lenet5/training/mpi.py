@@ -109,7 +109,7 @@ class Ranks:
             figures[share.start : share.stop] = part[: len(share)]
 
     def _add_in_pairs(self, sums: Sum) -> None:
-        """Where every rank has one block of the same size: exchange it with neighbours 1, 2, 4, ... ranks away."""
+        """Exchange blocks of equal size with neighbours 1, 2, 4, ... ranks away."""
         _, size, block = sums.blocks.pop()
         received, away = self._room("received", block.size, block.dtype), 1
         while away < self.size:
@@ -137,14 +137,14 @@ class Ranks:
         return max(map(len, lists))
 
     def agreed(self, stop: bool) -> bool:
-        """Whether any rank wants to stop; all are told the same."""
+        """Whether any rank wants to stop; all ranks get the same answer."""
         found = np.zeros(1, np.uint8)
         self._wait(self._all.Iallreduce(np.array([stop], np.uint8), found, self._mpi.MAX))
         return bool(found[0])
 
     @contextlib.contextmanager
     def one_by_one(self) -> Iterator[None]:
-        """Let rank 0 do the block before the others, which find what it has left: downloads, a mended folder."""
+        """Run the block on rank 0 first, so that the others find its downloads and repaired folders."""
         if self.rank:
             self._wait(self._all.Ibarrier())
         yield
@@ -157,7 +157,7 @@ class Ranks:
 
     @contextlib.contextmanager
     def last_words(self, text: str) -> Iterator[None]:
-        """Have `text` said on stderr if the job is killed inside the block, as MPI does when a rank has died.
+        """Print `text` on stderr if MPI kills the job inside the block, as it does when a rank has died.
 
         A process of its own says it, since all of the job's are killed.
         """

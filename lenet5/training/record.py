@@ -16,7 +16,7 @@ _COLUMNS = {
 
 
 class History(list[dict[str, Any]]):
-    """What each epoch gave, in order: a list of dictionaries, as `json.dump` and `pandas.DataFrame` take it.
+    """Records of the epochs in order: a list of dictionaries, suitable for `json.dump` and `pandas.DataFrame`.
 
     ``history["test_error"]`` is a list with that figure of every epoch.
 

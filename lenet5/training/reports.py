@@ -13,7 +13,7 @@ __all__ = ["Progress", "Report", "ReportRates", "say"]
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a text, on stderr if it tells of an `error`; where nobody is left to read it, go on."""
+    """Print a text, on stderr if it is an `error`; ignore a closed stream."""
     with contextlib.suppress(OSError, ValueError):  # a closed pipe, a full disk; a stream that was closed
         print(text, file=sys.stderr if error else sys.stdout, flush=True)
 

@@ -125,7 +125,7 @@ class Shards:
         return sums
 
     def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
-        """Update after every single pattern: value -= rates * grad. Only where `steps`.
+        """Update after every single pattern: value -= rates * grad. Only if `steps`.
 
         `key` is that of the first pattern; its last number counts up from pattern to pattern.
 
@@ -208,7 +208,7 @@ def _totals(figures: np.ndarray) -> tuple[float, int]:
 
 
 def _tell_once(net: Sequential, loss: Loss) -> None:
-    """Warn of what is not compiled, once for each network."""
+    """Warn of layers that are not compiled, once per network."""
     layers: dict[str, list[str]] = {}
     for layer in net.uncompiled(training=True):
         layers.setdefault(type(layer).__name__, []).append(layer.name)

@@ -47,7 +47,7 @@ class TensorBoard(Callback):
         self._writer: Any = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Open the files; say what is trained."""
+        """Open the files and write the configuration."""
         # Files are named after the second that they are opened in: a run resumed within it must not replace the first.
         self._writer = self._make(str(self.folder), flush_secs=10, filename_suffix=f".epoch-{trainer.epoch}")
         if self.config is not None and trainer.epoch == 0:

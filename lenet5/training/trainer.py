@@ -200,7 +200,7 @@ class Trainer:
         self._call("on_train_end")
 
     def _stopping(self) -> bool:
-        """Whether to stop; of several ranks all do, after the same update."""
+        """Whether to stop; all ranks stop after the same update."""
         return self.stop if self.ranks is None else self.ranks.agreed(self.stop)
 
     def _update_on_batch(self) -> None:
@@ -296,7 +296,7 @@ class Trainer:
         return arrays, note
 
     def load_state(self, arrays: dict[str, np.ndarray], note: dict[str, Any]) -> None:
-        """Take over what `state` returned, in a trainer of the same network, optimiser and callbacks.
+        """Restore a state into a trainer of the same network, optimiser and callbacks.
 
         Raises
         ------

@@ -54,7 +54,7 @@ class Sum:
         self.blocks.append((first, size, block))
 
     def finish(self) -> None:
-        """Add up what is left, into `total`."""
+        """Add the remaining blocks into `total`."""
         while len(self.blocks) > 1:
             block = self.blocks.pop()[2]
             self.blocks[-1][2][...] += block
@@ -62,7 +62,7 @@ class Sum:
         self.blocks.clear()
 
     def _ends_beside(self, first: int, size: int) -> bool:
-        """Whether the last block is the left neighbour that a block is to be added to."""
+        """Whether the last block is the left neighbour of a block."""
         return bool(self.blocks) and self.blocks[-1][:2] == (first - size, size) and (first - size) % (2 * size) == 0
 
 

@@ -60,7 +60,7 @@ class Layers:
 
 
 class Stretches(Layers):
-    """A workspace that runs what is compiled of a network, and the methods of the other layers and of the loss.
+    """A workspace that runs the compiled layers of a network, and the methods of the other layers and of the loss.
 
     Each run of neighbouring compiled layers is one `Stretch`, which goes through the patterns of the shard before the
     next layer does.

@@ -35,7 +35,7 @@ def to_dict(config: TrainConfig) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any], *, where: str = "configuration") -> TrainConfig:
-    """Build a configuration from nested dictionaries; what is not named keeps its default.
+    """Build a configuration from nested dictionaries; missing options keep their defaults.
 
     A section may be given by the name of its choice alone: ``optimizer = "sgd"``.
 
@@ -129,7 +129,7 @@ def _typed(key: str, value: Any, kind: Any, where: str) -> Any:
 
 
 def from_text(name: str, text: str, kind: Any) -> Any:
-    """Return what the text of an option on the command line means.
+    """Parse the text of a command-line option.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def from_text(name: str, text: str, kind: Any) -> Any:
 
 
 def describe(kind: Any) -> str:
-    """Say in words what values a field takes."""
+    """Describe the values that a field takes."""
     if get_origin(kind) in (UnionType, Union):
         return " or ".join(describe(c) for c in get_args(kind) if c is not NoneType)
     if get_origin(kind) is Literal:

@@ -132,7 +132,7 @@ class TrainConfig(Section):
         return filled
 
     def _units(self) -> Any:
-        """Return the kind of output units; raise where the loss is for another."""
+        """Return the kind of output units; raise ConfigError if the loss needs another kind."""
         model, criterion = self.model, self.loss.name
         units: Any = model.output if model.name == "lenet5" else _FIXED.get(model.name, "softmax")
         units = units or (_UNITS[criterion] if criterion else "rbf")
@@ -152,7 +152,7 @@ class TrainConfig(Section):
                 )
 
     def _check_pairs(self) -> None:
-        """Raise where an option needs, or rules out, one of another section."""
+        """Raise ConfigError if options of different sections contradict each other."""
         model, distort = self.model, self.distort
         named = self.dataset in ("auto", *NAMES)
         if self.mmap and self.dataset in ("auto", "cifar10", "digits", "mnist-lines"):

@@ -109,7 +109,7 @@ Options = Mapping[str, Option]
 
 
 def _choices(title: str, what: str, registry: Mapping[str, Options], common: Options) -> tuple[Any, dict]:
-    """Make a section of a registry, and say which of its choices have a use for each option.
+    """Make a section from a registry; its help says which choices use each option.
 
     An option that has another default in each choice is None, and every choice takes its own.
     """
@@ -153,7 +153,7 @@ ScheduleConfig, SCHEDULE_OWNERS = _choices(
 
 @dataclass(frozen=True)
 class DataConfig(Section):
-    """How a data set is read that is given by its path."""
+    """Options for a data set that is given by its path."""
 
     size: int | None = option(
         None,
