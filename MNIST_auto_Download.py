@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"into {options.data_dir} yourself and run this again.", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; run the command again to go on", file=sys.stderr)
+        print("interrupted; run the command again to resume", file=sys.stderr)
         return 130
     print(f"MNIST is complete in {options.data_dir}")
     return 0

@@ -48,7 +48,7 @@ def evaluate(net: Sequential | Committee, data: Dataset) -> dict[str, Any]:
     classes = net.out_shape[0]
     data = net.relabelled(data)
     if data.num_classes > classes:
-        raise ConfigError(f"the network tells {classes} classes apart; {data.name} has {data.num_classes}.")
+        raise ConfigError(f"the network has {classes} classes; {data.name} has {data.num_classes}.")
     outputs, probabilities = net.outputs(data.images), net.predict_proba(data.images)
     # Of the outputs, not of the probabilities: those of two unlikely classes may both round to 0.
     scores = -outputs if net.outputs_penalties else outputs

@@ -46,7 +46,7 @@ def atomic_write(
     try:
         with _temporary(path, text, keep) as file:
             yield file
-    except OSError as error:  # a full disk has no name, and that of the temporary file tells a person nothing
+    except OSError as error:  # a full disk has no name, and the temporary file's name is of no use
         raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
 
 
@@ -72,7 +72,7 @@ def _temporary(path: Path, text: bool, keep: str | os.PathLike[str] | None) -> I
 def clear_unfinished(folder: Path, names: Collection[str]) -> None:
     """Remove temporary files of these names that a process killed in `atomic_write` has left.
 
-    Only for whoever holds the lock of the folder: another process may be writing them otherwise.
+    Call it only under the lock of the folder: otherwise another process may be writing them.
 
     Parameters
     ----------

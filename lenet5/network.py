@@ -41,7 +41,7 @@ class Sequential(Answers):
     ----------
     layers : iterable of Layer
         In order. A layer without a name is named after the last named one before it and its class,
-        for example ``C1.ScaledTanh``, and numbered where there are several: ``C1.ScaledTanh2``.
+        for example ``C1.ScaledTanh``, and numbered if there are several: ``C1.ScaledTanh2``.
     prepare : callable, optional
         Turns uint8 images into x (N, C, H, W). Left out, grey levels 0 to 255 become 0 to 1, in the middle of the
         field.

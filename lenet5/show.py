@@ -113,7 +113,7 @@ def _numbers(record: dict[str, Any], keys: tuple[str, ...], *, needed: tuple[str
 def _rates(subject: _Subject) -> Any:
     from . import plots
 
-    # The run's own loss and optimiser, where the file tells; else those that its network has by default.
+    # The run's own loss and optimiser, if the file records them; else the defaults of its network.
     net, meta = subject.net, subject.meta
     values = meta.get("config") or {"model": {"name": (net.spec or {}).get("name", "lenet5")}}
     settings = config.from_dict(values, where=str(subject.path)).resolved()

@@ -27,8 +27,8 @@ __all__ = ["main"]
 
 _EPILOG = """Without options: the paper's network and training (section III): LeNet-5 with RBF outputs, eq. 9,
 one pattern per update, stochastic diagonal Levenberg-Marquardt with mu 0.02 and h from 500 patterns
-before each epoch, eta 5e-4 falling to 1e-5 in 20 epochs. Where this departs from the paper's words, the
-option says so. Exit codes: 0 done, 1 a repeated run differs or a file cannot be written, 2 bad
+before each epoch, eta 5e-4 falling to 1e-5 in 20 epochs. Options that depart from the
+paper's words say so. Exit codes: 0 done, 1 a repeated run differs or a file cannot be written, 2 bad
 option, 3 no data, 4 bad checkpoint, 5 diverged, 130/143 stopped and saved."""
 
 # What may change when a run is resumed: nothing that touches its numbers up to then.
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _start(options, given, signals, ranks)
         except BaseException as error:  # the other ranks would wait for this one for ever
             if ranks.rank:
-                time.sleep(1)  # what went wrong on all is said by the first
+                time.sleep(1)  # the first rank reports what went wrong on all
             if not isinstance(error, LenetError):
                 traceback.print_exc()
             code = error.exit_code if isinstance(error, LenetError) else 1

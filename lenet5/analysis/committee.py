@@ -48,7 +48,7 @@ class Committee:
             own = net.classes.tolist()
             if sorted(own) != sorted(names):
                 raise ConfigError(
-                    "The networks of a committee tell the same classes apart: the first knows "
+                    "The networks of a committee need the same classes: the first knows "
                     f"{', '.join(names[:12])}; number {k + 1} knows {', '.join(own[:12])}."
                 )
             self._orders.append([own.index(name) for name in names])

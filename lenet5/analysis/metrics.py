@@ -67,7 +67,7 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
     scores, labels
         As for `error`.
     k : int
-        From 1, which gives the accuracy wherever no two scores are equal, to the number of classes.
+        From 1, which gives the accuracy unless scores are equal, to the number of classes.
 
     Raises
     ------

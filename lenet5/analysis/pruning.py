@@ -79,7 +79,7 @@ def delete(net: Sequential, scores: np.ndarray, *, keep: int) -> None:
     ----------
     net : Sequential
     scores : ndarray (size,)
-        Such as `saliency`. What has been deleted before stays so, whatever its score.
+        Such as `saliency`. Parameters that were deleted before stay deleted, for any score.
     keep : int
         Parameters that are left.
 

@@ -81,7 +81,7 @@ def as_array(images: Any, what: str = "images") -> np.ndarray:
     """Return the value as an array of numbers, or raise ShapeError."""
     try:
         array = np.asarray(images)
-    except Exception as error:  # whatever a foreign object's conversion raises; ragged lists
+    except Exception as error:  # any error of a foreign object's conversion; ragged lists
         raise ShapeError(f"{what}: {type(images).__name__} is no array of numbers: {error}") from error
     if array.dtype.kind == "O":  # a data frame of several types
         try:

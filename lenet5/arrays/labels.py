@@ -33,7 +33,7 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
     """
     try:
         found = np.asarray(labels)
-    except Exception as error:  # whatever a foreign object's conversion raises; ragged lists
+    except Exception as error:  # any error of a foreign object's conversion; ragged lists
         raise ShapeError(f"{what}: {type(labels).__name__} is no array of labels: {error}") from error
     if found.dtype.kind == "O":
         found = _of_one_kind(found, what)

@@ -196,7 +196,7 @@ KMNIST = IdxSet(
     classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
 )
 
-# Only MD5 is published of QMNIST: enough to know a file again, and too little to take one from a stranger.
+# Only MD5 is published of QMNIST: enough to recognise a file, and too little to trust a download.
 QMNIST = IdxSet(
     name="qmnist",
     title="QMNIST",

@@ -145,7 +145,7 @@ def _fitted(ink: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
     """Resample ink by a factor, with strokes as white as MNIST's."""
     height, width = (max(1, round(side * factor)) for side in ink.shape)
     ink = resize(ink, (height, width))
-    # Shrinking turns thin strokes grey; MNIST's are white for a quarter of their area, whatever the pen.
+    # Shrinking turns thin strokes grey; MNIST's are white for a quarter of their area, for any pen.
     return np.minimum(ink / np.percentile(ink[ink > 0.1 * ink.max()], 75), 1)
 
 
@@ -216,7 +216,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
     """Return float32 levels 0..255 of shape (H, W, C), averaged down to the working size."""
     try:
         array = np.asarray(image)
-    except Exception as error:  # whatever a foreign object's conversion raises
+    except Exception as error:  # any error of a foreign object's conversion
         raise ImageError(f"{name}: expected a picture or an array, found {type(image).__name__}") from error
     if array.dtype.kind not in "biuf":
         raise ImageError(f"{name}: expected whole, bool or float pixels, found {array.dtype}")

@@ -105,7 +105,7 @@ def make_distorted(
         size = times * train.images.nbytes / 1e9
         raise DataError(
             f"{out}: cannot be written: {error.strerror or error}. The set takes {size:.1f} GB; the same command "
-            "goes on where this one ended."
+            "continues from here."
         ) from error
 
 
@@ -157,7 +157,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
     clear_unfinished(out, {*FILES, MANIFEST, PARTIAL})
     before = _found(out, plan)
     if before and "files" in before and not verify(out):
-        say(f"{out}: the set is there, and right")
+        say(f"{out}: the set is complete and verified")
         return before
     images, size = out / f"{IMAGES}.partial", train.images.nbytes
     whole = START + plan["times"] * size
@@ -193,7 +193,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
                 os.fsync(file.fileno())
                 chunks[k] = sha256
                 _write(out / PARTIAL, plan | {"chunks": chunks})
-            say(f"chunk {k + 1} of {plan['times']} {'was right' if right else 'is written'}")
+            say(f"chunk {k + 1} of {plan['times']} {'verified' if right else 'written'}")
         file.truncate(whole)
     for name, array in zip(FILES[1:], (np.tile(train.labels, plan["times"]), test.images, test.labels), strict=True):
         write_idx(out / name, array)

@@ -216,7 +216,7 @@ def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], ND
         skip, columns = int(heads is not None), [k for k in range(len(cells)) if k != place]
         options: dict[str, Any] = {"delimiter": delimiter, "skiprows": skip, "encoding": "utf-8", "comments": None}
         labels = None
-        with warnings.catch_warnings(action="ignore"):  # of no rows, which is said below
+        with warnings.catch_warnings(action="ignore"):  # of no rows, which is an error below
             try:
                 pixels = np.loadtxt(path, np.uint8, usecols=columns, ndmin=2, **options)
             except (ValueError, OverflowError):

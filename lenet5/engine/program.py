@@ -1,7 +1,7 @@
 """A network as a table: each row holds the addresses of a layer's compiled functions and their arguments.
 
 One loop calls them in order, so a pattern goes through forward, loss, backward and update without Python in between.
-The engine knows no layer: whatever gives `Row`s by its method `compiled` can be written down.
+The engine knows no layer: any object whose method `compiled` returns `Row`s can enter the table.
 
 If a batch is large enough, `LANES` patterns go side by side: every cell of every state is then that many numbers in a
 row, and the vectors of the processor run along patterns.

@@ -49,7 +49,7 @@ def from_keras(
     read: they are options of `model`, such as ``activation="relu", subsampling="max"``, and have to be the ones of your
     model. The optimiser's state is left out.
 
-    A .keras file tells the epsilon of a batch normalisation (Keras's default is 1e-3, ours 1e-5): the difference is
+    A .keras file records the epsilon of a batch normalisation (Keras's default is 1e-3, ours 1e-5): the difference is
     added to the variance. A .weights.h5 file does not: give a network with layers ``BatchNorm(epsilon=1e-3)``.
 
     Parameters
@@ -78,7 +78,7 @@ def from_keras(
     Warns
     -----
     LenetWarning
-        If the file does not tell the epsilon of a batch normalisation.
+        If the file does not record the epsilon of a batch normalisation.
     """
     path = Path(path)
     h5py_library()
@@ -96,7 +96,7 @@ def from_keras(
     own = {name.replace(".", "_") for name, _ in net.named_sublayers()}
     if any("mean" in module.arrays and module.epsilon is None and module.name not in own for module in modules):
         warnings.warn(
-            f"{path} does not tell the epsilon of its batch normalisation: that of the network is taken, 1e-5 unless "
+            f"{path} does not record the epsilon of its batch normalisation: the network's own is used, 1e-5 unless "
             "you gave another one, and Keras's default is 1e-3. Read the .keras file, or give a network with "
             "BatchNorm(epsilon=1e-3).",
             LenetWarning,
@@ -150,7 +150,7 @@ def _modules(path: Path, data: bytes, described: dict[str, _Described]) -> list[
     modules: list[tuple[int, Module]] = []
     for (place, name, arrays), label in zip(found, labels, strict=True):
         container, _, group = place.rpartition("/")
-        # Numbers tell the order within one container; what comes first of two containers they do not.
+        # Numbers define the order within one container, but not between containers.
         numbered = re.fullmatch(r"([a-z0-9_]*?[a-z][a-z0-9]*?)(?:_(\d{1,6}))?", group)
         order = (f"{container}/{numbered[1]}", int(numbered[2] or 0)) if numbered else (place, 0)
         told = described.get(place, _Described(order[1], None))
@@ -170,7 +170,7 @@ def _modules(path: Path, data: bytes, described: dict[str, _Described]) -> list[
 def _codes(path: Path, place: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
     """Return the codes of RBF units that `to_keras` wrote as differences."""
     if len(arrays) != 2 or arrays[0].ndim != 2 or arrays[1].ndim != 1 or arrays[1].size % max(arrays[0].shape[0], 1):
-        raise CheckpointError(f"{path}: {place} does not hold the codes that its name tells of.")
+        raise CheckpointError(f"{path}: {place} does not hold the codes that its name refers to.")
     return {"codes": -arrays[1].reshape(-1, arrays[0].shape[0])}
 
 

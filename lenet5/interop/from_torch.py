@@ -29,7 +29,7 @@ def from_torch(
     """Return a network with the weights of a PyTorch model.
 
     Arrays and layers are matched by their names, if `to_torch` made them, else by order and shape. A state dict does
-    not tell which activations and which pooling its model has: those are options of `model`, such as
+    not contain the activations and the pooling of its model: those are options of `model`, such as
     ``activation="relu", subsampling="max"``, and have to be the ones of your model.
 
     Parameters
@@ -117,7 +117,7 @@ def _array(value: Any) -> np.ndarray | None:
             value = value.detach().cpu()
             value = (value if str(value.dtype) == "torch.float64" else value.float()).numpy()
         array = np.asarray(value)
-    except Exception:  # whatever a foreign object's conversion raises
+    except Exception:  # any error of a foreign object's conversion
         return None
     return array if array.dtype.kind in "fiu" else None
 

@@ -53,7 +53,7 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ConfigError
-        If h5py is not installed, the ending is another one, a layer does not say what it computes, or Keras has no
+        If h5py is not installed, the ending is another one, a layer has no `operation`, or Keras has no
         place for its name.
     """
     name = os.fspath(path).lower()

@@ -61,7 +61,7 @@ def to_torch(net: Sequential) -> TorchNetwork:
     Raises
     ------
     ConfigError
-        If a layer does not say what it computes, or PyTorch has no place for its name.
+        If a layer has no `operation`, or PyTorch has no place for its name.
     """
     parts = [
         (step.name.replace(".", "_"), step, *_PARTS[type(step.operation)](step.operation, step)) for step in steps(net)

@@ -1,7 +1,7 @@
 """The contract of a layer.
 
 A layer is one file: its methods in NumPy, which are its definition, and if it is fast its compiled functions, which
-`compiled` names (`lenet5.engine.call` says what such a function finds, and how).
+`compiled` names (`lenet5.engine.call` documents their arguments).
 
 Index letters, here and in every layer: N batch, C/O channels in/out, H W rows/columns,
 K = C*kh*kw cells of a receptive field, P = Ho*Wo output positions, D features of a vector.
@@ -50,7 +50,7 @@ class Layer(metaclass=_Recorded):
     written to. `backward` and `bbprop` speak of the last `forward`; they overwrite `grad` and
     `hess` with sums over the batch.
 
-    From `build` on the public attributes are read-only: a network may hold a compiled copy of what they say. Parameters
+    From `build` on the public attributes are read-only: a network may hold a compiled copy of them. Parameters
     are changed through their `value`, the state by `train` and `eval`.
 
     Attributes
@@ -66,7 +66,7 @@ class Layer(metaclass=_Recorded):
         Whether in training what becomes of a pattern depends on the others of its batch. Only such a
         layer may change what `running` returns.
     draws_at_random : bool
-        Whether `forward` in training draws random numbers; `reseed` says which.
+        Whether `forward` in training draws random numbers; `reseed` selects them.
     training : bool
         The state, for layers that treat patterns to learn from in another way than patterns to judge.
         False, evaluating, until `train` is called.

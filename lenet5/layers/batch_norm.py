@@ -72,7 +72,7 @@ class BatchNorm(Layer):
         m = x.size // x.shape[1]
         if self.training and m < 2:
             raise ShapeError(
-                f"{self}: statistics of {m} value for each feature say nothing. Train on batches of two patterns or "
+                f"{self}: statistics of {m} value for each feature are undefined. Train on batches of two patterns or "
                 "more, what is left for the last batch of a pass included; or call evaluate()."
             )
         # 1/M, by how much one pattern moves the statistics: those that are given, by nothing.

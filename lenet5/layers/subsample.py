@@ -96,7 +96,7 @@ class Subsampling(Windowed):
     """y[c] = coefficient[c] * (sum of the window of x[c]) + bias[c].
 
     The sum, as the paper's text has it, not the mean. The coefficients start at `coefficient`
-    (the paper does not say; its rule for a fan-in of 4 would draw them from +-0.6), the biases at 0.
+    (the paper gives none; its rule for a fan-in of 4 would draw them from +-0.6), the biases at 0.
 
     Parameters
     ----------

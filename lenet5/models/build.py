@@ -55,7 +55,7 @@ def network(
     dtype: np.typing.DTypeLike,
     seed: int | np.random.Generator,
 ) -> Sequential:
-    """Build layers for images (channels, size, size) whose grey levels are scaled as `scale` says.
+    """Build layers for images (channels, size, size) whose grey levels are scaled by `scale`.
 
     `spec` holds the builder's name and other options: with it `from_spec` builds the same network again.
     """

@@ -209,7 +209,7 @@ def d2l(
     Parameters
     ----------
     activation : str
-        Key of `ACTIVATIONS`; the book begins with "sigmoid" and goes on to "relu".
+        Key of `ACTIVATIONS`; the book starts with "sigmoid" and continues with "relu".
     subsampling : {"average", "max"}
         S2 and S4, with no squash behind them.
     norm : bool

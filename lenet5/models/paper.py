@@ -58,13 +58,13 @@ def lenet5(
         Ten RBF units (eq. 7); ten scores for softmax cross-entropy, with which F6 is trained freely; or ten
         more units like those of F6, for `SquaredError` (the place code of section II.B).
     codes : str
-        The characters to tell apart, one per class; their bitmaps are the RBF centres. Default: the
+        Characters, one per class; their bitmaps are the RBF centres. Default: the
         first `classes` of `CHARACTERS`: 0-9, A-Z, a-z, punctuation.
     init : str, optional
         Key of `lenet5.initializers.INITIALIZERS` for the weights. Default "fan-in", or "fan-in-2.4" where
         the pooling takes the mean, which shrinks signals fourfold. The paper's own words are "paper".
     coefficient : float
-        Start of the trainable coefficients of S2 and S4; the paper does not say.
+        Initial coefficients of S2 and S4; the paper gives none.
     channels, size : int
         Images (channels, size, size), and the field that smaller ones are put in the middle of.
     classes : int, optional

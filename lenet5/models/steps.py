@@ -73,7 +73,7 @@ def steps(net: Sequential) -> list[Step]:
         operation = layer.operation() if halves_agree(layer, "operation") else None
         if operation is None:
             raise ConfigError(
-                f"{layer} cannot be exported, since its class {type(layer).__name__} does not say what it computes: "
+                f"{layer} cannot be exported, since its class {type(layer).__name__} has no `operation`: "
                 "define operation(self), which returns one of lenet5.layers.operation."
             )
         stage = name.split(".")[0] if layer.stages() else ""

@@ -22,7 +22,7 @@ _OTHERS = "running/", "kept/"  # what is no parameter
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Write the arrays of `Sequential.arrays` and a note to one .safetensors file.
 
-    Parameters are found under their own names, such as ``C1.weight``, by whatever reads such files; running statistics
+    Parameters are found under their own names, such as ``C1.weight``, by every reader of such files; running statistics
     under ``running/C1.BatchNorm.mean``, what is left of a pruned parameter under ``kept/C1.weight``. The note is JSON
     under "lenet5" in the metadata.
 

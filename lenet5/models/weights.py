@@ -60,7 +60,7 @@ def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequent
     Parameters
     ----------
     path : path-like
-        Of a run, the newest checkpoint that is whole; if that is not the last one, a `LenetWarning` says so.
+        Of a run, the newest intact checkpoint; if that is not the last one, a `LenetWarning` reports it.
     net : Sequential, optional
         Read into this one, which is needed where the network was not built by `lenet5.models`.
 

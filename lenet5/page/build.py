@@ -107,7 +107,7 @@ def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
     line = {**rule_of(net)._asdict(), "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}
     bitmaps = before[0] if codes is not None and codes.shape[1] == 84 and before else None
     told = [_told_step(step, block) for step in every]
-    # A line is swept by a network that can say that it sees no digit, and whose maps may be of any size.
+    # A line is swept by a network that can reject every class, and whose maps may be of any size.
     fixed = any(isinstance(step.operation, Flattening) and len(step.in_shape) == 3 for step in every)
     sweeps = net.in_shape[0] == 1 and net.outputs_penalties and not fixed
     return {

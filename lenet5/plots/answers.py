@@ -23,7 +23,7 @@ def mistakes(net: Sequential, data: Dataset, *, limit: int = 200) -> Figure:
     net : Sequential
     data : Dataset
     limit : int
-        At most so many, the first ones; the title tells of all.
+        Largest number of mistakes to draw, the first ones; the title has the total.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
     """
     data, classes = net.relabelled(data), net.out_shape[0]
     if data.num_classes > classes:
-        raise ConfigError(f"the network tells {classes} classes apart; {data.name} has {data.num_classes}.")
+        raise ConfigError(f"the network has {classes} classes; {data.name} has {data.num_classes}.")
     counts = metrics.confusion(data.labels, net.predict(data.images), classes)
     shade = counts.astype(float)
     np.fill_diagonal(shade, 0)

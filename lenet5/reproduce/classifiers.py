@@ -135,7 +135,7 @@ class SupportVectors:
     def decision_function(self, images: NDArray[Any]) -> NDArray[np.float64]:
         """Return scores (N, classes): 0 for the class that wins most of its pairs, minus its margin over each other.
 
-        The votes themselves hardly tell doubt: the best two classes mostly win nine and eight pairs.
+        The votes themselves hardly measure doubt: the best two classes mostly win nine and eight pairs.
         """
         from sklearn.preprocessing import normalize
 

@@ -116,7 +116,7 @@ class Job:
 def recipe(row: Row) -> str:
     """Return twelve hexadecimal digits that identify a row's recipe, without seed and data set.
 
-    Of what its definition says: whoever changes a default, a classifier or a variant has to run its rows anew.
+    It depends on the row's definition only: after a change of a default, a classifier or a variant, run the rows anew.
     """
     # Only what differs from the defaults: an option that is added later changes nothing.
     more = {name: value for name in ("images", "network") if (value := getattr(row, name))}

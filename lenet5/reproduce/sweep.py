@@ -28,7 +28,7 @@ def run(
 
     The runs are independent jobs of joblib: inside ``joblib.parallel_config("dask")``, or ``"ray"``, they go
     to that cluster, whose machines have to share the folder `out`. A finished run is found again by all
-    that decides its numbers, whichever table it belongs to.
+    that determines its numbers, in any table.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def run(
     quick : bool
         One seed, a few hundred images, two passes, into ``out/quick``: to see that everything works.
     jobs : int, optional
-        Processes; default what joblib's configuration says, else 1.
+        Processes; default: joblib's configuration, else 1.
     out, data_dir : path-like
         Folder of all results, and of the data set's files.
     say : callable taking str

@@ -74,7 +74,7 @@ class TangentNearest(Memory):
     """The nearest neighbour by tangent distance, among the nearest `neighbours` by Euclidean distance.
 
     The score of a class is the distance of its nearest candidate, with the sign changed; that of a class without a
-    candidate is the largest distance of any. The two best scores then tell how doubtful an answer is.
+    candidate is the largest distance of any. The two best scores then measure how doubtful an answer is.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ def make_trainer(
     ranks : Ranks, optional
         Processes that share out each batch.
     guard : bool
-        False goes on where a run has failed.
+        False continues after a run has failed.
     hooks : iterable of Callback
         Called after the trainer's own.
     """

@@ -41,7 +41,8 @@ def fit(
 
     The recipe of the paper's networks is the paper's: eq. 9 (or what their outputs are for), stochastic diagonal
     Levenberg-Marquardt, one pattern per update, the paper's schedule. That of all others is cross-entropy and Adam at
-    1e-3 in batches of 128. Weights are taken as they are, so another call goes on; optimiser and schedule begin anew.
+    1e-3 in batches of 128. Training starts from the present weights, so another call continues; optimiser and schedule
+    start anew.
 
     Parameters
     ----------

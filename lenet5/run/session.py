@@ -211,7 +211,7 @@ class Session:
             name = self.folder.name.encode(errors="replace").decode()  # a name may hold bytes that are no text
             curves = plots.learning_curves({name: self.trainer.history}, data=self.train.name, net=net)
             plots.save(curves, path)
-        except Exception as error:  # whatever Matplotlib, its fonts or a full disk raise
+        except Exception as error:  # any error of Matplotlib, its fonts or a full disk
             warnings.warn(
                 f"{path} was not drawn: {str(error).partition(chr(10))[0] or repr(error)}", LenetWarning, stacklevel=2
             )

@@ -53,7 +53,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
     and colour gives it three channels. A row of pixels is a square grey image where its length is a square, and else an
     image of one row. Pixels are mapped linearly to the paper's -0.1 (background) and 1.175 (foreground): where the
     first training set is uint8 from 0 and 255, else from its smallest and its largest number. What comes later is
-    mapped alike, of whatever type; numbers of another range are a `LenetWarning`.
+    mapped alike, for any type; numbers of another range are a `LenetWarning`.
 
     Parameters
     ----------

@@ -120,7 +120,7 @@ def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
             arrays, meta = load(older)
         except CheckpointError as other:
             raise CheckpointError(f"{error} {other}" if older.exists() else str(error)) from error
-        return arrays, meta, f"{error} Going on with {older.name}, which was saved before it."
+        return arrays, meta, f"{error} Continuing with {older.name}, which was saved before it."
 
 
 def _note(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

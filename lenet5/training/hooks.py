@@ -16,10 +16,10 @@ class Phase(enum.IntEnum):
 
     PREPARE = 0  # what the next updates depend on: the learning rate
     MEASURE = 1  # figures of the epoch that has ended
-    DECIDE = 2  # by these figures, whether to go on
+    DECIDE = 2  # whether to continue, by these figures
     RECORD = 3  # files of all figures
     SAVE = 4  # what a resumed run starts from, these files' state included
-    REPORT = 5  # to whoever watches
+    REPORT = 5  # to the user
 
 
 class Callback:

@@ -159,7 +159,7 @@ class Ranks:
     def last_words(self, text: str) -> Iterator[None]:
         """Print `text` on stderr if MPI kills the job inside the block, as it does when a rank has died.
 
-        A process of its own says it, since all of the job's are killed.
+        A separate process prints it, since all processes of the job are killed.
         """
         if self.rank:
             yield

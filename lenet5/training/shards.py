@@ -6,7 +6,7 @@ Gradients and curvatures are those of the training state; all else is evaluated.
 compiled.
 
 A network that couples the patterns of a batch (batch normalisation) is not the sum of its shards: its
-gradients and curvatures are taken in one, on one thread, whatever the size of the batch.
+gradients and curvatures are taken in one, on one thread, for any batch size.
 """
 
 import os

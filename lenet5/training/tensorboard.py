@@ -16,7 +16,7 @@ __all__ = ["TensorBoard"]
 class TensorBoard(Callback):
     """Write event files that ``tensorboard --logdir DIR`` shows.
 
-    Put it behind the callbacks whose records it shows. Event files can be added to, so a resumed run goes on
+    Put it behind the callbacks whose records it shows. Event files can be added to, so a resumed run continues
     with its curves.
 
     Parameters

@@ -39,7 +39,7 @@ def renamed(record: Mapping[str, Any]) -> dict[str, Any]:
 class Trainer:
     """Stochastic gradient training: a fresh random order each epoch, one update per batch.
 
-    What an optimiser needs before an epoch it says itself, and the trainer does it: for `SDLM` the curvatures of some
+    The trainer does what the optimiser needs before an epoch: for `SDLM` the curvatures of some
     hundred patterns. The paper keeps "a constant random order"; a fresh one is as good and needs no choice. Images
     that are mapped from a file stay there, and are shuffled in blocks: see `datasets.shuffle`.
 
@@ -259,7 +259,7 @@ class Trainer:
                 continue
             try:
                 getattr(callback, hook)(self)
-            except Exception as error:  # whatever a terminal, a full disk or TensorBoard raises
+            except Exception as error:  # any error of a terminal, a full disk or TensorBoard
                 if callback.phase != Phase.REPORT:
                     raise
                 self._failed.add(id(callback))

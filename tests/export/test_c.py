@@ -371,7 +371,7 @@ def test_what_cannot_be_written(tmp_path):
 
     for layer, name in ((Own(), "Own"), (Other(), "Other")):
         net = built(layer, lenet5.Flatten(), lenet5.Dense(3))
-        with pytest.raises(ConfigError, match=f"{name} does not say what it computes"):
+        with pytest.raises(ConfigError, match=f"{name} has no `operation`"):
             lenet5.export(net, tmp_path / "net.c")
     with pytest.raises(ConfigError, match="images=train.images"):
         lenet5.export(lenet5.pretrained(), tmp_path / "net.c", int8=True)

@@ -181,7 +181,7 @@ def test_a_layer_of_ones_own(tmp_path):
         def operation(self):
             return Squash("tanh", (1.0, 2.0))
 
-    with pytest.raises(ConfigError, match="Softsign does not say what it computes: define operation"):
+    with pytest.raises(ConfigError, match="Softsign has no `operation`: define operation"):
         lenet5.export(built(Softsign(), lenet5.Flatten(), lenet5.Dense(3)), tmp_path / "net.onnx")
     lenet5.export(built(Steep(), lenet5.Flatten(), lenet5.Dense(3)), tmp_path / "net.onnx")
 

@@ -60,7 +60,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If it is missing, larger than 1 MiB, or not what its name says.
+        If it is missing, larger than 1 MiB, or of another format than its name says.
     """
     path = Path(path)
     kind = "JSON" if path.suffix == ".json" else "TOML"

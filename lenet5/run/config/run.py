@@ -55,7 +55,7 @@ class TrainConfig(Section):
 
     dataset: str = option(
         "auto",
-        "auto is mnist where it can be had, else the embedded digits; mnist insists; others are "
+        "auto is mnist if it is available, else the embedded digits; mnist insists; others are "
         f"{', '.join(NAMES[1:-1])}; idx is four IDX files of your own in data-dir, named as MNIST's. Or a path of your "
         "own: a folder with a sub-folder of pictures for each class, a CSV file or folder of Kaggle's, an .npz file",
         metavar="NAME_OR_PATH",
@@ -162,7 +162,7 @@ class TrainConfig(Section):
         if self.patience is not None and not self.validation_split:
             raise ConfigError("patience watches the validation set: give a --validation-split, such as 0.1.")
         if self.patience is None and self.monitor != type(self)().monitor:
-            raise ConfigError("monitor says what patience watches: give --patience, such as 10.")
+            raise ConfigError("monitor selects what patience watches: give --patience, such as 10.")
         if distort.sigma is not None and distort.name in ("affine", "rotation") and not distort.elastic:
             raise ConfigError("distort.sigma belongs to the elastic field: give --distort.elastic, such as 34.")
         if model.subsampling == "trainable" and model.name != "lenet5":
