@@ -275,7 +275,7 @@ class Trainer:
             named[f"{kind}-{number + 1}" if number else kind] = callback
         return named
 
-    def _arrays_of_callbacks(self) -> dict[str, np.ndarray]:
+    def _extra_arrays(self) -> dict[str, np.ndarray]:
         named = self._named().items()
         return {f"callback/{name}/{key}": array for name, c in named for key, array in c.arrays(self).items()}
 
@@ -283,7 +283,7 @@ class Trainer:
         """Return all that a resumed run needs: arrays and a note, as `checkpoint.save` takes them."""
         arrays = self.net.arrays()
         optimizer = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
-        arrays |= optimizer | self._arrays_of_callbacks()
+        arrays |= optimizer | self._extra_arrays()
         note = {
             "epoch": self.epoch,
             "position": self.position,
@@ -304,8 +304,7 @@ class Trainer:
             If something is missing or of another shape.
         """
         state = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
-        others = state | self._arrays_of_callbacks()
-        checkpoint.restore_network(self.net, arrays, others=others, path="checkpoint", what="run")
+        checkpoint.restore_network(self.net, arrays, others=state | self._extra_arrays(), path="checkpoint", what="run")
         self.optimizer.load_state_dict({name.partition("/")[2]: array for name, array in state.items()})
         try:
             self.epoch, self.position, self.errors = (operator.index(note[k]) for k in ("epoch", "position", "errors"))
@@ -314,7 +313,8 @@ class Trainer:
             self.rng.bit_generator.state = self._epoch_state = note["random"]
             for name, callback in self._named().items():
                 callback.load_state(note["callbacks"].get(name, {}))
-            if self.position < 0 or [record["epoch"] for record in self.history] != list(range(1, self.epoch + 1)):
+            epochs = [record["epoch"] for record in self.history]
+            if self.position < 0 or len(epochs) != self.epoch or epochs != list(range(1, len(epochs) + 1)):
                 raise ValueError("epochs and history do not agree")
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"The checkpoint's note is incomplete or contradicts itself: {error!r}.") from error
