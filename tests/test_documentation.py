@@ -94,6 +94,7 @@ def test_code_runs(path, names, monkeypatch, capsys):
     if path.stem == "results":
         client = pytest.importorskip("distributed").Client(processes=False, dashboard_address=None)
         monkeypatch.setattr("distributed.Client", lambda address: client)
+        monkeypatch.setattr("dask.distributed.Client", lambda address: client)
         asked = []
         monkeypatch.setattr(reproduce, "run", lambda *tables, **options: asked.append(tables))
     run(path, names)

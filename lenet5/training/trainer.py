@@ -123,6 +123,7 @@ class Trainer:
         self.batch_size, self.threads, self.distort, self.ranks = batch_size, threads, distort, ranks
         self.rng = rng if rng is not None else np.random.default_rng(0)
         self.epoch = self.position = self.errors = 0
+        self._estimated = -1  # the epoch whose curvatures the optimiser has
         self.loss_sum = 0.0
         self.history = History()
         self.stop = False
@@ -228,9 +229,10 @@ class Trainer:
             return
         n = len(self.train)
         sample = self.rng.choice(n, min(self.optimizer.curvature_patterns, n), replace=False)
-        if self.position == 0:
+        if self.position == 0 and self._estimated != self.epoch:
             self.shards.curvature(*self.patterns.sample(sample))
             self.optimizer.observe()
+            self._estimated = self.epoch
 
     def _begin_epoch(self) -> None:
         if self.position == 0:
@@ -284,11 +286,9 @@ class Trainer:
         arrays = self.net.arrays()
         optimizer = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
         arrays |= optimizer | self._extra_arrays()
-        note = {
-            "epoch": self.epoch,
-            "position": self.position,
-            "loss_sum": self.loss_sum,
-            "errors": self.errors,
+        counts = {"epoch": self.epoch, "position": self.position, "loss_sum": self.loss_sum, "errors": self.errors}
+        note = counts | {
+            "estimated": self._estimated,
             "history": self.history,
             "random": self._epoch_state,
             "callbacks": {name: state for name, callback in self._named().items() if (state := callback.state())},
@@ -308,7 +308,7 @@ class Trainer:
         self.optimizer.load_state_dict({name.partition("/")[2]: array for name, array in state.items()})
         try:
             self.epoch, self.position, self.errors = (operator.index(note[k]) for k in ("epoch", "position", "errors"))
-            self.loss_sum = float(note["loss_sum"])
+            self.loss_sum, self._estimated = float(note["loss_sum"]), operator.index(note.get("estimated", -1))
             self.history = History(renamed(record) for record in note["history"])
             self.rng.bit_generator.state = self._epoch_state = note["random"]
             for name, callback in self._named().items():

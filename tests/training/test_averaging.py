@@ -1,5 +1,7 @@
 """Averaged weights: the mean of the last epochs, in the network that is evaluated, and over a resumed run."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -79,3 +81,28 @@ def test_running_statistics_have_no_mean():
     net = lenet5.models.d2l(activation="relu", subsampling="max", norm=True)
     with pytest.raises(ConfigError, match="BatchNorm"):
         lenet5.fit(net, TRAIN, epochs=1, callbacks=[AverageWeights()], verbose=False)
+
+
+class Midway(lenet5.Callback):
+    """Keeps what a checkpoint would hold between the estimate of the curvatures and the first update of epoch 2."""
+
+    def on_epoch_begin(self, trainer):
+        if trainer.epoch == 1 and not hasattr(self, "state_then"):
+            arrays, note = trainer.state()
+            self.state_then = {name: array.copy() for name, array in arrays.items()}, json.loads(json.dumps(note))
+
+
+@pytest.mark.parametrize("rule", ["average", "maximum", "latest"])
+def test_curvatures_are_observed_once_an_epoch(rule):
+    def made(*callbacks):
+        net = lenet5.lenet5(seed=0)
+        optimizer = lenet5.SDLM(net.parameters(), lr=1e-4, rule=rule)
+        return lenet5.Trainer(net, lenet5.MAP(0.1, scale=0.5), optimizer, callbacks)
+
+    midway = Midway()
+    straight, resumed = made(midway), made(Midway())
+    straight.fit(TRAIN, epochs=3)
+    resumed.load_state(*midway.state_then)
+    resumed.fit(TRAIN, epochs=3)
+    first, second = straight.state()[0], resumed.state()[0]
+    assert all(first[name].tobytes() == second[name].tobytes() for name in first)
