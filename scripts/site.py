@@ -182,6 +182,8 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
         return html
     html = re.sub(r'href="\.\./docs/([\w-]+)\.md', r'href="../\1.html', html)
     html = re.sub(r'<img [^>]*alt="(Open in \w+)"[^>]*>', r"\1", html)
+    # The script that would load widgets from a server: they need a running notebook.
+    html = re.sub(r"<script[^>]*>(?:(?!</script>).)*unpkg(?:(?!</script>).)*</script>", "", html, flags=re.DOTALL)
     # Code and what it prints stay as they are.
     parts = re.split(r"(<(pre|code|script|style)\b.*?</\2>)", html, flags=re.DOTALL)
     return "".join(part if k % 3 == 1 else _with_formulas(part) for k, part in enumerate(parts) if k % 3 != 2)

@@ -22,7 +22,7 @@ class AverageWeights(Callback):
     Parameters
     ----------
     share : float
-        Of the epochs, the last ones; above 0, at most 1.
+        Share of the epochs, the last ones, at least one; above 0, at most 1.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class AverageWeights(Callback):
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Add the weights; after the last epoch, put the mean in their place."""
-        if trainer.epoch <= trainer.epochs * (1 - self.share):
+        if trainer.epoch <= trainer.epochs - max(round(trainer.epochs * self.share), 1):
             return
         total = self.arrays(trainer)["sum"]
         total += trainer.net.theta
@@ -59,7 +59,7 @@ class AverageWeights(Callback):
             total[...], self.count = 0.0, 0
 
     def arrays(self, trainer: Trainer) -> dict[str, np.ndarray]:
-        """Return the sum so far."""
+        """Return the sum so far, float64 (parameters,)."""
         if self._sum.size != trainer.net.theta.size:
             self._sum = np.zeros(trainer.net.theta.size)
         return {"sum": self._sum}
@@ -69,5 +69,7 @@ class AverageWeights(Callback):
         return {"count": self.count}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore it; ValueError if it is no number of epochs."""
         self.count = operator.index(state.get("count", 0))
+        if not 0 <= self.count < 2**31:
+            raise ValueError(f"a sum over {self.count} epochs")

@@ -7,7 +7,7 @@ import pytest
 
 import lenet5
 from lenet5 import datasets, train
-from lenet5.errors import ConfigError
+from lenet5.errors import CheckpointError, ConfigError
 from lenet5.run import session
 from lenet5.training import checkpoint
 from lenet5.training.averaging import AverageWeights
@@ -36,7 +36,7 @@ def trained(*callbacks, epochs=8):
     return net, trainer.fit(TRAIN, epochs=epochs)
 
 
-@pytest.mark.parametrize("share, epochs", [(0.25, 2), (0.5, 4), (1.0, 8), (0.01, 1)])
+@pytest.mark.parametrize("share, epochs", [(0.25, 2), (0.5, 4), (1.0, 8), (0.01, 1), (0.9, 7)])
 def test_the_mean_of_the_last_epochs(share, epochs):
     weights = Weights()
     net, history = trained(weights, AverageWeights(share), Evaluate(test=TEST))
@@ -69,6 +69,15 @@ def test_deleted_parameters_stay_deleted():
 
     net, _ = trained(Pruning({2: 10_000}, "magnitude"), AverageWeights(0.5))
     assert np.count_nonzero(net.theta) <= 10_000
+
+
+@pytest.mark.parametrize("count", [-1, 2**31, 0.5, "many"])
+def test_a_note_with_a_wrong_count_is_refused(count):
+    net = lenet5.lenet5()
+    trainer = lenet5.Trainer(net, lenet5.MAP(), lenet5.SGD(net.parameters(), lr=1e-3), [AverageWeights()])
+    arrays, note = trainer.state()
+    with pytest.raises(CheckpointError, match="contradicts itself"):
+        trainer.load_state(arrays, note | {"callbacks": {"AverageWeights": {"count": count}}})
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.5, np.nan])

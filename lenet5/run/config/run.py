@@ -88,7 +88,7 @@ class TrainConfig(Section):
         "validation_loss", "quantity that --patience monitors; the weights of the best epoch are kept in best.npz"
     )
     average: float | None = option(
-        None, "end with the mean of the weights over the last share X of the epochs", least=1e-9, most=1.0
+        None, "end with the mean of the weights over the last epochs, a share X of all", least=1e-9, most=1.0
     )
     checkpoint_minutes: float = option(5.0, "minutes between checkpoints within an epoch", least=0.0)
     tensorboard: str | None = option(
