@@ -1,7 +1,6 @@
-"""Draw the pictures of the documentation: ``python scripts/make_pictures.py``.
+"""Draw the figures of the documentation: ``python scripts/make_pictures.py``.
 
-Those of mistakes, rejection and robustness are of MNIST's test images, which are found or downloaded; the
-curves are of the records in ``results/``.
+MNIST is downloaded if it is not on disk. The learning curves are drawn from the records in ``results/``.
 """
 
 import json
@@ -20,12 +19,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def records(table: str, row: str) -> list[dict[str, Any]]:
-    """Return the records of a row of ``results/``, in the order of their seeds."""
+    """Return the records of a table's row in ``results/``, ordered by seed."""
     return [json.loads(file.read_text()) for file in sorted((ROOT / "results" / table).glob(f"{row}-seed-*.json"))]
 
 
 def rates(train: datasets.Dataset) -> Any:
-    """Draw the rates that SDLM starts with: at the first weights, from 500 images."""
+    """Draw the initial learning rates of SDLM, estimated from 500 images at the initial weights."""
     net = lenet5.lenet5(seed=0)
     optimizer = optim.SDLM(net.parameters(), lr=5e-4)
     Shards(net, runs.make_loss(config.TrainConfig().resolved())).curvature(train.images[:500], train.labels[:500])
@@ -34,7 +33,7 @@ def rates(train: datasets.Dataset) -> Any:
 
 
 def main() -> None:
-    """Draw every picture: Figs. 2, 3, 5, 6, 8, 10 and 13 of the paper, and those that its successors drew."""
+    """Draw all figures: those of the paper (Figs. 2, 3, 5, 6, 8, 10 and 13) and those of later work."""
     net = lenet5.pretrained()
     train, test = datasets.load("mnist", progress=True)
     digits = datasets.load("digits")

@@ -1,7 +1,7 @@
-"""Hook of MkDocs: adds to the site what lies elsewhere in the repository, and what is generated from the code.
+"""MkDocs hook: adds pages from outside docs/, and pages generated from the code.
 
-Notebooks, results and the changelog are taken as they are. The reference lists every public name of every module,
-the help of every command, and ``page.html`` is the page that `lenet5.export` writes for the shipped weights.
+Notebooks, results, the changelog and SECURITY.md are added unchanged. Generated are the reference of every public name,
+the help of every command, and ``page-of-lenet5.html``, the page that `lenet5.export` writes for the shipped weights.
 """
 
 import importlib
@@ -28,7 +28,7 @@ from lenet5 import datasets
 
 ROOT = Path(__file__).parents[1]
 
-# A page of the reference: its title, and the modules whose public names it lists.
+# Pages of the reference: title, and the modules whose public names the page lists.
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "lenet5": (
         "Networks in one call",
@@ -84,7 +84,7 @@ COMMANDS = ("train", "evaluate", "predict", "export", "show", "demo", "datasets"
 
 
 def public_names(module: ModuleType) -> Iterator[tuple[str, str]]:
-    """Yield each public name of a module with the path at which it is defined."""
+    """Yield each public name of a module with its path, which is empty if the name has no entry of its own."""
     for name in getattr(module, "__all__", ()):
         value = getattr(module, name)
         if inspect.ismodule(value):
@@ -97,10 +97,10 @@ def public_names(module: ModuleType) -> Iterator[tuple[str, str]]:
 
 
 def _defined(module: ModuleType, name: str) -> str:
-    """Return the path of a constant where it is assigned, or nothing if it is assigned together with others."""
+    """Return the path of the assignment of a constant, or "" if it is assigned together with others."""
     source = Path(str(module.__file__)).read_text()
     if module.__name__ == "lenet5.engine.call" and name.isupper():
-        return ""  # names of columns, explained at the top of the module
+        return ""  # column indices, which the module's docstring explains
     found = re.search(rf"^from (\.+[\w.]*) import [^\n]*\b{name}\b", source, re.MULTILINE)
     if found is None:
         return f"{module.__name__}.{name}" if re.search(rf"^{name}(: .*)? = ", source, re.MULTILINE) else ""
@@ -130,20 +130,20 @@ def reference(page: str) -> str:
         module = importlib.import_module(path)
         lines += [f"## `{path}`", "", inspect.getdoc(module) or "", ""]
         for name, where in public_names(module):
-            if "<locals>" in where:  # made by another function, so that only its documentation can be taken over
+            if "<locals>" in where:  # created by another function: mkdocstrings cannot find it, so copy its docstring
                 lines += [f"### `{name}`", "", inspect.getdoc(getattr(module, name)) or "", ""]
                 continue
             if not where:
                 continue
             lines += [f"::: {where}", ""]
             if inspect.isclass(value := getattr(module, name)) and not issubclass(value, Exception):
-                # What subclasses inherit is described once, in the class that has it.
+                # Inherited members are documented once, in the base class.
                 lines += ["    options:", "      inherited_members: false", ""]
     return "\n".join(lines)
 
 
 def commands() -> str:
-    """Return the Markdown of the commands' help."""
+    """Return the Markdown of the page with the help of all commands."""
     lines = ["# Commands", "", "Each command explains its options with `--help`.", ""]
     environment = os.environ | {"COLUMNS": "110", "NO_COLOR": "1"}
     for name in COMMANDS:
@@ -153,9 +153,9 @@ def commands() -> str:
     return "\n".join(lines)
 
 
-@event_priority(100)  # before the plugin that takes notebooks out of the list
+@event_priority(100)  # before the plugin that removes notebooks from the list
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add pages and pictures from outside of docs/."""
+    """Add pages and pictures from outside docs/, and the generated pages."""
     for pattern in ("notebooks/*.ipynb", "results/report.md", "results/*/*.png", "CHANGELOG.md", "SECURITY.md"):
         for path in sorted(ROOT.glob(pattern)):
             files.append(File(str(path.relative_to(ROOT)), str(ROOT), config.site_dir, config.use_directory_urls))
@@ -171,26 +171,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Let links that lead out of docs/ in the repository lead to the same files of the site."""
+    """Adapt links to files outside docs/ to the paths of the site."""
     up = r"\]\((?:\.\./)(results|notebooks|CHANGELOG|SECURITY)"
     return re.sub(r"\]\(docs/", "](", re.sub(up, r"](\1", markdown))
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Let links of notebooks lead to pages of the site; show formulas and badges without a request to elsewhere."""
+    """Adapt the links of notebooks, convert TeX to MathML, and remove whatever is loaded from other servers."""
     if not page.file.src_uri.endswith(".ipynb"):
         return html
     html = re.sub(r'href="\.\./docs/([\w-]+)\.md', r'href="../\1.html', html)
     html = re.sub(r'<img [^>]*alt="(Open in \w+)"[^>]*>', r"\1", html)
-    # The script that would load widgets from a server: they need a running notebook.
+    # Widgets need a running notebook: remove the script that loads them from a server.
     html = re.sub(r"<script[^>]*>(?:(?!</script>).)*unpkg(?:(?!</script>).)*</script>", "", html, flags=re.DOTALL)
-    # Code and what it prints stay as they are.
+    # Code and its output stay unchanged.
     parts = re.split(r"(<(pre|code|script|style)\b.*?</\2>)", html, flags=re.DOTALL)
     return "".join(part if k % 3 == 1 else _with_formulas(part) for k, part in enumerate(parts) if k % 3 != 2)
 
 
 def _with_formulas(html: str) -> str:
-    """Return HTML with MathML in place of TeX."""
+    """Replace TeX by MathML."""
 
     def formula(match: re.Match[str]) -> str:
         block = match[1] is not None
