@@ -1,1 +1,1 @@
-"""Speed of lenet5 beside other libraries: ``python -m benchmarks``."""
+"""Benchmarks; ``python -m benchmarks`` compares the speed of lenet5 with that of other libraries."""

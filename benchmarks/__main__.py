@@ -1,8 +1,8 @@
-"""``python -m benchmarks``: lenet5 beside PyTorch, JAX and ONNX Runtime, in one run.
+"""``python -m benchmarks``: compare the speed of lenet5, PyTorch, JAX and ONNX Runtime in one run.
 
-Every cell (task, batch size, threads) times all libraries in turn within one process, which is bound to as
-many processors as it has threads; medians, and ratios to the best of the others.
-Install the peers with ``pip install 'lenet5[bench]'``; those that are not there are skipped with a line.
+For every task, batch size and number of threads, one process times all libraries in turn. It is bound to as many
+processors as it has threads. The command prints medians, and the ratio of lenet5 to the best of the others.
+``pip install 'lenet5[bench]'`` installs the other libraries; missing ones are reported and skipped.
 """
 
 import argparse
@@ -23,7 +23,7 @@ CELLS = [("train", 1), ("train", 16), ("train", 64), ("train", 256), ("infer", 1
 
 
 def measured(threads: int, libraries: list[str], seconds: float, cells: list[tuple[str, int]]) -> list[dict]:
-    """Run `benchmarks.measure` in a process of `threads` threads on as many processors."""
+    """Run `benchmarks.measure` with `threads` threads, bound to as many processors."""
     job = {"cells": cells, "threads": threads, "libraries": libraries, "seconds": seconds}
     pin = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
@@ -47,7 +47,7 @@ def measured(threads: int, libraries: list[str], seconds: float, cells: list[tup
 
 
 def table(rows: list[dict]) -> str:
-    """Rows as a Markdown table: microseconds per sample, and our ratio to the best peer."""
+    """Format rows as a Markdown table: microseconds per sample, and the ratio of lenet5 to the best peer."""
     names = [name for name in PEERS if any(r["library"] == name for r in rows)]
     lines = [
         "| task, batch, threads | " + " | ".join(names) + " | lenet5 / best peer |",
@@ -88,7 +88,7 @@ def plot(rows: list[dict], path: Path) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that the figures belong to, and the machine."""
+    """Return the versions of the libraries and the processor that the results belong to."""
     found = {"python": platform.python_version(), "machine": machine(), "processors": str(os.cpu_count())}
     for name in ("lenet5", "numpy", "numba", "torch", "jax", "onnxruntime"):
         try:
@@ -99,7 +99,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> str:
-    """Return the processor's name where the system tells it."""
+    """Return the processor's name on Linux, elsewhere its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -110,12 +110,16 @@ def machine() -> str:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows, a list of objects")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them as PNG")
-    parser.add_argument("--seconds", type=float, default=3.0, help="per library and cell (default 3)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="default 1 2")
-    parser.add_argument("--libraries", nargs="+", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--profile", type=Path, metavar="FILE", help="also profile lenet5 itself, and write it as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the rows as a PNG")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, metavar="SECONDS", help="per library and measurement (default: 3)"
+    )
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="default: 1 2")
+    parser.add_argument("--libraries", nargs="+", choices=PEERS, default=list(PEERS), help="default: all")
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="also profile lenet5, and write the profile to FILE"
+    )
     args = parser.parse_args()
 
     rows = [row for n in args.threads for row in measured(n, args.libraries, args.seconds, CELLS)]

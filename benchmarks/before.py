@@ -1,7 +1,7 @@
-"""Two versions of the library, timed in turn: ``python -m benchmarks.before DIR`` (DIR: a checkout of the older one).
+"""Compare the speed of two versions: ``python -m benchmarks.before DIR`` (DIR: a checkout of the older version).
 
-Each version runs in a process of its own, pinned to the same processors; the two take turns, task by task, so that
-whatever else the machine does meets both. Prints medians in microseconds a sample, and their ratio.
+Each version runs in its own process. They alternate within each task, so that other load on the machine affects both.
+The command prints medians in microseconds per sample, and their ratio.
 """
 
 import argparse
@@ -22,13 +22,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def tasks() -> dict[str, tuple[Callable[[], object], int]]:
-    """Return what is timed, in whichever version can be imported: a call, and how many samples it goes through."""
+    """Return the tasks by name, for the version that is imported: a call, and its number of samples."""
     import lenet5
     from lenet5.models import from_spec
 
     try:
         from lenet5.training.shards import Shards
-    except ImportError:  # the first edition
+    except ImportError:  # older versions
         from lenet5.shards import Shards  # type: ignore[import-not-found,no-redef]
 
     rng = np.random.default_rng(0)
@@ -70,7 +70,7 @@ def tasks() -> dict[str, tuple[Callable[[], object], int]]:
 
 
 def _add(made: dict, name: str, net: Any, images: np.ndarray, labels: np.ndarray, *, steps: bool = True) -> None:
-    """Add a network's updates of one pattern, and of 64, as the trainer makes them."""
+    """Add training tasks for a network: batches of 64, and one pattern per update."""
     import lenet5
 
     try:
@@ -89,13 +89,13 @@ def _add(made: dict, name: str, net: Any, images: np.ndarray, labels: np.ndarray
 
 
 def work() -> None:
-    """Time one task for each line on stdin."""
+    """Time the task named on each line of stdin, and print its median."""
     import warnings
 
     warnings.simplefilter("ignore")
     made = tasks()
     for name in made:
-        made[name][0]()  # compiled now
+        made[name][0]()  # compile
     print(json.dumps(list(made)), flush=True)
     for line in sys.stdin:
         call, samples = made[line.strip()]
@@ -110,7 +110,7 @@ def work() -> None:
 
 
 def start(folder: Path, cache: str) -> float:
-    """Return the seconds that a short run of the command `train` takes from its start to its first update."""
+    """Return the seconds from the start of the command `train` to its first update."""
     code = (
         "import os, sys, time\n"
         "try:\n    from lenet5.training.trainer import Trainer\n"
@@ -133,7 +133,7 @@ def start(folder: Path, cache: str) -> float:
 
 
 def starts(before: Path, rounds: int = 3) -> list[dict[str, Any]]:
-    """Return a row for the first command ever, with nothing compiled, and for the second."""
+    """Return a row for the first command, with an empty cache of compiled code, and for the second."""
     times: dict[str, list[list[float]]] = {"first command, to its first update": [[], []], "second command": [[], []]}
     for _ in range(rounds):
         for k, folder in enumerate((before, ROOT)):
@@ -145,13 +145,15 @@ def starts(before: Path, rounds: int = 3) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Run the two versions in turn, and print a row for each task."""
+    """Run the two versions alternately, and print a row for each task."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.before", description=__doc__.splitlines()[0])
     parser.add_argument("before", metavar="DIR", help="checkout of the older version")
-    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="turns of each (default: 15)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only tasks whose name has this text")
-    parser.add_argument("--json", metavar="FILE", help="write the rows to FILE, too")
-    parser.add_argument("--start", action="store_true", help="time the first and the second command instead")
+    parser.add_argument(
+        "--rounds", type=int, default=15, metavar="N", help="measurements of each version (default: 15)"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="run only tasks whose name contains TEXT")
+    parser.add_argument("--json", metavar="FILE", help="also write the rows to FILE")
+    parser.add_argument("--start", action="store_true", help="time the start of the first and second command instead")
     options = parser.parse_args()
     if options.start:
         rows = starts(Path(options.before).resolve())

@@ -1,9 +1,9 @@
-"""``python -m benchmarks.big_data DIR``: data larger than memory, measured.
+"""``python -m benchmarks.big_data DIR``: measure training on data larger than memory.
 
-DIR is, or becomes, what ``python -m lenet5.datasets make-distorted --out DIR`` writes. Measured are, each in processes
-of its own: making it (``--make``), the memory and time of one pass over it with one pattern per update (``--pass``),
-and its throughput beside that of MNIST in memory, in slices of some seconds in turn (``--ratio``). For this
-the system is asked to drop what it has cached of the file, so that it comes from the disk.
+DIR holds the data set that ``python -m lenet5.datasets make-distorted --out DIR`` writes. ``--make`` makes it and
+measures time and memory. ``--pass`` measures time and memory of one epoch with one pattern per update. Both use
+separate processes. ``--ratio`` compares the throughput with that of MNIST in memory, alternating every few seconds. It
+first drops the file from the system's cache, so that the data are read from disk.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from lenet5.training.trainer import Trainer
 
 
 def run(*words: str) -> dict[str, float]:
-    """Run a Python process; return its seconds and its peak memory, mapped pages included."""
+    """Run a Python process; return its time in seconds and its peak memory in MB, mapped pages included."""
     start = time.perf_counter()
     subprocess.run([sys.executable, *words], check=True)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
@@ -37,14 +37,14 @@ def run(*words: str) -> dict[str, float]:
 
 
 def make(folder: str, times: str) -> dict[str, float]:
-    """Make the set."""
+    """Make the data set; return time, memory and throughput."""
     figures = run("-m", "lenet5.datasets", "make-distorted", "--times", times, "--out", folder)
     n = json.loads(Path(folder, "manifest.json").read_text())["times"] * 60_000
     return figures | {"images": n, "images_per_second": round(n / figures["seconds"])}
 
 
 def one_pass(folder: str) -> dict[str, float]:
-    """Train for one pass, as the paper did."""
+    """Train for one epoch with one pattern per update; return time, memory, throughput and test error."""
     with tempfile.TemporaryDirectory() as scratch:
         words = ("--dataset", "idx", "--data-dir", folder, "--mmap", "true", "--epochs", "1", "--threads", "1")
         figures = run("-m", "lenet5.train", *words, "--quiet", "--out", f"{scratch}/run")
@@ -55,7 +55,10 @@ def one_pass(folder: str) -> dict[str, float]:
 
 
 class Meter(callbacks.Callback):
-    """Train for a slice of some seconds, then wait while the other trainer does; count but what comes before a pass."""
+    """Measures throughput in slices of some seconds, alternating with another trainer.
+
+    The clock stops between epochs, so what precedes an epoch does not count.
+    """
 
     other: "Meter"
 
@@ -73,7 +76,7 @@ class Meter(callbacks.Callback):
         self.since, self.first = time.perf_counter(), trainer.position
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        """Hand over when it is time."""
+        """Let the other trainer run if the slice is over."""
         if self.spent + time.perf_counter() - self.since < self.seconds:
             return
         self._count(trainer.position)
@@ -95,7 +98,7 @@ class Meter(callbacks.Callback):
 
 
 def ratio(sets: dict[str, Any], batch_size: int, threads: int, seconds: float, slices: int) -> dict[str, Any]:
-    """Train on both in turn; return patterns per second of every slice, medians, and the median of the ratios."""
+    """Train on two data sets in turn; return the throughput of every slice, medians, and the median ratio."""
     meters = {name: Meter(seconds, slices) for name in sets}
     one, other = meters.values()
     one.other, other.other = other, one
@@ -108,7 +111,7 @@ def ratio(sets: dict[str, Any], batch_size: int, threads: int, seconds: float, s
         one.turn.release()
         for future in running:
             future.result()
-    # The first slices warm up.
+    # The first slice of each is a warm-up.
     rates = {name: [round(rate) for rate in meter.rates[1:]] for name, meter in meters.items()}
     ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
     medians = {name: statistics.median(values) for name, values in rates.items()}
@@ -117,7 +120,7 @@ def ratio(sets: dict[str, Any], batch_size: int, threads: int, seconds: float, s
 
 
 def drop(path: Path) -> None:
-    """Let the system forget a file's pages."""
+    """Drop a file from the system's page cache."""
     with open(path, "rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -125,19 +128,21 @@ def drop(path: Path) -> None:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].partition(": ")[2])
-    parser.add_argument("folder", metavar="DIR")
-    parser.add_argument("--make", action="store_true")
-    parser.add_argument("--times", default="135", metavar="N", help="of --make")
-    parser.add_argument("--pass", action="store_true")
-    parser.add_argument("--ratio", action="store_true")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of a slice (--ratio)")
-    parser.add_argument("--slices", type=int, default=10, help="of each (--ratio)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures there; those not measured now stay")
+    parser.add_argument("folder", metavar="DIR", help="folder of the data set")
+    parser.add_argument("--make", action="store_true", help="make the data set")
+    parser.add_argument("--times", default="135", metavar="N", help="copies of MNIST, for --make (default: 135)")
+    parser.add_argument("--pass", action="store_true", help="train for one epoch")
+    parser.add_argument("--ratio", action="store_true", help="compare the throughput with that of MNIST in memory")
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, metavar="SECONDS", help="length of a slice of --ratio (default: 4)"
+    )
+    parser.add_argument("--slices", type=int, default=10, metavar="N", help="slices of each data set (default: 10)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="update FILE with the results")
     options = vars(parser.parse_args())
     figures: dict[str, Any] = {}
     if options["make"]:
         figures["make-distorted"] = make(options["folder"], options["times"])
-    if options["epoch"]:
+    if options["pass"]:
         figures["one pass, batch 1"] = one_pass(options["folder"])
     if options["ratio"]:
         sets = {"mapped": datasets.load("idx", options["folder"], mmap=True)[0], "in memory": datasets.load("mnist")[0]}

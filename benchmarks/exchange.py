@@ -1,9 +1,9 @@
-"""``python -m benchmarks.exchange``: what other programs answer with our networks, and ours with theirs.
+"""``python -m benchmarks.exchange``: compare exported networks, run by other libraries, with the originals.
 
-Networks are written as ONNX, C (float32 and 8 bits), PyTorch modules and Keras models, and run there on the 10,000 test
-images of MNIST (random images for CIFAR-10): classes that differ, and the largest difference of outputs relative to the
-largest output of the image. ``--json FILE`` writes the figures. Needs MNIST on disk, ``pip install onnx onnxruntime
-torch keras h5py``, and a C compiler.
+Networks are exported as ONNX, C (float32 and 8 bits), PyTorch modules and Keras models, and run on the 10,000 test
+images of MNIST (random images for CIFAR-10). The command prints how many predicted classes differ, and the largest
+difference of outputs relative to the largest output for the image. ``--json FILE`` writes the results. Needs MNIST on
+disk, ``pip install onnx onnxruntime torch keras h5py``, and a C compiler.
 """
 
 import argparse
@@ -30,7 +30,7 @@ STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 
 
 def normalised() -> Any:
-    """Return d2l with batch normalisation whose running statistics are no zeros and ones."""
+    """Return d2l with batch normalisation and random running statistics."""
     net, rng = models.d2l(norm=True), np.random.default_rng(0)
     for name, array in net.running().items():
         array[...] = rng.uniform(0.5, 2, array.shape) if name.endswith("variance") else rng.normal(0, 0.3, array.shape)
@@ -47,7 +47,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 
 
 def compared(net: Any, images: np.ndarray, outputs: np.ndarray) -> dict[str, Any]:
-    """Return how outputs of another program compare with ours."""
+    """Compare the outputs of another program with ours."""
     own = net.outputs(images)
     best = (np.argmin if net.outputs_penalties else np.argmax)(outputs, axis=1)
     apart = np.abs(outputs - own).max(axis=1) / np.abs(own).max(axis=1)
@@ -83,7 +83,7 @@ def by_keras(net: Any, images: np.ndarray, folder: Path) -> np.ndarray:
 
 
 def gradients(net: Any, images: np.ndarray) -> float:
-    """Return the largest difference of PyTorch's gradients from ours, relative to the largest of each parameter."""
+    """Return the largest difference between PyTorch's gradients and ours, relative to each parameter's largest."""
     import torch
 
     x, module = net.prepared(images[:16]), interop.to_torch(net).module
@@ -98,7 +98,7 @@ def gradients(net: Any, images: np.ndarray) -> float:
 
 
 def both_ways(net: Any, folder: Path) -> bool:
-    """Return whether a network comes back from PyTorch and Keras with the bits it had."""
+    """Return whether the weights are bit-identical after export to PyTorch and Keras and import from there."""
     twin = models.from_spec(net.spec)
     same = [np.array_equal(interop.from_torch(interop.to_torch(net).module, twin).theta, net.theta)]
     for name in ("net.keras", "net.weights.h5"):
@@ -108,7 +108,7 @@ def both_ways(net: Any, folder: Path) -> bool:
 
 
 def by_c(net: Any, train: Any, test: Any, folder: Path, *, int8: bool) -> dict[str, Any]:
-    """Return how the C source answers to the test images, and its sizes."""
+    """Run the exported C source on the test images; return the comparison and its sizes."""
     source, library = folder / "net.c", folder / f"net{int8:d}.so"
     lenet5.export(net, source, **({"int8": True, "images": train.images[:1000]} if int8 else {}))
     subprocess.run(["cc", *STRICT, "-O2", "-fPIC", "-shared", "-o", library, source, "-lm"], check=True)
@@ -133,7 +133,7 @@ def by_c(net: Any, train: Any, test: Any, folder: Path, *, int8: bool) -> dict[s
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].partition(": ")[2])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE")
     options = parser.parse_args()
     train, test = datasets.load("mnist", download=False)
     coloured = np.random.default_rng(0).integers(0, 256, (10_000, 32, 32, 3), dtype=np.uint8)

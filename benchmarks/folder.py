@@ -1,4 +1,4 @@
-"""MNIST as 70,000 PNG files in a folder for each class: how long it takes to load: ``python -m benchmarks.folder``."""
+"""Time to load MNIST from 70,000 PNG files, with one folder per class: ``python -m benchmarks.folder``."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ def write(folder: Path) -> None:
 
 
 def tree(process: int) -> list[int]:
-    """Return a process and all that it has started."""
+    """Return the ids of a process and of all its descendants."""
     found = [process]
     for task in Path(f"/proc/{process}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -33,7 +33,7 @@ def tree(process: int) -> list[int]:
 
 
 def memory(process: int) -> float:
-    """Return the MB that a process and all that it has started hold together; Linux only."""
+    """Return the memory of a process and of all its descendants in MB; Linux only."""
     total = 0
     try:
         for each in tree(process):
@@ -45,7 +45,7 @@ def memory(process: int) -> float:
 
 
 def loaded(folder: str) -> tuple[float, float]:
-    """Load the folder in a process of its own; return the seconds that it takes, and the MB that it holds at most."""
+    """Load the folder in a separate process; return the time in seconds and the peak memory in MB."""
     words = "import sys, time; from lenet5 import datasets; start = time.perf_counter(); "
     words += "datasets.from_folder(sys.argv[1], progress=True); print(time.perf_counter() - start)"
     with subprocess.Popen([sys.executable, "-c", words, folder], stdout=subprocess.PIPE, text=True) as process:
@@ -58,9 +58,9 @@ def loaded(folder: str) -> tuple[float, float]:
 
 
 def main() -> int:
-    """Write, load twice, compare with the data set itself, and print the figures."""
+    """Write the files, load them twice, compare them with MNIST, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE")
+    parser.add_argument("--json", metavar="FILE", help="write the results to FILE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         write(Path(scratch))

@@ -1,6 +1,6 @@
-"""One process of the comparison: all libraries in turn, on the processors and threads it is given.
+"""One process of the comparison: times all libraries in turn with a given number of threads.
 
-Run by ``python -m benchmarks``; prints rows as JSON.
+Run by ``python -m benchmarks``; prints the rows as JSON.
 """
 
 import gc
@@ -16,7 +16,7 @@ NEEDS = {"torch": "torch", "torch.compile": "torch", "jax": "jax", "onnxruntime"
 
 
 def compare(task: str, batch: int, threads: int, libraries: list[str], seconds: float) -> list[dict]:
-    """Time one task in every library, alternating A B C A B C, and return a row for each."""
+    """Time one task in all libraries, alternating A B C A B C; return a row for each."""
     calls = {}
     for name in libraries:
         if task == "train" and name not in TRAINS:
@@ -31,7 +31,7 @@ def compare(task: str, batch: int, threads: int, libraries: list[str], seconds: 
             continue
         start = time.perf_counter()
         call()
-        # Long enough for the clock, short enough to alternate often.
+        # Long enough to be measured precisely, short enough to alternate often.
         repeats = max(1, round(0.02 / (time.perf_counter() - start)))
         calls[name] = (call, repeats)
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -39,7 +39,7 @@ def compare(task: str, batch: int, threads: int, libraries: list[str], seconds: 
     end = time.perf_counter() + seconds * len(calls)
     while time.perf_counter() < end or min(map(len, times.values())) < 5:
         for name, (call, repeats) in calls.items():
-            time.sleep(0.01)  # threads that another library left spinning go to sleep meanwhile
+            time.sleep(0.01)  # until spinning threads of the previous library have stopped
             call()
             start = time.perf_counter()
             for _ in range(repeats):
@@ -61,7 +61,7 @@ def compare(task: str, batch: int, threads: int, libraries: list[str], seconds: 
 
 
 def main() -> None:
-    """Read a job from the command line, print its rows."""
+    """Run the job given as JSON on the command line, and print its rows."""
     job = json.loads(sys.argv[1])
     rows = []
     for task, batch in job["cells"]:

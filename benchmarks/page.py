@@ -1,10 +1,10 @@
-"""``python -m benchmarks.page``: the page in a real browser, measured and photographed.
+"""``python -m benchmarks.page``: measure the page in a real browser, and take its screenshots.
 
-A hand draws the 20 digits of the tests in a page opened from the disk, without a network. Printed are how many are
-read, the time from a stroke to the picture of what the network makes of it by the browser's own clock, what the page
-asked for, and how its outputs for 2,000 test images compare with Python's (MNIST where it is on disk, else digits).
-``--pictures DIR`` writes the screenshots of the README, ``--json FILE`` the figures. Needs
-``pip install 'lenet5[dev]'`` and Chromium.
+Simulated strokes draw the 20 digits of the tests on the page, which is opened from disk in an offline browser. The
+command prints how many digits are read correctly, the time from a stroke to the updated picture (by the browser's
+clock), the page's requests, and how its outputs for 2,000 test images differ from Python's (MNIST if it is on disk,
+otherwise digits). ``--pictures DIR`` writes the screenshots of the README, ``--json FILE`` the results. Needs ``pip
+install 'lenet5[dev]'`` and Chromium.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "color_schem
 
 
 def measure(browser: Any, address: str) -> dict[str, Any]:
-    """Draw every digit in a browser without a network; return what was read, the delays, and what was asked for."""
+    """Draw all digits in an offline browser; return the answers, the delays and the number of requests."""
     context = browser.new_context(offline=True, **DESKTOP)
     asked: list[str] = []
     context.on("request", lambda asking: asked.append(asking.url))
@@ -73,7 +73,7 @@ def agree(page: Any) -> dict[str, Any]:
 
 
 def photograph(browser: Any, address: str, folder: Path) -> None:
-    """Write page.png, page_phone.png and page_line.png."""
+    """Write the screenshots page.png, page_phone.png and page_line.png."""
     for name, options in (("page", DESKTOP), ("page_phone", PHONE), ("page_line", DESKTOP)):
         context = browser.new_context(**options)
         page = hand.open_page(context, address)
@@ -98,12 +98,12 @@ def main() -> int:
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].partition(": ")[2])
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="write screenshots there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="write screenshots to DIR")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE")
     options = parser.parse_args()
     path = hand.browser_path()
     if path is None:
-        print(f"no browser: none of {', '.join(hand.BROWSERS)} is installed, and $CHROMIUM is not set", file=sys.stderr)
+        print(f"no browser found: install one of {', '.join(hand.BROWSERS)}, or set $CHROMIUM", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         file = Path(folder) / "lenet5.html"

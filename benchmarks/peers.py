@@ -1,8 +1,8 @@
-"""The paper's network and one training step of it in each library.
+"""The paper's network, its training step and its inference in each library.
 
-A peer is a function (batch, threads) -> (train, infer): two callables without arguments that go through one
-batch of the same images. All compute in float32: C1, Table I, trainable sub-sampling, RBF units, eq. 9.
-The frameworks step with plain SGD, for they have no SDLM; lenet5 steps with SDLM.
+A peer is a function (batch, threads) -> (train, infer): two callables without arguments that process one batch of the
+same images. All compute the same network in float32, with Table I, trainable sub-sampling, RBF units and eq. 9. The
+frameworks train with plain SGD, because they have no SDLM; lenet5 trains with SDLM.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ J, SCALE, RATE = 0.1, 0.5, 1e-5
 
 
 def data(batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return images uint8 (batch, 28, 28) and labels; real digits, repeated as needed."""
+    """Return images of digits, uint8 (batch, 28, 28), and labels, repeated as needed."""
     train, _ = lenet5.datasets.load("digits")
     pick = np.arange(batch) % len(train)
     return train.images[pick], train.labels[pick]
@@ -33,7 +33,7 @@ def prepared(batch: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(batch: int, threads: int) -> Pair:
-    """lenet5: eq. 9, backward and the SDLM step, from uint8 images, as the training loop does it."""
+    """Use lenet5 as its training loop does: from uint8 images, with eq. 9 and SDLM."""
     from lenet5.training.shards import Shards
 
     images, labels = data(batch)
@@ -55,12 +55,12 @@ def ours(batch: int, threads: int) -> Pair:
 
 
 def torch_eager(batch: int, threads: int) -> Pair:
-    """PyTorch, eager."""
+    """Use PyTorch in eager mode."""
     return _torch(batch, threads, compiled=False)
 
 
 def torch_compiled(batch: int, threads: int) -> Pair:
-    """PyTorch, torch.compile."""
+    """Use PyTorch with torch.compile."""
     return _torch(batch, threads, compiled=True)
 
 
@@ -113,7 +113,7 @@ def _torch(batch: int, threads: int, *, compiled: bool) -> Pair:
 
 
 def jax_jit(batch: int, threads: int) -> Pair:
-    """JAX, jit; the threads are its own, on the processors that it is given."""
+    """Use JAX with jit; it chooses its threads, on the processors to which the process is bound."""
     import jax
     from jax import numpy as jnp
 
@@ -170,7 +170,7 @@ def jax_jit(batch: int, threads: int) -> Pair:
 
 
 def onnx_runtime(batch: int, threads: int) -> Pair:
-    """ONNX Runtime, inference only."""
+    """Use ONNX Runtime, for inference only."""
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -229,16 +229,16 @@ def onnx_runtime(batch: int, threads: int) -> Pair:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     if batch > 1:
-        # Its threads would go on spinning after a call, and take processors from the next library. For single
-        # images, which lenet5 does on one thread, they may: it makes ONNX Runtime faster.
+        # Its threads would continue to spin after a call and occupy the next library's processors. For single images
+        # they may, because lenet5 uses only one thread there, and spinning makes ONNX Runtime faster.
         options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     x, _ = prepared(batch)
     expected, found = net.outputs(x), session.run(None, {"x": x})[0]
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)  # the same network, or no comparison
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-2)  # check that the networks are the same
 
     def no_training() -> None:
-        raise NotImplementedError("onnxruntime does not train")
+        raise NotImplementedError("ONNX Runtime is used for inference only")
 
     return no_training, lambda: session.run(None, {"x": x})
 

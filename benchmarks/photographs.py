@@ -1,8 +1,8 @@
-"""How well photographs and scans of digits are read: ``python -m benchmarks.photographs``.
+"""Accuracy on simulated photographs and scans of digits: ``python -m benchmarks.photographs``.
 
-Every digit of the first 300 of MNIST's test set is drawn with dark ink on light paper, 112 pixels high, disturbed in
-one of 20 ways, seeded, and read by the weights that come with the package. Where MNIST is not at hand, the embedded
-digits are taken. ``--json FILE`` writes the table; another version of the library is measured by PYTHONPATH=DIR.
+Each of the first 300 test images of MNIST is drawn with dark ink on light paper, 112 pixels high, disturbed in each of
+20 ways, and read with the shipped weights. Without MNIST, the embedded digits are used. ``--json FILE`` writes the
+table. PYTHONPATH=DIR measures another version of the library.
 """
 
 import argparse
@@ -25,19 +25,19 @@ Kind = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def page(ink: np.ndarray, *, paper: float = PAPER, tone: float = INK) -> np.ndarray:
-    """Return ink (H, W) of 0 to 1 drawn on paper."""
+    """Draw ink (H, W), from 0 to 1, on paper."""
     return paper + (tone - paper) * ink
 
 
 def shadow(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Light that falls from one side."""
+    """Darken the page towards one side."""
     rows, columns = np.mgrid[-1 : 1 : ink.shape[0] * 1j, -1 : 1 : ink.shape[1] * 1j]
     angle = rng.uniform(0, 2 * np.pi)
     return page(ink) * (0.75 + 0.25 * (np.cos(angle) * rows + np.sin(angle) * columns) / 1.42)
 
 
 def rules(ink: np.ndarray, rng: np.random.Generator, *, tilt: float = 0.0) -> np.ndarray:
-    """Lined paper."""
+    """Draw on lined paper."""
     picture, step, thick = np.full(ink.shape, PAPER), int(rng.integers(18, 34)), int(rng.integers(1, 3))
     for row in range(int(rng.integers(step)), len(ink), step):
         picture[row : row + thick] = rng.integers(110, 200)
@@ -49,12 +49,12 @@ def rules(ink: np.ndarray, rng: np.random.Generator, *, tilt: float = 0.0) -> np
 
 
 def squares(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Squared paper."""
+    """Draw on squared paper."""
     return np.minimum(rules(ink, rng), rules(ink.T * 0, rng).T)
 
 
 def frame(ink: np.ndarray, rng: np.random.Generator, *, sides: int = 4) -> np.ndarray:
-    """The dark lid of a scanner around the paper, or along one side."""
+    """Add a scanner's dark border around the page, or along one side."""
     picture, wide = page(ink), rng.integers(2, 15, 4)
     picture[:, : wide[0]] = 20
     if sides == 4:
@@ -63,7 +63,7 @@ def frame(ink: np.ndarray, rng: np.random.Generator, *, sides: int = 4) -> np.nd
 
 
 def box(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A box of a form, printed around the digit."""
+    """Print the box of a form around the digit."""
     picture, at = page(ink), int(rng.integers(5, 14))
     for line in (slice(at, at + 3), slice(-at - 3, -at)):
         picture[line, at:-at] = picture[at:-at, line] = 60
@@ -71,34 +71,34 @@ def box(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def filtered(ink: np.ndarray, how: Callable[[Image.Image], Image.Image]) -> np.ndarray:
-    """What Pillow makes of the page."""
+    """Apply a function of Pillow to the page."""
     return np.asarray(how(Image.fromarray(page(ink).astype(np.uint8))), float)
 
 
 def jpeg(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A small JPEG file."""
+    """Compress the page as a JPEG of quality 15."""
     with tempfile.TemporaryFile() as file:
         Image.fromarray(page(ink).astype(np.uint8)).save(file, "JPEG", quality=15)
         return np.asarray(Image.open(file), float)
 
 
 def resized(side: int) -> Kind:
-    """Return the page in that many pixels."""
+    """Return a disturbance that scales the page to `side` pixels."""
     return lambda ink, rng: filtered(ink, lambda p: p.resize((side, side), Image.Resampling.BOX))
 
 
 def turned(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turned by up to 10 degrees."""
+    """Rotate the page by up to 10 degrees."""
     return filtered(ink, lambda p: p.rotate(rng.uniform(-10, 10), Image.Resampling.BICUBIC, fillcolor=int(PAPER)))
 
 
 def specks(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Dust: a pixel in five hundred is dark."""
+    """Add dust: one pixel in five hundred is dark."""
     return np.where(rng.random(ink.shape) < 0.002, 60, page(ink))
 
 
 def coloured(paper: tuple[int, int, int], tone: tuple[int, int, int]) -> Kind:
-    """Return ink and paper in colour, (H, W, 3)."""
+    """Return a disturbance that colours ink and paper, (H, W, 3)."""
     return lambda ink, rng: np.array(paper) + (np.array(tone) - np.array(paper)) * ink[..., None]
 
 
@@ -127,7 +127,7 @@ KINDS: dict[str, Kind] = {
 
 
 def measure(count: int) -> tuple[str, dict[str, float]]:
-    """Return the name of the data set, and the share of its first digits that is read right, kind by kind."""
+    """Return the name of the data set, and for each kind the share of digits that are read correctly."""
     _, test, _ = datasets.load_auto(download=False)
     net, results = lenet5.pretrained(), {}
     for number, (kind, draw) in enumerate(KINDS.items()):
@@ -148,7 +148,7 @@ def measure(count: int) -> tuple[str, dict[str, float]]:
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("-n", type=int, default=300, metavar="N", help="digits (default: 300)")
+    parser.add_argument("-n", type=int, default=300, metavar="N", help="number of digits (default: 300)")
     parser.add_argument("--json", metavar="FILE", help="write the table to FILE")
     options = parser.parse_args()
     name, results = measure(options.n)
@@ -158,7 +158,7 @@ def main() -> int:
             from lenet5.run.build import circumstances
 
             record["circumstances"] = circumstances()
-        except ImportError:  # the first edition
+        except ImportError:  # older versions
             pass
         Path(options.json).write_text(json.dumps(record, indent=1) + "\n")
     return 0

@@ -1,4 +1,4 @@
-"""Where lenet5's own time goes: layer by layer, cold start, memory."""
+"""Profile of lenet5: time per layer, start-up time, memory, scaling."""
 
 import copy
 import os
@@ -20,7 +20,7 @@ from .peers import SCALE, J, data
 
 
 def profile() -> dict:
-    """Return everything that this module measures."""
+    """Run all measurements of this module."""
     return {
         "layers_us": layers(),
         "compiled_layers_us": compiled_layers(),
@@ -45,7 +45,7 @@ def median_us(call: Callable[[], object], seconds: float = 0.3) -> float:
 
 
 def layers() -> dict[str, dict[str, float]]:
-    """Forward and backward of each layer's own methods for one pattern, calls from Python included."""
+    """Measure the methods forward and backward of each layer for one pattern, in microseconds."""
     net = lenet5.lenet5()
     x = net.prepare(data(1)[0])
     dy_of, result = {}, {}
@@ -61,9 +61,9 @@ def layers() -> dict[str, dict[str, float]]:
 
 
 def compiled_layers() -> dict[str, dict[str, float]]:
-    """Forward of each layer of the compiled network: one pattern at a time, and patterns side by side.
+    """Measure forward of each layer of the compiled network, for single patterns and for several side by side.
 
-    By difference: programs of the first layers, the first two, and so on, so what is left of 0.1 us is noise.
+    A layer's time is the difference between the programs with and without it; differences of 0.1 us are noise.
     """
     net = lenet5.lenet5()
     images, _ = data(10 * LANES)
@@ -88,7 +88,7 @@ def compiled_layers() -> dict[str, dict[str, float]]:
 
 
 def step() -> dict[str, float]:
-    """One pattern, single thread: the layers' methods against the compiled network, and what Python adds."""
+    """Measure a step of one pattern on one thread: with the layers' methods, compiled, and in calls of 100."""
     images, labels = data(100)
     net = lenet5.lenet5()
     loss, optimizer = lenet5.MAP(J, scale=SCALE), lenet5.SDLM(net.parameters(), lr=1e-5)
@@ -112,7 +112,7 @@ def step() -> dict[str, float]:
 
 
 def distort() -> dict[str, float]:
-    """Each distortion per image, and the longest of them as a share of an update of one pattern."""
+    """Measure each distortion per image; compare the slowest with an update of one pattern."""
     images, labels = data(1000)
     net = lenet5.lenet5()
     loss, rates = lenet5.MAP(J, scale=SCALE), np.full_like(net.theta, 1e-5)
@@ -126,7 +126,7 @@ def distort() -> dict[str, float]:
 
 
 def start() -> dict[str, float]:
-    """Seconds until `import lenet5` is done, and until the first passes have ended, cold and warm."""
+    """Measure the seconds of `import lenet5`, and of a first short training, with and without compiling."""
 
     def seconds(*words: str, cache: str) -> float:
         begin = time.perf_counter()
@@ -144,7 +144,7 @@ def start() -> dict[str, float]:
 
 
 def memory() -> dict[str, float]:
-    """Peak memory of processes of their own, in MB: training, and predicting a file of images that is mapped."""
+    """Measure the peak memory in MB, in separate processes: training, and predicting memory-mapped images."""
     result = {}
     with tempfile.TemporaryDirectory() as scratch:
         found = os.environ.get("LENET5_DATA")
@@ -153,7 +153,7 @@ def memory() -> dict[str, float]:
         result[f"training on {data_set[1]}, one pass"] = peak_mb(*words)
         for n in (100_000, 1_000_000):
             path = Path(scratch, "images.idx")
-            with open(path, "wb") as file:  # zeros that take no room on the disk
+            with open(path, "wb") as file:  # a sparse file of zeros
                 file.write(bytes((0, 0, 8, 3)) + b"".join(side.to_bytes(4, "big") for side in (n, 28, 28)))
                 file.truncate(16 + n * 784)
             script = "import lenet5, sys; lenet5.pretrained().predict(lenet5.datasets.read_idx(sys.argv[1], mmap=True))"
@@ -170,9 +170,9 @@ def peak_mb(*words: str) -> float:
 
 
 def scaling() -> list[dict[str, float | str]]:
-    """Microseconds per sample, one thread, as the batch, the number of patterns and the width of the layers grow.
+    """Measure microseconds per sample on one thread, for growing batches, numbers of patterns and layer widths.
 
-    `per_arithmetic` is the time for a multiplication and addition, relative to that of the first row of its kind.
+    `per_arithmetic` is the time per multiply-add, relative to width 1.
     """
     rows: list[dict[str, float | str]] = []
     net, loss = lenet5.lenet5(), lenet5.MAP(J, scale=SCALE)
@@ -206,7 +206,7 @@ def scaling() -> list[dict[str, float | str]]:
 
 
 def threads(batch: int = 256, seconds: float = 4.0) -> dict[str, float]:
-    """Microseconds per sample of a batch's gradient on 1, 2, 4, ... threads, in turn, as processors allow."""
+    """Measure microseconds per sample of a batch's gradient on 1, 2, 4, ... threads, up to the number of cores."""
     net, loss = lenet5.lenet5(), lenet5.MAP(J, scale=SCALE)
     counts = [n for n in (1, 2, 4, 8, 16) if n <= cores()]
     pools = {n: Shards(net, loss, threads=n) for n in counts}
@@ -215,7 +215,7 @@ def threads(batch: int = 256, seconds: float = 4.0) -> dict[str, float]:
     end = time.perf_counter() + seconds
     while not times[1] or time.perf_counter() < end:
         for n, shards in pools.items():
-            for _ in range(20):  # in a row, as in training: an idle processor takes its time to wake up
+            for _ in range(20):  # in a row, as in training: idle processors take time to wake up
                 begin = time.perf_counter()
                 shards.gradient(images, labels)
                 times[n].append((time.perf_counter() - begin) / batch * 1e6)
@@ -227,7 +227,7 @@ def threads(batch: int = 256, seconds: float = 4.0) -> dict[str, float]:
 
 
 def wide(width: int) -> lenet5.Sequential:
-    """Return a LeNet-5 with `width` times the maps and units, all maps connected, and a softmax."""
+    """Return a LeNet-5 with `width` times the maps and units, fully connected maps, and outputs for a softmax."""
     from lenet5.layers import Conv2D, Dense, Flatten, ScaledTanh, Subsampling
 
     net = lenet5.Sequential(
