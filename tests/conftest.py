@@ -1,4 +1,4 @@
-"""LENET5_WITHOUT_NUMBA=1 runs the tests as where Numba is not installed."""
+"""With LENET5_WITHOUT_NUMBA=1 the tests run as if Numba were not installed."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Every layer and option, with the shape of its input: one line here buys all checks of test_layers.py."""
+"""All layers and their options. Each case here gets all checks of test_layers.py."""
 
 from lenet5 import initializers
 from lenet5.layers import (
@@ -28,7 +28,7 @@ TABLE = """
     X X .
 """
 
-# name: (a function that makes the layer, in the state to check it in, and its input shape)
+# name: (function that returns the layer, in training mode if that is tested; input shape)
 CASES = {
     "conv": (lambda: Conv2D(3, 3), (2, 6, 7)),
     "conv-1x1": (lambda: Conv2D(3, 1), (2, 4, 3)),

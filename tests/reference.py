@@ -1,12 +1,12 @@
-"""The paper's network a second time: one pattern at a time, one connection list at a time, no shared code.
+"""Independent implementation of the paper's network, with which the tests compare the library.
 
-Written from the equations (7, 9, 22 to 27) to be held against the library; nothing here is fast.
+It follows equations 7, 9 and 22 to 27, one pattern and one connection at a time, and shares no code with the library.
 """
 
 import numpy as np
 
 A, S = 1.7159, 2.0 / 3.0
-# The maps of S2 that each map of C3 sees.
+# For each map of C3, the maps of S2 that it is connected to.
 C3_INPUTS = [
     [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], [4, 5, 0], [5, 0, 1],
     [0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5], [3, 4, 5, 0], [4, 5, 0, 1], [5, 0, 1, 2],
@@ -15,7 +15,7 @@ C3_INPUTS = [
 
 
 class Reference:
-    """value: dict of parameter name -> array, in the library's shapes."""
+    """Network with given parameters; `value` maps parameter names to arrays in the library's shapes."""
 
     def __init__(self, value, codes):
         self.value, self.codes = value, codes
@@ -26,7 +26,7 @@ class Reference:
             self.kernels[layer] = dict(zip(pairs, weights, strict=True))
 
     def forward(self, image):
-        """Keep the state x of every stage; return the penalties."""
+        """Return the penalties for an image, and keep the state x of every stage."""
         x = {"input": image[None]}
         x["C1"] = squash(self.convolve("C1", x["input"], 28))
         x["S2"] = squash(self.subsample("S2", x["C1"]))
@@ -41,7 +41,7 @@ class Reference:
         return y[label] + np.log(np.exp(-j) + np.exp(-y).sum())
 
     def derivatives(self, y, label, j):
-        """Return (gradients, Gauss-Newton diagonal) of eq. 9 for every parameter, for the last `forward`."""
+        """Return gradients and Gauss-Newton diagonal of eq. 9 for all parameters, after `forward`."""
         p = np.exp(-y) / (np.exp(-j) + np.exp(-y).sum())
         g = -p
         g[label] += 1
@@ -51,7 +51,7 @@ class Reference:
         return self.sweep(top_gradient, 1), self.sweep(np.maximum(top_curvature, 0), 2)
 
     def sweep(self, v, power):
-        """From d(k)E/dx(F6) back to every parameter; power 1 for gradients, 2 for curvatures."""
+        """Propagate the derivative with respect to x(F6) back to all parameters: power 1 gradients, 2 curvatures."""
         x, value, out = self.x, self.value, {}
         v = v * slope(x["F6"]) ** power  # eq. 27's f'^2
         out["F6.weight"] = np.outer(v, x["C5"].ravel() ** power)
@@ -102,5 +102,5 @@ def squash(a):
 
 
 def slope(y):
-    """f' in terms of y = f(a)."""
+    """Return f'(a) as a function of y = f(a)."""
     return A * S * (1 - (y / A) ** 2)

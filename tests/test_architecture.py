@@ -1,4 +1,4 @@
-"""The shape of the house: imports point one way, and what must not be in it is not."""
+"""Architecture: allowed imports between the parts of the package, size limits, forbidden constructs."""
 
 import ast
 import json
@@ -16,13 +16,13 @@ PACKAGE = Path(lenet5.__file__).parent
 ROOT = PACKAGE.parent
 
 GROUND = {"parameter", "initializers", "bitmaps", "errors", "files", "engine"}
-# What each part may import of the others; errors and files are open to all.
+# The other parts that each part may import; all parts may import errors and files.
 ALLOWED = {
     **{part: set() for part in GROUND},
     "arrays": {"engine"},
     "answers": {"arrays", "datasets", "engine", "layers"},
     "layers": {"parameter", "engine", "initializers", "bitmaps", "network"},  # network: for its type only
-    # models: to print a summary; datasets, run and training: to hand over to fit
+    # models: to print a summary; datasets, run and training: for fit
     "network": {"answers", "datasets", "layers", "models", "parameter", "run", "training"},
     "losses": {"arrays", "engine"},
     "datasets": {"arrays", "engine", "command"},  # command: for its command only
@@ -59,7 +59,7 @@ def part_of(path):
 
 
 def imported_parts(path):
-    """The parts of the package that a file imports, wherever in the file."""
+    """Yield the parts of the package that a file imports, also within functions."""
     depth = len(path.relative_to(PACKAGE).parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -86,7 +86,7 @@ def test_imports_point_one_way():
 
 
 def modules_imported(path):
-    """The modules of the package that a file imports at once: not within functions, nor for types."""
+    """Yield the modules of the package that a file imports at module level, except for type checking."""
     depth = len(path.relative_to(PACKAGE).parts)
     package = list(path.relative_to(PACKAGE).parts[:-1])
     known = {".".join(p.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for p in sources()}
@@ -118,7 +118,7 @@ def test_no_import_goes_in_a_circle():
 
 
 def test_rooms_and_files_stay_small():
-    """At most 18 modules at the top, 320 lines in a file, 8 arguments by position."""
+    """Allow at most 18 top-level modules, 320 lines per file and 8 positional arguments."""
     assert len(list(PACKAGE.glob("*.py"))) <= 18
     for path in sources():
         text = path.read_text()
@@ -204,7 +204,7 @@ def test_version_is_said_once():
 
 
 def test_networks_run_without_numba():
-    """Where Numba cannot be imported the NumPy twins carry everything."""
+    """Without Numba the NumPy implementations are used."""
     code = (
         "import sys; sys.modules['numba'] = None\n"
         "import numpy as np, lenet5\n"

@@ -1,4 +1,4 @@
-"""The speed comparison runs without its peers, and writes what it promises. No time is asserted."""
+"""The benchmarks run without other libraries and write their results. No times are asserted."""
 
 import json
 import subprocess

@@ -16,7 +16,7 @@ from lenet5.models import weights as storage
 
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory):
-    """A seven, black on white, 200 pixels high."""
+    """Picture of a seven, black on white, 200 pixels high."""
     path = tmp_path_factory.mktemp("pictures") / "seven.png"
     image = np.full((200, 160), 255, np.uint8)
     image[40:55, 40:120] = 0
@@ -82,7 +82,7 @@ def test_evaluate_errors(capsys, tmp_path, monkeypatch):
 
 
 def test_mnist_insists_and_auto_falls_back(capsys, tmp_path, monkeypatch):
-    """No MNIST on disk and no mirror: exit code 3, or one plain block and the embedded digits."""
+    """Without MNIST on disk or a mirror, `mnist` exits with code 3; `auto` warns and uses the embedded digits."""
     from lenet5.datasets import download as fetch
 
     monkeypatch.chdir(tmp_path)
@@ -142,7 +142,7 @@ def test_the_shipped_weights_and_their_record(capsys):
     net = lenet5.pretrained()
     assert net.spec["subsampling"] == "trainable" and net.theta.size == 60_000
     _, test = datasets.load("digits")
-    # Digits of another hand, scanner and resolution: far from chance, and no more is claimed.
+    # Other writers, scanner and resolution: the error is only required to be far below chance.
     assert (net.predict(test.images) != test.labels).mean() < 0.3
 
 
@@ -151,11 +151,11 @@ def test_the_shipped_weights_give_the_error_of_their_record():
     import os
 
     if "LENET5_DATA" not in os.environ:
-        pytest.skip("LENET5_DATA names no folder with MNIST")
+        pytest.skip("LENET5_DATA is not set to a folder with MNIST")
     record = json.loads(storage.PRETRAINED.with_suffix(".json").read_text())
     _, test = datasets.load("mnist", download=False)
     error = (lenet5.pretrained().predict(test.images) != test.labels).mean()
-    # Another processor rounds differently, which may turn a pattern or two of 10,000.
+    # Rounding on another processor may change the answer for two or three of 10,000 images.
     assert abs(error - record["history"][-1]["test_error"]) <= 0.0003
 
 
@@ -169,7 +169,7 @@ def test_a_line_of_digits_is_read_as_one(tmp_path, capsys):
     text = capsys.readouterr().out
     expected = "".join(map(str, lenet5.pretrained().predict(images)))
     assert f"two.png: {expected}, a line of digits" in text
-    # One digit is a line, too, if one says so; own weights are used as they are.
+    # --line reads a single digit as a line, and uses the given weights.
     Image.fromarray(two[:, :125]).save(tmp_path / "one.png")
     assert predict.run(["--line", "--json", str(tmp_path / "one.png"), str(tmp_path / "two.png")]) == 0
     assert [found["line"] for found in json.loads(capsys.readouterr().out)] == [expected[0], expected]
@@ -191,7 +191,7 @@ def test_what_is_no_line(tmp_path, capsys, picture):
 
 
 def test_closed_streams_cost_no_result(tmp_path):
-    """As some schedulers start programs: without standard input, output and errors."""
+    """Training works without standard input, output and error, as some schedulers start programs."""
     command = [sys.executable, "-m", "lenet5.train", "--dataset", "digits", "--train-size", "100", "--epochs", "2"]
     script = f"exec {shlex.join([*command, '--out', str(tmp_path / 'run')])} <&- >&- 2>&-"
     assert subprocess.run(["/bin/sh", "-c", script]).returncode == 0
@@ -201,12 +201,12 @@ def test_closed_streams_cost_no_result(tmp_path):
 
 def test_a_reader_that_leaves_costs_no_result(tmp_path):
     command = [sys.executable, "-m", "lenet5.train", "--dataset", "digits", "--train-size", "100", "--epochs", "3"]
-    script = f"{shlex.join([*command, '--out', str(tmp_path / 'run')])} 2>&1 | true"  # leaves before the first word
+    script = f"{shlex.join([*command, '--out', str(tmp_path / 'run')])} 2>&1 | true"  # `true` exits first
     subprocess.run(["/bin/sh", "-c", script], capture_output=True, env=os.environ | {"LENET5_CACHE": str(tmp_path)})
     assert len(json.loads((tmp_path / "run" / "history.json").read_text())["epochs"]) == 3
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows file names that are not valid text")
 def test_a_folder_whose_name_is_no_text(tmp_path):
     folder = os.fsencode(tmp_path) + b"/b\xffd"
     command = [sys.executable, "-m", "lenet5.train", "--dataset", "digits", "--train-size", "100", "--epochs", "1"]

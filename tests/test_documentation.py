@@ -1,4 +1,4 @@
-"""README and documentation: their length, their links, and every block of code that they show, run."""
+"""README and documentation: length, links, coverage of the paper; all code and commands are run."""
 
 import importlib
 import importlib.util
@@ -19,21 +19,21 @@ from lenet5 import datasets, reproduce
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# What a command of the documentation becomes here, so that it needs no download and takes seconds.
+# Replacements in the commands of the documentation, so that they need no download and take seconds.
 IN_PLACE_OF = {
     "--dataset fashion-mnist": "--dataset digits --epochs 1",
     "--dataset mnist-lines --epochs 40": "--dataset digits --epochs 1",
     "--out results/twenty-seeds": "--out results",
     "RUN": "run",
 }
-# What is not run here, with what runs it.
+# Commands that are not run here, with the reason and the test that covers them.
 ELSEWHERE = {
     "python3 -m venv": "CI runs both commands of the README",
-    "pip install": "CI installs the package as the README says",
-    "python -m lenet5.reproduce run": "hours; the tests of `reproduce` run every table with few images",
-    "python -m lenet5.datasets make-distorted": "6.4 GB; tests/datasets/test_infimnist.py",
-    "python -m lenet5.train --dataset idx --data-dir big": "the same",
-    "python -m lenet5.datasets verify big": "the same",
+    "pip install": "CI installs the package as the README does",
+    "python -m lenet5.reproduce run": "takes hours; the tests of `reproduce` run all tables with few images",
+    "python -m lenet5.datasets make-distorted": "writes 6.4 GB; tests/datasets/test_infimnist.py",
+    "python -m lenet5.train --dataset idx --data-dir big": "needs these 6.4 GB",
+    "python -m lenet5.datasets verify big": "needs these 6.4 GB",
     "python scripts/": "CI runs the scripts with fewer inputs",
     "mpiexec": "tests/training/test_mpi.py",
 }
@@ -45,7 +45,7 @@ def blocks(path, language):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with every file that the documentation names, and nothing that would be downloaded or opened."""
+    """Folder with the files that the documentation uses; no browser is opened."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(webbrowser, "open", lambda address: True)
     train, test = datasets.load("digits")
@@ -70,7 +70,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def names(here, monkeypatch):
-    """What the examples take for granted."""
+    """Names that the examples use without defining them."""
     load = datasets.load
     monkeypatch.setattr(datasets, "load", lambda name, *more, **options: load("digits"))
     train, test = load("digits")
@@ -104,7 +104,7 @@ def test_code_runs(path, names, monkeypatch, capsys):
 
 
 def frameworks(names):
-    """The models that the page about exchange brings in; with Keras too, which needs its own process elsewhere."""
+    """Write the files of other frameworks that docs/exchange.md reads; skip without PyTorch or Keras."""
     torch = pytest.importorskip("torch")
     if not importlib.util.find_spec("keras"):
         pytest.skip("Keras is not installed")
@@ -153,7 +153,7 @@ def train(*words):
 
 
 def command(line):
-    """Run a command in this process, which has its kernels; return its exit code."""
+    """Run a command in this process, which has already loaded the kernels; return its exit code."""
     module, *words = re.fullmatch(r"python -m (lenet5\.\w+)(.*)", line).group(1), *shlex.split(line)[3:]
     for path in (f"{module}.__main__", module):
         if importlib.util.find_spec(module).submodule_search_locations is None or path.endswith("__main__"):
@@ -163,7 +163,7 @@ def command(line):
                 continue
             except SystemExit as stop:  # --help
                 return stop.code
-    raise AssertionError(f"{line}: no such command")
+    raise AssertionError(f"{line}: unknown command")
 
 
 def test_configurations_are_read():
@@ -180,7 +180,7 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
         name, _, anchor = target.partition("#")
         if "://" in target or name.startswith(("../../actions", "page-of-lenet5.html", "reference/")):
-            continue  # elsewhere, or generated
+            continue  # on other sites, or generated
         where = path.parent / name if name else path
         if name.startswith("../") and path.parent.name == "docs":
             where = ROOT / name.removeprefix("../")
@@ -191,7 +191,7 @@ def test_links_lead_somewhere(path):
 
 
 def test_the_paper_is_covered():
-    """Every equation, 1 to 27, every figure, the table, and every section has a row."""
+    """docs/paper.md has a row for every equation, figure, section and appendix, and the names in it exist."""
     text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
     equations = text[text.index("## Equations") : text.index("## Tables")]
     assert [int(n) for n in re.findall(r"^\| (\d+) \|", equations, re.MULTILINE)] == list(range(1, 28))

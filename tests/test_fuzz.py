@@ -1,4 +1,4 @@
-"""Bytes from strangers: every target of tests/fuzz, on its seeds and a few hundred inputs; `scripts/fuzz` runs more."""
+"""Untrusted input: run the targets of tests/fuzz on their seeds and a few hundred inputs; `scripts/fuzz` runs more."""
 
 import random
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import lenet5
 
-# Those that take tens of milliseconds each.
+# Targets that take tens of milliseconds per input.
 SLOW = (
     "arguments",
     "bit-flips",

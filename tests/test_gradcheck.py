@@ -1,4 +1,4 @@
-"""The oracles themselves: they must catch the mistakes that were made in practice."""
+"""The oracles of `gradcheck` detect typical mistakes in derivatives."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from lenet5.layers import RBF, AvgPool2D, Conv2D, Dense, ReLU, ScaledTanh, Subsa
 
 
 class SquaredSum(Conv2D):
-    """bbprop of a shared weight as the square of the sum over its connections."""
+    """Wrong: bbprop of a shared weight squares the sum over its connections, instead of summing squares."""
 
     def bbprop(self, hy, *, to_input=True):
         hx = super().bbprop(hy, to_input=to_input)
@@ -19,21 +19,21 @@ class SquaredSum(Conv2D):
 
 
 class Quarter(AvgPool2D):
-    """Curvature passed with 1/4 instead of 1/16."""
+    """Wrong: bbprop multiplies by 1/4 instead of 1/16."""
 
     def bbprop(self, hy, *, to_input=True):
         return self.backward(hy)
 
 
 class ForgottenBias(Dense):
-    """A bias that has a gradient, and is never added."""
+    """Wrong: forward does not add the bias, although it has a gradient."""
 
     def forward(self, x):
         return super().forward(x) - self.bias.value
 
 
 class OnePerLayer(Dense):
-    """One summed curvature for the whole layer."""
+    """Wrong: bbprop sums the curvatures of all weights."""
 
     def bbprop(self, hy, *, to_input=True):
         hx = super().bbprop(hy, to_input=to_input)
@@ -42,14 +42,14 @@ class OnePerLayer(Dense):
 
 
 class Halved(RBF):
-    """The 1/2 that eq. 7 does not have, in backward only."""
+    """Wrong: backward has a factor of 1/2, which eq. 7 does not have."""
 
     def backward(self, dy, *, to_input=True):
         return super().backward(dy) / 2
 
 
 class NoCurvatureOfItsOwn(RBF):
-    """Gauss-Newton applied to the RBF units: the term that is left under eq. 8 is gone."""
+    """Wrong: bbprop applies Gauss-Newton to the RBF units, which drops their own second derivative."""
 
     def bbprop(self, hy, *, to_input=True):
         self._dy = np.zeros_like(self._dy)
@@ -57,7 +57,7 @@ class NoCurvatureOfItsOwn(RBF):
 
 
 class Accumulating(Subsampling):
-    """Gradients added to what was there."""
+    """Wrong: backward adds to the previous gradient."""
 
     def backward(self, dy, *, to_input=True):
         before = self.bias.grad.copy()
@@ -113,7 +113,7 @@ def test_a_kink_within_the_step_is_left_out_and_a_wrong_slope_is_not():
         def _slope(self, y, slope):
             super()._slope(-y, slope)
 
-    x = np.linspace(-1, 1, 41)[None] + 2e-5  # the 21st lies closer to the kink than the step
+    x = np.linspace(-1, 1, 41)[None] + 2e-5  # x[20] is closer to the kink than the step
     assert gradcheck.check(ReLU(), x=x, in_shape=(41,))
     assert not gradcheck.check(Backwards(), x=x, in_shape=(41,))
 
@@ -125,7 +125,7 @@ def test_an_unbuilt_layer_needs_a_shape():
 
 def test_a_users_own_layer():
     class Square(Layer):
-        """y = x^2, with its own second derivative kept."""
+        """y = x^2, whose bbprop includes the second derivative."""
 
         gauss_newton = False
 

@@ -1,4 +1,4 @@
-"""Training on data that nobody should train on ends in a clear message, or in a sensible result."""
+"""Unusable or malicious data yields a clear message or a sensible result."""
 
 import struct
 
@@ -122,7 +122,7 @@ def test_empty_sets(tmp_path):
     assert lenet5.pretrained().predict(np.zeros((0, 28, 28), np.uint8)).shape == (0,)
 
 
-# What the fuzz targets found, each said in words
+# Regression tests for findings of the fuzz targets
 
 
 def test_a_note_that_names_a_huge_network(tmp_path):
@@ -138,7 +138,7 @@ def test_a_note_of_endless_passes():
     net = lenet5.lenet5()
     trainer = lenet5.Trainer(net, lenet5.MAP(), lenet5.SGD(net.parameters(), lr=1e-3))
     arrays, note = trainer.state()
-    with pytest.raises(CheckpointError, match="do not agree"):  # and at once
+    with pytest.raises(CheckpointError, match="do not agree"):  # without delay
         trainer.load_state(arrays, note | {"epoch": 10**12})
 
 

@@ -1,4 +1,4 @@
-"""How weights start: the bounds and spreads that each rule promises, of the fans that each layer gives it."""
+"""Initial weights: bounds and standard deviations of each rule, for the fan-in and fan-out of each layer."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ TABLE = """
     . X . X
 """
 
-# fan-in, fan-out: of a unit, and of a cell below: over all maps; the most maps that look at one; over all units.
+# Function that returns the layer, input shape, fan-in and fan-out.
 FANS = {
     "conv": (lambda init: Conv2D(40, 5, init=init), (30, 9, 9), 30 * 25, 40 * 25),
     "conv-wide": (lambda init: Conv2D(40, (3, 7), init=init), (30, 9, 9), 30 * 21, 40 * 21),
@@ -38,7 +38,7 @@ def test_uniform_rules_fill_their_bounds(case):
     }.items():
         w, fan_in, fan_out = weights(case, initializers.INITIALIZERS[name])
         most = bound(fan_in, fan_out)
-        # Of some ten thousand numbers the largest lies within a thousandth of the bound.
+        # The largest of 20,000 or more weights is within 0.1 % of the bound.
         assert 0.999 * most < np.abs(w).max() <= most, name
         assert abs(w.mean()) < 0.03 * most and abs(w.std() - most / 3**0.5) < 0.02 * most, name
 
@@ -49,7 +49,7 @@ def test_normal_rules_have_their_spread(case):
         "gaussian": lambda i, o: 0.1,
         "xavier-normal": lambda i, o: (2 / (i + o)) ** 0.5,
         "he": lambda i, o: (2 / i) ** 0.5,
-        "truncated-normal": lambda i, o: 0.1 * 0.8796,  # of a normal distribution that ends at two deviations
+        "truncated-normal": lambda i, o: 0.1 * 0.8796,  # of a normal distribution truncated at 2 sigma
     }.items():
         w, fan_in, fan_out = weights(case, initializers.INITIALIZERS[name])
         expected = spread(fan_in, fan_out)
@@ -69,5 +69,5 @@ def test_every_unit_of_a_table_has_its_own_fan_in():
     Conv2D(4, 9, table=TABLE, init=lambda shape, i, o, rng: seen.append((i, o)) or np.zeros(shape)).build(
         (3, 9, 9), rng=np.random.default_rng(0)
     )
-    # Three of the maps look at each of the first two inputs.
+    # The first input maps are connected to three output maps each.
     assert seen == [(2 * 81, 3 * 81), (2 * 81, 3 * 81), (1 * 81, 3 * 81), (3 * 81, 3 * 81)]

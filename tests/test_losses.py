@@ -75,7 +75,7 @@ def test_eq_9_gradients_sum_to_the_share_of_the_rubbish_class(j, label, seed):
 
 @pytest.mark.parametrize("loss", [MLE(), MAP(), SoftmaxCrossEntropy(), SoftmaxCrossEntropy(0.1), SquaredError()])
 def test_compiled_losses_are_stable_far_out(loss):
-    """Outputs whose exponential is beyond every float: the same loss and derivatives as by the methods."""
+    """Compiled losses equal the methods for outputs whose exponential overflows."""
     net = lenet5.Sequential([Dense(3, name="last")])
     net.build((4,), dtype=np.float64, rng=np.random.default_rng(0))
     x, labels = np.array([[0.0, 1, 2, 3], [4, 3, 2, 1]]), np.array([0, 2])

@@ -1,4 +1,4 @@
-"""The 1998 network: the paper's counts, derivatives against an independent recursion, and the user's API."""
+"""The network of 1998: the paper's counts, derivatives compared with an independent implementation, and the API."""
 
 import copy
 import pickle
@@ -61,7 +61,7 @@ def test_start_of_the_weights():
     assert not net.parameters()["C3.bias"].value.any()
     assert (net.parameters()["S2.coefficient"].value == 1).all()
     kernels = net.parameters()["C3.weight"].value
-    # Map 15 sees all six maps (fan-in 150), map 0 three (75): the last six kernels are drawn smaller.
+    # Map 15 is connected to six maps (fan-in 150), map 0 to three (75): the last six kernels are smaller.
     assert np.abs(kernels[-6:]).max() <= 1 / np.sqrt(150) < np.abs(kernels[:18]).max() <= 1 / np.sqrt(75)
 
 
@@ -74,9 +74,9 @@ def test_same_seed_same_weights_in_both_precisions():
 def test_derivatives_against_an_independent_recursion():
     net = lenet5.lenet5(dtype=np.float64, seed=1)
     rng = np.random.default_rng(0)
-    net.theta += rng.normal(0, 0.02, net.theta.size)  # biases and coefficients off their round starts
+    net.theta += rng.normal(0, 0.02, net.theta.size)  # move biases and coefficients away from 0 and 1
     x, labels, j = rng.uniform(-0.1, 1.175, (3, 1, 32, 32)), np.array([3, 8, 0]), 0.7
-    # F6 is drawn towards two of the codes, so that all terms of eq. 9's curvature count.
+    # Move F6 towards two codes, so that all terms of eq. 9's curvature contribute.
     net["F6"].bias.value[...] = 2 * (bitmaps.codes()[3] + bitmaps.codes()[8])
     loss = MAP(j)
     y = net.forward(x)
@@ -108,7 +108,7 @@ SMALL_TABLE = """
 
 
 def small_network(dtype):
-    """Every kind of layer that the paper's network lacks."""
+    """Return a network with the kinds of layers that the paper's network lacks."""
     layers = [Conv2D(3, (3, 2), name="A"), Sigmoid(), MaxPool2D(3, stride=2, name="B")]
     layers += [Conv2D(4, 3, table=SMALL_TABLE, name="C"), ReLU(), AvgPool2D(2, name="D")]
     layers += [
@@ -126,7 +126,7 @@ def small_network(dtype):
 
 
 def padded_network(dtype):
-    """Every way to pad, and kernels of many sizes."""
+    """Return a network with all kinds of padding, and kernels of many sizes."""
     layers = [Conv2D(4, 5, padding="same", name="A"), Tanh(), Conv2D(3, 3, padding=(1, 2), name="B"), ReLU()]
     layers += [
         ZeroPad2D(0, 1, 2, 1),
@@ -149,13 +149,13 @@ def padded_network(dtype):
     return net
 
 
-# 1e-5: float32 has 6e-8, and sums of up to 784 terms are taken in another order.
+# The rounding error of float32 is 6e-8, and sums of up to 784 terms are formed in another order.
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
 @pytest.mark.parametrize(
     "loss", [MAP(0.7, scale=0.5), MLE(), SoftmaxCrossEntropy(scale=2), SoftmaxCrossEntropy(0.1), SquaredError()]
 )
 @pytest.mark.parametrize("kind", ["trainable", "average", "max", "small", "padded"])
-@pytest.mark.parametrize("n", [3, 19, 37])  # one by one; 16 side by side, then 3; a whole shard, then 5 one by one
+@pytest.mark.parametrize("n", [3, 19, 37])  # single patterns; 16 side by side and 3; a shard of 32 and 5
 def test_the_compiled_network_equals_its_layers(kind, loss, dtype, tolerance, n):
     output = "rbf" if isinstance(loss, MAP | MLE) else "softmax"
     own = {"small": small_network, "padded": padded_network}
@@ -219,17 +219,16 @@ def test_gradients_of_the_whole_network(subsampling, loss):
     output = "rbf" if isinstance(loss, MAP | MLE) else "softmax"
     net = lenet5.lenet5(subsampling=subsampling, output=output, seed=2)
     x = np.random.default_rng(1).uniform(-0.1, 1.175, (2, 1, 32, 32))
-    # Of C1's 1,176 windows some have maxima closer than 1e-4 to their runner-up: a shorter step does not
-    # cross them, at the cost of rounding, 1e-16 / step of a loss near 100.
+    # In some of the 1,176 windows above C1, the two largest values differ by less than 1e-4. A shorter step does not
+    # change the maximum, but increases the rounding error to 1e-16 / step of a loss near 100.
     step, tolerance = (3e-7, 1e-5) if subsampling == "max" else (1e-4, 1e-7)
     report = gradcheck.check(net, x=x, loss=loss, samples=12, step=step)
     assert max(report.gradient.values()) < tolerance, f"\n{report}"
 
 
 def test_curvature_of_every_layer_within_the_network():
-    # A narrower image keeps the exhaustive oracle small: C5 then sees 5x5 maps as always.
     report = gradcheck.check(lenet5.lenet5(), batch=1, samples=1)
-    assert len(report.curvature) == 12 + 13  # every parameter, and the input of every layer
+    assert len(report.curvature) == 12 + 13  # parameters, and inputs of layers
     assert report.ok, f"\n{report}"
 
 
@@ -239,7 +238,7 @@ def test_a_larger_image_gives_maps_of_outputs():
     wide = rng.uniform(-0.1, 1.175, (2, 1, 32, 96)).astype(np.float32)
     y = net.forward(wide).copy()
     assert y.shape == (2, 10, 1, 17)
-    # Column k of the row is the network placed at 4k: two sub-samplings of 2.
+    # Column k is the output of the network at pixel 4k, because of two sub-samplings by 2.
     for k in (0, 5, 16):
         crop = np.ascontiguousarray(wide[:, :, :, 4 * k : 4 * k + 32])
         np.testing.assert_allclose(y[:, :, 0, k], net.forward(crop), rtol=1e-4, atol=1e-3)
@@ -275,10 +274,10 @@ def test_images_in_every_form():
 
 def test_probabilities_are_shares_of_the_penalties():
     net = lenet5.lenet5()
-    net["F6"].bias.value[...] = bitmaps.codes()[6] * 3  # close to 6, and so to 8
+    net["F6"].bias.value[...] = bitmaps.codes()[6] * 3  # close to the codes of 6 and 8
     p = net.predict_proba(np.zeros((28, 28), np.uint8))
     y = net.outputs(np.zeros((28, 28), np.uint8)).astype(np.float64)
-    np.testing.assert_allclose(p, np.exp(-y) / np.exp(-y).sum(), rtol=1e-4, atol=1e-30)  # below is 0 in float32
+    np.testing.assert_allclose(p, np.exp(-y) / np.exp(-y).sum(), rtol=1e-4, atol=1e-30)  # less is 0 in float32
     assert p.argmax() == 6 and p.sum() == pytest.approx(1)
 
 
@@ -292,7 +291,7 @@ def test_feature_maps_of_one_image_and_of_several():
     both = net.feature_maps(images)
     for name, m in maps.items():
         np.testing.assert_allclose(both[name][0], m, rtol=1e-4, atol=1e-5, err_msg=name)
-    assert np.abs(maps["C1"]).max() <= 1.7160  # after the squash
+    assert np.abs(maps["C1"]).max() <= 1.7160  # maps are shown after the squashing function
     before = maps["F6"].copy()
     net.predict(images)
     np.testing.assert_array_equal(maps["F6"], before)  # copies, not the network's workspace
@@ -376,7 +375,7 @@ def test_a_mapped_file_is_predicted_in_little_memory(tmp_path):
     resource = pytest.importorskip("resource")
     images, n = np.arange(784, dtype=np.uint8).reshape(28, 28), 150_000
     path = tmp_path / "images.idx"
-    with open(path, "wb") as file:  # a hole that takes no room on the disk, and one image
+    with open(path, "wb") as file:  # a sparse file of zeros that ends in one image
         file.write(bytes((0, 0, 8, 3)) + b"".join(side.to_bytes(4, "big") for side in (n, 28, 28)))
         file.truncate(16 + n * 784)
         file.seek(16 + (n - 1) * 784)
@@ -391,7 +390,7 @@ def test_a_mapped_file_is_predicted_in_little_memory(tmp_path):
     count, last, grown = map(int, done.stdout.split())
     assert (count, last) == (n, lenet5.pretrained().predict(images)[0])
     kilobytes = 1024 if sys.platform == "darwin" else 1
-    assert grown / kilobytes < 60_000 and resource  # the file has 118 MB
+    assert grown / kilobytes < 60_000 and resource  # the file has 118 MB, 60 MB are allowed
 
 
 def test_changes_to_a_private_map_are_kept(tmp_path):

@@ -1,4 +1,4 @@
-"""The notebooks: stored without outputs, made of the package rather than a second one, and running as they are."""
+"""The notebooks are stored without outputs, use the package instead of reimplementing it, and run unchanged."""
 
 import ast
 import json
@@ -10,10 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# Shows what a wrong `backward` does: the only one that may write a layer, and then only a broken one.
+# The only notebook that may define a layer: one with a wrong `backward`.
 BROKEN_ON_PURPOSE = "02_backprop_by_hand"
 
-# What the package or the extra "notebooks" brings along, and the standard library.
+# Libraries that the package or its extra "notebooks" installs, and the standard library.
 LIBRARIES = {
     "lenet5",
     "numpy",
@@ -34,7 +34,7 @@ def cells_of(path):
 
 
 def code_of(path):
-    """The code of all cells, without the magics that Python does not know."""
+    """Parse the code of all cells, without IPython's magic commands."""
     lines = "\n".join("".join(c["source"]) for c in cells_of(path) if c["cell_type"] == "code").splitlines()
     return ast.parse("\n".join(line for line in lines if not line.startswith("%")))
 
@@ -58,7 +58,7 @@ def test_neither_layers_nor_training_loops_of_its_own(path):
             bases = {ast.unparse(base) for base in node.bases}
             assert path.stem == BROKEN_ON_PURPOSE and bases == {"Conv2D"}, f"{path.name} defines {node.name}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            assert node.func.attr != "step", f"{path.name} steps an optimiser; Trainer does"
+            assert node.func.attr != "step", f"{path.name} calls step: use Trainer"
 
 
 def test_imports_no_more_than_the_package_needs(path):
@@ -91,4 +91,4 @@ def test_executes(path, tmp_path, monkeypatch):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     figures = [output for output in outputs if "image/png" in output.get("data", {})]
     plain = [output for output in outputs if output.get("data", {}).get("text/plain", "").startswith("<Figure")]
-    assert figures and len(figures) == len(plain), f"{path.name} has a figure that does not display itself"
+    assert figures and len(figures) == len(plain), f"{path.name} has a figure without text/plain, or none"

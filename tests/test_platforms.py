@@ -1,4 +1,4 @@
-"""What Linux has and macOS or Windows lack, taken away: the code must not need it."""
+"""The code works without the functions of Linux that macOS or Windows lack."""
 
 import importlib
 import mmap
@@ -17,7 +17,7 @@ from lenet5.training import mpi, shards
 
 @pytest.fixture
 def windows(monkeypatch):
-    """This process without the functions and signals that Windows lacks; folders cannot be opened there."""
+    """Remove the functions, signals and modules that Windows lacks, and refuse to open folders."""
     for module, name in (
         (os, "sched_getaffinity"), (os, "sched_yield"), (os, "fchmod"), (os, "fork"),
         (signal, "SIGALRM"), (signal, "alarm"), (signal, "SIGHUP"), (signal, "SIGKILL"),
@@ -52,7 +52,7 @@ def test_processors(windows):
 
 
 def test_ranks(windows, monkeypatch):
-    """Waiting yields without `sched_yield`, and aborting needs no alarm."""
+    """Waiting works without `sched_yield`, and aborting without `alarm`."""
     module = importlib.reload(mpi)
     try:
         ranks = module.Ranks.__new__(module.Ranks)
@@ -70,7 +70,7 @@ def test_ranks(windows, monkeypatch):
 
 
 def test_training(windows, tmp_path, monkeypatch):
-    """A whole run on disk, stopped and resumed, with what is left."""
+    """A run can be trained and resumed."""
     from lenet5.train import run
 
     monkeypatch.chdir(tmp_path)
@@ -81,7 +81,7 @@ def test_training(windows, tmp_path, monkeypatch):
 
 
 def test_workers_are_spawned_with_plain_values(tmp_path):
-    """Windows and macOS start processes anew: a job of a sweep must survive pickling, and import by itself."""
+    """Windows and macOS spawn processes, so jobs of a sweep must be picklable."""
     import pickle
 
     from lenet5.reproduce import TABLES, jobs

@@ -1,4 +1,4 @@
-"""What SECURITY.md promises: that every promise has a test, and that what is dangerous is not in the tree."""
+"""Every guarantee of SECURITY.md has a test, and the sources contain no dangerous calls."""
 
 import ast
 import hashlib
@@ -19,7 +19,7 @@ ROOT = Path(lenet5.__file__).parent.parent
 TREES = ("lenet5", "scripts", "benchmarks")
 FORBIDDEN = {"eval", "exec", "compile", "__import__", "pickle", "cPickle", "dill", "marshal", "shelve", "os.system",
              "os.popen", "subprocess.getoutput", "yaml.load", "tempfile.mktemp"}  # fmt: skip
-# An address without encryption, but of this machine, and names of XML's vocabularies.
+# Unencrypted addresses, except of this machine and of XML namespaces.
 PLAIN = re.compile(r"(?:http|ftp|ws)://(?!127\.0\.0\.1|localhost|www\.w3\.org/)[^\s'\"]*")
 
 
@@ -31,7 +31,7 @@ def sources():
 
 
 def dangers(tree):
-    """Yield (line, what) for what has no business here."""
+    """Yield the line and name of every forbidden import or call."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, a.name) for a in node.names if a.name.split(".")[0] in FORBIDDEN)
@@ -84,7 +84,7 @@ def test_every_promise_has_its_tests():
 
 
 def wheel(folder):
-    """Build a wheel from a copy of what is needed, in a folder of its own."""
+    """Build a wheel in `folder`, from a copy of the sources."""
     source = folder / "source"
     shutil.copytree(ROOT / "lenet5", source / "lenet5", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -99,7 +99,7 @@ def wheel(folder):
 
 def test_wheels_repeat(tmp_path):
     if int(importlib.metadata.version("setuptools").split(".")[0]) < 77:
-        pytest.skip("needs setuptools>=77 and wheel, as pyproject.toml says")
+        pytest.skip("needs setuptools>=77, as in pyproject.toml, and wheel")
     for name in ("one", "a longer name/of another"):
         (tmp_path / name).mkdir(parents=True)
     first, second = wheel(tmp_path / "one"), wheel(tmp_path / "a longer name/of another")

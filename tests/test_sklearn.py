@@ -1,4 +1,4 @@
-"""`LeNet5Classifier`: scikit-learn's own checks, and what they cannot know about images."""
+"""`LeNet5Classifier`: scikit-learn's estimator checks, and tests with images."""
 
 import copy
 import tracemalloc
@@ -38,9 +38,9 @@ def fitted():
         LeNet5Classifier(),
         LeNet5Classifier(subsampling="max", output="softmax", optimizer="adam", batch_size=16, n_jobs=2),
     ],
-    # As of scikit-learn's own SGDClassifier: another number of patterns is trained on in another random order.
+    # Fails for scikit-learn's SGDClassifier, too: another number of patterns has another random order.
     expected_failed_checks=lambda estimator: {
-        "check_sample_weight_equivalence_on_dense_data": "a weight of 2 is not the bits of a pattern that comes twice"
+        "check_sample_weight_equivalence_on_dense_data": "a weight of 2 is not bit-identical to a repeated pattern"
     },
 )
 def test_scikit_learn(estimator, check):
@@ -62,7 +62,7 @@ def test_digits(options):
     ids=["rows", "NCHW", "NHWC", "lists", "int64", "float32", "shifted", "0 to 1", "tiny"],
 )  # fmt: skip
 def test_kinds_of_images(fitted, images):
-    """Pixels are compared with the smallest and the largest, so that the unit does not matter."""
+    """Pixels are scaled by their smallest and largest values, so the unit does not matter."""
     assert X.min() == 0 and X.max() == 255
     model = small().fit(images, Y)
     np.testing.assert_allclose(model.predict_proba(images), fitted.predict_proba(X), atol=1e-3)
@@ -131,7 +131,7 @@ def test_more_classes_than_characters():
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "adam"}, {"optimizer": "rmsprop", "batch_size": 32}])
 def test_partial_fit_goes_on(options):
-    """Two passes are two passes, even if the estimator was stored in between."""
+    """Two calls of `partial_fit` equal two epochs of `fit`, even if the estimator is copied between them."""
     once = small(**options).fit(X, Y)
     twice = small(**options).partial_fit(X, Y, classes=np.arange(10))
     twice = copy.deepcopy(twice).partial_fit(X, Y)
@@ -177,7 +177,7 @@ def test_prediction_in_bounded_memory(fitted):
     fitted.predict(images)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 40e6  # all of them, prepared, take 82e6
+    assert peak < 40e6  # all prepared images would take 82e6
 
 
 def test_distort():
@@ -245,7 +245,7 @@ def test_wrong_calls(fitted, call, message):
 
 
 def test_images_of_another_shape():
-    """As many pixels are not enough."""
+    """The same number of pixels in another shape is refused."""
     model = small().fit(X[:, :24, :24], Y)
     with pytest.raises(ValueError, match=r"images of \(18, 32\).*trained on \(24, 24\)"):
         model.predict(X[:, :24, :24].reshape(-1, 18, 32))
@@ -263,13 +263,13 @@ def test_larger_images_and_colour(shape):
     assert model.score(images, labels) > 0.9
     channels = 3 if 3 in shape else 1
     assert model.net_.in_shape == (channels, *[max(32, *(side for side in shape if side != 3))] * 2)
-    if channels == 3:  # the same answers for channels before and behind
+    if channels == 3:  # channels first and last give the same answers
         turned = np.moveaxis(images, 1, -1) if shape[0] == 3 else np.moveaxis(images, -1, 1)
         np.testing.assert_array_equal(model.predict_proba(turned), model.predict_proba(images))
 
 
 def test_weights_say_how_often_a_pattern_comes():
-    """Two sets of labels for the same images: the network learns the one that has the weight."""
+    """If every image occurs with two labels, the network learns those with non-zero weight."""
     images, truth = np.concatenate([X, X]), np.concatenate([Y, (Y + 1) % 10])
     weights = np.repeat([1.0, 0.0], 200)
     assert small(epochs=8).fit(images, truth, sample_weight=weights).score(X, Y) > 0.9
@@ -307,7 +307,7 @@ def test_divergence():
 
 
 def test_default_training_is_robust():
-    """The smallest patterns that scikit-learn's checks have: at the paper's first rates, one training in four fails."""
+    """Default training is robust for two features; with the paper's initial rates, one training in four fails."""
     images, labels = make_blobs(n_samples=300, random_state=0)
     scores = [LeNet5Classifier(random_state=seed).fit(images, labels).score(images, labels) for seed in range(8)]
     assert min(scores) > 0.85

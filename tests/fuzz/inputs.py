@@ -1,4 +1,4 @@
-"""Inputs out of bytes: arrays and choices that a fuzzer can steer, and files with one thing wrong."""
+"""Inputs of the fuzz targets: arrays and choices decoded from bytes, and mutated files."""
 
 import random
 import struct
@@ -13,7 +13,7 @@ MOST = 1 << 16
 
 
 class Bytes:
-    """Bytes that decisions are read from; behind their end every decision is the first one."""
+    """Decodes choices and arrays from bytes; after the end of the bytes it reads zeros."""
 
     def __init__(self, data):
         self.data, self.at = data, 0
@@ -35,7 +35,7 @@ class Bytes:
         return tuple(self.pick(SIDES) for _ in range(self.number(6)))
 
     def array(self, shape=None, dtype=None):
-        """Return an array of any shape and type, with any bits for its numbers."""
+        """Return an array with the given or any shape and type, and any bits as its values."""
         shape = self.shape() if shape is None else shape
         dtype = np.dtype(self.pick(DTYPES) if dtype is None else dtype)
         size = int(np.prod(shape))
@@ -47,7 +47,7 @@ class Bytes:
         if dtype.kind == "O":
             values = np.empty(size, object)
             values[:] = [self.pick(ODD) for _ in range(size)] if size < 100 else 7
-        elif self.number(4) == 0:  # of sound values, which get further
+        elif self.number(4) == 0:  # valid values, which pass the first checks
             values = np.arange(size).astype(dtype)
         else:
             pattern = self.take(8 * dtype.itemsize)
@@ -59,7 +59,7 @@ class Bytes:
 
 
 def mutated(rng: random.Random, seeds, tokens=()):
-    """Return one of the seeds with a few things wrong."""
+    """Return one of the seeds with a few random changes."""
     data = bytearray(rng.choice(seeds)) if seeds else bytearray(rng.randbytes(rng.randrange(64)))
     for _ in range(rng.choice((1, 1, 1, 2, 3, 5, 8))):
         at = rng.randrange(len(data) + 1)
@@ -76,7 +76,7 @@ def mutated(rng: random.Random, seeds, tokens=()):
         elif way == 4:
             number = rng.choice(NUMBERS)
             data[at : at + 4] = struct.pack(rng.choice("<>") + "I", number)
-        elif way == 5 and seeds:  # the head of one, the tail of another
+        elif way == 5 and seeds:  # join the head of one seed and the tail of another
             other = rng.choice(seeds)
             data[at:] = other[rng.randrange(len(other) + 1) :]
         elif way == 6:
@@ -92,7 +92,7 @@ def mutated(rng: random.Random, seeds, tokens=()):
 
 
 def generated(rng: random.Random, seeds, tokens=()):
-    """Return bytes that have, one time in ten, nothing to do with the seeds."""
+    """Return a mutated seed, or, one time in ten, random bytes or tokens."""
     if rng.random() < 0.1 or not seeds:
         words = [
             rng.choice(tokens) if tokens and rng.random() < 0.7 else rng.randbytes(1) for _ in range(rng.randrange(40))

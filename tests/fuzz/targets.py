@@ -1,7 +1,7 @@
-"""What takes bytes from strangers, each as one function of bytes.
+"""Fuzz targets: functions of bytes, one for each reader of untrusted input.
 
-A target swallows the errors that the library promises (`LenetError`; for the classifier what scikit-learn's protocol
-knows); whatever else comes out of it is a defect. `scripts/fuzz`, `tests/test_fuzz.py` and atheris run the same ones.
+A target suppresses the documented errors (`LenetError`; for the classifier also those of scikit-learn's protocol). Any
+other exception is a defect. `scripts/fuzz`, `tests/test_fuzz.py` and atheris run the same targets.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ MB = 1 << 20
 
 @dataclass(frozen=True)
 class Target:
-    """A function of bytes, what its inputs are made from, and how far its memory may grow."""
+    """Function of bytes, with the source of its inputs, and a cap on memory growth in bytes."""
 
     run: Callable[[bytes], None]
     corpus: str = ""
@@ -76,10 +76,10 @@ def target(name, **options):
 
 @functools.cache
 def scratch() -> Path:
-    """A folder of this process, in memory where there is such a place."""
+    """Return a temporary folder of this process, in memory if /dev/shm exists."""
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
     folder = tempfile.TemporaryDirectory(prefix="lenet5-fuzz-", dir=memory)
-    scratch.keep = folder  # until the process ends
+    scratch.keep = folder  # keep the folder until the process ends
     return Path(folder.name)
 
 
@@ -105,7 +105,7 @@ def idx(data):
 
 @target("idx-gz", corpus="idx")
 def idx_gz(data):
-    """Whatever it is, well gzipped; or gzipped already."""
+    """Read the bytes as they are if they are gzipped, otherwise gzip them first."""
     packed = data if data[:2] == b"\x1f\x8b" else gzip.compress(data, 1, mtime=0)
     with contextlib.suppress(LenetError):
         assert read_idx(io.BytesIO(packed), max_bytes=LIMIT).nbytes <= LIMIT
@@ -113,7 +113,7 @@ def idx_gz(data):
 
 @target("idx-pair", corpus="idx-pair")
 def idx_pair(data):
-    """Images and labels in one: the first two bytes say where the labels begin."""
+    """Read images and labels; the first two bytes are the offset of the labels."""
     cut = 2 + int.from_bytes(data[:2])
     with contextlib.suppress(LenetError):
         data_set = load_idx_pair(written(data[2:cut], "images"), written(data[cut:], "labels"))
@@ -150,7 +150,7 @@ def csv_file(data):
 
 @target("npz", corpus="npy")
 def npz_file(data):
-    """Bytes as they are, and as the images of a file whose labels are good."""
+    """Read the bytes as a file, and as the images of a file with valid labels."""
     labels = io.BytesIO()
     np.save(labels, np.arange(4, dtype=np.uint8))
     for content in (data, packed({"images.npy": data, "labels.npy": labels.getvalue()})):
@@ -185,7 +185,7 @@ def as_npy(array) -> bytes:
 
 @target("checkpoint-entry", corpus="npy", tokens=(b"-1", b"(", b",", b"True", b"99999999", b"'O'", b"'>f8'", b"'V9'"))
 def checkpoint_entry(data):
-    """One array of it, in a file whose sums are right."""
+    """Read the bytes as one array of a file with correct checksums."""
     note = np.frombuffer(b'{"format": 1}', np.uint8)
     path = written(packed({"parameter/a.npy": data, "meta.npy": as_npy(note)}), "x.npz")
     with contextlib.suppress(LenetError):
@@ -210,9 +210,9 @@ def json_of(data):
 
 @target("weights-note", corpus="weights-note", tokens=JSON, cap=96 * MB)
 def weights_note(data):
-    """A note that its SHA-256 vouches for, beside the arrays of the package's weights."""
+    """Read the bytes as the metadata of the shipped weights, with a correct SHA-256."""
     path = scratch() / "x.npz"
-    with contextlib.suppress(ValueError):  # NumPy's own arrays go into the file, but not every note
+    with contextlib.suppress(ValueError):  # metadata that cannot be saved
         checkpoint.save(path, lenet5.pretrained().arrays(), json_of(data))
     with contextlib.suppress(LenetError):
         net = storage.read(path)[0]
@@ -236,7 +236,7 @@ RUN = (b'"epoch"', b'"position"', b'"history"', b'"random"', b'"callbacks"', b'"
 
 @target("run-note", corpus="run-note", tokens=JSON + RUN)
 def run_note(data):
-    """The note of a checkpoint to resume from."""
+    """Resume from a checkpoint with the bytes as its metadata."""
     trainer, four, arrays = small_run()
     trainer.epoch = trainer.position = 0
     with contextlib.suppress(LenetError):
@@ -246,7 +246,7 @@ def run_note(data):
 
 @functools.cache
 def files_of_a_run() -> tuple[tuple[bytes, dict], ...]:
-    """The checkpoint and the weights of a short run, and what is in them."""
+    """Return the checkpoint and the weights of a short run, each as bytes with its content."""
     settings = config.from_dict({}).resolved()
     data = datasets.load("digits")[0].subset(slice(20))
     folder, trainer = scratch(), runs.make_trainer(settings, data)
@@ -266,14 +266,14 @@ def content(path):
 
 @target("bit-flips", make=lambda rng: struct.pack(">BIB", rng.randrange(2), rng.getrandbits(32), rng.randrange(8)))
 def bit_flips(data):
-    """One bit of a run's checkpoint or weights: which file, where, which bit."""
+    """Flip one bit of a run's checkpoint or weights; the bytes choose the file, the offset and the bit."""
     which, at, bit = struct.unpack(">BIB", data[:6].ljust(6, b"\0"))
     whole, expected = files_of_a_run()[which % 2]
     damaged = bytearray(whole)
     damaged[at % len(whole)] ^= 1 << bit % 8
     path = written(damaged, "flipped.npz")
     with contextlib.suppress(LenetError):
-        assert content(path) == expected, "a flipped bit changed what was loaded, and nothing was said"
+        assert content(path) == expected, "a flipped bit changed the loaded content without an error"
 
 
 # Configurations, histories, records
@@ -286,7 +286,7 @@ TOML = tuple(
 
 @target("configuration", corpus="configuration", tokens=TOML + JSON)
 def configuration(data):
-    """TOML, or JSON where it begins with a brace."""
+    """Read a configuration: JSON if it begins with a brace, otherwise TOML."""
     path = written(data, "run.json" if data[:1] == b"{" else "run.toml")
     with contextlib.suppress(LenetError):
         settings = config.from_dict(config.read(path), where=str(path)).resolved()
@@ -299,7 +299,7 @@ FIELDS = (b'"epoch"', b'"test_error"', b'"train_error"', b'"loss"', b"0.5", b'"d
 
 @target("history", corpus="history", tokens=JSON + FIELDS, cap=128 * MB)
 def history(data):
-    """The file as it is; and passes and, behind a null byte, configuration, with the SHA-256 of these."""
+    """Read the bytes as a history, and as epochs and, after a null byte, configuration, with a correct SHA-256."""
     folder = scratch() / "run"
     folder.mkdir(exist_ok=True)
     first, _, second = data.partition(b"\0")
@@ -322,7 +322,7 @@ RECORD = (b'"config"', b'"distort"', b'"result"', b'"train_size"', b'"train_imag
 
 @target("record", corpus="record", tokens=JSON + FIELDS + RECORD, cap=128 * MB)
 def record(data):
-    """A record of a table's run, for the report and for the picture of a sweep."""
+    """Read the record of a table's run, as the report and the picture of a sweep do."""
     folder = scratch() / "sweep"
     folder.mkdir(exist_ok=True)
     jobs.read_record(written(data, "sweep/x.json"))
@@ -342,8 +342,8 @@ def picture(data):
 
 
 def png(width: int, height: int, bits: int, kind: int, rows: bytes, zeros: int) -> bytes:
-    """Return a PNG that says it is so large, with these bytes, and so many zeros, for its rows."""
-    pack = zlib.compressobj(1)  # in pieces: what is unpacked here would count as the reader's memory
+    """Return a PNG with this header, whose data are `rows`, followed by so many zeros."""
+    pack = zlib.compressobj(1)  # in pieces: memory used here would count as the reader's
     body = pack.compress(rows) + b"".join(pack.compress(bytes(min(MB, zeros - k))) for k in range(0, zeros, MB))
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)), (b"IDAT", body + pack.flush())]
     packed = [
@@ -354,7 +354,7 @@ def png(width: int, height: int, bits: int, kind: int, rows: bytes, zeros: int) 
 
 @target("picture-png", cap=800 * MB)
 def picture_png(data):
-    """A PNG whose sums are right: its header and its pixels are what varies."""
+    """Read a PNG with correct checksums; header and pixels vary."""
     source = Bytes(data)
     side = (0, 1, 2, 7, 28, 40, 500, 7000, 70_000, 2**31 - 1)
     width, height, bits, kind = (
@@ -386,7 +386,7 @@ ODD_PICTURES = (None, [], [[1, [2]]], {}, b"", 7, "", "\0", [[0, 300]], [["a"]],
 
 
 class _Parsed(BaseException):
-    """A command has understood its words, and would begin."""
+    """Raised if a command has parsed its arguments and would start."""
 
 
 def _begin(*args, **options):
@@ -417,14 +417,14 @@ WORDS = tuple(
 
 @target("arguments", corpus="arguments", tokens=tuple(b"\n" + word for word in WORDS), cap=128 * MB)
 def arguments(data):
-    """One word per line, the first one the command; nothing is begun."""
+    """Parse arguments, one per line, the first one the command; the command itself is not run."""
     words = data.decode(errors="surrogateescape").split("\n")
     words = [word.replace("\0", "") for word in words if len(word) < 4096][:50] or [""]
     if words[0] in ("models", "reproduce"):
-        return  # they begin at once
+        return  # they start without a function that could be replaced
     said = io.StringIO()
     with contextlib.ExitStack() as stack:
-        for name in ACTIONS:  # before anything is replaced: modules keep what they import
+        for name in ACTIONS:  # import all before replacing any: modules keep the functions that they import
             importlib.import_module(name.rpartition(".")[0])
         for name in ACTIONS:
             stack.enter_context(mock.patch(name, _begin))
@@ -435,7 +435,7 @@ def arguments(data):
         except _Parsed:
             pass
         except SystemExit as end:
-            assert end.code in (0, None), f"ended with {end.code!r}"
+            assert end.code in (0, None), f"exit code {end.code!r}"
     assert len(said.getvalue()) < 100_000
 
 
@@ -454,7 +454,7 @@ PARAMETERS = {
 }
 
 
-@target("classifier", cap=512 * MB)  # its threads reserve more than they use
+@target("classifier", cap=512 * MB)  # its threads reserve more memory than they use
 def classifier(data):
     source = Bytes(data)
     options = {name: source.pick(values) for name, values in PARAMETERS.items() if source.number(5) == 0}
@@ -463,13 +463,13 @@ def classifier(data):
     shape = source.pick(((n, 64), (n, 8, 8), (n, 1, 28, 28), (n, 5), None))
     x = source.array(shape)
     y = source.array((n,), source.pick(("i8", "U3", "f8", "?", "u1", "O"))) if source.number(4) else source.array()
-    if source.number(3):  # mostly a sound pair, with one thing wrong
+    if source.number(3):  # in most cases, make images and labels valid except for one defect
         x = np.nan_to_num(
             np.resize(x if x.dtype.kind in "fiub" and x.size else np.eye(8), (n, 64)).astype("f4"), posinf=9, neginf=0
         )
     model = lenet5.LeNet5Classifier(**options)
     with contextlib.suppress(LenetError, ValueError, TypeError), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # scikit-learn's, on odd labels
+        warnings.simplefilter("ignore")  # scikit-learn warns of odd labels
         if source.number(2):
             model.fit(x, y)
         else:
@@ -484,7 +484,7 @@ def trained():
     return lenet5.pretrained()
 
 
-@target("predict", cap=256 * MB)  # a chunk of 256 images, and every map of it
+@target("predict", cap=256 * MB)  # for all maps of a chunk of 256 images
 def predict(data):
     source = Bytes(data)
     shape = source.pick((None, (28, 28), (2, 28, 28), (1, 1, 32, 32), (2, 1, 32, 36), (1, 28, 28, 1), (0, 28, 28)))
@@ -502,7 +502,7 @@ def predict(data):
 
 @target("layers")
 def layers(data):
-    """Any layer, built for any shape and given any array."""
+    """Build any layer for any shape, and pass it any array."""
     source = Bytes(data)
     make, in_shape = CASES[source.pick(sorted(CASES))]
     layer = make()
@@ -546,7 +546,7 @@ def small():
 
 @target("safetensors", corpus="safetensors", tokens=JSON)
 def safetensors(data):
-    """A network in a file, and tensors of others."""
+    """Load the bytes as a network, and as tensors of another library."""
     path = written(data, "x.safetensors")
     with contextlib.suppress(LenetError):
         assert np.isfinite(lenet5.load(path).theta).all() or data
@@ -556,7 +556,7 @@ def safetensors(data):
 
 @target("keras", corpus="keras")
 def keras(data):
-    """A .keras file, or the weights alone."""
+    """Load the bytes as a .keras file, or as a file of weights."""
     with contextlib.suppress(LenetError):
         lenet5.interop.from_keras(written(data, "x.keras"), small())
     assert np.isfinite(small().theta).all()
