@@ -13,7 +13,7 @@ from lenet5.errors import ConfigError
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Three small networks of one set, one of them in .safetensors."""
+    """Three small networks trained on the same data set, one of them saved as .safetensors."""
     folder = tmp_path_factory.mktemp("runs")
     train, test = datasets.load("digits")
     paths = [str(folder / name) for name in ("a.npz", "b.npz", "c.safetensors")]

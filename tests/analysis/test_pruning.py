@@ -1,4 +1,4 @@
-"""Optimal Brain Damage: what is deleted, and that it stays deleted, in training and in files."""
+"""Optimal Brain Damage: the deleted parameters stay deleted in training and in files."""
 
 import copy
 import pickle
@@ -26,7 +26,7 @@ def pruned(net, share=0.5, seed=0):
 
 
 def test_the_loss_grows_by_the_saliency():
-    """Of a loss that is a quadratic of every weight by itself: exactly, whatever its gradient adds."""
+    """If the loss is quadratic in a weight, its exact increase is the saliency minus the gradient times the weight."""
     rng = np.random.default_rng(0)
     net = lenet5.Sequential([lenet5.Flatten(), lenet5.Dense(3, name="a")], prepare=lambda x, **_: x / 255.0)
     net.build((1, 4, 4), dtype=np.float64, rng=rng)
@@ -66,7 +66,7 @@ def test_the_least_are_deleted_and_no_more():
     assert kept.sum() == 20_000 and scores[kept].min() >= scores[~kept].max()
     assert not net.theta[~kept].any() and (net.theta[kept] == values[kept]).all()
     assert "20,000 of 60,000 parameters" in repr(net)
-    # What is gone stays gone, whatever its score.
+    # Deleted parameters stay deleted for any scores.
     pruning.delete(net, -scores, keep=10_000)
     assert net.parameters().kept.sum() == 10_000 and not (net.parameters().kept & ~kept).any()
     for wrong in (0, 10_001):
@@ -123,7 +123,7 @@ def test_deleted_numbers_do_not_count_for_clip():
 
 
 def test_the_two_ways_to_step_agree():
-    """One by one, compiled, and by the optimiser in batches of one: the same numbers are left, with the same values."""
+    """Compiled updates and batches of one pattern keep the same parameters, with the same values."""
     nets = [pruned(lenet5.lenet5(), 0.3) for _ in range(2)]
     for net, momentum in zip(nets, (0.0, 1e-12), strict=True):
         optimizer = optim.SDLM(net.parameters(), lr=5e-4, momentum=momentum)
@@ -148,7 +148,7 @@ def test_files_keep_the_mask(ending, tmp_path):
     lenet5.save(path, net)
     again = lenet5.load(path)
     assert (again.parameters().kept == net.parameters().kept).all() and (again.theta == net.theta).all()
-    # Into a network that was pruned otherwise, and from one that is whole.
+    # Load into a network that was pruned differently, and load the file of an unpruned one.
     other = pruned(lenet5.lenet5(), 0.9, seed=5)
     assert (lenet5.load(path, other).parameters().kept == net.parameters().kept).all()
     lenet5.save(path, lenet5.lenet5())
@@ -236,7 +236,7 @@ def test_pruning_in_training_and_resumed(criterion):
 
 
 def test_saliency_beats_magnitude_and_chance():
-    """Without retraining: of few parameters those with the largest saliency lose least."""
+    """Without retraining, deletion by saliency increases the loss less than by magnitude or at random."""
     net = lenet5.pretrained()
     theta = net.theta.copy()
     found = {
@@ -244,7 +244,7 @@ def test_saliency_beats_magnitude_and_chance():
         for name in pruning.CRITERIA
     }
     assert (net.theta == theta).all() and not net.parameters().pruned
-    assert len({tuple(rows[0].values()) for rows in found.values()}) == 1  # nothing deleted
+    assert len({tuple(rows[0].values()) for rows in found.values()}) == 1  # before any deletion
     for k in (1, 2):
         losses_at = {name: rows[k]["loss"] for name, rows in found.items()}
         assert losses_at["saliency"] < losses_at["magnitude"] < losses_at["random"]
@@ -262,7 +262,7 @@ def test_wrong_criterion():
 
 
 def test_layers_that_step_by_themselves():
-    """PReLU and normalisation have parameters of their own kind."""
+    """Deleted parameters stay deleted in networks with PReLU and batch normalisation."""
     net = pruned(models.d2l(norm=True, activation="prelu"))
     kept = net.parameters().kept.copy()
     Trainer(net, losses.SoftmaxCrossEntropy(), optim.Adam(net.parameters()), [], batch_size=20).fit(SMALL, epochs=1)

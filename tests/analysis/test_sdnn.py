@@ -1,4 +1,4 @@
-"""Receptive fields, and the network swept across a line."""
+"""Receptive fields, and reading lines by sweeping the network across them."""
 
 import itertools
 
@@ -12,17 +12,17 @@ from lenet5.analysis.receptive_fields import receptive_fields
 from lenet5.errors import ConfigError, ImageError, ShapeError
 
 
-@pytest.mark.filterwarnings("ignore:Prepared images")  # what stands out, and so reaches every maximum
+@pytest.mark.filterwarnings("ignore:Prepared images")  # values beyond the usual range change all maxima
 @pytest.mark.parametrize("build", [models.lenet5, models.lenet1, models.d2l, models.caffe], ids=lambda f: f.__name__)
 def test_fields_are_the_pixels_that_matter(build):
-    """A unit moves with the pixels of its field and with no other."""
+    """A unit changes with the pixels of its receptive field and with no others."""
     net = build(seed=0, dtype=np.float64)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1, *net.in_shape))
     fields, maps = receptive_fields(net), net.feature_maps(x)
     assert list(fields) == list(maps)
     side = net.in_shape[1]
-    # All x with one row or one column changed.
+    # Copies of x, each with one row or one column changed.
     changed = np.repeat(x, 2 * side, axis=0)
     for k in range(side):
         changed[k, :, k, :] += 1.0
@@ -56,7 +56,7 @@ def net():
 
 
 def test_every_window_is_the_network_on_what_it_sees(net):
-    """Swept at once or applied anew at every step: the same penalties."""
+    """A sweep gives the same penalties as the network applied to each window."""
     line = np.random.default_rng(0).integers(0, 256, (28, 97), dtype=np.uint8)
     swept = sdnn.sweep(net, line)
     x = net.prepared(line[None])[0]
@@ -119,7 +119,7 @@ def reader():
 
 
 def test_neighbours_in_sight(net, reader):
-    """The weights for lines read digits that touch, which those for single digits hardly do."""
+    """The weights for lines read touching digits better than those for single digits."""
     test = datasets.load("digits")[1]
     clear = test.subset((net.predict(test.images) == test.labels) & (net.outputs(test.images).min(axis=1) < 2))
     for gap, least in ((0, 0.5), (6, 0.6)):
@@ -172,7 +172,7 @@ def test_normalised_lines():
     line = datasets.normalise_line(picture)
     rows, columns = np.flatnonzero(line.any(axis=1)), np.flatnonzero(line.any(axis=0))
     assert line.shape[0] == 28 and len(rows) == 22 and columns[0] == 16 and line.shape[1] - columns[-1] == 17
-    # A stroke that is only wide does not make a line without end.
+    # A wide, flat stroke does not make the line arbitrarily long.
     dash = np.zeros((60, 2000), np.uint8)
     dash[30:32, 10:1990] = 255
     assert datasets.normalise_line(dash).shape[1] <= 512

@@ -1,4 +1,4 @@
-"""The one rule for images: every layout and type that people have gives the same answers, or an error that names it."""
+"""Images in all common layouts and types give the same answers, or an error that names the problem."""
 
 import warnings
 
@@ -11,7 +11,7 @@ from lenet5.errors import LenetWarning, ShapeError
 
 
 class Tensor:
-    """As PyTorch's and TensorFlow's: no array, but NumPy makes one of it."""
+    """Stands for the tensors of PyTorch and TensorFlow, which NumPy can convert to arrays."""
 
     def __init__(self, values):
         self.values = values
@@ -24,7 +24,7 @@ def framed(images):
     return np.pad(images, ((0, 0), (2, 2), (2, 2)))
 
 
-# Name -> the same images, uint8 (N, 28, 28) x, in another layout or type.
+# Name -> function that converts images x, uint8 (N, 28, 28), to another layout or type.
 SAME = {
     "rows": lambda x: x.reshape(len(x), 784),
     "rows of the field": lambda x: framed(x).reshape(len(x), 1024),
@@ -62,7 +62,7 @@ SAME = {
     "prepared, float64": lambda x: datasets.prepare(x, dtype=np.float64),
     "prepared, big-endian": lambda x: datasets.prepare(x).astype(">f4"),
 }
-# Name -> what is refused, and a word of the error.
+# Name -> function that returns images to be refused, and part of the message.
 REFUSED = {
     "standardised": (lambda x: (x / 255 - 0.1307) / 0.3081, "whole numbers from 0 to 255"),
     "standardised tensor": (lambda x: ((x / 255 - 0.1307) / 0.3081)[:, None], "whole numbers from 0 to 255"),
@@ -108,10 +108,10 @@ def expected(net, images):
 def test_every_layout_and_type_gives_the_same_answers(net, images, expected, name):
     given = SAME[name](images)
     np.testing.assert_array_equal(net.predict(given), expected.argmin(axis=1))
-    if name != "prepared, float64":  # which are not yet rounded
+    if name != "prepared, float64":  # not yet rounded to float32
         np.testing.assert_array_equal(net.outputs(given), expected)
     maps = net.feature_maps(given if name != "lists" else given[:3])["input"]
-    np.testing.assert_allclose(maps, net.prepared(images)[: len(maps)], rtol=0, atol=2e-7)  # an ulp of 1
+    np.testing.assert_allclose(maps, net.prepared(images)[: len(maps)], rtol=0, atol=2e-7)  # rounding error of 1
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -158,7 +158,7 @@ def test_one_picture_in_every_form(net, images):
 
 
 def test_rows_of_what_it_was_trained_on():
-    """Rows of 8x8 are known to a network that was trained on such images, and to no other."""
+    """Rows of 64 pixels are read as 8x8 only by a network trained on such images."""
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 200, (60, 8, 8), dtype=np.uint8), np.arange(60) % 3
     net = lenet5.models.d2l(classes=3)

@@ -1,4 +1,4 @@
-"""The one rule for labels."""
+"""Labels of all types, and errors for wrong ones."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ TURNED = np.array([2, 0, 1, 2, 0, 1])
 
 
 class Series:
-    """As a column of pandas: NumPy makes an array of objects of it."""
+    """Stands for a pandas column, which NumPy converts to an array of objects."""
 
     def __array__(self, dtype=None, copy=None):
         return np.array(["c", "a", "b", "c", "a", "b"], object)
@@ -47,7 +47,7 @@ def test_names_and_numbers():
     assert Dataset(IMAGES, TURNED, classes=["cat", "dog", "cow"]).classes == ("cat", "dog", "cow")
     assert Dataset(IMAGES, ["dog", "cat"] * 3, classes=["dog", "cat", "cow"]).labels.tolist() == [0, 1] * 3
     assert Dataset(IMAGES, [3] * 6, num_classes=10).labels.tolist() == [3] * 6
-    assert Dataset(IMAGES, np.eye(4)[TURNED]).num_classes == 4  # also a class of which there is no image
+    assert Dataset(IMAGES, np.eye(4)[TURNED]).num_classes == 4  # includes a class without images
     subset = Dataset(IMAGES, ["c", "a", "b"] * 2).subset([0, 3])
     assert subset.classes == ("a", "b", "c") and subset.labels.tolist() == [2, 2]
 

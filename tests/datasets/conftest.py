@@ -1,4 +1,4 @@
-"""A small MNIST of 30 and 10 images, and a server on 127.0.0.1 that misbehaves on demand."""
+"""Fixtures: a small MNIST of 30 and 10 images, and a server on 127.0.0.1 that misbehaves on demand."""
 
 import gzip
 import hashlib
@@ -22,7 +22,7 @@ REAL = os.environ.get("LENET5_DATA")
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """No test sees the user's data or cache, or downloads anything."""
+    """Isolate tests from the user's data and cache, and from real mirrors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LENET5_DATA", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache")
@@ -46,7 +46,7 @@ def real_mnist():
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
-    """The four .gz files by name, as bytes."""
+    """The four .gz files of the small MNIST: name -> bytes."""
     folder, rng = tmp_path_factory.mktemp("small"), np.random.default_rng(0)
     arrays = {
         "train-images-idx3-ubyte": rng.integers(0, 256, (30, 28, 28), dtype=np.uint8),
@@ -61,7 +61,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def known(files):
-    """The small MNIST as a known set, with no mirror that works."""
+    """The small MNIST as a known data set, whose mirror does not work."""
     small = []
     for file in MNIST.files:
         zipped = files[file.name + ".gz"]
@@ -74,7 +74,7 @@ def known(files):
 
 @pytest.fixture
 def put(files):
-    """Write the small MNIST into a folder, raw or zipped."""
+    """Function that writes the small MNIST into a folder, gzipped or not."""
 
     def put(folder, *, zipped=True, dotted=False):
         folder = Path(folder)
@@ -89,7 +89,7 @@ def put(files):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """/<what it does>/<file>."""
+    """Serves files at /<behaviour>/<file>."""
 
     protocol_version = "HTTP/1.0"
 
@@ -182,7 +182,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.body(b"<html>no</html>", 403)
 
     def do_reset(self, content):
-        """A kilobyte further at every request, and then the connection is reset."""
+        """Send one kilobyte more at every request, then reset the connection."""
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -51,7 +51,7 @@ def check(train, test, batches):
     assert (train.name, train.num_classes) == ("cifar10", 10)
     record = batches["data_batch_2.bin"][: cifar10.RECORD]
     assert train.labels[N] == record[0]
-    for channel in range(3):  # each a plane of 1,024 bytes, rows first
+    for channel in range(3):  # each is a plane of 1,024 bytes, row by row
         assert train.images[N, 5, 7, channel] == record[1 + 1024 * channel + 32 * 5 + 7]
     assert train.provenance["data_batch_1.bin"].startswith("sha256:")
 

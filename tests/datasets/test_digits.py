@@ -23,7 +23,7 @@ def test_they_look_like_mnist():
 
 
 def test_classes_can_be_told_apart():
-    """The nearest class mean is right for most: pictures and labels belong together."""
+    """The nearest class mean is correct for most images, so images and labels match."""
     train, test = load("digits")
     means = np.stack([train.images[train.labels == c].mean(axis=0) for c in range(10)])
     distance = ((test.images[:, None] - means) ** 2).sum(axis=(2, 3))

@@ -13,7 +13,7 @@ def test_every_image_moves_by_itself():
     moved = shift(images, np.random.default_rng(1), pixels=2)
     assert moved.dtype == np.uint8 and moved.shape == images.shape and images[:, 4, 3].all()
     _, rows, columns = np.nonzero(moved)
-    assert len(rows) == 500  # nothing is lost away from the border
+    assert len(rows) == 500  # pixels away from the border are not lost
     moves = set(zip((rows - 4).tolist(), (columns - 3).tolist(), strict=True))
     assert moves == {(r, c) for r in range(-2, 3) for c in range(-2, 3)}
     colours = rng.integers(256, size=(20, 6, 5, 3), dtype=np.uint8)
@@ -40,7 +40,7 @@ WARPS = {name: d for name, d in DISTORTIONS.items() if isinstance(d, Distort)}
 
 
 def blobs(n=40, side=28, channels=None):
-    """Smooth spots, each somewhere near the middle."""
+    """Return images of smooth spots near the middle."""
     rng = np.random.default_rng(3)
     rows, columns = np.mgrid[:side, :side]
     at = rng.uniform(side / 2 - 3, side / 2 + 3, (n, 2, 1, 1))
@@ -68,7 +68,7 @@ def test_seeded_fresh_and_of_the_same_kind(name):
     assert distort(images[:0], rng).shape == (0, 28, 28)
     colours = distort(blobs(channels=3), np.random.default_rng(0))
     assert colours.shape == (40, 28, 28, 3)
-    if name != "noise":  # every channel in the same way
+    if name != "noise":  # all channels are distorted in the same way
         np.testing.assert_array_equal(colours[..., 0], first)
         np.testing.assert_array_equal(colours[..., 0], colours[..., 2])
 
@@ -79,7 +79,7 @@ def test_the_kernel_equals_its_twin(name):
     fast = WARPS[name](images, np.random.default_rng(0)).astype(int)
     with engine.numpy_only():
         slow = WARPS[name](images, np.random.default_rng(0))
-    assert np.abs(fast - slow).max() <= 1 and (fast != slow).mean() < 1e-3  # a half, rounded either way
+    assert np.abs(fast - slow).max() <= 1 and (fast != slow).mean() < 1e-3  # halves may be rounded up or down
 
 
 def test_no_distortion_is_the_image_itself():
@@ -93,11 +93,11 @@ def test_no_distortion_is_the_image_itself():
 
 def test_share_of_the_images():
     changed = (Distort(elastic=34, share=0.25)(blobs(2000), np.random.default_rng(0)) != blobs(2000)).any(axis=(1, 2))
-    assert 0.2 < changed.mean() < 0.3  # 5 standard deviations of a binomial are 0.048
+    assert 0.2 < changed.mean() < 0.3  # 5 standard deviations of the binomial are 0.048
 
 
 def test_transforms_by_hand():
-    images = blobs(side=41)  # room for all of a spot, enlarged
+    images = blobs(side=41)  # large enough for enlarged spots
     middle, at = 20.0, centre(images)
     np.testing.assert_allclose(centre(transform(images, down=2, right=-1)), at + [2, -1], atol=0.05)
     whole = transform(images, down=3)
@@ -124,8 +124,9 @@ def test_ranges_are_filled_and_kept():
 
 
 def test_elastic_displacements_have_the_published_size():
-    # Of a ramp the change of a pixel is the displacement of its column. Away from the border a Gaussian of s.d. 4
-    # leaves 1/(2 sqrt(pi) 4) of the s.d. of the noise along each axis, 1/sqrt(3): times 34 that is 1.38 pixels.
+    # On a ramp, the change of a pixel is its displacement along the row. The noise along each axis has a standard
+    # deviation of 1/sqrt(3). Away from the border, a Gaussian of sigma 4 reduces it by 1/(2 sqrt(pi) 4), so that
+    # after multiplication by 34 it is 1.38 pixels.
     ramp = np.broadcast_to((4 * np.arange(60)).astype(np.uint8), (400, 60, 60))
     moved = DISTORTIONS["elastic"](ramp, np.random.default_rng(0))
     changed = (moved != ramp).any(axis=(1, 2))

@@ -84,7 +84,7 @@ def test_a_trickle_meets_the_time_limit(server, remote, monkeypatch):
 
 
 def test_a_trickle_of_a_large_file_is_given_up_within_seconds(server, remote, monkeypatch):
-    """Not after what the whole file would take at the slowest rate that is put up with."""
+    """A slow download stops soon, not after the time the whole file may take at the slowest accepted rate."""
     monkeypatch.setattr(fetch, "READ_SECONDS", 0.5)
     server.files = {NAME: bytes(10_000_000)}
     start = time.monotonic()

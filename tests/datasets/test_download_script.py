@@ -26,7 +26,7 @@ def script():
 
 @pytest.fixture
 def online(known, server, monkeypatch):
-    """The small MNIST in place of the true one, on a mirror that works."""
+    """The small MNIST in place of the real one, with a working mirror."""
     online = replace(known, mirrors=(server.mirror("wrong"), server.mirror("good")))
     monkeypatch.setattr("lenet5.datasets.mnist.MNIST", online)
     return online

@@ -1,4 +1,4 @@
-"""Folders of pictures as data sets."""
+"""Data sets from folders of pictures."""
 
 import os
 
@@ -62,13 +62,13 @@ def test_colours_sizes_and_kinds(tmp_path):
     assert train.images.shape[1:] == (28, 28, 3) and train.classes == ("blue", "red") and train.fit == "scale"
     assert len(train) + len(test) == 16
     for label, colour in ((0, (30, 30, 220)), (1, (220, 30, 30))):
-        assert np.abs(train.images[train.labels == label].astype(int) - colour).max() < 12  # JPEG
+        assert np.abs(train.images[train.labels == label].astype(int) - colour).max() < 12  # JPEG is lossy
     grey = from_folder(tmp_path, colour=False, size=40)[0]
     assert grey.images.shape[1:] == (40, 40) and set(np.unique(grey.images)) <= set(range(88, 100))
 
 
 def test_pictures_are_fitted_whole(tmp_path):
-    """The longer side to the edge; what is left free has the colour of the edge."""
+    """The longer side fills the image; the rest is padded with the colour of the picture's edge."""
     for kind in ("a", "b"):
         (tmp_path / kind).mkdir()
         for k, (width, height) in enumerate([(60, 30), (30, 60), (50, 50)]):
@@ -91,7 +91,7 @@ def test_photographs_of_digits_are_made_as_mnists(digits, tmp_path):
 
 
 def test_a_picture_is_predicted_as_those_of_the_folder_were_read(digits, tmp_path, capsys):
-    """As it is where it has their size; else made as MNIST's are, or fitted whole, as its network learned."""
+    """A picture of the training images' size is unchanged; others are prepared as those of the training folder."""
     from lenet5 import predict
 
     for data, name in zip(digits, ("train", "test"), strict=True):

@@ -23,7 +23,7 @@ def digits():
 
 
 def stroke(height=300, width=400):
-    """A seven of full ink on nothing, away from the middle."""
+    """Return the ink of a seven, away from the middle."""
     ink = np.zeros((height, width), np.float32)
     ink[40:55, 220:300] = 255
     for i in range(130):
@@ -49,7 +49,7 @@ def test_shape_of_the_result():
     for axis in (0, 1):
         mass = SEVEN.sum(axis=1 - axis, dtype=float)
         assert abs(mass @ np.arange(28) / mass.sum() - 14) <= 0.6
-    assert 7 < np.ptp(inked[:, 1]) + 1 < 16  # the aspect is kept
+    assert 7 < np.ptp(inked[:, 1]) + 1 < 16  # the aspect ratio is preserved
 
 
 def test_a_digit_made_this_way_stays_as_it_is(digits):
@@ -136,7 +136,7 @@ def pictures():
     yield "coarse.jpg", light, {"quality": 30}
     yield "grey.bmp", light, {}
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned by 90 degrees
+    exif[0x0112] = 6  # orientation: rotated by 90 degrees
     yield "turned.jpg", light.transpose(Image.Transpose.ROTATE_90), {"exif": exif, "quality": 90}
 
 
@@ -217,7 +217,7 @@ def test_damaged_files_give_a_digit_or_an_image_error(tmp_path_factory, seed, ki
 
 
 def on_paper(image, rng, *, side=112, margin=30):
-    """A digit drawn with dark ink on light paper, as large as a scan has it."""
+    """Return a digit in dark ink on light paper, in the size of a scan."""
     large = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
     ink = np.pad(np.asarray(large, float) / 255, margin)
     return 235 - 195 * ink + rng.normal(0, 3, ink.shape)
@@ -252,7 +252,7 @@ def test_rules_and_frames_are_no_ink(disturb):
 
 
 def test_strokes_that_fill_a_picture_are_no_rules():
-    """From edge to edge of a tight picture: the stroke of a 1, both of a T, and the bar of a 7 beside its slope."""
+    """Strokes that reach from edge to edge of a cropped digit (1, T, 7) are not removed as ruled lines."""
     paper = np.full((80, 80), 235, np.uint8)
     one, tee, seven = paper.copy(), paper.copy(), paper.copy()
     one[:, 38:42] = tee[:, 38:42] = tee[:4] = seven[:4] = 40

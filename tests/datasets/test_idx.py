@@ -203,7 +203,7 @@ def test_a_mapped_file_equals_a_read_one(tmp_path, dtype):
     mapped = read_idx(tmp_path / "a", mmap=True)
     assert isinstance(mapped, np.memmap) and not mapped.flags.writeable
     np.testing.assert_array_equal(mapped, array)
-    assert read_idx(tmp_path / "a", mmap=True, max_bytes=1).shape == (2, 3, 4)  # it takes no memory
+    assert read_idx(tmp_path / "a", mmap=True, max_bytes=1).shape == (2, 3, 4)  # mapped files have no limit
 
 
 def test_what_cannot_be_mapped(tmp_path):

@@ -1,4 +1,4 @@
-"""Distorted sets on disk: the same bytes however they come about, and nothing half-made under a final name."""
+"""Distorted data sets on disk: files are bit-identical after interruptions, and never incomplete under their names."""
 
 import errno
 import hashlib
@@ -43,7 +43,7 @@ def without_date(folder):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The chunks that are distorted."""
+    """Numbers of the chunks that are distorted."""
     chunks, distorted = [], enlarge._distorted
     monkeypatch.setattr(enlarge, "_distorted", lambda train, plan, k: (chunks.append(k), distorted(train, plan, k))[1])
     return chunks
@@ -53,7 +53,7 @@ def test_what_is_written(straight, digits):
     assert {path.name for path in straight.iterdir()} == {*FILES, MANIFEST}
     train, test = load("idx", straight)
     assert len(train) == 600 and train.name == "idx" and train.num_classes == 10
-    np.testing.assert_array_equal(train.images[:100], digits[0].images)  # the originals
+    np.testing.assert_array_equal(train.images[:100], digits[0].images)  # original images
     np.testing.assert_array_equal(train.labels, np.tile(digits[0].labels, TIMES))
     np.testing.assert_array_equal(test.images, digits[1].images)
     np.testing.assert_array_equal(test.labels, digits[1].labels)
@@ -82,7 +82,7 @@ def test_ended_anywhere_it_goes_on(straight, digits, tmp_path, monkeypatch, draw
     write, written = enlarge._write, []
 
     def dying(path, manifest):
-        if sum(c is not None for c in manifest["chunks"]) > chunk:  # this one is on disk, and not noted
+        if sum(c is not None for c in manifest["chunks"]) > chunk:  # the chunk is on disk but not yet in the manifest
             raise KeyboardInterrupt
         write(path, manifest)
         written.append(path.name)
@@ -110,14 +110,14 @@ def test_killed_and_resumed(tmp_path):
         process = subprocess.Popen([*words, str(tmp_path / "killed")])
         while process.poll() is None:
             found = tmp_path / "killed" / PARTIAL
-            # Half a manifest must never be seen.
+            # The manifest must be complete at any time.
             if found.exists() and 80 - json.loads(found.read_text())["chunks"].count(None) > 9 * (k + 1):
                 break
             time.sleep(0.01)
         process.kill()
         process.wait()
         assert not [name for name in FILES if (tmp_path / "killed" / name).exists()]
-    (tmp_path / "killed" / f".{PARTIAL}.x0x0.tmp").touch()  # as if the kill had come in the middle of a write
+    (tmp_path / "killed" / f".{PARTIAL}.x0x0.tmp").touch()  # as if the process had been killed while writing
     assert run(words[3:] + [str(tmp_path / "killed")]) == 0
     assert run(words[3:] + [str(tmp_path / "straight"), "--threads", "1"]) == 0
     names = {path.name for path in (tmp_path / "straight").iterdir()}

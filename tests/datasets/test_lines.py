@@ -1,4 +1,4 @@
-"""Lines of digits, and windows of them to train on."""
+"""Lines of digits, and windows of lines for training."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ PLAIN = Neighbours(scale=0.0, squeeze=0.0, shear=0.0)
 
 
 def bars(n=600, width=32):
-    """Digits as bars, each of a level, height and width of its own: 3 to 11 columns, some way from the middle."""
+    """Return images of one bar each, of different grey levels, 3 to 11 columns wide and near the middle."""
     rng = np.random.default_rng(1)
     images = np.zeros((n, 28, width), np.uint8)
     for k, (wide, at) in enumerate(zip(rng.integers(3, 12, n), rng.integers(-3, 4, n), strict=True)):
@@ -23,7 +23,7 @@ def bars(n=600, width=32):
 
 
 def runs(window):
-    """(first, stop, level) of each bar in a window of one row."""
+    """Return (first, stop, level) of each bar in one row of a window."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], window.astype(int), [0]])))
     return [(a, b, int(window[a])) for a, b in zip(edges[:-1], edges[1:], strict=True) if window[a]]
 
@@ -35,7 +35,7 @@ def test_a_digit_is_in_the_middle_of_its_window():
     for k, window in enumerate(seen[:, 14]):
         middles = [(a + b) / 2 - 16 for a, b, level in runs(window) if level == 50 + k % 200]
         at.append(min(map(abs, middles), default=99))
-    # Neighbours that overlap it hide a few.
+    # Some digits are hidden by overlapping neighbours.
     near = np.array(at) <= PLAIN.reach + 0.5
     assert near.mean() > 0.8
 
@@ -46,7 +46,7 @@ def test_gaps_are_in_their_range():
     for window in wide(bars(), np.random.default_rng(0))[:, 14]:
         found = runs(window)
         gaps += [after[0] - before[1] for before, after in zip(found, found[1:], strict=False)]
-    assert len(gaps) > 500 and min(gaps) == 3 and max(gaps) == 7  # one gap for a line, give or take a column
+    assert len(gaps) > 500 and min(gaps) == 3 and max(gaps) == 7  # 4 to 6, give or take one column
 
 
 def test_blank_windows_look_past_every_digit():
@@ -55,9 +55,9 @@ def test_blank_windows_look_past_every_digit():
     seen = apart(images, np.random.default_rng(0))[600:, 14]
     whole = [
         abs((a + b) / 2 - 16) for window in seen for a, b, _ in runs(window) if 0 < a and b < 32
-    ]  # bars that the window does not cut
+    ]  # bars that the window does not cut off
     assert len(whole) > 400 and min(whole) >= 3.5
-    # At the ends of a line, on either side, there is nothing beyond.
+    # Beyond the ends of a line the window is empty, on either side.
     ink = (seen > 0).astype(int)
     left, right = ink[:, :16].sum(axis=1), ink[:, 16:].sum(axis=1)
     assert ((left == 0) & (right > 0)).sum() > 20 and ((right == 0) & (left > 0)).sum() > 20
@@ -96,7 +96,7 @@ def test_what_makes_no_line():
     for wrong in (np.zeros((2, 28, 28), np.uint8), bars(2).astype(float), bars(2)[0], bars(2)[:0]):
         with pytest.raises(ShapeError, match="line_of"):
             line_of(wrong)
-    assert line_of(bars(3), gap=-30).any()  # digits over digits
+    assert line_of(bars(3), gap=-30).any()  # digits overlap
 
 
 def test_sets_of_lines():

@@ -104,7 +104,7 @@ def test_without_a_known_unzipped_hash(known, put):
     with pytest.raises(DataError):
         load_idx_set(fashion, **OFFLINE)
     put("MNIST", zipped=False)
-    damage(folder / RAW)  # the raw file is preferred, and only its shape is known
+    damage(folder / RAW)  # the raw file is preferred, and only its shape is verified
     assert len(load_idx_set(fashion, **OFFLINE)[0]) == 30
     write_idx(folder / RAW, np.zeros((31, 28, 28), np.uint8))
     with pytest.raises(DataError, match="expected: uint8"):

@@ -1,4 +1,4 @@
-"""Deslanting against shears that are known."""
+"""Deslanting of images with known shears."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from lenet5.datasets.moments import slant
 
 
 def bars(n=1, side=28):
-    """An upright bar with soft edges, wider than high in no row."""
+    """Return images of an upright bar with soft edges."""
     rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
     image = 250 / (1 + np.exp(2 * (np.abs(columns) - 2))) / (1 + np.exp(2 * (np.abs(rows) - 8)))
     return np.repeat(image.astype(np.uint8)[None], n, axis=0)
@@ -23,7 +23,7 @@ def test_a_known_shear_is_measured_and_taken_back(shear):
     back = deslant(sheared)
     assert abs(slant(back)[0][0]) < 0.01
     before, after = (np.abs(image.astype(float) - upright).mean() for image in (sheared, back))
-    assert after < 2 and (shear == 0 or after < before / 3)  # looked up twice between pixels
+    assert after < 2 and (shear == 0 or after < before / 3)  # interpolated twice
 
 
 def test_moments_by_numpy():
@@ -44,7 +44,7 @@ def test_digits_stand_upright_and_twice_is_once():
     np.testing.assert_array_equal(images, original)
     assert np.abs(slant(images)[0]).mean() > 0.08 and np.abs(slant(once)[0]).max() < 0.02
     assert np.abs(deslant(once).astype(float) - once).mean() < 1.0
-    # Rows keep their ink, up to what leaves the field and to rounding.
+    # The total ink is preserved, except for rounding and for ink that leaves the image.
     np.testing.assert_allclose(once.sum((1, 2), dtype=float), images.sum((1, 2), dtype=float), rtol=0.02)
 
 

@@ -1,4 +1,4 @@
-"""Sets that stay on disk: their order, the thread that reads ahead, and training on them."""
+"""Memory-mapped data sets: order of the images, reading ahead in a thread, and training."""
 
 import os
 import subprocess
@@ -22,14 +22,14 @@ NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 @pytest.fixture
 def small(monkeypatch):
-    """Groups of 4 blocks of 8 images."""
+    """Use groups of 4 blocks of 8 images."""
     monkeypatch.setattr(blocks, "BLOCK", 8)
     monkeypatch.setattr(blocks, "GROUP", 4)
 
 
 @pytest.fixture
 def numbered(tmp_path):
-    """Make a mapped set of n images that hold their own number, as their labels do modulo 251."""
+    """Function that returns a mapped data set of n images, which encode their number; labels are numbers modulo 251."""
 
     def make(n):
         numbers = np.arange(n)
@@ -47,7 +47,7 @@ def numbers_of(images):
 
 
 def order_of(patterns, n, rng, *, position=0, step=7):
-    """The numbers of a pass from a position on, taken a few at a time."""
+    """Return the image numbers of an epoch from a position on, taken in steps."""
     patterns.begin(rng, position)
     found = []
     for start in range(position, n, step):
@@ -67,9 +67,9 @@ def test_every_pass_takes_every_image_once_in_blocks(small, numbered, n, step):
     assert not np.array_equal(*orders)
     for order in orders:
         assert sorted(order) == list(range(n))
-    for end in patterns._ends:  # every block lies in one group of the last pass
+    for end in patterns._ends:  # in the last epoch, no block is divided between groups
         assert not set(order[:end] // 8) & set(order[end:] // 8)
-    # From anywhere within the pass, whatever the steps, as from its beginning.
+    # The order is the same from any position within the epoch, in steps of any size.
     for position in (0, 1, 31, 32, n // 2, n - 1):
         again = order_of(patterns, n, np.random.default_rng(0), position=position, step=5)
         np.testing.assert_array_equal(again, orders[0][position:])
@@ -78,7 +78,7 @@ def test_every_pass_takes_every_image_once_in_blocks(small, numbered, n, step):
 
 
 def test_the_order_is_uniform(small, numbered):
-    """Every image comes in every place equally often: chi-square over passes; 63 degrees of freedom a row."""
+    """Every image is equally likely at every position: chi-square test over epochs."""
     n, passes = 64, 2000
     patterns, rng = patterns_of(numbered(n)), np.random.default_rng(1)
     counts = np.zeros((n, n))
@@ -86,12 +86,12 @@ def test_the_order_is_uniform(small, numbered):
         counts[np.arange(n), order_of(patterns, n, rng, step=64)] += 1
     patterns.close()
     chi2 = ((counts - passes / n) ** 2).sum(axis=1) / (passes / n)
-    # Mean 63, standard deviation 11.2 each; the mean of 64 rows has 1.4.
+    # Chi-square with 63 degrees of freedom: mean 63, standard deviation 11.2; 1.4 for the mean of 64 rows.
     assert chi2.max() < 63 + 5 * 11.2 and abs(chi2.mean() - 63) < 4 * 1.4
 
 
 def test_images_of_two_blocks_meet_as_often_as_the_page_says(small, numbered):
-    """In one group of 4 of the 8 blocks with the probability 3/7, images of one block always."""
+    """Images of two blocks are in the same group of 4 of 8 blocks with probability 3/7, those of one block always."""
     patterns, rng, passes = patterns_of(numbered(64)), np.random.default_rng(2), 2000
     met = np.zeros((64, 64))
     for _ in range(passes):
@@ -167,7 +167,7 @@ def test_mapped_sets_know_it(numbered, tmp_path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """300 and 60 of the digits as a folder of four IDX files."""
+    """Folder of four IDX files, with 300 and 60 digits."""
     folder = tmp_path_factory.mktemp("digits")
     data, test = datasets.load("digits")
     arrays = data.images[:300], data.labels[:300], test.images[:60], test.labels[:60]
@@ -197,7 +197,7 @@ def test_one_group_trains_to_the_bits_of_memory(folder, tmp_path):
 def test_a_stopped_run_on_blocks_goes_on_to_the_same_bits(small, folder, tmp_path, monkeypatch, options):
     assert command(folder, tmp_path / "straight", "--mmap", "true", *options) == 0
     assert command(folder, tmp_path / "memory", *options) == 0
-    assert bits(tmp_path / "straight") != bits(tmp_path / "memory")  # it is another order
+    assert bits(tmp_path / "straight") != bits(tmp_path / "memory")  # the order differs
     made = runs.make_trainer
 
     class Stop(callbacks.Callback):
@@ -238,7 +238,7 @@ def test_what_mmap_needs(folder, tmp_path, capsys):
 
 
 def test_a_mapped_set_is_trained_on_in_little_memory(tmp_path):
-    """A file of 235 MB, a hole: its digest, training and evaluation take half of it, and would of a larger one."""
+    """Digest, training and evaluation of a sparse file of 235 MB take less than half its size."""
     pytest.importorskip("resource")
     n = 300_000
     labels = np.zeros(n, np.uint8)

@@ -12,7 +12,7 @@ from lenet5.errors import DataError
 
 
 def small(name, monkeypatch):
-    """The set in small: 30 and 20 images, no hashes."""
+    """Replace the data set by one of 30 and 20 images without hashes, and return it."""
     known = SETS[name]
     files = [replace(file, shape=(30 if k < 2 else 20, *file.shape[1:]), gz_sha256="", gz_md5="") for k, file in
              enumerate(known.files)]  # fmt: skip
@@ -44,7 +44,7 @@ def test_emnist_is_the_right_way_up_and_its_letters_are_named(name, classes, zip
     assert "".join(train.classes).startswith("ABC" if name == "emnist-letters" else "0123456789")
     if name == "emnist-balanced":
         assert "".join(train.classes[36:]) == "abdefghnqrt"
-    (idx,) = {load(str(folder))[0].num_classes}  # by its path: labels from 1 add no empty class
+    (idx,) = {load(str(folder))[0].num_classes}  # loaded by path, labels from 1 add no empty class
     assert idx == min(classes, 30)
 
 
@@ -102,7 +102,7 @@ def test_two_sets_in_one_folder_are_said(images, tmp_path):
 
 
 def test_raw_fashion_files_are_known_by_their_content(tmp_path, monkeypatch):
-    """However they were zipped: Debian's have another .gz."""
+    """Decompressed files are verified by their content, because Debian's .gz files differ from the original ones."""
     fashion = SETS["fashion-mnist"]
     assert all(file.sha256 and len(file.sha256) == 64 for file in fashion.files)
     assert fashion.classes[9] == "Ankle boot" and lenet5.datasets.catalog.FASHION.system == (

@@ -1,4 +1,4 @@
-"""CSV and NPZ files, arrays and frames; and that every way in trains to the same bits."""
+"""CSV and NPZ files, arrays and data frames; training from each is bit-identical."""
 
 import gzip
 
@@ -13,7 +13,7 @@ from lenet5.errors import DataError
 
 
 class Frame:
-    """As a data frame of pandas: columns by name, and an array of all."""
+    """Stands for a pandas data frame."""
 
     def __init__(self, values, columns):
         self.values, self.columns = np.asarray(values), list(columns)
@@ -74,7 +74,7 @@ def test_classes_of_a_csv_file_may_be_texts(digits, tmp_path):
 
 
 def test_kaggles_folder(digits, tmp_path, capsys):
-    """train.csv has classes, test.csv has none; answers are a table as the site wants it."""
+    """train.csv has labels, test.csv has none; answers are written in the format of the site."""
     csv_of(digits[0], tmp_path / "train.csv")
     rows = digits[1].images.reshape(200, 784)
     head = ",".join(f"pixel{k}" for k in range(784))
@@ -162,7 +162,7 @@ def test_arrays_and_frames(digits):
     same(from_arrays(frames[0], "label", frames[1], "label"), digits)
     with pytest.raises(DataError, match="no column 'digit'"):
         from_arrays(frames[0], "digit")
-    train_set, test_set = from_arrays(x, y + 1, a[b > 4], b[b > 4] + 1)  # other labels in one part and the other
+    train_set, test_set = from_arrays(x, y + 1, a[b > 4], b[b > 4] + 1)  # the parts have different labels
     assert train_set.classes == test_set.classes == tuple(map(str, range(1, 11)))
     np.testing.assert_array_equal(test_set.labels, b[b > 4])
 
@@ -203,7 +203,7 @@ def test_the_command_takes_a_path(digits, tmp_path, capsys):
     from lenet5 import evaluate
 
     for weights in (run, run / "weights.npz"):
-        assert evaluate.run([str(weights)]) == 0  # finds the images again
+        assert evaluate.run([str(weights)]) == 0  # loads the same images
         assert "200 images" in capsys.readouterr().out
     assert train.run(["--resume", str(run), "--epochs", "5", "--quiet"]) == 0
     assert train.run(["--dataset", "mnist", "--data.size", "20"]) == 2

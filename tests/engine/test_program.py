@@ -1,4 +1,4 @@
-"""The compiled network: it never differs from its layers, and answers any number of threads at once."""
+"""The compiled network equals its layers' methods, and can be called by many threads at once."""
 
 import copy
 import os
@@ -23,14 +23,14 @@ X = RNG.uniform(-0.1, 1.175, (5, 1, 32, 32)).astype(np.float32)
 
 
 def agree(net, x=X):
-    """The compiled answers are those of the layers' methods."""
+    """Assert that compiled outputs equal those of the layers' methods; return them."""
     y = net.eval().forward(x).copy()
     np.testing.assert_allclose(net.outputs(x), y, rtol=1e-4, atol=1e-4 * np.abs(y).max())
     return y
 
 
 class Cubed(Layer):
-    """y = x^3, without a compiled half."""
+    """y = x^3, without compiled code."""
 
     def forward(self, x):
         self._x = x
@@ -141,7 +141,7 @@ def test_a_method_that_is_overridden_counts():
         net.build((1, 32, 32), rng=np.random.default_rng(0))
         assert net.program() is None
         agree(net)
-    with pytest.raises(ConfigError, match="forward"):  # a method put in the place of a layer's own
+    with pytest.raises(ConfigError, match="forward"):  # a method replaced in an instance
         lenet5.lenet5()["C1.ScaledTanh"].forward = np.zeros_like
     patched = Tanh()
     patched.forward = np.zeros_like
@@ -160,7 +160,7 @@ def test_running_statistics_are_those_of_the_moment():
 
 
 def wrong_answers(calls, expected, threads, total):
-    """Let threads make calls drawn at random, `total` in all; return those whose answer is not the expected one."""
+    """Make `total` random calls from several threads; return those with unexpected answers."""
     wrong, keys = [], list(expected)
 
     def ask(seed):
@@ -208,7 +208,7 @@ def test_many_threads_get_the_answers_of_one(make, total, threads):
 
 @pytest.mark.parametrize("threads", [4, 16])
 def test_an_estimator_and_its_network_are_asked_by_many_threads(threads):
-    """As joblib's threads and a web server ask: 2,000 calls of both, mixed."""
+    """Threads call an estimator and its network 2,000 times, in random order."""
     images = RNG.integers(0, 256, (40, 28, 28), dtype=np.uint8)
     labels = np.arange(40) % 10
     model = lenet5.LeNet5Classifier(epochs=1, random_state=0).fit(images, labels)
@@ -235,7 +235,7 @@ def mixed():
 @pytest.mark.parametrize("n", [5, 19, 70])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-11), (np.float32, 2e-4)])
 def test_stretches_equal_methods(n, dtype, tolerance):
-    """What is compiled of a network runs so between layers that are not; 2e-4: behind a cube and two divisions."""
+    """Compiled parts of a network equal the methods; the cube and two divisions increase rounding errors to 2e-4."""
     net, loss = mixed(), SoftmaxCrossEntropy()
     net.build((1, 16, 16), dtype=dtype, rng=np.random.default_rng(0))
     assert [type(layer) for layer in net.uncompiled(training=True)] == [BatchNorm, Cubed]
@@ -283,7 +283,7 @@ def test_only_what_is_needed_is_compiled():
 
 @pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "no numba", "narrow"])
 def test_without_a_compiler_and_on_other_processors(switch):
-    """The readable methods carry everything; a processor without AVX gets vectors of its own."""
+    """Without a compiler the layers' methods are used; processors without AVX use narrower vectors."""
     net = lenet5.lenet5(seed=1)
     x = np.arange(40 * 784, dtype=np.int64).reshape(40, 28, 28) % 256
     code = (

@@ -1,4 +1,4 @@
-"""C source, compiled with every warning an error, against the network that it was written from."""
+"""Exported C source, compiled with all warnings as errors, compared with the original network."""
 
 import ctypes
 import re
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not COMPILERS, reason="needs a C compiler, gcc o
 
 
 def filled(net, seed=3):
-    """Running statistics and parameters as after some training."""
+    """Fill running statistics and biases with random values, as after training; return the network."""
     rng = np.random.default_rng(seed)
     for key, array in net.running().items():
         array[...] = rng.uniform(0.5, 2, array.shape) if key.endswith("variance") else rng.normal(0, 0.3, array.shape)
@@ -80,7 +80,7 @@ def compiled(path, compiler, *flags):
 
 
 def asked(library, images, classes):
-    """The classes and outputs that the library gives; what lies behind `out` must stay as it was."""
+    """Return the classes and outputs of the C library, and check that it does not write beyond `out`."""
     out, found = np.full((len(images), classes + 1), 7.0, np.float32), []
     images = np.ascontiguousarray(images)
     for image, row in zip(images, out, strict=True):
@@ -97,7 +97,7 @@ def test_float32(name, compiler, tmp_path):
     lenet5.export(net, tmp_path / "net.c")
     found, out = asked(compiled(tmp_path / "net.c", compiler), images, classes)
     expected = net.outputs(images).reshape(len(images), -1)
-    # Sums in another order: a few units in the last place of the largest output.
+    # Sums are formed in another order, so that some last digits differ.
     assert np.abs(out - expected).max() <= 5e-6 * np.abs(expected).max()
     assert (found == (out.argmin(axis=1) if net.outputs_penalties else out.argmax(axis=1))).all()
     if len(net.out_shape) == 1:
@@ -111,14 +111,14 @@ def test_int8(name, tmp_path):
     lenet5.export(net, tmp_path / "net.c", int8=True, images=images)
     _, out = asked(compiled(tmp_path / "net.c", COMPILERS[0]), images, classes)
     expected = net.outputs(images).reshape(len(images), -1)
-    # 8 bits are steps of 1/255 of a range; through a few layers errors of some of them add up.
+    # The step of 8 bits is 1/255 of the range, and rounding errors of several layers add up.
     assert np.abs(out - expected).mean() <= 0.03 * np.ptp(expected)
     assert np.abs(out - expected).max() <= 0.15 * np.ptp(expected)
     assert np.corrcoef(out.ravel(), expected.ravel())[0, 1] > 0.99
 
 
 def weighted(factor, bias):
-    """A convolution whose second map has hardly any weights, but a bias."""
+    """Return a network with a convolution whose second map has small weights and a bias."""
     net = built(lenet5.Conv2D(3, 5), lenet5.ReLU(), lenet5.Flatten(), lenet5.Dense(4))
     net.layers[0].weight.value[1] *= factor
     net.layers[0].bias.value[1] = bias
@@ -126,7 +126,7 @@ def weighted(factor, bias):
 
 
 def constant(*layers):
-    """Sub-sampling that multiplies by 0 in front of other layers."""
+    """Return a network with sub-sampling that multiplies by 0."""
     return built(lenet5.Conv2D(3, 5), lenet5.Subsampling(2, coefficient=0.0), *layers, lenet5.Dense(4))
 
 
@@ -209,7 +209,7 @@ def test_sizes_are_as_stated(int8, tmp_path):
     assert numbers["activations"] == sizes[kind] * int(count) <= (6_000 if int8 else 24_576)
     assert numbers["parameters"] <= (64_000 if int8 else 4 * 61_000)
     assert numbers["products"] == sum(layer.multiply_adds() for layer in lenet5.pretrained().sublayers())
-    # What the compiler makes of it: uninitialised data are the activations alone.
+    # In the object file, the activations are the only uninitialised data.
     subprocess.run([COMPILERS[0], *STRICT, "-Os", "-c", "-o", tmp_path / "net.o", path], check=True)
     if shutil.which("size"):
         row = subprocess.run(
@@ -232,7 +232,7 @@ def test_kernels_that_are_zero_are_left_out(tmp_path):
 
 
 def pruned(net, share=0.1):
-    """A network of whose weights hardly any are left, and of one map none."""
+    """Delete most weights of a network at random; return the network."""
     params = net.parameters()
     rng = np.random.default_rng(7)
     delete(net, rng.random(params.value.size) + ["weight" not in p.name for p in params for _ in range(p.size)],
@@ -245,7 +245,7 @@ PRUNED = {
     "table and table": lambda: pruned(models.lenet4(), 0.05),
     "relu": lambda: pruned(filled(models.d2l(activation="relu", subsampling="max"))),
     "norm": lambda: pruned(NETWORKS["norm"]()),
-    "far apart": lambda: pruned(built(  # inputs of one weight to the next further than a byte counts
+    "far apart": lambda: pruned(built(  # distances between inputs do not fit into a byte
         lenet5.Conv2D(3, 3, stride=(2, 3)), lenet5.Tanh(), lenet5.Conv2D(4, 5), lenet5.Tanh(), lenet5.Flatten(),
         lenet5.Dense(6), lenet5.Tanh(), lenet5.Dense(4),
     ), 0.05),
@@ -261,7 +261,7 @@ def test_pruned_weights_are_left_out(name, compiler, tmp_path, monkeypatch):
     text, numbers = stated(tmp_path / "net.c")
     assert "convolve_sparse(" in text
     kept, codes = int(net.parameters().kept.sum()), net.layers[-1].codes
-    # Besides what is kept biases, scales and the few weights of 0 on long ways are written.
+    # In addition to the kept weights, biases, scales and zeros that bridge long distances are written.
     there = 1.1 * kept + (0 if codes is None else codes.size) + 350
     assert numbers["parameters"] < 4 * there < 0.4 * 4 * net.theta.size
     _, out = asked(compiled(tmp_path / "net.c", compiler), images, classes)
@@ -269,14 +269,14 @@ def test_pruned_weights_are_left_out(name, compiler, tmp_path, monkeypatch):
     assert np.abs(out - expected).max() <= 5e-6 * np.abs(expected).max()
     lenet5.export(net, tmp_path / "int8.c", int8=True, images=images)
     text, eight = stated(tmp_path / "int8.c")
-    if net.theta.size > 55_000:  # in small ones multipliers outweigh weights
+    if net.theta.size > 55_000:  # in small networks multipliers take more than weights
         assert "convolve_sparse_q(" in text and eight["constants"] < numbers["constants"]
     found = asked(compiled(tmp_path / "int8.c", compiler), images, classes)
     monkeypatch.setattr(sys.modules["lenet5.export.int8"], "sparse", lambda *arguments: None)
     lenet5.export(net, tmp_path / "whole.c", int8=True, images=images)
     assert "sparse" not in (tmp_path / "whole.c").read_text()
     for one, other in zip(found, asked(compiled(tmp_path / "whole.c", compiler), images, classes), strict=True):
-        np.testing.assert_array_equal(one, other)  # integers in any order
+        np.testing.assert_array_equal(one, other)  # sums of integers do not depend on their order
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -347,7 +347,7 @@ def test_notes_stay_in_their_comment(value, tmp_path):
     lenet5.export(models.lenet1(), tmp_path / "net.c", notes={value: value})
     compiled(tmp_path / "net.c", COMPILERS[0])
     comment = (tmp_path / "net.c").read_text().partition("*/")[0]
-    assert comment.count("x") >= 2 * value.count("x")  # broken into lines, but whole
+    assert comment.count("x") >= 2 * value.count("x")  # broken into lines, but complete
 
 
 def test_names_of_classes_and_notes(tmp_path):

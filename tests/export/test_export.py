@@ -1,4 +1,4 @@
-"""ONNX in ONNX Runtime, safetensors, and the command that writes every format."""
+"""Export to ONNX and safetensors, checked with ONNX Runtime, and the command `export`."""
 
 import json
 
@@ -93,7 +93,7 @@ def test_stages_carry_their_names(tmp_path):
         np.testing.assert_allclose(found[name].reshape(maps.shape), maps, atol=1e-4, err_msg=name)
     weight = next(w for w in model.graph.initializer if w.name == "C3.weight")
     assert list(weight.dims) == [16, 6, 5, 5]
-    assert (onnx.numpy_helper.to_array(weight) != 0).any(axis=(2, 3)).sum() == 60  # Table I
+    assert (onnx.numpy_helper.to_array(weight) != 0).any(axis=(2, 3)).sum() == 60  # connections of Table I
 
 
 def test_what_an_onnx_file_tells(tmp_path):
@@ -213,7 +213,7 @@ def test_the_command_writes_every_format(ending, trained, tmp_path, capsys):
 def test_the_commands_options(trained, tmp_path, capsys):
     assert run([str(trained), str(tmp_path / "x.c"), "--int8"]) == 0
     assert "8-bit weights" in (tmp_path / "x.c").read_text()
-    assert run([str(tmp_path / "alone.h")]) == 0  # the package's own weights
+    assert run([str(tmp_path / "alone.h")]) == 0  # exports the shipped weights
     assert "test_error   0.0092" in (tmp_path / "alone.h").read_text()
     for words, arguments in (
         ("one network and one file", ["a", "b", "c.onnx"]),

@@ -1,4 +1,4 @@
-"""PyTorch and Keras themselves, where they are installed: the same outputs and gradients, and files of theirs."""
+"""With PyTorch and Keras installed: the same outputs and gradients, and their files."""
 
 import importlib.util
 import os
@@ -74,7 +74,7 @@ def test_torch_computes_the_same(name):
     net.backward(dy)
     given.backward(torch.from_numpy(dy))
     gradients = {key: p.grad for key, p in module.named_parameters()} | dict(module.named_buffers())
-    twin = interop.from_torch(gradients, NETWORKS[name]())  # gradients in the places of parameters
+    twin = interop.from_torch(gradients, NETWORKS[name]())  # read the gradients as if they were parameters
     for own, theirs in zip(net.parameters(), twin.parameters(), strict=True):
         assert np.abs(own.grad).max() > 0 and relative(theirs.value, own.grad) <= 1e-5, own.name
 
@@ -142,7 +142,7 @@ def keras(monkeypatch):
 
 @needs_keras
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.filterwarnings("ignore")  # of Keras's own
+@pytest.mark.filterwarnings("ignore")  # Keras's own warnings
 def test_keras_computes_the_same(name, keras, tmp_path):
     net = NETWORKS[name]()
     x = batch(net)

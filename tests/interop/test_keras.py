@@ -1,4 +1,4 @@
-"""Files of strangers' Keras models, made with h5py by hand: trained, nested, normalised; and what must be refused."""
+"""Untrusted files of Keras models, written with h5py: nested, normalised, ambiguous and malformed ones."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras
 
 
 def weights(path, layers):
-    """A .weights.h5 file of {path: (name, arrays)}."""
+    """Write a .weights.h5 file of {path: (name, arrays)}; return its path."""
     with h5py.File(path, "w") as file:
         for place, (name, arrays) in layers.items():
             group = file.create_group(f"{place}/vars")
@@ -27,7 +27,7 @@ def weights(path, layers):
 
 
 def archive(path, layers, config):
-    """A .keras file; `config` lists the layers as (class, options) or (class, [layers])."""
+    """Write a .keras file; `config` lists the layers as (class, options) or (class, [layers])."""
 
     def told(layers):
         return {"config": {"layers": [
@@ -77,7 +77,7 @@ def test_models_within_models(places, tmp_path):
     for name, (kernel, bias) in zip("ABCD", kept, strict=True):
         np.testing.assert_array_equal(net[name].weight.value, kernel.T)
         np.testing.assert_array_equal(net[name].bias.value, bias)
-    path = weights(tmp_path / "x.weights.h5", layers)  # which does not tell the order
+    path = weights(tmp_path / "x.weights.h5", layers)  # does not contain the order
     with pytest.raises(CheckpointError, match="several fit A"):
         interop.from_keras(path, dense(*"ABCD"))
     mapping = {name: f"n{k}" for k, name in enumerate("ABCD")}
@@ -108,8 +108,8 @@ def test_epsilon_of_a_described_model(epsilon, tmp_path):
     x = rng.normal(size=(3, 4))
     weight, bias, mean, variance = kept
     expected = weight * (x - mean) / np.sqrt(variance + epsilon) + bias
-    np.testing.assert_allclose(net.forward(x), expected, rtol=1e-12)  # sums of a few float64
-    if epsilon == 1e-5:  # ours
+    np.testing.assert_allclose(net.forward(x), expected, rtol=1e-12)  # float64 sums of a few terms
+    if epsilon == 1e-5:  # the default of lenet5
         np.testing.assert_array_equal(net["A"].running_variance, variance)
 
 
@@ -147,7 +147,7 @@ def test_no_interpreter(tmp_path, monkeypatch):
         interop.from_keras(path, "lenet1")
 
 
-# Reads argv[1] and prints its error and by how many MiB the process grew.
+# Reads argv[1], prints the growth of the process in MiB and the error.
 _READ = """
 import resource, sys, h5py
 from lenet5 import interop

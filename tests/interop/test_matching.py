@@ -1,4 +1,4 @@
-"""Weights of others, without their frameworks: names, shapes, order, and what must be refused."""
+"""Weights of other libraries, read without them: names, shapes, order, and files that must be refused."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from lenet5.errors import CheckpointError, ConfigError, LenetError
 
 
 def arrays(names, shapes, seed=0):
-    """A state dict of these modules, each with weight and bias."""
+    """Return a state dict of modules with these names and shapes, each with weight and bias."""
     rng = np.random.default_rng(seed)
     state = {}
     for name, shape in zip(names, shapes, strict=True):
@@ -26,7 +26,7 @@ def arrays(names, shapes, seed=0):
 SHAPES = ((6, 1, 5, 5), (16, 6, 5, 5), (120, 400), (84, 120), (10, 84))
 COLOUR = ((6, 3, 5, 5), *SHAPES[1:])
 CONVOLVED = (*SHAPES[:2], (120, 16, 5, 5), *SHAPES[3:])
-# Layouts of public models, each by its own names.
+# Public models: names of their modules, shapes, and the network that they match.
 PUBLIC = {
     "PyTorch's tutorial for CIFAR-10": (("conv1", "conv2", "fc1", "fc2", "fc3"), COLOUR, "lenet5-cifar10"),
     "PyTorch's tutorial of networks, grey": (("conv1", "conv2", "fc1", "fc2", "fc3"), SHAPES, "lenet5-cifar10"),
@@ -92,7 +92,7 @@ def test_batch_normalisation():
         state[f"{3 * k}.weight"] = rng.normal(size=shape)
         if k == 4:
             state[f"{3 * k}.bias"] = rng.normal(size=shape[0])
-            continue  # the others have no bias, since a normalisation follows
+            continue  # the others have no bias, because a normalisation follows
         for what in ("weight", "bias", "running_mean", "running_var"):
             state[f"{3 * k + 1}.{what}"] = rng.uniform(0.5, 1, size=shape[0])
         state[f"{3 * k + 1}.num_batches_tracked"] = np.array(7)
@@ -114,7 +114,7 @@ def test_sub_sampling_and_table_i():
         np.testing.assert_array_equal(interop.from_torch(again, "lenet5").theta, net.theta)
     again["pool2.coefficient"] = np.broadcast_to(state["S2.coefficient"][:, None, None, None], (6, 1, 2, 2)).copy()
     np.testing.assert_array_equal(interop.from_torch(again, "lenet5").theta, net.theta)
-    again["pool2.coefficient"][0, 0, 0, 0] += 1  # no longer one number
+    again["pool2.coefficient"][0, 0, 0, 0] += 1  # values differ within a map
     with pytest.raises(CheckpointError, match="nothing fits S2"):
         interop.from_torch(again, "lenet5")
     state["C3.weight"][0, 5] = 0.1  # Table I has no such connection
@@ -155,7 +155,7 @@ def test_what_is_refused(words):
     before = net.theta.copy()
     with pytest.raises(CheckpointError, match=words):
         interop.from_torch(BAD[words], net)
-    np.testing.assert_array_equal(net.theta, before)  # nothing is half-written
+    np.testing.assert_array_equal(net.theta, before)  # the network is unchanged
 
 
 def test_wrong_calls():
@@ -208,7 +208,7 @@ def test_what_is_not_installed(monkeypatch, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.stem == "y"]
 
 
-# Files of Keras, without Keras
+# Keras files, without Keras
 
 
 def filled(net):
@@ -271,7 +271,7 @@ def test_there_and_back_by_torch(name):
 
 
 def keras_file(path, layers, **members):
-    """A .weights.h5 file of (group, name, arrays)."""
+    """Write a .weights.h5 file of (group, name, arrays); return its path."""
     h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
     with h5py.File(path, "w") as file:
         for group, name, values in layers:
@@ -283,7 +283,7 @@ def keras_file(path, layers, **members):
 
 
 def keras_arrays():
-    """The same network as in arrays(..., SHAPES), as Keras keeps it, by hand: the first dense layer behind Flatten."""
+    """Return the network of arrays(LAYERS, SHAPES) in PyTorch's layout and in Keras's."""
     state = arrays(LAYERS, SHAPES)
     fc = state["C5.weight"].reshape(120, 16, 5, 5).transpose(0, 2, 3, 1).reshape(120, 400)
     kernels = [state["C1.weight"].transpose(2, 3, 1, 0), state["C3.weight"].transpose(2, 3, 1, 0), fc.T,
@@ -294,7 +294,7 @@ def keras_arrays():
 @pytest.mark.parametrize("groups", [
     ("layers/conv2d", "layers/conv2d_1", "layers/dense", "layers/dense_1", "layers/dense_2"),
     ("layers/conv2d_9", "layers/conv2d_10", "layers/dense_9", "layers/dense_10", "layers/dense_11"),
-    ("conv_a", "conv_b", "fc_a", "fc_b", "fc_c"),  # attributes of a class of the user's
+    ("conv_a", "conv_b", "fc_a", "fc_b", "fc_c"),  # attributes of a user's class
 ], ids=["numbered", "tens", "attributes"])  # fmt: skip
 def test_files_of_others_by_keras(groups, tmp_path):
     state, kept = keras_arrays()
@@ -307,7 +307,7 @@ def test_files_of_others_by_keras(groups, tmp_path):
 
 
 def test_order_of_a_keras_model(tmp_path):
-    """Layers of one shape are told apart by the model's own list; names are its user's, out of order."""
+    """The model's list of layers determines the order of layers of equal shape, not their names."""
     rng = np.random.default_rng(0)
     kept = [(rng.normal(size=(4, 4)), rng.normal(size=4)) for _ in range(2)] + [
         (rng.normal(size=(4, 3)), rng.normal(size=3))
@@ -335,7 +335,7 @@ def hostile_files(folder):
     yield "empty", b""
     yield "zip without weights", zipped({"config.json": b"{}"})
     yield "zip cut short", zipped({"config.json": b"{}", "model.weights.h5": good})[:-30]
-    yield "zip of no JSON", zipped({"config.json": b"{", "model.weights.h5": good})
+    yield "zip with invalid JSON", zipped({"config.json": b"{", "model.weights.h5": good})
     yield "zip bomb", zipped({"config.json": b"{}", "model.weights.h5": bytes(200 << 20)})
     with h5py.File(folder / "text.h5", "w") as file:
         file.create_dataset("layers/dense/vars/0", data=["a", "b"], dtype=h5py.string_dtype())
@@ -348,7 +348,7 @@ def hostile_files(folder):
     yield "a soft link", (folder / "soft.h5").read_bytes()
     with h5py.File(folder / "huge.h5", "w") as file:
         file.create_dataset("layers/dense/vars/0", shape=(1 << 20, 1 << 12), dtype="f4", chunks=(64, 64))
-    yield "16 GB that are not there", (folder / "huge.h5").read_bytes()
+    yield "16 GB of missing data", (folder / "huge.h5").read_bytes()
     with h5py.File(folder / "external.h5", "w") as file:
         file.create_dataset("layers/dense/vars/0", (4, 4), "f4", external=[("/etc/passwd", 0, 64)])
     yield "bytes of another file", (folder / "external.h5").read_bytes()

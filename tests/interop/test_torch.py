@@ -1,4 +1,4 @@
-"""State dicts of strangers: what must be refused or understood, and names that PyTorch has no place for."""
+"""Untrusted state dicts: some must be read, others refused; names that PyTorch does not allow."""
 
 import io
 import subprocess
@@ -72,9 +72,9 @@ def test_a_mapping_of_arrays():
         np.testing.assert_array_equal(net[layer].weight.value, state[f"{name}.weight"])
         np.testing.assert_array_equal(net[layer].bias.value, state[f"{name}.bias"])
     for wrong in (
-        {key: value for key, value in mapping.items() if key != "C1.bias"},  # a_b is left over
+        {key: value for key, value in mapping.items() if key != "C1.bias"},  # a_b is not used
         mapping | {"C1.bias": "x"},
-        mapping | {"C1.bias": "b_b"},  # twice
+        mapping | {"C1.bias": "b_b"},  # b_b is used twice
         {("C9" + key[2:] if key.startswith("C1") else key): value for key, value in mapping.items()},
     ):
         with pytest.raises(CheckpointError, match="mapping"):
@@ -115,7 +115,7 @@ def test_random_numbers_of_torch_are_left_alone():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-# Reads argv[1] and prints its error and by how many MiB the process grew.
+# Reads argv[1], prints the growth of the process in MiB and the error.
 _READ = """
 import resource, sys, torch
 from lenet5 import interop
