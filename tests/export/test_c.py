@@ -177,7 +177,7 @@ def test_ten_thousand_images_of_mnist(tmp_path):
     try:
         train, test = datasets.load("mnist", download=False)
     except lenet5.LenetError:
-        pytest.skip("MNIST is not on this machine")
+        pytest.skip("needs MNIST on disk")
     net = lenet5.pretrained()
     lenet5.export(net, tmp_path / "float.c")
     found, out = asked(compiled(tmp_path / "float.c", COMPILERS[0]), test.images, 10)
@@ -313,7 +313,7 @@ int main(int argc, char **argv)
         [compiler, *STRICT, *flags, "-o", tmp_path / "main", tmp_path / "main.c", "-lm"], capture_output=True, text=True
     )
     if "cannot find" in built.stderr:
-        pytest.skip(f"{compiler} has no sanitizers here")
+        pytest.skip(f"{compiler} has no sanitizers")
     assert built.returncode == 0, built.stderr
     done = subprocess.run([tmp_path / "main", tmp_path / "images.bin"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

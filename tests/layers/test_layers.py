@@ -1,4 +1,4 @@
-"""Each layer of layer_cases.py against numerical oracles, its twins and its own contract."""
+"""Checks of all layers in layer_cases.py: derivatives, agreement of the implementations, API."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def case(request):
 
 
 def run(layer, x, dy, hy):
-    """All that a layer gives for one batch, copied: y, dx, hx and each parameter's grad and hess."""
+    """Return copies of all results of a layer for one batch: y, dx, hx, and grad and hess of each parameter."""
     results = {"y": layer.forward(x).copy(), "dx": layer.backward(dy).copy(), "hx": layer.bbprop(hy).copy()}
     for p in layer.parameters():
         results |= {f"{p.name} grad": p.grad.copy(), f"{p.name} hess": p.hess.copy()}
@@ -69,7 +69,7 @@ def test_float32_agrees_with_float64(case):
     single = run(layer, *built(layer, in_shape, dtype=np.float32))
     for name, expected in double.items():
         assert single[name].dtype == np.float32, name
-        # 1e-5: sums of at most a few hundred terms, each rounded to 6e-8
+        # Sums have up to a few hundred terms, each with a rounding error of 6e-8.
         np.testing.assert_allclose(single[name], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max(), err_msg=name)
 
 
@@ -84,7 +84,7 @@ def test_numpy_twins_agree_with_numba(case):
 
 
 def network_with(layer, in_shape, dtype):
-    """The layer between two others, so that its derivative at the input counts; and a loss for it."""
+    """Return a network with the layer between two others, so that derivatives at its input matter, and a loss."""
     first = Conv2D(in_shape[0], 1, name="first") if len(in_shape) == 3 else Dense(in_shape[0], name="first")
     layer.name = layer.name or "layer"
     layers = [first, layer]
@@ -95,11 +95,11 @@ def network_with(layer, in_shape, dtype):
     return net, MAP(0.7, scale=0.5) if layer.outputs_penalties else SquaredError()
 
 
-# 1e-5: float32 has 6e-8, and sums of up to some hundred terms are taken in another order.
-@pytest.mark.skipif(not engine.HAVE_NUMBA, reason="nothing is compiled")
+# The rounding error of float32 is 6e-8, and sums of up to some hundred terms are formed in another order.
+@pytest.mark.skipif(not engine.HAVE_NUMBA, reason="needs Numba")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-11), (np.float32, 1e-5)])
 def test_compiled_equals_methods(case, dtype, tolerance):
-    """Outputs, gradients, curvatures and steps: one by one, 16 side by side, then 3, and 33 in two shards."""
+    """Compare outputs, gradients, curvatures and updates for single patterns, 16 side by side, and two shards."""
     layer, in_shape = case
     net, loss = network_with(layer, in_shape, dtype)
     rng, params = np.random.default_rng(2), net.parameters()
@@ -108,7 +108,7 @@ def test_compiled_equals_methods(case, dtype, tolerance):
     fast, slow = Shards(net, loss), Shards(net, loss, use_compiled=False)
     fast.key = slow.key = (5, 7)
     assert (net.program(training=True) is None) == net.couples_patterns == (not fast.steps)
-    assert net.program() is not None, "the layer has no compiled half"
+    assert net.program() is not None, "the layer has no compiled code"
 
     def close(found, expected):
         assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
@@ -132,7 +132,7 @@ def test_compiled_equals_methods(case, dtype, tolerance):
         rates = rng.uniform(0.001, 0.002, params.value.size).astype(dtype)
         start, total = params.value.copy(), 2.0
         for k in range(n):
-            slow.key = (5, 7 + k)  # as the trainer gives every update the place of its first pattern
+            slow.key = (5, 7 + k)  # the trainer's key of an update has the position of its first pattern
             total += slow.gradient(x[k : k + 1], labels[k : k + 1])[0]
             params.value -= rates * params.grad
         slow.key, end, params.value[...] = (5, 7), params.value.copy(), start
@@ -145,7 +145,7 @@ def test_compiled_equals_methods(case, dtype, tolerance):
 def test_a_batch_is_the_sum_of_its_patterns(case):
     layer, in_shape = case
     if layer.training and (layer.couples_patterns or layer.draws_at_random):
-        pytest.skip("in training a pattern's part depends on the others, or on its place in the batch")
+        pytest.skip("in training, results depend on the other patterns, or on the position in the batch")
     x, dy, hy = built(layer, in_shape)
     together = run(layer, x, dy, hy)
     single = [run(layer, x[i : i + 1], dy[i : i + 1], hy[i : i + 1]) for i in range(len(x))]
@@ -161,7 +161,7 @@ def test_calls_overwrite_and_leave_their_inputs_alone(case):
     for a in arrays:
         a.setflags(write=False)
     first = run(layer, *arrays)
-    # A larger batch in between must leave no trace, nor may the first result have been accumulated.
+    # A larger batch in between must not change the results, and gradients must not accumulate.
     rng = np.random.default_rng(5)
     run(layer, *(rng.uniform(0.1, 1, (7, *a.shape[1:])) for a in arrays))
     second = run(layer, *arrays)
@@ -195,7 +195,7 @@ def test_steady_state_keeps_its_arrays(case):
 
 def test_wrong_inputs_are_named(case):
     layer, in_shape = case
-    for shape in ((1, *in_shape), (3,)):  # the latter with no axes beside the batch's, as the layer has none yet
+    for shape in ((1, *in_shape), (3,)):  # also without axes besides that of the batch
         with pytest.raises(ShapeError, match="build"):
             layer.forward(np.zeros(shape, np.float32))
     x, _, _ = built(layer, in_shape)
@@ -226,7 +226,7 @@ def test_derivatives_of_another_shape_are_refused(case):
     layer.backward(dy)
     for wrong in (np.ones((200, *dy.shape[1:])), dy[:, :1], dy.astype(np.float32), dy[0]):
         if wrong.shape == dy.shape and wrong.dtype == dy.dtype:
-            continue  # one feature has no other width
+            continue  # with one feature, dy[:, :1] is not wrong
         for method in (layer.backward, layer.bbprop):
             with pytest.raises(ShapeError, match="derivative at its output"):
                 method(wrong)
@@ -257,7 +257,7 @@ def test_convolution_by_hand():
     layer.weight.value[...] = [[[[1, 2], [3, 4]]]]
     layer.bias.value[...] = 0.5
     x = np.array([[[[1, 0, 2], [0, 1, 0], [3, 0, 1]]]], np.float32)
-    # Correlation, as in the paper: the kernel is not turned round.
+    # Cross-correlation, as in the paper: the kernel is not flipped.
     expected = [[[[1 + 4 + 0.5, 4 + 3 + 0.5], [2 + 9 + 0.5, 1 + 4 + 0.5]]]]
     np.testing.assert_array_equal(layer.forward(x), expected)
 
@@ -306,10 +306,10 @@ def test_of_equal_maxima_the_first_gets_everything():
     np.testing.assert_array_equal(layer.backward(np.ones((1, 1, 1, 1), np.float32)), [[[[1, 0], [0, 0]]]])
 
 
-@pytest.mark.skipif(not engine.HAVE_NUMBA, reason="nothing is compiled")
+@pytest.mark.skipif(not engine.HAVE_NUMBA, reason="needs Numba")
 @pytest.mark.parametrize("n", [2, 16])
 def test_compiled_maxima_are_the_same_cells(n):
-    """Of equal ones the first, and NaN before any number, wherever it stands: as NumPy's argmax."""
+    """Compiled max pooling selects the first of equal values, and NaN before numbers, like NumPy's argmax."""
     net = lenet5.Sequential([Conv2D(2, 1, name="first"), MaxPool2D(), Flatten(), Dense(3, name="last")])
     net.build((2, 6, 6), dtype=np.float64, rng=np.random.default_rng(0))
     x = np.random.default_rng(1).integers(0, 2, (n, 2, 6, 6)).astype(np.float64)
@@ -331,7 +331,7 @@ def test_layers_begin_in_the_evaluating_state():
 
 
 def test_what_dropout_drops_is_settled_by_its_key():
-    """The same numbers in every version: a run that is resumed, or repeated years later, drops the same cells."""
+    """The key determines the mask in every version, so that resumed and repeated runs drop the same cells."""
     layer = Dropout(0.5).train()
     layer.build((12,), rng=np.random.default_rng(0))
     layer.reseed(3, 1)
@@ -344,7 +344,7 @@ def test_what_dropout_drops_is_settled_by_its_key():
 def test_the_squash_is_the_papers():
     layer = ScaledTanh()
     layer.build((3,), dtype=np.float64, rng=np.random.default_rng(0))
-    # f(1) = 1 to the four digits of A
+    # f(1) = 1 up to the rounding of A to four decimals
     np.testing.assert_allclose(layer.forward(np.array([[1.0, -1.0, 100.0]])), [[1, -1, 1.7159]], atol=2e-5)
 
 
@@ -440,7 +440,7 @@ def test_flatten_fixes_the_size_of_maps():
         (initializers.fan_in_uniform, (1 / 50) ** 0.5 / 3**0.5, (1 / 50) ** 0.5),
         (initializers.paper, 2.4 / 50 / 3**0.5, 2.4 / 50),
         (initializers.gaussian, 0.1, np.inf),
-        (initializers.truncated_normal, 0.1 * 0.8796, 0.2),  # 0.8796: s.d. of a normal that is cut off at 2 s.d.
+        (initializers.truncated_normal, 0.1 * 0.8796, 0.2),  # 0.8796: s.d. of a normal truncated at 2 s.d.
         (initializers.xavier, (2 / 120) ** 0.5, (6 / 120) ** 0.5),
         (initializers.xavier_normal, (2 / 120) ** 0.5, np.inf),
         (initializers.he, (2 / 50) ** 0.5, np.inf),

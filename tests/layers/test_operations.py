@@ -1,4 +1,4 @@
-"""What a layer says that it computes, by plain NumPy, against its own `forward`: for every layer and option."""
+"""The `operation` of every layer, computed with plain NumPy, equals its `forward`."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def framed(x, frame):
 
 
 def windows(x, sides, steps):
-    """(N, C, Ho, Wo, h, w)."""
+    """Return windows of x, (N, C, Ho, Wo, h, w)."""
     return sliding_window_view(x, sides, axis=(2, 3))[:, :, :: steps[0], :: steps[1]]
 
 
@@ -76,7 +76,7 @@ def test_operation_is_what_forward_computes(name):
     expected = layer.forward(x)
     found = COMPUTED[type(operation)](operation, x)
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-11, atol=1e-12)
-    # What is named are copies: an exporter that scales them changes no network.
+    # The arrays are copies: an exporter may scale them without changing the network.
     for array in operation:
         if isinstance(array, np.ndarray) and array.dtype.kind == "f":
             array *= 2

@@ -1,4 +1,4 @@
-"""Layers and networks of one's own in files."""
+"""Files of networks with user-defined layers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every named network: shapes, counts equal to its origin's, derivatives, and the same network from its spec."""
+"""The networks by name: shapes, numbers of parameters and connections, derivatives, and specs."""
 
 import json
 
@@ -12,7 +12,7 @@ from lenet5.models import MODELS, from_spec, summary
 from lenet5.models.__main__ import main
 from lenet5.models.later import VARIATIONS
 
-# name, options: parameters, connections, shapes of the stages
+# (name, options): (parameters, connections, shapes of the stages)
 COUNTS = {
     ("lenet5",): (60_000, 340_908, ["6x28x28", "6x14x14", "16x10x10", "16x5x5", "120x1x1", "84", "10"]),
     # LeCun et al. 1990: 2,578 parameters, 98,442 connections.
@@ -92,7 +92,7 @@ def test_rbf_units_need_a_code_for_every_class():
 def test_derivatives(name):
     net, loss = build(name, seed=1), lenet5.SquaredError()
     x = np.random.default_rng(1).uniform(-0.1, 1.175, (2, *net.in_shape))
-    # Of its many windows and ReLUs some are closer to a corner than the usual step: a shorter one does not cross it.
+    # Some of the windows and ReLUs of lenet5-cifar10 are close to a kink: only a shorter step does not cross it.
     step, tolerance = (3e-7, 1e-5) if name == "lenet5-cifar10" else (1e-4, 1e-7)
     report = gradcheck.check(net, x=x, loss=loss, samples=8, step=step)
     assert max(report.gradient.values()) < tolerance, f"\n{report}"

@@ -1,4 +1,4 @@
-"""The weights that come with the package."""
+"""The shipped weights."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from lenet5.models import weights as storage
 
 @pytest.mark.parametrize("name", ["lenet5-mnist", "lenet5-line"])
 def test_what_ships_has_its_record(name):
-    """Weights, with the command that made them, and no folder of the machine where they were made."""
+    """The record has the training command and the SHA-256 of the weights, and no local paths."""
     path = storage.PRETRAINED.with_name(f"{name}.npz")
     text = path.with_suffix(".json").read_text()
     record = json.loads(text)

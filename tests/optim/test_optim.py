@@ -16,7 +16,7 @@ def parameters():
 
 
 def follow(optimizer, steps=100):
-    """Minimise 1/2 sum of CURVATURE * value^2 and return the path."""
+    """Minimise 1/2 sum of CURVATURE * value^2; return the parameters after each step."""
     path = []
     for _ in range(steps):
         optimizer.params.grad[...] = CURVATURE * optimizer.params.value
@@ -260,7 +260,7 @@ def test_adaptive_optimisers_follow_their_equations(kind, equation, options):
     path = equation(parameters().value.copy(), 0.05, **options)
     expected = np.array([next(path) for _ in range(100)])
     np.testing.assert_allclose(follow(kind(parameters(), lr=0.05, **options)), expected, rtol=0, atol=1e-13)
-    assert np.abs(expected[-1] - parameters().value).max() > 0.1  # it went somewhere
+    assert np.abs(expected[-1] - parameters().value).max() > 0.1  # the parameters moved
 
 
 @pytest.mark.parametrize(("kind", "equation", "options"), ADAPTIVE)

@@ -1,17 +1,17 @@
-"""A hand that draws digits on the page: strokes as points of the unit square, x to the right and y down."""
+"""Draws digits on the page; strokes are lists of points of the unit square, x to the right and y down."""
 
 import math
 import os
 import shutil
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# Without the machine's own profile, updates and telephoning home.
+# No sandbox, no GPU, and no network requests of the browser itself.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 def arc(x, y, across, down, start, end, steps=14):
-    """Points of an ellipse; degrees clockwise from the right, as y points down."""
+    """Return points of an elliptic arc; angles are in degrees, clockwise from the right."""
     angles = [math.radians(start + (end - start) * k / steps) for k in range(steps + 1)]
     return [(x + across * math.cos(a), y + down * math.sin(a)) for a in angles]
 
@@ -56,12 +56,12 @@ DIGITS = {
 
 
 def browser_path():
-    """Return where a browser is, or None."""
+    """Return the path of a browser, or None."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def open_page(browser, address, **options):
-    """Open the page and wait until it can be drawn on."""
+    """Open the page, and wait until it is ready for drawing."""
     page = browser.new_page(**options)
     page.goto(address)
     settle(page)
@@ -69,7 +69,7 @@ def open_page(browser, address, **options):
 
 
 def draw(page, strokes, *, left=0.0, width=1.0):
-    """Draw strokes on the page's drawing area by moving the mouse; a part of it from `left` on."""
+    """Draw strokes with the mouse on the part of the drawing area given by `left` and `width`."""
     box = page.locator(".pad canvas").bounding_box()
     for stroke in strokes:
         points = [(box["x"] + (left + x * width) * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
@@ -81,17 +81,17 @@ def draw(page, strokes, *, left=0.0, width=1.0):
 
 
 def settle(page):
-    """Wait until the page shows what is drawn."""
+    """Wait until the page shows the result for the current drawing."""
     page.wait_for_function("window.lenet5Settled && window.lenet5Settled()", timeout=20_000)
 
 
 def answer(page):
-    """Return what the page says."""
+    """Return the page's answer."""
     settle(page)
     return page.get_by_test_id("digit").inner_text()
 
 
 def clear(page):
-    """Press Clear, and wait."""
+    """Press Clear, and wait for the result."""
     page.get_by_role("button", name="Clear").click()
     settle(page)

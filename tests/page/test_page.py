@@ -1,4 +1,4 @@
-"""The page, driven in a browser as a user does; and what goes into its file, without one."""
+"""The page: content of its file, and use in a browser."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from lenet5.arrays import Learned
 from lenet5.errors import ConfigError
 from lenet5.page.build import page_of
 
-# What goes into the file
+# The file
 
 
 def network_in(page):
@@ -63,7 +63,7 @@ def test_examples_and_what_is_misread():
 
 
 def numbers_in(told):
-    """All numbers of a network in a page, as the page unpacks them."""
+    """Unpack the parameters of a network in a page, as the page does."""
     block = base64.b64decode(told["block"])
     if not told["halves"]:
         return np.frombuffer(block, np.float32)
@@ -80,7 +80,7 @@ def test_a_network_of_its_own_reads_lines():
     for some, whole in ((reader, net), (told, lenet5.pretrained())):
         first, end = some["steps"][0]["weight"]["block"]
         np.testing.assert_array_equal(numbers_in(some)[first:end], whole["C1"].weight.value.ravel())
-    # Networks of other operations read lines themselves, if they can.
+    # Other networks read lines themselves if they can.
     for other, sweeps in ((models.mattwang44(), True), (models.lenet5(output="softmax"), False)):
         other.learned = lenet5.pretrained().learned
         told = network_in(page_of(other))
@@ -105,7 +105,7 @@ def test_a_preparation_of_ones_own_is_refused():
         page_of(net)
 
 
-# The page itself
+# The page in a browser
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'lenet5[dev]'")
     found = hand.browser_path()
     if found is None:
-        pytest.skip(f"no browser: none of {', '.join(hand.BROWSERS)} is installed, and $CHROMIUM is not set")
+        pytest.skip(f"needs a browser: install one of {', '.join(hand.BROWSERS)}, or set $CHROMIUM")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=found, args=hand.QUIET)
         yield browser
@@ -128,7 +128,7 @@ def address(tmp_path_factory):
 
 
 def opened(browser, address, **options):
-    """A page without any network; at the end it must have asked for nothing and complained of nothing."""
+    """Open the page offline; at the end, check that there were no requests, errors or warnings."""
     said, asked = [], []
     context = browser.new_context(offline=True, **options)
     context.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
@@ -137,9 +137,9 @@ def opened(browser, address, **options):
     yield hand.open_page(context, address)
     assert [url for url in asked if not url.startswith(("data:", "blob:"))].count(address) == len(
         [url for url in asked if not url.startswith(("data:", "blob:"))]
-    ), "the page asked for something that is not in its file"
+    ), "the page requested something outside its file"
     context.close()
-    # The advice is about the tests, which read the stages' pictures back.
+    # The tests themselves, which read canvases back, cause the warning about willReadFrequently.
     assert not [words for words in said if "willReadFrequently" not in words]
 
 
@@ -153,7 +153,7 @@ def picture(page, stage):
 
 
 def outputs(page, images):
-    """What the page makes of images, as its own forward pass gives it."""
+    """Return the outputs of the page's own forward pass for images."""
     packed = {"bytes": base64.b64encode(images.tobytes()).decode(), "count": len(images)}
     code = """({bytes, count}) => {
         const all = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0)), size = all.length / count;
@@ -221,19 +221,19 @@ def test_every_network_answers_as_in_python(name, browser, tmp_path):
             np.testing.assert_allclose(values, maps[stage].ravel(), atol=bound, err_msg=stage)
         hand.draw(page, hand.DIGITS[7][0])
         hand.settle(page)
-        # The sum that the panel forms is the value that the stage shows, at every stage.
+        # At every stage, the sum in the panel equals the value that the stage shows.
         for stage, _ in trace:
             page.locator(f"canvas[data-stage='{stage}']").focus()
             page.keyboard.press("ArrowRight")
             value = re.search(r": ([+−]\d+\.\d\d)\.", page.get_by_test_id("unit").inner_text())[1]
             formed = page.get_by_test_id("sum").inner_text().strip()
             assert not formed or formed.endswith(value), (stage, value, formed)
-            # conv3's first row is the frame of zeros behind it; of two sums in one stage neither is shown.
+            # Not shown for conv3, whose first row is padding, nor for a and b, which contain two sums.
             assert formed or stage in ("conv3", "a", "b")
 
 
 def test_two_thousand_images(page):
-    """All classes as in Python, and outputs within 1e-3 of the largest: digits many times over where MNIST is not."""
+    """Classes equal those in Python, for test images of MNIST if it is on disk, otherwise for digits."""
     try:
         images = datasets.load("mnist", download=False)[1].images[:2000]
     except lenet5.LenetError:
@@ -245,7 +245,7 @@ def test_two_thousand_images(page):
 
 
 def test_drawings_are_prepared_as_in_python(page):
-    """The page's own copy of `normalise_digit` and `normalise_line` gives the same pixels, but for rounding."""
+    """The page's versions of `normalise_digit` and `normalise_line` give the same pixels, except for rounding."""
     for digit, ways in hand.DIGITS.items():
         hand.clear(page)
         hand.draw(page, ways[1])
@@ -315,7 +315,7 @@ def test_pointing_at_units(page):
 
 
 def test_the_products_are_those_of_the_network(page):
-    """The numbers that are written beside the kernels add up to the unit's own value."""
+    """The products shown next to the kernels add up to the unit's value."""
     hand.draw(page, hand.DIGITS[3][0])
     hand.settle(page)
     page.locator("canvas[data-stage=C3]").hover(position={"x": 30, "y": 30})
@@ -327,7 +327,7 @@ def test_the_products_are_those_of_the_network(page):
     assert float(total[2]) == pytest.approx(sum(terms), abs=0.03)  # each term is rounded to 0.005
     assert float(total[3]) == pytest.approx(1.7159 * np.tanh(2 / 3 * float(total[2])), abs=0.011)
     page.locator("canvas[data-stage=C1]").hover(position={"x": 30, "y": 30})
-    assert page.get_by_test_id("unit").inner_text().startswith("C3")  # held by the click
+    assert page.get_by_test_id("unit").inner_text().startswith("C3")  # pinned by the click
     page.keyboard.press("Tab")
     page.locator("canvas[data-stage=C3]").focus()
     page.keyboard.press("Escape")
@@ -368,7 +368,7 @@ def test_by_keyboard_alone(page):
     page.locator(".pad canvas").focus()
     page.keyboard.press("Delete")
     assert hand.answer(page) == "–"
-    # Everything that can be operated is reached with Tab.
+    # Tab reaches all controls.
     page.locator("h1").click()
     reached = set()
     for _ in range(80):

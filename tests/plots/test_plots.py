@@ -24,7 +24,7 @@ def test_learning_curves():
     labels = [t.get_text() for t in axes.get_legend().get_texts()]
     assert labels == ["test", "training, on the fly", "paper, test: 0.95 %"]
     other = plots.learning_curves({"digits run": HISTORY}, data="digits")
-    assert "digits" in other.axes[0].get_title() and len(other.axes[0].lines) == 2  # no figure of the paper's
+    assert "digits" in other.axes[0].get_title() and len(other.axes[0].lines) == 2  # without the paper's result
 
 
 def test_feature_maps():
@@ -32,7 +32,7 @@ def test_feature_maps():
     figure = plots.feature_maps(net, np.zeros((28, 28), np.uint8), data="nothing")
     assert isinstance(figure, Figure) and "nothing" in figure.get_suptitle()
     pictures = [a for a in figure.axes if a.images]
-    assert len(pictures) == 1 + 6 + 6 + 16 + 16 + 1 + 1 + 1  # F6 beside the code of the answer
+    assert len(pictures) == 1 + 6 + 6 + 16 + 16 + 1 + 1 + 1  # F6 is one picture, with the code of the answer
     f6, code = (axes.images[0].get_array() for axes in pictures[-2:])
     assert f6.shape == code.shape == (12, 7) and set(np.unique(code)) == {-1, 1}
     with pytest.raises(ShapeError):
@@ -44,7 +44,7 @@ def test_compared():
     figure = plots.compared({"a": [HISTORY, other], "b": [HISTORY[:1]], "not run": []}, title="mine on digits")
     (axes,) = figure.axes
     assert [len(line.get_xdata()) for line in axes.lines] == [len(HISTORY), 1]
-    expected = 100 * (HISTORY[0]["test_error"] + 0.00005) / 2  # no error has no place on a logarithmic axis
+    expected = 100 * (HISTORY[0]["test_error"] + 0.00005) / 2  # errors of 0 are replaced on the logarithmic axis
     assert axes.lines[0].get_ydata()[0] == pytest.approx(expected)
     assert len(axes.collections) == 1 and axes.get_title() == "mine on digits"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
@@ -86,7 +86,7 @@ def test_architecture_names_every_stage(net):
     for name, size in (("input", "1@32x32"), ("C1", "6@28x28"), ("S4", "16@5x5"), ("F6", "84")):
         assert any(text.startswith(f"{name}\n{size}") for text in drawn), name
     assert "60,000 parameters" in figure.axes[0].get_title()
-    # 1 + 6 + 6 + 16 + 16 maps, and C5, F6 and the outputs as one bar each.
+    # 1 + 6 + 6 + 16 + 16 maps, and one bar each for C5, F6 and the outputs.
     assert len(figure.axes[0].patches) == 48
     for name in lenet5.models.MODELS:
         assert plots.architecture(lenet5.models.from_spec({"name": name})).axes
@@ -139,7 +139,7 @@ def test_training_size_and_rejection():
     assert figure.axes[0].lines[0].get_ydata()[0] == pytest.approx(15.0)
     labels = np.zeros(10, int)
     scores = np.tile([0.6, 0.4], (10, 1))
-    scores[0] = [0.49, 0.51]  # the one mistake is the most doubtful
+    scores[0] = [0.49, 0.51]  # the only mistake has the smallest margin
     figure = plots.rejection({"a": (scores, labels)}, data="digits")
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [10.0, 0.0, 0.0])
     with pytest.raises(ShapeError):
@@ -177,7 +177,7 @@ def test_occlusion_is_what_a_covered_patch_costs(net, test_set):
     figure = plots.occlusion(net, test_set.images[0], size=5)
     picture = np.ma.getdata(figure.axes[1].images[0].get_array())
     assert np.isnan(picture[:2]).all() and np.isfinite(picture[2:-2, 2:-2]).all()
-    assert abs(picture[2, 2]) < 1e-3  # background on background; sums side by side are taken in another order
+    assert abs(picture[2, 2]) < 1e-3  # covering background changes only rounding
     for wrong in (
         lambda: plots.occlusion(net, test_set.images[:2]),
         lambda: plots.occlusion(net, test_set.images[0], size=40),

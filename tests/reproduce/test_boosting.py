@@ -1,4 +1,4 @@
-"""The boosted LeNet-4: what its filters select, and that three networks are added."""
+"""The boosted LeNet-4: selection of training images, and the sum of three networks."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from lenet5.reproduce.boosting import Boosted, disagreed, half_wrong, supply
 
 
 class Rule:
-    """A "network" that answers by the first pixel of an image."""
+    """Stands for a network; its answer depends on the first pixel of the image."""
 
     def __init__(self, answers):
         self.answers = np.array(answers)
@@ -20,20 +20,20 @@ class Rule:
 
 @pytest.fixture
 def numbered():
-    """200 images whose first pixel is 0 to 9, which is also the label, in lots of 20."""
+    """Function that yields 200 images in lots of 20; the first pixel, 0 to 9, is the label."""
     pixels = np.arange(200, dtype=np.uint8) % 10
     images = np.repeat(pixels, 4).reshape(200, 2, 2)
     return lambda: iter([(images[start : start + 20], pixels[start : start + 20]) for start in range(0, 200, 20)])
 
 
 def test_half_of_what_the_second_learns_the_first_gets_wrong(numbered):
-    first = Rule([0, 1, 2, 3, 4, 5, 6, 7, 0, 0])  # wrong about 8 and 9: a fifth of all
+    first = Rule([0, 1, 2, 3, 4, 5, 6, 7, 0, 0])  # wrong for 8 and 9, a fifth of the images
     images, labels = half_wrong(numbered(), first, 40)
     wrong = first.predict(images) != labels
     assert len(labels) == 40 and wrong.sum() == 20 and set(labels[wrong]) == {8, 9}
     assert set(labels[~wrong]) <= set(range(8))
-    np.testing.assert_array_equal(images[:, 0, 0], labels)  # images keep their labels
-    images, labels = half_wrong(numbered(), first, 1000)  # the supply has 40 wrong ones only
+    np.testing.assert_array_equal(images[:, 0, 0], labels)  # images match their labels
+    images, labels = half_wrong(numbered(), first, 1000)  # only 40 images are misclassified
     assert len(labels) == 80 and (first.predict(images) != labels).sum() == 40
 
 
@@ -52,7 +52,7 @@ def test_the_supply_is_distorted_and_fresh():
     for images, labels in lots:
         np.testing.assert_array_equal(np.bincount(labels), np.bincount(data.labels))
         same = [(image == data.images).all((1, 2)).any() for image in images]
-        assert np.mean(same) < 0.4  # a tenth stays as it is
+        assert np.mean(same) < 0.4  # about a tenth is undistorted
     assert (lots[0][0] != lots[1][0]).any()
 
 

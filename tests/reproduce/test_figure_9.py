@@ -1,4 +1,4 @@
-"""Rows of Figs. 9 and 10: images that are changed, fully connected networks, support vectors that are shifted."""
+"""Rows of Figs. 9 and 10: image preparation, fully connected networks, virtual support vectors."""
 
 import itertools
 import json
@@ -34,7 +34,7 @@ def test_every_row_names_what_there_is():
             assert row.keys.keys() <= {column.heading for column in (*table.columns, Column("rejected", ""))}
             assert not (row.classifier and set(row.measures) - {"rejected"})
     measured = [row for row in TABLES["paper-fig9"].rows if set(row.measures) & MEMORIES.keys()]
-    assert len({jobs.recipe(row) for row in measured}) == 1  # the same runs of LeNet-4
+    assert len({jobs.recipe(row) for row in measured}) == 1  # all use the same runs of LeNet-4
     assert {jobs.recipe(row) for row in TABLES["paper-rejection"].rows} <= {
         jobs.recipe(row) for row in TABLES["paper-fig9"].rows
     }
@@ -103,7 +103,7 @@ def test_support_vectors_and_their_shifts():
 
 
 def test_virtual_vectors_help(digits):
-    """Trained on few images, tested on images that are moved by a pixel."""
+    """With few training images, virtual vectors reduce the error on images shifted by a pixel."""
     train, test = digits
     few, labels = train.images[:300].reshape(300, -1) / np.float32(255), train.labels[:300]
     moved = jittered(test.images[:150].reshape(150, -1) / np.float32(255))[150:]
@@ -116,7 +116,7 @@ def test_virtual_vectors_help(digits):
 
 
 def test_scores_are_margins_of_the_winner(digits):
-    """Of the pairwise decisions of scikit-learn's machine, whose votes give the same answers where they do not tie."""
+    """Scores are derived from scikit-learn's pairwise decisions; without ties, their votes give the same answers."""
     train, test = digits
     rows = test.images.reshape(len(test), -1) / np.float32(255)
     made = SupportVectors(4, 0.0).fit(train.images[:300].reshape(300, -1) / np.float32(255), train.labels[:300])
@@ -124,7 +124,7 @@ def test_scores_are_margins_of_the_winner(digits):
     order = list(itertools.combinations(range(10), 2))
     for score, decisions in zip(scores, pairs, strict=True):
         wins = np.bincount([i if d > 0 else j for (i, j), d in zip(order, decisions, strict=True)], minlength=10)
-        if wins.max() == 9:  # beats all others
+        if wins.max() == 9:  # one class wins against all others
             best = int(wins.argmax())
             margins = {
                 j if i == best else i: abs(d) for (i, j), d in zip(order, decisions, strict=True) if best in (i, j)

@@ -1,4 +1,4 @@
-"""Nearest neighbours, tangent distance and local learning against figures by hand."""
+"""Nearest neighbours, tangent distance and local learning, compared with independent calculations."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_nearest_neighbours_are_those_of_all_distances(digits):
 
 
 def pair_distances(one, other, sigma=1.0):
-    """Euclidean and tangent distance of two smoothed images."""
+    """Return Euclidean and tangent distance of two smoothed images."""
     smooth = smoothed(np.stack([one, other]).astype(np.float32) / 255, sigma)
     bases, rows = tangent_bases(smooth), smooth.reshape(2, -1)
     return np.linalg.norm(rows[0] - rows[1]), tangent_distances(rows[0], bases[0], rows[1:], bases[1:])[0]
@@ -51,7 +51,7 @@ def test_small_transformations_cost_little(change, digits):
     moved = transform(images, **change)
     pairs = [pair_distances(a, b) for a, b in zip(images, moved, strict=True)]
     assert np.mean([tangent / euclidean for euclidean, tangent in pairs]) < 0.4
-    # Another digit stays far away.
+    # Images of other digits remain distant.
     labels = digits[0].labels
     others = [pair_distances(images[0], images[k]) for k in range(12) if labels[k] != labels[0]]
     assert min(tangent for _, tangent in others) > 3 * pairs[0][1]
@@ -65,7 +65,7 @@ def test_thickness_costs_little():
 
 
 def test_tangents_are_derivatives_of_the_transformations():
-    """Of a paraboloid around (2, -1): the derivatives are known."""
+    """Tangents of a paraboloid around (2, -1) equal its known derivatives."""
     y, x = np.mgrid[:9, :9] - 4.0
     image = 50 - (x - 2) ** 2 - 2 * (y + 1) ** 2
     p_x, p_y = -2 * (x - 2), -4 * (y + 1)
@@ -75,7 +75,7 @@ def test_tangents_are_derivatives_of_the_transformations():
 
 
 def test_tangent_distance_is_the_least_squares_of_both_planes(digits):
-    """By numpy.linalg.lstsq on the tangents themselves, not on orthonormal bases of theirs."""
+    """The distance equals that of numpy.linalg.lstsq on the tangents, without orthonormal bases."""
     smooth = smoothed(digits[0].images[:8].astype(np.float32) / 255, 1.0).astype(np.float64)
     rows, bases = smooth.reshape(8, -1), tangent_bases(smooth)
     found = tangent_distances(rows[0], bases[0], rows[1:], bases[1:])
@@ -110,12 +110,12 @@ def test_tangent_distance_helps_with_few_images(digits):
     tangent = TangentNearest(30, 1.0).fit(flat(few), few.labels).predict(flat(test))
     euclidean = KNearest(1).fit(flat(few), few.labels).predict(flat(test))
     assert (tangent != test.labels).mean() < (euclidean != test.labels).mean()
-    empty = np.zeros((1, 784), np.float32)  # no tangents: an answer, and no error
+    empty = np.zeros((1, 784), np.float32)  # an image without tangents
     assert np.isfinite(TangentNearest(5, 1.0).fit(flat(few), few.labels).decision_function(empty)).all()
 
 
 def test_local_learning_solves_its_least_squares():
-    """By numpy.linalg.lstsq, with the decay as additional rows and the output at the image as free bias."""
+    """Scores equal those of numpy.linalg.lstsq, with rows for the decay and the output at the image as bias."""
     rng = np.random.default_rng(0)
     known, labels, asked = rng.normal(size=(30, 4)), rng.integers(3, size=30), rng.normal(size=(5, 4))
     made = LocalLinear(8, 0.3).fit(known, labels)
@@ -130,7 +130,7 @@ def test_local_learning_solves_its_least_squares():
 
 
 def test_local_learning_bends_where_votes_do_not():
-    """A checkered line: the vote of all neighbours is wrong beside the border, the line through them is not."""
+    """Close to the border of two classes, a linear fit to all neighbours is right, but their vote is wrong."""
     known = np.linspace(-1, 1, 41)[:, None]
     labels = (known[:, 0] > 0).astype(int)
     asked = np.array([[0.075]])
@@ -146,7 +146,7 @@ def test_last_layer_of_a_trained_network_replaced():
     net, (train, test) = lenet5.pretrained(), datasets.load("digits")
     train = train.subset(slice(600))
     states = features(net, test.images)
-    assert states.shape == (len(test), 84)  # F6
+    assert states.shape == (len(test), 84)  # states of F6
     np.testing.assert_allclose(states[7], net.feature_maps(test.images[7])["F6"], atol=1e-5)
     for name, measure in MEMORIES.items():
         found = measure(net, train, test)

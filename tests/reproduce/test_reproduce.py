@@ -1,4 +1,4 @@
-"""Tables: complete, run once, resumed after a kill, sent to a cluster, and added up by hand."""
+"""Tables: completeness, sweeps, resuming after a kill, clusters, and reports compared with results by hand."""
 
 import json
 import os
@@ -39,12 +39,12 @@ ON_DIGITS += "sweep._data = lambda *arguments: datasets.load('digits')[0]; "
 
 @pytest.fixture
 def on_digits(monkeypatch):
-    """Every table on the embedded digits, whatever is on this machine."""
+    """Run all tables on the embedded digits, even if MNIST is on disk."""
     monkeypatch.setattr(sweep, "_data", lambda *arguments: datasets.load("digits")[0])
 
 
 def records(out):
-    """All that a sweep found, without what differs from run to run."""
+    """Return the results of a sweep, without times and other values that differ between runs."""
     found = {}
     for path in sorted(out.glob("*/*-seed-*.json")):
         record = json.loads(path.read_text())
@@ -76,20 +76,20 @@ def test_runs_are_shared_and_not_repeated(tmp_path, on_digits):
     options = {"quick": True, "out": tmp_path, "say": told.append}
     reproduce.run("paper-fig6", "sub-sampling", **options)
     assert told[0] == "6 runs to do, 1 finished or shared between tables"
-    first = records(tmp_path / "quick")  # beside the real runs, never in their place
+    first = records(tmp_path / "quick")  # separate from the full runs
     assert first["paper-fig6/60-000-seed-0.json"][3:] == first["sub-sampling/trainable-seed-0.json"][3:]
     told.clear()
     reproduce.run("paper-fig6", "sub-sampling", **options)
     assert told == ["0 runs to do, 7 finished or shared between tables"]
     assert records(tmp_path / "quick") == first
     assert not list(tmp_path.glob("*/.unfinished/*"))
-    (tmp_path / "quick" / "sub-sampling" / "average-seed-0.json").write_text("{ half a rec")  # then it is run again
+    (tmp_path / "quick" / "sub-sampling" / "average-seed-0.json").write_text("{ half a rec")  # must be run again
     reproduce.run("sub-sampling", **options)
     assert records(tmp_path / "quick") == first
     text = reproduce.report(tmp_path / "quick")
     assert text == (tmp_path / "quick" / "report.md").read_text()
     assert text.count("\n## ") == 1 + 2 and "| 60,000 distorted | " in text
-    assert "0.82 %" not in text  # which is MNIST's, and has no place beside figures of digits
+    assert "0.82 %" not in text  # the paper's result for MNIST must not appear next to results for digits
     for name in ("paper-fig6", "sub-sampling"):
         assert (tmp_path / "quick" / name / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -117,7 +117,7 @@ def test_another_process_is_waited_for(tmp_path):
         [sys.executable, "-c", code, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     other.stdout.readline()
-    # It goes on when this process has found the lock taken.
+    # The other process continues after this process has found the lock taken.
     threading.Timer(1.0, lambda: other.communicate("go\n")).start()
     with locked(lock) as waited:
         assert waited and lock.exists()
@@ -152,7 +152,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_figures(tmp_path, on_digits, m
     assert unfinished.exists() and not records(tmp_path / "killed")
     record = make("killed").path
     record.parent.mkdir(exist_ok=True)
-    record.with_name(f".{record.name}.x0x0.tmp").touch()  # as if the kill had come while it was written
+    record.with_name(f".{record.name}.x0x0.tmp").touch()  # as if the process had been killed while writing
     jobs.execute(make("killed"))
     assert not list(record.parent.glob(".*.tmp"))
     assert records(tmp_path / "killed") == records(tmp_path / "straight") != {}
@@ -182,7 +182,7 @@ def test_a_sweep_that_is_killed_twice_goes_on_to_the_same_figures(tmp_path):
     assert records(tmp_path / "killed" / "quick") == expected
 
 
-@pytest.mark.filterwarnings("ignore")  # those of the cluster's own libraries
+@pytest.mark.filterwarnings("ignore")  # warnings of the cluster's libraries
 def test_a_sweep_on_a_cluster_of_two_workers(tmp_path, on_digits):
     distributed = pytest.importorskip("distributed")
     reproduce.run("sub-sampling", quick=True, out=tmp_path / "here")
@@ -195,7 +195,7 @@ def test_a_sweep_on_a_cluster_of_two_workers(tmp_path, on_digits):
     assert records(tmp_path / "there" / "quick") == records(tmp_path / "here" / "quick") != {}
 
 
-@pytest.mark.filterwarnings("ignore")  # those of the cluster's own libraries
+@pytest.mark.filterwarnings("ignore")  # warnings of the cluster's libraries
 def test_a_worker_of_a_cluster_that_is_killed_costs_no_finished_run(tmp_path, on_digits):
     distributed = pytest.importorskip("distributed")
     reproduce.run("paper-literal", quick=True, out=tmp_path / "here")
@@ -218,7 +218,7 @@ def test_a_worker_of_a_cluster_that_is_killed_costs_no_finished_run(tmp_path, on
         killer.join()
     assert records(there) == records(tmp_path / "here" / "quick") and len(records(there)) == 8
     assert 2 <= len(finished) < 8
-    assert {path: path.stat().st_mtime_ns for path in finished} == finished  # none was run again
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished  # finished runs are not repeated
 
 
 def test_classifiers_learn(tmp_path):
@@ -242,7 +242,7 @@ def test_a_committee_is_of_the_networks_that_its_members_keep(tmp_path, on_digit
     assert record["members"] == [np.mean(load(file).predict(test.images) != test.labels) for file in files]
     assert len(set(record["members"])) > 1 and not record["history"]
     stamp = files[0].stat().st_mtime_ns
-    files[1].unlink()  # as in a fresh clone, which holds no networks
+    files[1].unlink()  # as in a fresh clone, which has no weights of runs
     reproduce.run("modern-best", **options)
     assert not files[1].exists()
     path.unlink()
@@ -270,10 +270,10 @@ def test_the_three_mistakes_are_made():
         assert np.ptp(summed[part]) == 0
         weights = slices[name.replace(".bias", ".weight")]
         np.testing.assert_allclose(summed[part][0], right[weights].sum(dtype=np.float64), rtol=1e-4)
-    # A pooling lies above C3 and two above C1: 1/4 in place of 1/16, once and twice.
+    # Between C3 and the output there is one pooling layer, for C1 two: each has 1/4 instead of 1/16.
     for name, factor in (("F6.weight", 1), ("C5.weight", 1), ("C3.weight", 4), ("C1.weight", 16)):
         np.testing.assert_allclose(quarter[slices[name]], factor * right[slices[name]], rtol=1e-3, atol=1e-9)
-    assert type(make_trainer(settings, train).net["S2"]) is AvgPool2D  # no mistake is left behind
+    assert type(make_trainer(settings, train).net["S2"]) is AvgPool2D  # the wrong layer is not kept
 
 
 def test_measures_of_a_trained_network():
@@ -313,7 +313,7 @@ def test_pages_by_hand(tmp_path):
         "date": "2025-12-31T",
         "seed": 2,
     }
-    jobs.write_record(tmp_path / "mine" / "a-seed-2.json", other)  # of before digits could be had
+    jobs.write_record(tmp_path / "mine" / "a-seed-2.json", other)  # an older record, on MNIST
     (tmp_path / "mine" / "a-seed-3.json").write_text("{}")
     pages.write(table, tmp_path)
     lines = (tmp_path / "mine" / "table.md").read_text().splitlines()

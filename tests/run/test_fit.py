@@ -1,4 +1,4 @@
-"""`lenet5.fit`, its history, and what a trainer refuses."""
+"""`lenet5.fit`, its history, and wrong combinations that a trainer refuses."""
 
 import warnings
 
@@ -40,7 +40,7 @@ def test_a_network_of_ones_own_by_adam(capsys, tmp_path):
     again = lenet5.load(tmp_path / "own.npz")
     np.testing.assert_array_equal(again.outputs(TEST.images), net.outputs(TEST.images))
     assert again.learned == net.learned and [layer.name for layer in again] == [layer.name for layer in net]
-    more = lenet5.fit(again, TRAIN, epochs=1, verbose=False)  # from the weights as they are
+    more = lenet5.fit(again, TRAIN, epochs=1, verbose=False)  # continues with the current weights
     assert more["train_error"][0] < history["train_error"][1]
 
 
@@ -77,7 +77,7 @@ def test_names_of_classes_go_through(tmp_path):
     history = lenet5.fit(net, train, test, epochs=4, batch_size=32, verbose=False)
     answers = net.classes[net.predict(TEST.images)]
     assert (answers != names[TEST.labels]).mean() == pytest.approx(history["test_error"][-1])
-    few = Dataset(TEST.images[TEST.labels < 3], names[TEST.labels[TEST.labels < 3]])  # other numbers, the same names
+    few = Dataset(TEST.images[TEST.labels < 3], names[TEST.labels[TEST.labels < 3]])  # other numbers, same names
     assert few.classes == ("nought", "one", "two")
     result = evaluate(net, few)
     assert result["error"] < 0.3 and sum(map(sum, result["confusion"])) == len(few)
@@ -87,7 +87,7 @@ def test_names_of_classes_go_through(tmp_path):
 
 
 def test_what_a_trainer_was_given_by_no_callbacks():
-    """The paper's recipe: without it, the README's first lines would train to nothing."""
+    """Without callbacks a trainer uses the paper's, so that the README's first example trains well."""
     net = lenet5.lenet5()
     history = Trainer(net, MAP(), SDLM(net.parameters(), lr=5e-4)).fit(TRAIN, epochs=6)
     assert history[-1]["train_error"] < 0.05
@@ -112,7 +112,7 @@ def test_optimisers_of_another_network():
     net, other = lenet5.models.d2l(), lenet5.models.d2l()
     with pytest.raises(ConfigError, match="Adam steps .* of another network"):
         Trainer(net, SoftmaxCrossEntropy(), Adam(other.parameters()))
-    Trainer(net, SoftmaxCrossEntropy(), Adam(net["F6"].parameters()))  # a part of it may be trained
+    Trainer(net, SoftmaxCrossEntropy(), Adam(net["F6"].parameters()))  # training a part of the network is allowed
     unbuilt = own()
     with pytest.raises(ConfigError, match="no parameters"):
         Trainer(unbuilt, SoftmaxCrossEntropy(), Adam(unbuilt.parameters()))
@@ -125,7 +125,7 @@ def test_images_that_do_not_fit_the_network(shape):
 
 
 class Failing(Callback):
-    """A reporter whose every hook fails."""
+    """Reporting callback that fails in the given hook."""
 
     phase = Phase.REPORT
 
@@ -185,7 +185,7 @@ def test_what_users_of_other_libraries_type_first():
     few = lenet5.models.d2l()
     with pytest.raises(ShapeError, match="labels up to 11"):
         lenet5.fit(few, (TRAIN.images[:24], list("abcdefghijkl") * 2), verbose=False)
-    lenet5.fit(few, (TRAIN.images[:24], list("abcdef") * 4), epochs=1, verbose=False)  # the former left no trace
+    lenet5.fit(few, (TRAIN.images[:24], list("abcdef") * 4), epochs=1, verbose=False)  # the failed call changed nothing
     assert few.classes[:6].tolist() == list("abcdef")
 
 

@@ -1,4 +1,4 @@
-"""Averaged weights: the mean of the last epochs, in the network that is evaluated, and over a resumed run."""
+"""Weight averaging over the last epochs: mean, evaluation, and resumed runs."""
 
 import json
 
@@ -17,7 +17,7 @@ TRAIN, TEST = (data.subset(slice(100)) for data in datasets.load("digits"))
 
 
 class Weights(lenet5.Callback):
-    """Keeps the weights after each epoch, before they are averaged."""
+    """Records the weights after each epoch, before they are averaged."""
 
     phase = lenet5.training.Phase.PREPARE
 
@@ -51,7 +51,7 @@ def test_a_run_that_is_resumed_has_the_same_bits(tmp_path):
 
     class Stop(lenet5.Callback):
         def on_epoch_end(self, trainer):
-            trainer.stop = trainer.epoch == 5  # after two of the three that are averaged
+            trainer.stop = trainer.epoch == 5  # after two of the three averaged epochs
 
     hooks = session.Session._hooks
     with pytest.MonkeyPatch.context() as patch:
@@ -93,7 +93,7 @@ def test_running_statistics_have_no_mean():
 
 
 class Midway(lenet5.Callback):
-    """Keeps what a checkpoint would hold between the estimate of the curvatures and the first update of epoch 2."""
+    """Records the trainer's state in epoch 2 after the estimate of the curvatures, before the first update."""
 
     def on_epoch_begin(self, trainer):
         if trainer.epoch == 1 and not hasattr(self, "state_then"):

@@ -55,7 +55,7 @@ def test_every_flipped_bit_is_noticed(path):
             arrays, meta = checkpoint.load(path)
         except CheckpointError as error:
             assert str(path) in str(error)
-        else:  # the bit was one that zip does not use, such as a time stamp: the content is the same
+        else:  # a bit that does not affect the content, such as one of a time stamp
             loaded += 1
             assert meta["note"] == [1, 2.5, None]
             for name, a in ARRAYS.items():
@@ -147,7 +147,7 @@ def test_networks_come_back(tmp_path):
 
 def test_a_network_of_ones_own_is_loaded_into(tmp_path):
     class Own(lenet5.Dense):
-        """Not registered."""
+        """A layer that is not registered."""
 
     def make(seed, units=3):
         net = lenet5.Sequential([Own(units, name="d")])

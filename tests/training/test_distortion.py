@@ -1,4 +1,4 @@
-"""Distortions that shrink: by how much in each epoch, and to the same bits when a run is resumed."""
+"""Distortions that shrink: their sizes in each epoch, and bit-identical resumed runs."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ TRAIN = datasets.load("digits")[0].subset(slice(100))
 
 
 class Seen(lenet5.Callback):
-    """Records the sizes that an epoch was distorted with."""
+    """Records the sizes of the distortions in each epoch."""
 
     def __init__(self):
         self.sizes = []
@@ -30,13 +30,13 @@ def test_sizes():
         distort=distort,
     )  # fmt: skip
     trainer.fit(TRAIN, epochs=16)
-    factors = np.array([1.0] * 13 + [0.875, 0.75, 0.625])  # the last quarter begins at epoch 12, and ends at 1/2
+    factors = np.array([1.0] * 13 + [0.875, 0.75, 0.625])  # shrinks from epoch 12 towards 1/2
     np.testing.assert_allclose(seen.sizes, factors[:, None] * [10.0, 20.0])
     assert trainer.distort == distort
 
 
 def test_every_size_is_scaled():
-    """The pictures of distortions that are scaled to nothing are those that went in."""
+    """Distortions scaled by 0 do not change images."""
     whole = datasets.DISTORTIONS["all"]
     rng = np.random.default_rng(0)
     assert (whole.scaled(0.0)(TRAIN.images, rng) == TRAIN.images).all()

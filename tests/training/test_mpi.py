@@ -1,4 +1,4 @@
-"""Several ranks give the bits of one process; a rank that dies ends the job, and another number of ranks goes on."""
+"""Runs with MPI: bit-identical for any number of ranks, stopped if a rank dies, resumed with other numbers of ranks."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from lenet5.training import checkpoint
 from lenet5.training.tree_sum import Sum, blocks_of
 
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-mpi = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec: pip install mpich")
+mpi = pytest.mark.skipif(MPIEXEC is None, reason="needs mpiexec: pip install mpich")
 RUN = ["--dataset", "digits", "--train-size", "700", "--epochs", "2"]
 
 
@@ -43,7 +43,7 @@ def test_sums_have_the_same_bits_whoever_adds(terms, ranks):
 
 
 def test_a_sum_takes_its_room_once():
-    """And what it gives does not depend on what was there before."""
+    """A reused sum allocates no memory, and does not depend on its previous content."""
     vectors = np.random.default_rng(0).standard_normal((9, 50))
     sums = Sum(np.full(50, np.nan))
     for _ in range(2):
@@ -98,9 +98,9 @@ def bits(folder):
 def test_ranks_give_the_bits_of_one_process(tmp_path, ranks, options):
     assert train.run([*RUN, *options, "--quiet", "--out", str(tmp_path / "one")]) == 0
     code, out, err = finished(mpiexec(ranks, *RUN, *options, "--out", tmp_path / "many"))
-    warned = "norm" in " ".join(options)  # that batch normalisation is not compiled in training; by one rank
+    warned = "norm" in " ".join(options)  # one rank warns that batch normalisation is not compiled in training
     assert code == 0 and err.count("\n") == err.count("No compiled half") == warned, err
-    assert out.count("epoch  1/2") == out.count("test error") == 1  # one rank speaks
+    assert out.count("epoch  1/2") == out.count("test error") == 1  # only one rank prints
     assert bits(tmp_path / "one") == bits(tmp_path / "many")
     assert history.read(tmp_path / "many")[0]["starts"][0]["ranks"] == ranks
     assert {p.name for p in (tmp_path / "many").iterdir()} == {p.name for p in (tmp_path / "one").iterdir()}
@@ -152,13 +152,13 @@ def test_stopped_by_a_signal_all_stop_at_the_same_update(tmp_path):
 @mpi
 def test_ranks_that_do_not_answer_end_the_run_with_a_checkpoint(tmp_path):
     options = [*RUN, "--batch-size", "64", "--epochs", "60"]
-    # Longer than a rank may wait at the start for another that compiles on a busy machine.
+    # The timeout must be longer than a rank takes to compile at the start on a busy machine.
     process = mpiexec(2, *options, "--distributed-timeout", "8", "--out", tmp_path / "many")
     while not (tmp_path / "many" / "history.json").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     (other,) = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_rank(int(pid), tmp_path / "many", "1")]
-    os.kill(other, signal.SIGSTOP)  # as a machine whose network is cut
+    os.kill(other, signal.SIGSTOP)  # simulates a machine without network
     begun = time.monotonic()
     code, _, err = finished(process)
     assert code != 0 and time.monotonic() - begun < 60

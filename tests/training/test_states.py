@@ -1,4 +1,4 @@
-"""Training and evaluating: dropout, batch normalisation, and runs of networks with them."""
+"""Training and evaluation mode: dropout, batch normalisation, and runs of networks with them."""
 
 import copy
 import pickle
@@ -16,7 +16,7 @@ from lenet5.training.trainer import Trainer
 
 
 def network(*, dropout=Dropout, norm=BatchNorm, dtype=np.float32, seed=0):
-    """A small network for digits; None leaves the layer out."""
+    """Return a small network for digits; `dropout` or `norm` None omits these layers."""
     layers = [Conv2D(4, 5, name="C1"), norm and norm(), ReLU(), AvgPool2D(4), dropout and dropout(0.2), Flatten()]
     layers += [Dense(20, name="F2"), norm and norm(), Tanh(), dropout and dropout(), Dense(10, name="output")]
     net = lenet5.Sequential([layer for layer in layers if layer], prepare=datasets.prepare)
@@ -75,7 +75,7 @@ def test_layers_of_a_network_drop_other_cells():
     for key in ((), (1,), (1, 0)):
         net.reseed(*key)
         seen |= masks()
-    assert len(seen) == 4 * 3  # the key () is the one that a network is made with
+    assert len(seen) == 4 * 3  # () is the key of a new network
 
 
 # Batch normalisation
@@ -107,7 +107,7 @@ def test_running_statistics_are_those_of_the_batches(in_shape):
 
 
 def test_features_of_larger_maps_are_normalised_over_every_position():
-    layer = built(BatchNorm().train(), (4,))  # section VII: where the network is replicated, vectors become maps
+    layer = built(BatchNorm().train(), (4,))  # section VII: in a replicated network, vectors become maps
     x = np.random.default_rng(0).normal(2.0, 3.0, (2, 4, 3, 5))
     y = layer.forward(x)
     np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), 0, atol=1e-12)
@@ -123,7 +123,7 @@ def test_derivatives_of_a_layer_that_has_learned():
     layer.forward(rng.normal(1.0, 3.0, (20, 3, 2, 2)))
     assert gradcheck.check(layer)
     assert gradcheck.check(layer.eval())
-    # The copies that were checked moved no statistics, and had these when they were evaluated.
+    # The check worked on copies with the same statistics, and did not change those of the layer.
     x = rng.normal(size=(2, 3, 2, 2))
     slope = layer.weight.value / np.sqrt(layer.running_variance + 1e-5)
     layer.forward(x)
@@ -133,14 +133,14 @@ def test_derivatives_of_a_layer_that_has_learned():
 
 def test_running_statistics_are_a_part_of_the_check():
     class Unscaled(BatchNorm):
-        """A backward that has forgotten the running variance."""
+        """Wrong: in evaluation mode, backward ignores the running variance."""
 
         def backward(self, dy, *, to_input=True):
             super().backward(dy)
             return self.weight.value * dy
 
     layer = built(Unscaled(epsilon=1e-12), (5,))
-    assert gradcheck.check(layer)  # no wonder: it is 1
+    assert gradcheck.check(layer)  # the running variance is still 1
     layer.train().forward(np.random.default_rng(0).normal(0.0, 3.0, (9, 5)))
     assert not gradcheck.check(layer.eval())
 
@@ -156,7 +156,7 @@ def test_derivatives_of_a_network_in_both_states():
 
 def test_curvatures_are_not_negative():
     rng = np.random.default_rng(2)
-    for n in (2, 3, 50):  # of two patterns nearly everything cancels
+    for n in (2, 3, 50):  # with two patterns, most terms cancel
         layer = BatchNorm().train()
         layer.build((40,), rng=rng)
         layer.forward(rng.normal(size=(n, 40)).astype(np.float32))
@@ -235,7 +235,7 @@ def test_predictions_in_chunks_are_those_of_one_batch():
     Shards(net, SoftmaxCrossEntropy()).gradient(images[:100], rng.integers(10, size=100))
     together = net.forward(net.prepared(images)).copy()
     np.testing.assert_array_equal(net.predict(images), together.argmax(axis=1))
-    # 1e-5: BLAS adds up products of other sizes in another order.
+    # For other batch sizes BLAS adds up products in another order.
     np.testing.assert_allclose(net.outputs(images), together, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(net.outputs(images[7]), together[7:8], rtol=1e-5, atol=1e-5)
 
@@ -265,14 +265,14 @@ def test_coupled_patterns_are_one_shard(digits, threads):
     twin.bbprop(loss.bbprop())
     shards = Shards(net, loss, threads=threads)
     assert shards.curvature(images, labels)[0] == pytest.approx(value * len(labels), rel=1e-12)
-    # atol: derivatives that BatchNorm makes 0, but for rounding
+    # atol: for derivatives that are 0 because of BatchNorm, except for rounding
     np.testing.assert_allclose(net.parameters().hess, twin.parameters().hess, rtol=1e-11, atol=1e-14)
-    np.testing.assert_array_equal(net.running()["C1.BatchNorm.mean"], 0)  # measured, not learned
+    np.testing.assert_array_equal(net.running()["C1.BatchNorm.mean"], 0)  # curvature does not update running statistics
     assert shards.gradient(images, labels)[0] == pytest.approx(value * len(labels), rel=1e-12)
     np.testing.assert_allclose(net.parameters().grad, twin.parameters().grad, rtol=1e-11, atol=1e-14)
     for name, array in twin.running().items():
         np.testing.assert_allclose(net.running()[name], array, rtol=1e-12, atol=1e-14)
-    # Evaluated in shards, by every workspace with the statistics that one of them has moved.
+    # All workspaces evaluate with the statistics that one of them has updated.
     expected = net.forward(net.prepared(images))
     np.testing.assert_allclose(shards.outputs(images), expected, rtol=1e-12, atol=1e-12)
     assert shards.evaluate(images, labels)[1] == (expected.argmax(axis=1) != labels).sum()
@@ -282,7 +282,7 @@ def test_coupled_patterns_are_one_shard(digits, threads):
 
 
 class Watched(Dropout):
-    """Dropout that writes down what it draws."""
+    """Dropout that records its masks."""
 
     seen = []
 
@@ -303,8 +303,8 @@ def test_masks_differ_between_updates_shards_and_layers_and_not_with_threads(dig
         trainer.fit(digits, epochs=2)
         seen[threads] = sorted(Watched.seen)
     shards = 4 + 4 + 2  # batches of 100, 100 and 50
-    assert len(set(seen[1])) == 2 * 2 * shards  # layers, passes
-    assert len(seen[1]) == 2 * 2 * (shards + 2)  # the curvature of each pass has the key of its first update
+    assert len(set(seen[1])) == 2 * 2 * shards  # 2 layers, 2 epochs
+    assert len(seen[1]) == 2 * 2 * (shards + 2)  # in each epoch, the curvature uses the key of the first update
     assert seen[1] == seen[2]
 
 
@@ -335,7 +335,7 @@ KINDS = {"dropout": {"norm": None}, "both": {}}
 
 @pytest.fixture(scope="module", params=KINDS)
 def straight(request, digits):
-    """Two uninterrupted passes on one thread."""
+    """Result of two uninterrupted epochs on one thread."""
     options = KINDS[request.param]
     trainer = trainer_of(network(**options))
     history = trainer.fit(digits, epochs=2)
@@ -349,7 +349,7 @@ def straight(request, digits):
 def test_a_run_stopped_within_a_pass_ends_with_the_same_bits(straight, digits, tmp_path, at, threads):
     options, expected = straight
     trainer = trainer_of(network(**options), StopAt(*at), threads=threads)
-    trainer.net.train()  # however it comes, fit gives it back evaluating
+    trainer.net.train()  # fit returns the network in evaluation mode
     trainer.fit(digits, epochs=2)
     assert (trainer.epoch, trainer.position) == at and not any(states(trainer.net))
     arrays, note = trainer.state()
@@ -408,7 +408,7 @@ def test_wrong_running_statistics_are_one_error(tmp_path, change):
     for load in (lambda: lenet5.load(tmp_path / "x.npz", net), lambda: trainer_of(net).load_state(arrays, note)):
         with pytest.raises(CheckpointError, match=r"running/F2\.BatchNorm"):
             load()
-        np.testing.assert_array_equal(net.running()["C1.BatchNorm.mean"], 0)  # nothing was taken over
+        np.testing.assert_array_equal(net.running()["C1.BatchNorm.mean"], 0)  # nothing was loaded
 
 
 def test_files_from_before_there_were_any_are_read_as_ever(tmp_path):

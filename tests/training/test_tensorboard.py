@@ -1,4 +1,4 @@
-"""Event files, read back record by record."""
+"""TensorBoard event files, read back record by record."""
 
 import builtins
 import io
@@ -18,7 +18,7 @@ RUN = ["--dataset", "digits", "--train-size", "200", "--optimizer.patterns", "50
 
 
 def read(folder):
-    """(tag, step) -> value, of every event file in a folder: length, checksum, record, checksum."""
+    """Return the scalars of all event files in a folder: (tag, step) -> value."""
     found = {}
     for path in sorted(folder.glob("events.*")):
         data = path.read_bytes()

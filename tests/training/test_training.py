@@ -1,4 +1,4 @@
-"""The loop, its callbacks and the command: on the embedded digits, the real thing in small."""
+"""The training loop, its callbacks and the command `train`, on the embedded digits."""
 
 import csv
 import errno
@@ -48,14 +48,14 @@ def same_bits(one, other):
 
 
 def histories(folder):
-    """history.json without the seconds, which no two runs share."""
+    """Return the epochs of history.json without the seconds, which differ between runs."""
     rows = history.read(folder)[1]
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    """Three uninterrupted passes."""
+    """Folder of an uninterrupted run of three epochs."""
     folder = tmp_path_factory.mktemp("straight") / "run"
     assert command(*SHORT, "--epochs", 3, "--out", folder) == 0
     return folder
@@ -96,7 +96,7 @@ def test_the_same_seed_gives_the_same_bits(straight, tmp_path):
 
 
 def test_a_process_that_compiles_gives_the_same_bits(straight, tmp_path):
-    """The first process compiles everything, the second reads what the first has cached."""
+    """The first process compiles all code, the second reads the cache of the first."""
     for name in ("compiling", "cached"):
         words = [sys.executable, "-m", "lenet5.train", *SHORT, "--epochs", "3", "--out", str(tmp_path / name)]
         subprocess.run(words, check=True, env=os.environ | {"LENET5_CACHE": str(tmp_path / "cache")})
@@ -104,7 +104,7 @@ def test_a_process_that_compiles_gives_the_same_bits(straight, tmp_path):
 
 
 class InterruptAt(callbacks.Callback):
-    """Ctrl-C at one update."""
+    """Simulates Ctrl-C at an update."""
 
     def __init__(self, epoch, position):
         self.at = epoch, position
@@ -140,7 +140,7 @@ def start(*argv):
 
 
 def wait_for(path, process):
-    for _ in range(2400):  # a machine may be busy
+    for _ in range(2400):  # two minutes, for busy machines
         if path.exists():
             return
         assert process.poll() is None, process.communicate()
@@ -151,7 +151,7 @@ def wait_for(path, process):
 @pytest.mark.parametrize("delay", [0.0, 0.15, 0.4])
 def test_a_killed_run_goes_on_to_the_same_bits(straight, tmp_path, delay):
     folder = tmp_path / "run"
-    # A checkpoint after every update: the kill falls into writing one as often as not.
+    # With a checkpoint after every update, the process is often killed while writing one.
     process = start(*SHORT, "--epochs", 3, "--checkpoint-minutes", 0, "--out", folder)
     wait_for(folder / "checkpoint.npz", process)
     time.sleep(delay)
@@ -177,7 +177,7 @@ def test_signals_stop_save_and_say_where(straight, tmp_path, signum, code):
 def test_a_finished_run_can_be_given_more_passes(straight, tmp_path):
     folder = tmp_path / "run"
     assert command(*SHORT, "--epochs", 1, "--out", folder) == 0
-    assert command("--resume", folder, "--quiet") == 0  # nothing left to do
+    assert command("--resume", folder, "--quiet") == 0  # the run is already finished
     assert command("--resume", folder, "--epochs", 3) == 0
     assert same_bits(straight, folder)
 
@@ -195,9 +195,9 @@ def test_passes_that_were_added_stay_added(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "make_trainer", interrupted)
     assert command("--resume", folder, "--epochs", 4) == 130
     monkeypatch.undo()
-    assert command("--resume", folder, "--epochs", 2) == 2  # it is in the third
+    assert command("--resume", folder, "--epochs", 2) == 2  # the run is already in the third epoch
     assert "in epoch 3" in capsys.readouterr().err
-    assert command("--resume", folder) == 0  # the command that the stopped one has named
+    assert command("--resume", folder) == 0  # the command printed by the interrupted run
     assert len(histories(folder)) == 4
 
 
@@ -276,7 +276,7 @@ def test_every_flip_of_a_history_is_noticed(straight, tmp_path):
         flipped[at] ^= 1 << bit
         (tmp_path / "history.json").write_bytes(flipped)
         try:
-            assert history.read(tmp_path) == truth, (at, bit)  # white space
+            assert history.read(tmp_path) == truth, (at, bit)  # the bit is in white space
         except CheckpointError:
             pass
 
@@ -291,7 +291,7 @@ def test_a_run_records_what_repeats_it(straight, tmp_path, capsys):
     assert command("--repeat", straight, "--out", tmp_path / "again", "--threads", 2) == 0
     assert "equal: 3 epochs" in capsys.readouterr().out
     assert same_bits(straight, tmp_path / "again")
-    # A run whose second epoch was another.
+    # A run with another second epoch.
     (tmp_path / "other").mkdir()
     history.write(tmp_path / "other", about, [passes[0], passes[1] | {"loss": 1.0}, passes[2]])
     assert command("--repeat", tmp_path / "other") == 1
@@ -340,7 +340,7 @@ def test_whichever_pass_a_resume_starts_from(straight, tmp_path, epochs):
 
 
 def test_what_only_watches_changes_no_bit(tmp_path, capsys):
-    """Progress bar and reports, TensorBoard, evaluation, checkpoints: one line of options each."""
+    """Progress bar, TensorBoard, evaluation, checkpoints and threads do not change the result."""
     recipe = ["--dataset", "digits", "--train-size", 300, "--epochs", 2, "--batch-size", 64, "--validation-split", 0.1]
     assert command(*recipe, "--quiet", "--out", tmp_path / "plain") == 0
     for name, options in {
@@ -393,7 +393,7 @@ def test_validation_is_held_out_of_the_training_set(tmp_path, digits):
 
 
 def test_early_stopping_waits_and_keeps_the_best(tmp_path, capsys):
-    """Rates that soon do harm: it stops, the best weights are kept, and a resumed run agrees."""
+    """With a high learning rate, training stops early, keeps the best weights, and cannot be continued by resuming."""
     options = [*PLAIN, "--model", "d2l", "--optimizer.lr", "0.02", "--model.activation", "relu", "--epochs", 40]
     options += ["--validation-split", "0.2", "--patience", 3, "--batch-size", 20]
     assert command(*(o for o in options if o != "--quiet"), "--out", tmp_path / "run") == 0
@@ -403,7 +403,7 @@ def test_early_stopping_waits_and_keeps_the_best(tmp_path, capsys):
     train_set, validation = datasets.load("digits")[0].split(0.2, np.random.default_rng([0, 1]))
     kept = lenet5.load(tmp_path / "run" / "best.npz")
     assert (kept.predict(validation.images) != validation.labels).mean() == rows[best]["validation_error"]
-    assert command("--resume", tmp_path / "run", "--quiet") == 0  # it has ended, and adds no pass
+    assert command("--resume", tmp_path / "run", "--quiet") == 0  # a stopped run adds no epoch
     assert histories(tmp_path / "run") == rows
     by_error = [*options, "--monitor", "validation_error", "--out", tmp_path / "error"]
     assert command(*by_error) == 0
@@ -420,7 +420,7 @@ def test_early_stopping_needs_what_it_watches(digits):
 
 
 def test_early_stopping_counts_a_tie_as_no_progress(digits):
-    """Of equal epochs the first is kept: patience ends a run that stands still."""
+    """An equal epoch is no improvement, so that a run without progress stops after `patience` epochs."""
 
     class Recorder(callbacks.Callback):
         def on_epoch_end(self, trainer):
@@ -434,7 +434,7 @@ def test_early_stopping_counts_a_tie_as_no_progress(digits):
 
 
 def test_a_batch_of_two_is_one_update(digits):
-    """As a loop by hand has it: the mean gradient of two patterns, and a step."""
+    """A batch of two gives the mean gradient of two patterns, and one step."""
     data = digits[0].subset(slice(8))
     net = lenet5.lenet5(seed=3, dtype=np.float64)
     twin, loss = lenet5.lenet5(seed=3, dtype=np.float64), MAP()
@@ -449,7 +449,7 @@ def test_a_batch_of_two_is_one_update(digits):
 
 
 def test_a_slow_start_is_no_divergence(digits):
-    """More than half wrong, update after update, but at a loss no higher than the untrained network's: go on."""
+    """Training continues at high error rates if the loss does not exceed that of the untrained network."""
     net = lenet5.lenet5()
     guard = callbacks.GuardDivergence(every=20, settle=0)
     trainer = Trainer(net, MAP(), SGD(net.parameters(), lr=1e-9), [guard])
@@ -535,7 +535,7 @@ def test_other_recipes_train_and_resume(tmp_path, name, options):
     assert histories(one)[-1]["train_error"] < histories(one)[0]["train_error"]
     assert command("--epochs", 1, *options, "--out", two) == 0
     values = json.loads((two / "config.json").read_text())
-    if values["schedule"]["name"] != "cosine":  # whose rates depend on the number of passes
+    if values["schedule"]["name"] != "cosine":  # its learning rates depend on the number of epochs
         assert command("--resume", two, "--epochs", 2) == 0
         assert same_bits(one, two)
 
@@ -553,7 +553,7 @@ def test_a_diverged_run_says_what_to_change(tmp_path, capsys, optimizer, lr):
 
 @pytest.mark.parametrize("model", ["lenet1", "lenet4", "lenet5-mattwang44", "caffe", "tensorflow-tutorial", "d2l"])
 def test_no_network_is_taken_for_a_failed_one_at_its_defaults(tmp_path, model):
-    """The tutorial's large first weights double its loss for ten updates of Adam."""
+    """The defaults do not count as divergence, even if large initial weights double the loss for ten updates."""
     argv = ["--dataset", "digits", "--quiet", "--epochs", 1, "--model", model, "--out", tmp_path / "run"]
     assert command(*argv) == 0
 
@@ -613,18 +613,18 @@ def test_state_of_another_trainer_is_refused(digits):
         trainer.load_state({k: v for k, v in arrays.items() if "C1" not in k}, note)
 
 
-@pytest.mark.skipif("LENET5_DATA" not in os.environ, reason="LENET5_DATA names no folder with MNIST")
+@pytest.mark.skipif("LENET5_DATA" not in os.environ, reason="LENET5_DATA is not set to a folder with MNIST")
 def test_first_patterns_of_mnist_are_learned(tmp_path):
     argv = ["--dataset", "mnist", "--train-size", "2000", "--epochs", "2", "--quiet", "--out", tmp_path / "run"]
     assert command(*argv) == 0
     assert histories(tmp_path / "run")[-1]["test_error"] < 0.12
 
 
-# Contracts of the loop
+# Callbacks of the loop
 
 
 class Noted(callbacks.Callback):
-    """Writes down when it is called."""
+    """Records its calls."""
 
     calls: list[str] = []
 
@@ -672,7 +672,7 @@ def test_what_callbacks_may_read_is_there_before_fit():
 
 
 def test_an_optimizer_gets_the_curvatures_that_it_needs():
-    """Without a callback, and with one that sets the number of patterns: each estimates once, on as many patterns."""
+    """Curvatures are estimated once per epoch, on the optimiser's or the callback's number of patterns."""
     seen = []
 
     class Watching(lenet5.SDLM):
