@@ -177,7 +177,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Adapt the links of notebooks, convert TeX to MathML, and remove whatever is loaded from other servers."""
+    """Adapt the links of notebooks, convert TeX to MathML, and remove requests to other servers."""
     if not page.file.src_uri.endswith(".ipynb"):
         return html
     html = re.sub(r'href="\.\./docs/([\w-]+)\.md', r'href="../\1.html', html)

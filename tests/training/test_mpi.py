@@ -43,7 +43,7 @@ def test_sums_have_the_same_bits_whoever_adds(terms, ranks):
 
 
 def test_a_sum_takes_its_room_once():
-    """A reused sum allocates no memory, and does not depend on its previous content."""
+    """A sum reuses its buffers, and does not depend on its previous content."""
     vectors = np.random.default_rng(0).standard_normal((9, 50))
     sums = Sum(np.full(50, np.nan))
     for _ in range(2):

@@ -420,7 +420,7 @@ def test_early_stopping_needs_what_it_watches(digits):
 
 
 def test_early_stopping_counts_a_tie_as_no_progress(digits):
-    """An equal epoch is no improvement, so that a run without progress stops after `patience` epochs."""
+    """An equal value is no improvement, so that a run without progress stops after `patience` epochs."""
 
     class Recorder(callbacks.Callback):
         def on_epoch_end(self, trainer):
