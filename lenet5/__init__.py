@@ -4,7 +4,7 @@
     >>> net = lenet5.pretrained()
     >>> net.predict(images)                      # doctest: +SKIP
 
-Everything is imported at its first use: ``import lenet5`` itself loads neither Numba nor Matplotlib.
+Names are imported at their first use, so ``import lenet5`` itself loads neither Numba nor Matplotlib.
 """
 
 import importlib
@@ -14,9 +14,9 @@ import lazy_loader
 
 __version__ = "0.1.0"
 
-# The public names, once: in __init__.pyi.
+# The public names are listed once, in __init__.pyi.
 _find, _names, __all__ = lazy_loader.attach_stub(__name__, __file__)
-# Modules by the names that they had at the top of the package before each got a room.
+# Old top-level names of modules that have since moved into packages.
 _MOVED = {
     "callbacks": "training.callbacks",
     "checkpoint": "training.checkpoint",

@@ -1,4 +1,4 @@
-"""Answers of a network to images, and the record of what it was trained on."""
+"""Inference on images, and the record of the data set that a network was trained on."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,19 +25,19 @@ Prepare = Callable[..., np.ndarray]
 
 # Images per step of `predict`: enough to amortise Python, few enough to stay in the cache.
 _CHUNK = 256
-# Of images that are mapped from a file, how many may stay in memory.
+# How many images of a memory-mapped file may stay in memory.
 _FORGET = 64 * _CHUNK
 
 
 class Answers(Layer):
-    """The part of `Sequential` that answers: `predict` and its kin, for any number of threads at once.
+    """The inference methods of `Sequential`: `predict` and its relatives. They are thread-safe.
 
     Attributes
     ----------
     prepare : callable or None
-        Turns uint8 images into x (N, C, H, W).
+        Function from uint8 images to the network's input x (N, C, H, W).
     learned : Learned
-        What the network was trained on: the names of its classes and the kind of its images.
+        Description of the training set: class names and image format.
     """
 
     layers: tuple[Layer, ...]
@@ -50,21 +50,21 @@ class Answers(Layer):
         self._field: tuple[Any, ...] = ()
 
     def program(self, *, training: bool = False) -> "Program | None":
-        """Return the network as one compiled loop, or None if a layer has no compiled half in that state."""
+        """Return the network as one compiled loop, or None if a layer has no compiled version in this state."""
         return self.compiled_forms.program(training=training)
 
     @property
     def classes(self) -> np.ndarray:
-        """The names of the classes (classes,): ``net.classes[net.predict(images)]`` are answers in words."""
+        """Names of the classes, an array (classes,): ``net.classes[net.predict(images)]`` gives predicted names."""
         names = self.learned.classes or [str(k) for k in range(self.out_shape[0])]
         return np.array(names)
 
     def relabelled(self, data: "Dataset") -> "Dataset":
-        """Return a data set whose labels are class numbers of this network, matched by name if names are known."""
+        """Return the data set with labels renumbered to this network's classes, matched by name if names are known."""
         return data.relabelled(self.learned.classes) if self.learned.classes else data
 
     def remember(self, data: "Dataset") -> None:
-        """Record the data set, above all its class names, as the one that the network was trained on."""
+        """Record the data set that the network was trained on, with its class names."""
         names, outputs = list(data.classes), self.out_shape[0]
         counted = names == [str(k) for k in range(len(names))]
         names += [str(k) if counted else f"unused {k}" for k in range(len(names), outputs)]
@@ -72,13 +72,13 @@ class Answers(Layer):
 
     @property
     def field(self) -> Field:
-        """Input that the network takes."""
+        """Input that the network accepts."""
         known = self._field
         if not known or known[0] is not self.in_shape or known[1] is not self.prepare or known[2] is not self.learned:
             if not self.in_shape:
                 raise ShapeError(
-                    "This network is not built: net.build((1, 28, 28)) prepares it for grey images of 28x28, "
-                    "lenet5.fit(net, train) for those of train."
+                    "This network is not built: call net.build((1, 28, 28)) for grey images of 28x28, "
+                    "or lenet5.fit(net, train), which builds it for the images of train."
                 )
             self._field = known = self.in_shape, self.prepare, self.learned, self._described()
         return known[3]
@@ -100,35 +100,34 @@ class Answers(Layer):
         Parameters
         ----------
         images : array-like
-            Grey levels, whole numbers from 0 to 255, bool, or floats from 0 to 1: (N, H, W) up to the size of the
-            network's field, in the middle of which they are put; with an axis of one channel before or behind the
-            picture; one such picture, which counts as N = 1; rows (N, H * W) of square pictures of 28x28, of the size
-            of the field, or of that of the training images; or (N, H, W, C) or (N, C, H, W) for colour. Or floats (N,
-            *in_shape) from `prepared`. Any N, at a bounded use of memory.
+            Pixels are integers from 0 to 255, bool, or floats from 0 to 1. Accepted shapes are (N, H, W), with or
+            without a channel axis of length 1, up to the size of the network's field, in which images are centred;
+            (H, W) for a single image, which counts as N = 1; flattened square images (N, H * W) of 28x28, of the
+            size of the field or of the training images; (N, H, W, C) or (N, C, H, W) for colour; and floats
+            (N, *in_shape) from `prepared`. Memory use is bounded for any N.
 
         Returns
         -------
         ndarray (N,), int64
-            ``net.classes[...]`` gives their names.
+            Class numbers; index ``net.classes`` with them to get the names.
 
         Raises
         ------
         ShapeError
-            If the images are of no such kind, can be read in two ways, or are larger than the field (see `sweep`).
+            If the images have another format, are ambiguous, or are larger than the field (see `sweep`).
 
         Warns
         -----
         LenetWarning
-            If they are of another kind than what the network was trained on: dark on light, hardly any ink,
-            standardised.
+            If the images look unlike the training images: dark on light, almost empty, or standardised.
         """
         pick = np.argmin if self.outputs_penalties else np.argmax
         return self._in_chunks(images, lambda y: pick(y, axis=1))
 
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
-        """Return the probability of each class: exp(-penalty) or exp(score), normalised over the classes.
+        """Return the class probabilities: exp(-penalty) or exp(score), normalised over the classes.
 
-        For penalties these are the shares of eq. 9 without its rubbish class.
+        For penalties, they are the terms of eq. 9 normalised without its rubbish class.
 
         Parameters
         ----------
@@ -152,24 +151,24 @@ class Answers(Layer):
         return self._in_chunks(images, lambda y: y)
 
     def sweep(self, images: ArrayLike) -> np.ndarray:
-        """Return the outputs (N, classes, H', W') at every position of images larger than the field (section VII).
+        """Return the outputs (N, classes, H', W') at every position of the field on larger images (section VII).
 
-        The network looks through its field, which moves by the product of its strides: 4 pixels for the paper's.
+        The field moves by the product of all strides, which is 4 pixels for the paper's network.
 
         Parameters
         ----------
         images : array-like
-            As for `predict`, but of any size from that of the field up, and no rows.
+            As for `predict`, but at least as large as the field, and not flattened.
 
         Raises
         ------
         ShapeError
-            As for `predict`; and if a layer fixes the size of its maps, as `Flatten` does.
+            As for `predict`, and if a layer such as `Flatten` fixes the size of its maps.
         """
         return self._outputs(self.scaled(self._batch(images, swept=True)[0]))
 
     def _batch(self, images: ArrayLike, *, swept: bool = False) -> tuple[np.ndarray, bool]:
-        """Return images as `batch_of` does; `swept` are those of any size."""
+        """Return images as `batch_of` does; with `swept`, accept images larger than the field."""
         field = self.field
         if swept and len(field.in_shape) == 3:
             shape = np.shape(images)
@@ -186,7 +185,7 @@ class Answers(Layer):
         if n == 0:
             blank = self.scaled(np.zeros((1, *batch.shape[1:]), batch.dtype))
             return read(self._outputs(blank))[:0]
-        if n <= _CHUNK:  # no detours for one image
+        if n <= _CHUNK:  # avoid overhead for a single image
             return read(self._outputs(self.scaled(batch)))
         results = []
         for start in range(0, n, _CHUNK):
@@ -204,20 +203,20 @@ class Answers(Layer):
             return twin.forward(x).copy()
 
     def feature_maps(self, image: ArrayLike, *, sweep: bool = False) -> dict[str, np.ndarray]:
-        """Return the output of every stage for an image, in order, from "input" to "output".
+        """Return the output of every stage for one image, in order from "input" to "output".
 
         Parameters
         ----------
         image : array-like
-            As for `predict`. For a batch, every map has the batch axis in front.
+            As for `predict`. For a batch, every map gets a leading batch axis.
         sweep : bool
-            Take an image larger than the field, as `sweep` does.
+            Accept an image larger than the field, as `sweep` does.
 
         Returns
         -------
         dict of str to ndarray
-            Under the paper's name of each stage, its state after the squash: "C1" (6, 28, 28), ...,
-            "F6" (84,), "output" (10,) for the paper's network. Copies.
+            Maps the paper's name of each stage to a copy of its output after the squashing function. The paper's
+            network has "C1" (6, 28, 28), ..., "F6" (84,), "output" (10,).
         """
         batch, single = self._batch(image, swept=sweep)
         x = self.scaled(batch)
@@ -230,7 +229,7 @@ class Answers(Layer):
         return {name: m[0] for name, m in maps.items()} if single else maps
 
     def prepared(self, images: ArrayLike) -> np.ndarray:
-        """Return x (N, *in_shape) for `forward`, in the network's dtype, of images as `predict` takes them.
+        """Convert images, as accepted by `predict`, to the input x (N, *in_shape) of `forward` in the network's dtype.
 
         Raises
         ------
@@ -240,7 +239,7 @@ class Answers(Layer):
         return self.scaled(self._batch(images, swept=True)[0])
 
     def scaled(self, batch: np.ndarray) -> np.ndarray:
-        """Return network input from a batch: uint8 through `prepare`, floats in the network's dtype."""
+        """Convert a batch to network input: uint8 through `prepare`, floats to the network's dtype."""
         if batch.dtype != np.uint8:
             return batch.astype(self.dtype, copy=False)
         prepare, shape, own = self.preparation, batch.shape, self.in_shape
@@ -250,9 +249,9 @@ class Answers(Layer):
 
     @property
     def preparation(self) -> Prepare:
-        """Preparation of uint8 images: `prepare`, or by default 0 to 255 scaled to 0 to 1 and centred in the field."""
+        """Function that prepares uint8 images: `prepare`, or by default scaling to 0..1 and centring in the field."""
         if self.prepare is not None:
             return self.prepare
         if len(self.in_shape) != 3:
-            raise ShapeError(f"This network takes floats (N, {self.in_shape[0]}), no pictures.")
+            raise ShapeError(f"This network takes floats (N, {self.in_shape[0]}), not images.")
         return partial(prepare_pixels, size=self.in_shape[1:], scale="unit")

@@ -1,8 +1,8 @@
 """The 7x12 output codes of the paper's Fig. 3: a stylised bitmap for each printable ASCII character.
 
-Similar characters have similar codes, so that a confusion such as 0 and O costs little and a language
-model can settle it; this is why F6 has 84 units. The codes are the centres of the RBF output units
-(eq. 7) and the targets of F6, with components +1 ('#') and -1 ('.') where the squash bends most.
+Similar characters have similar codes, so a confusion such as 0 and O costs little and a language model
+can resolve it. This is why F6 has 84 units. The codes are the centres of the RBF output units (eq. 7) and
+the targets of F6. Their components are +1 ('#') and -1 ('.'), where the squashing function has maximum curvature.
 """
 
 import numpy as np
@@ -192,7 +192,7 @@ def codes(characters: str = DIGITS) -> np.ndarray:
     Raises
     ------
     ConfigError
-        If a character has no code, or there is none at all.
+        If a character has no code, or the string is empty.
     """
     unknown = sorted({c for c in characters if not _FIRST <= ord(c) < _FIRST + len(_CODES)})
     if unknown or not characters:
@@ -202,7 +202,7 @@ def codes(characters: str = DIGITS) -> np.ndarray:
 
 
 def draw(code: np.ndarray) -> str:
-    """Draw 84 numbers as a 7x12 bitmap of '#' (positive) and '.', one line per row."""
+    """Return 84 values as text: a 7x12 bitmap of '#' (positive) and '.', one line per row."""
     rows = np.asarray(code).reshape(HEIGHT, WIDTH) > 0
     return "\n".join("".join("#" if ink else "." for ink in row) for row in rows)
 

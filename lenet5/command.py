@@ -16,40 +16,40 @@ from .run import config
 
 __all__ = ["Parser", "add_config_options", "add_run_argument", "command", "overrides", "report_compiling"]
 
-# Sections whose choice may be given by name alone, as in --optimizer sgd.
+# Sections that can be given by name alone, as in --optimizer sgd.
 _SHORT = ("distort", "loss", "model", "optimizer", "schedule")
 
 
 class Parser(jsonargparse.ArgumentParser):
-    """A parser whose errors are `ConfigError`, and that takes --data_dir for --data-dir.
+    """Argument parser that raises `ConfigError` and accepts --data_dir for --data-dir.
 
-    It takes every option as a text; `kinds` says what becomes of it.
+    Options are parsed as strings and converted to their types in `kinds`.
     """
 
     def __init__(self, *, positional: str = "", **options: Any) -> None:
         self.kinds: dict[str, Any] = {"help": bool}
         self.fallbacks: dict[str, Any] = {}
-        # The plain formatter: types and defaults are part of the help texts.
+        # The plain formatter, because types and defaults are part of the help texts.
         usage = f"%(prog)s [options] {positional}"
         super().__init__(formatter_class=argparse.HelpFormatter, usage=usage, allow_abbrev=False, **options)
 
     def add_option(self, *names: str, type: Any = str, default: Any = None, group: Any = None, **options: Any) -> None:
-        """Add an option whose values are of a type: int, float, bool, str or a Literal, or one of them or None."""
+        """Add an option of a type: int, float, bool, str, a Literal, or one of these or None."""
         key = names[-1].removeprefix("--")
         self.kinds[key], self.fallbacks[key] = type, default
         (group or self).add_argument(*names, type=str | None, default=None, **options)
 
     def add_switch(self, name: str, *, group: Any = None, **options: Any) -> None:
-        """Add an option without a value."""
+        """Add a flag."""
         self.kinds[name.removeprefix("--")] = bool
         (group or self).add_argument(name, **({"action": "store_true"} | options))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise ConfigError with the message in one line."""
+        """Raise ConfigError with the message on one line."""
         raise ConfigError(f"{' '.join(message.split()).rstrip('.')}. See --help.")
 
     def parse(self, argv: Sequence[str] | None) -> dict[str, Any]:
-        """Return the options that were given, or have a default of their own, as nested dictionaries."""
+        """Return the options that were given or have a default, as nested dictionaries."""
         words = [_canonical(word) for word in (sys.argv[1:] if argv is None else argv)]
         for word in words:
             name = word.removeprefix("--").partition("=")[0]
@@ -74,13 +74,13 @@ def _canonical(word: str) -> str:
     return (f"{name}.name" if name[2:] in _SHORT else name) + equals + value
 
 
-# What stands for a value of each kind in the help.
+# Placeholder for a value of each type in the help.
 _WORDS = {"an integer": "N", "a number": "X", "a text": "TEXT", "true or false": "{true,false}"}
-_TITLES = {"run": "options of the run", "data": "data set given by its path"}
+_TITLES = {"run": "options of the run", "data": "data set given by a path"}
 
 
 def add_config_options(parser: Parser) -> None:
-    """Add every option of `TrainConfig`; those that are not given stay None."""
+    """Add every option of `TrainConfig`; options that are not given stay None."""
     groups: dict[str, Any] = {}
     for key, f in config.keys():
         section = key.split(".")[0] if "." in key else "run"
@@ -88,7 +88,7 @@ def add_config_options(parser: Parser) -> None:
             title = _TITLES.get(section, f"{section} (--{section} NAME is short for the name)")
             groups[section] = parser.add_argument_group(title)
         name = "--" + key.replace("_", "-")
-        default = "" if f.default is None else f" (default {str(f.default).lower()})"
+        default = "" if f.default is None else f" (default: {str(f.default).lower()})"
         text = (f.metadata["help"] + default).replace("%", "%%")
         if key == "quiet":
             constant: Any = {"action": "store_const", "const": True, "default": None}
@@ -102,18 +102,18 @@ def add_config_options(parser: Parser) -> None:
 
 
 def add_run_argument(parser: Parser, default: os.PathLike[str]) -> None:
-    """Add the network that a command is about, as ``run``: by default the one in the file `default`."""
+    """Add the positional argument ``run``, a network; by default the one in the file `default`."""
     parser.add_argument(
         "run",
         metavar="RUN_OR_FILE",
         nargs="?",
         default=str(default),
-        help="folder of a run, or a .npz or .safetensors file; default the weights that come with the package",
+        help="run folder, or .npz or .safetensors file (default: the pretrained weights of the package)",
     )
 
 
 def overrides(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of `TrainConfig` that were given, without the ones left None."""
+    """Return the options of `TrainConfig` that were given, without those that are None."""
     known = {key.split(".")[0] for key, _ in config.keys()}
     given = {}
     for name, value in options.items():
@@ -125,7 +125,7 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Say our own warnings in one plain line, as an error."""
+    """Print the library's own warnings on one line, like errors."""
     own = issubclass(category, LenetWarning)
     text = f"lenet5: warning: {message}" if own else warnings.formatwarning(message, category, *where[:2]).rstrip()
     _say(f"{text}\n")
@@ -139,8 +139,8 @@ def _say(text: str) -> None:
 
 
 def report_compiling() -> None:
-    """Report compilation on stderr: a counting line in a terminal, else one line at the first function."""
-    from .engine import Compilation, compiling  # here, so that --help loads no compiler
+    """Report compilation on stderr: a counter in a terminal, otherwise one line at the first function."""
+    from .engine import Compilation, compiling  # imported here, so that --help does not load the compiler
 
     class Line(Compilation):
         needed = ready = shown = 0
@@ -156,7 +156,7 @@ def report_compiling() -> None:
                 what = f"{self.ready} of {self.needed}, {name.replace('_', ' ')}" if terminal else "some seconds"
                 end = "" if terminal else "\n"
                 start = "\r\033[K" if terminal else ""
-                _say(f"{start}compiling for this processor, once: {what}{end}")
+                _say(f"{start}compiling (once per machine): {what}{end}")
             if terminal and self.shown and self.ready >= self.needed:
                 _say("\r\033[K")
 
@@ -164,12 +164,12 @@ def report_compiling() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Lead streams that were closed before we started into nothing: the next file would take their descriptors."""
+    """Redirect closed standard streams to the null device; otherwise the next file would get their descriptors."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor: this one
+            opened = os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, which is this one
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)
@@ -178,7 +178,7 @@ def _open_standard_streams() -> None:
 
 
 def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
-    """Wrap a command's main(argv): an error is one message on stderr and an exit code, no traceback."""
+    """Wrap a command's main(argv), so that errors end in one message on stderr and an exit code, without traceback."""
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
@@ -191,7 +191,7 @@ def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
         except LenetError as error:
             print(f"lenet5: error: {error}", file=sys.stderr)
             return error.exit_code
-        except BrokenPipeError:  # the reader of our output has left, as `| head` does
+        except BrokenPipeError:  # the reader of our output has exited, as `| head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except OSError as error:
@@ -201,7 +201,7 @@ def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
             print("lenet5: interrupted.", file=sys.stderr)
             return 130
         except MemoryError:
-            print("lenet5: error: not enough memory; take a smaller batch size.", file=sys.stderr)
+            print("lenet5: error: out of memory; use a smaller batch size.", file=sys.stderr)
             return 1
 
     return run

@@ -17,7 +17,7 @@ __all__ = [
 
 
 class LenetError(Exception):
-    """Base of every error this library raises on purpose.
+    """Base class of every error that this library raises on purpose.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class LenetError(Exception):
 
 
 class LenetWarning(UserWarning):
-    """A problem that was handled; the text says how."""
+    """A problem that the library could handle; the message says how."""
 
 
 class ConfigError(LenetError):
@@ -39,17 +39,17 @@ class ConfigError(LenetError):
 
 
 class DataError(LenetError):
-    """A data set or data file is missing, damaged, or of another kind than its name says."""
+    """A data set or data file is missing, damaged, or has another format than its name implies."""
 
     exit_code = 3
 
 
 class DownloadError(DataError):
-    """No mirror delivered a verified file; the message lists the failure of each."""
+    """No mirror delivered a verified file; the message lists the failure of each mirror."""
 
 
 class ImageError(DataError):
-    """A user's own image cannot be read or holds nothing to recognise."""
+    """An image cannot be read, or contains nothing to recognise."""
 
 
 class CheckpointError(LenetError):
@@ -59,20 +59,20 @@ class CheckpointError(LenetError):
 
 
 class DivergenceError(LenetError):
-    """Training has failed: a value is not finite, or the error exploded."""
+    """Training diverged: a value is not finite, or the error exploded."""
 
     exit_code = 5
 
 
 class ShapeError(LenetError, ValueError):
-    """An array has a shape, dtype or value range that a layer, loss or network cannot take."""
+    """An array has a shape, dtype or value range that a layer, loss or network does not accept."""
 
 
 def shown(value: object) -> str:
-    """Return `repr` for a message, truncated, whatever the size of the value."""
+    """Return a `repr` for messages, truncated for long values."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = 80
     try:
         return short.repr(value)
-    except Exception:  # an integer of more digits than Python writes, an object with a failing __repr__
+    except Exception:  # an integer with more digits than Python prints, or an object with a failing __repr__
         return f"a value of type {type(value).__name__}"

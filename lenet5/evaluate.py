@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.evaluate``: error, confusion matrix and mistakes; committees and comparisons."""
+"""The command ``python -m lenet5.evaluate``: test error, confusion matrix, mistakes, committees and comparisons."""
 
 import itertools
 import json
@@ -37,20 +37,20 @@ def evaluate(net: Sequential | Committee, data: Dataset) -> dict[str, Any]:
     -------
     dict
         ``dataset``, ``images``, ``errors``, ``error`` (a fraction), ``top_3_error``, ``cross_entropy``,
-        ``classes`` (their names), ``confusion`` (rows: true class, columns: answer) and ``mistakes`` (index, label and
-        prediction, which count in `classes`, and their probabilities).
+        ``classes`` (class names), ``confusion`` (rows: true class, columns: prediction) and ``mistakes`` (index of
+        the image, label, prediction and the probability of the prediction).
 
     Raises
     ------
     ConfigError
-        If the data has classes that the network does not know.
+        If the data has classes that the network does not have.
     """
     classes = net.out_shape[0]
     data = net.relabelled(data)
     if data.num_classes > classes:
-        raise ConfigError(f"the network has {classes} classes; {data.name} has {data.num_classes}.")
+        raise ConfigError(f"the network has {classes} classes, but {data.name} has {data.num_classes}.")
     outputs, probabilities = net.outputs(data.images), net.predict_proba(data.images)
-    # Of the outputs, not of the probabilities: those of two unlikely classes may both round to 0.
+    # Rank by outputs rather than probabilities, because the probabilities of two unlikely classes can both round to 0.
     scores = -outputs if net.outputs_penalties else outputs
     answers = scores.argmax(axis=1)
     wrong = np.flatnonzero(answers != data.labels)
@@ -82,13 +82,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m lenet5.evaluate",
         positional="[RUN_OR_FILE ...]",
-        description="Measure a network on the images of a test set. Of several networks: each one's error, that of the "
-        "committee which averages their probabilities, and whether every two of them differ (McNemar's test).",
+        description="Evaluate a network on a test set. For several networks, report the error of each, the error of "
+        "the committee that averages their probabilities, and McNemar's test for each pair.",
     )
     parser.add_argument("weights", metavar="RUN_OR_FILE", nargs="*", default=[], help=_WEIGHTS)
     parser.add_option("--dataset", type=str | None, default=None, metavar="NAME_OR_PATH", help=_DATASET)
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
-    parser.add_option("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data files")
+    parser.add_option(
+        "--verify",
+        type=bool,
+        default=True,
+        metavar="{true,false}",
+        help="check files against the published SHA-256 (false: accept your own files)",
+    )
     parser.add_switch("--json", help="print everything as JSON")
     options = parser.parse(argv)
     report_compiling()
@@ -111,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compared(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return how often only one of two networks is right, and McNemar's p of that under no difference."""
+    """Return how many images only one of two networks classifies correctly, and McNemar's p-value."""
     wrong, elsewhere = ({m["index"] for m in result["mistakes"]} for result in (one, other))
     first, second = len(elsewhere - wrong), len(wrong - elsewhere)
     right = np.zeros(one["images"], int)
@@ -124,16 +130,16 @@ def _difference(compared: dict[str, Any]) -> str:
     one, other = compared["runs"]
     first, second, p = compared["only_first_right"], compared["only_second_right"], compared["p"]
     better = one if first > second else other
-    verdict = f"they differ: {better} is better" if p < _LEVEL else "no difference shown"
+    verdict = f"significant: {better} is better" if p < _LEVEL else "no significant difference"
     return (
-        f"{one} against {other}: {first} images that only the first reads, {second} that only the second reads; "
+        f"{one} vs. {other}: {first} images correct only by the first, {second} only by the second; "
         f"McNemar's p = {p:.2g}, {verdict} at {_LEVEL:.0%}"
     )
 
 
-_LEVEL = 0.05  # of McNemar's test
-_WEIGHTS = "folders of runs, or .npz or .safetensors files; default the weights that come with the package"
-_DATASET = f"auto, {', '.join(datasets.NAMES)}, or a path; default the one it was trained on"
+_LEVEL = 0.05  # significance level of McNemar's test
+_WEIGHTS = "run folders, or .npz or .safetensors files (default: the pretrained weights of the package)"
+_DATASET = f"auto, {', '.join(datasets.NAMES)}, or a path (default: the training data set)"
 
 
 def _text(result: dict[str, Any]) -> str:
@@ -142,14 +148,13 @@ def _text(result: dict[str, Any]) -> str:
     lines = [
         f"{result['weights']} on the test images of {result['dataset']}:",
         f"error {result['error']:.2%}: {result['errors']} of {result['images']:,} images",
-        f"label not among the three likeliest: {result['top_3_error']:.2%}; "
-        f"cross-entropy {result['cross_entropy']:.4f}",
+        f"top-3 error {result['top_3_error']:.2%}; cross-entropy {result['cross_entropy']:.4f}",
         "",
-        "confusion (rows: true class, columns: answer)",
+        "confusion matrix (rows: true class, columns: prediction)",
         " " * wide + "".join(f"{name[:5]:>6}" for name in names),
         *(f"{names[c]:>{wide}}" + "".join(f"{n or '.':>6}" for n in result["confusion"][c]) for c in classes),
         "",
-        "mistakes (index: true -> answer, with its probability)",
+        "mistakes (index: true -> predicted, with its probability)",
         *(
             f"  {m['index']:>6}: {names[m['label']]} -> {names[m['prediction']]}  {m['probability']:.2f}"
             for m in result["mistakes"][:_SHOWN]

@@ -18,19 +18,19 @@ __all__ = ["atomic_write", "clear_unfinished", "forget", "fsync_folder", "locked
 def atomic_write(
     path: str | os.PathLike[str], *, text: bool = False, keep: str | os.PathLike[str] | None = None
 ) -> Iterator[IO]:
-    """Open a temporary file beside `path`; on success fsync it and rename it to `path`.
+    """Open a temporary file in the folder of `path`; on success fsync it and rename it to `path`.
 
-    If the block raises, or the process dies at any moment, `path` holds what it held before.
+    If the block raises or the process dies, `path` keeps its previous content.
 
     Parameters
     ----------
     path : path-like
-        The final name. Missing parent folders are made.
+        Final name. Missing parent folders are created.
     text : bool
         Open as UTF-8 text instead of binary.
     keep : path-like, optional
-        What `path` held before is kept under this name. If the process dies between the two renames, it is there
-        alone.
+        New name for the previous content of `path`. If the process dies between the two renames, only this file
+        exists.
 
     Yields
     ------
@@ -40,13 +40,13 @@ def atomic_write(
     Raises
     ------
     OSError
-        If it cannot be written; it names `path`.
+        If the file cannot be written; the error names `path`.
     """
     path = Path(path)
     try:
         with _temporary(path, text, keep) as file:
             yield file
-    except OSError as error:  # a full disk has no name, and the temporary file's name is of no use
+    except OSError as error:  # name `path`, not the temporary file
         raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
 
 
@@ -59,7 +59,7 @@ def _temporary(path: Path, text: bool, keep: str | os.PathLike[str] | None) -> I
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; the user's umask decides here
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp creates private files; apply the user's umask instead
         if keep is not None and path.exists():
             os.replace(path, keep)
         os.replace(temporary, path)
@@ -70,15 +70,15 @@ def _temporary(path: Path, text: bool, keep: str | os.PathLike[str] | None) -> I
 
 
 def clear_unfinished(folder: Path, names: Collection[str]) -> None:
-    """Remove temporary files of these names that a process killed in `atomic_write` has left.
+    """Remove the temporary files for these names that a process killed during `atomic_write` left behind.
 
-    Call it only under the lock of the folder: otherwise another process may be writing them.
+    Call this only while holding the folder's lock; otherwise another process may be writing them.
 
     Parameters
     ----------
     folder : Path
     names : collection of str
-        Final names, as `atomic_write` was given them.
+        Final names, as passed to `atomic_write`.
     """
     for path in folder.glob(".*.tmp"):
         if path.name[1:].rpartition(".")[0].rpartition(".")[0] in names:
@@ -87,27 +87,27 @@ def clear_unfinished(folder: Path, names: Collection[str]) -> None:
 
 @contextmanager
 def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]:
-    """Wait until no other process is in a block with this path; the file goes when the block ends.
+    """Hold an exclusive lock on the file `path`, which is removed at the end of the block.
 
-    A process that dies lets go of its lock.
+    The lock of a process that dies is released.
 
     Parameters
     ----------
     path : path-like
     wait : bool
-        False raises instead.
+        Whether to wait for another process that holds the lock, or to raise.
 
     Yields
     ------
     bool
-        Whether there was another, which may have done what the block is about.
+        Whether another process held the lock before; it may already have done the work of the block.
 
     Raises
     ------
     BlockingIOError
-        If there is another, and `wait` is False.
+        If another process holds the lock and `wait` is False.
     """
-    from filelock import FileLock, Timeout  # here, so that reading data loads no library for it
+    from filelock import FileLock, Timeout  # imported here, so that reading data does not load it
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,13 +116,13 @@ def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]
         lock.acquire(timeout=0)
     except Timeout:
         if not wait:
-            raise BlockingIOError(errno.EAGAIN, "another process is at work here", os.fspath(path)) from None
+            raise BlockingIOError(errno.EAGAIN, "another process is using this folder", os.fspath(path)) from None
         waited = True
         lock.acquire()
     try:
         yield waited
     finally:
-        with suppress(OSError):  # Windows keeps a file that is open
+        with suppress(OSError):  # Windows cannot remove an open file
             path.unlink()
         lock.release()
 
@@ -136,7 +136,7 @@ def fsync_folder(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot, as opposed to one that failed
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # these two: the file system lacks this operation
             raise
     finally:
         os.close(handle)
@@ -149,10 +149,10 @@ def _umask() -> int:
 
 
 def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
-    """Return the file that an array is mapped from and the array's offset in bytes, or None.
+    """Return the file that backs a memory-mapped array and the array's offset in bytes, or None.
 
-    What is read from the file itself, and not through the map, is no memory of the program's, and a file that
-    has become shorter since is an error instead of the end of the process.
+    Data read from the file itself, not through the map, does not count as memory of the process, and a file
+    that was truncated in the meantime causes an error instead of a crash.
     """
     base: Any = array
     while isinstance(base, np.ndarray):
@@ -165,10 +165,10 @@ def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
 
 
 def forget(array: np.ndarray) -> None:
-    """Release the memory of a memory-mapped file; it is read again when needed.
+    """Release the memory of a memory-mapped array; the data is read again when needed.
 
-    Else all of a large file stays in memory, and counts as the program's. Does nothing to other arrays, nor
-    to maps that keep changes to themselves.
+    Otherwise a large file stays in memory and counts as memory of the process. Other arrays and copy-on-write
+    maps are not affected.
     """
     base: Any = array
     while isinstance(base, np.ndarray):

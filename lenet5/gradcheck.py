@@ -1,12 +1,12 @@
-"""Numerical oracles for gradients and curvatures, in float64.
+"""Numerical checks of gradients and curvatures, in float64.
 
     >>> from lenet5 import gradcheck
     >>> from lenet5.layers import Dense
     >>> print(gradcheck.check(Dense(3), (5,)))          # doctest: +SKIP
 
-`backward` is compared with central differences of `forward`, `bbprop` with `backward`
-itself: pushing each unit vector through it gives the rows of the Jacobian, whose squares are weighted
-by hy. That is exact, whereas second differences of `forward` are not what a Gauss-Newton diagonal is.
+`backward` is compared with central differences of `forward`. `bbprop` is compared with `backward`: pushing
+each unit vector through it gives the rows of the Jacobian, whose squares are weighted by hy. That is exact,
+whereas second differences of `forward` do not equal a Gauss-Newton diagonal.
 """
 
 import copy
@@ -21,7 +21,7 @@ from .losses import Loss
 
 __all__ = ["Report", "check", "check_loss", "curvature_oracle", "numerical_gradient"]
 
-# Fourth-order differences: at this step the truncation (step^4) is below the rounding (1e-16 / step).
+# Fourth-order differences. At this step the truncation error (step^4) is below the rounding error (1e-16 / step).
 STEP = 1e-4
 
 
@@ -29,12 +29,12 @@ STEP = 1e-4
 class Report:
     """Relative errors, max |found - oracle| / max |oracle|, for "x" and each parameter.
 
-    A gradient less than a thousandth of the largest one is compared with that thousandth.
+    The error of a gradient below a thousandth of the largest one is taken relative to that thousandth.
 
     Attributes
     ----------
     gradient, curvature : dict of str to float
-        Curvatures are named after their layer where a network was checked.
+        Errors by name. For a network, curvatures are named after their layer.
     gradient_tolerance, curvature_tolerance : float
     """
 
@@ -82,36 +82,39 @@ def check(
     Parameters
     ----------
     layer : Layer or Loss
-        A layer may be built or not; it is copied to float64, in the state it is in, and left as it is. A
-        loss is checked at random outputs for ten classes; see `check_loss`.
+        Layer, network or loss to check. It need not be built. A float64 copy in the same state is checked, and
+        the original is not modified. A loss is checked at random outputs for ten classes; see `check_loss`.
     in_shape : tuple of int, optional
-        Needed unless `layer` was built.
+        Input shape; required unless `layer` is built.
     x : ndarray (N, *in_shape), optional
-        Where to check. Default: `batch` patterns of distinct values, none of them near 0, so that
-        a ReLU or a maximum right behind x is not differenced across its kink. Three, because of two
-        `BatchNorm` keeps only which is the larger.
+        Input at which to check. Default: `batch` patterns of distinct values away from 0, so that the
+        differences do not cross the kink of a ReLU or maximum applied to x.
+    batch : int
+        Number of patterns. The default is three, because the output of `BatchNorm` for two patterns depends
+        only on which is larger.
     loss : Loss, optional
-        Differentiate this criterion; default a random weighting of the outputs.
+        Criterion to differentiate. Default: a randomly weighted sum of the outputs.
     labels : integer ndarray (N,), optional
-        For `loss`; default random.
+        Labels for `loss`. Default: random.
     samples : int
-        At most so many numbers of each array are differenced, drawn at random.
+        Maximum number of elements of each array to check, drawn at random.
     step : float
-        Of the differences. Shorten it where kinks (ReLU, maxima) lie close to x; rounding then shows.
+        Step of the differences. Use a smaller one if kinks (ReLU, maxima) are close to x, at the cost of
+        larger rounding errors.
     seed : int
 
     Returns
     -------
     Report
-        True when everything agrees: gradients to 1e-7, curvatures to 1e-10.
+        Truthy if gradients agree to 1e-7 and curvatures to 1e-10.
 
     Raises
     ------
     ConfigError
-        If there is no shape to build from, or `batch`, `samples` or `step` is not positive.
+        If the input shape is unknown, or `batch`, `samples` or `step` is not positive.
     """
     if batch < 1 or samples < 1 or not step > 0:
-        raise ConfigError(f"batch, samples and step are positive; found {batch}, {samples} and {step}.")
+        raise ConfigError(f"batch, samples and step must be positive; found {batch}, {samples} and {step}.")
     rng = np.random.default_rng(seed)
     if isinstance(layer, Loss):
         return check_loss(layer, rng.uniform(0.0, 3.0, (batch, 10)), rng.integers(10, size=batch))
@@ -134,14 +137,14 @@ def check(
     measured = {
         name: numerical_gradient(energy, array, found, rng, samples, step) for name, (array, found) in arrays.items()
     }
-    # One that is 0, such as that of a bias in front of `BatchNorm`, is measured as nothing but rounding.
+    # A gradient of exactly 0, such as that of a bias before `BatchNorm`, is measured as pure rounding error.
     least = 1e-3 * max(float(np.abs(oracle).max(initial=0.0)) for _, oracle in measured.values())
     gradient = {name: _relative_error(*pair, least) for name, pair in measured.items()}
     return Report(gradient, _curvature_errors(net, x, rng))
 
 
 def check_loss(loss: Loss, y: np.ndarray, labels: np.ndarray) -> Report:
-    """Check `backward` of a loss against `forward`, and `bbprop` against `backward`, by differences.
+    """Check `backward` of a loss against differences of `forward`, and `bbprop` against differences of `backward`.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ def check_loss(loss: Loss, y: np.ndarray, labels: np.ndarray) -> Report:
     Returns
     -------
     Report
-        Both held to 1e-7, for both are differences here.
+        The tolerance is 1e-7 for both, because both are compared with differences here.
     """
     y = np.array(y, dtype=np.float64)
     rng = np.random.default_rng(0)
@@ -167,7 +170,7 @@ def check_loss(loss: Loss, y: np.ndarray, labels: np.ndarray) -> Report:
             return float(loss.backward()[cell])
 
         second[cell] = _difference(slope, y, cell)
-    scale = max(float(np.abs(dy).max()), 1e-300)  # of hy, 0 for eq. 8
+    scale = max(float(np.abs(dy).max()), 1e-300)  # scale of hy, which is 0 for eq. 8
     return Report({"y": _relative_error(*first)}, {"y": float(np.abs(hy - second).max()) / scale}, 1e-7, 1e-7)
 
 
@@ -179,20 +182,20 @@ def numerical_gradient(
     samples: int,
     step: float = STEP,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Difference `energy()` by the cells of `array`, which is changed and put back.
+    """Differentiate `energy()` numerically with respect to elements of `array`, which is restored afterwards.
 
     Returns
     -------
     found, oracle : ndarray
-        The claimed and the measured derivatives at `samples` random cells (all, if there are fewer),
-        without those, at most a quarter, where a kink lies within the step.
+        The analytic and the numerical derivatives at up to `samples` random elements, without those (at most a
+        quarter) whose step crosses a kink.
     """
     cells = rng.permutation(array.size)[:samples]
     indices = [tuple(int(i) for i in np.unravel_index(cell, array.shape)) for cell in cells]
     oracle = np.array([_difference(energy, array, index, step) for index in indices])
     claimed = np.array([found[index] for index in indices])
-    # A kink (of a ReLU, or between two maxima) within the step: there differences of two lengths disagree
-    # with each other, which they never do where the function is smooth, however wrong the claim.
+    # At a kink (of a ReLU, or between two maxima) within the step, differences of two step lengths disagree. For a
+    # smooth function they agree, even if the analytic derivative is wrong.
     scale = np.abs(oracle).max(initial=0.0)
     kinks = [
         k
@@ -204,9 +207,9 @@ def numerical_gradient(
 
 
 def curvature_oracle(layer: Layer, x: np.ndarray, dy: np.ndarray, hy: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the result that `bbprop(hy)` must have after `forward(x)` and `backward(dy)`: "x" and each parameter.
+    """Return the correct result of `bbprop(hy)` after `forward(x)` and `backward(dy)`, for "x" and each parameter.
 
-    One `backward` per cell of y, so for small layers.
+    It calls `backward` once per element of y, so use it for small layers.
     """
     parameters = {p.name: p for p in layer.parameters()}
     total = {name: np.zeros_like(p.value) for name, p in parameters.items()} | {"x": np.zeros_like(x)}
@@ -230,14 +233,14 @@ def curvature_oracle(layer: Layer, x: np.ndarray, dy: np.ndarray, hy: np.ndarray
                 assert dx is not None
                 return float(dx[cell])
 
-            # A long step: exact for a layer that is quadratic in x, such as RBF.
+            # A long step is exact for a layer that is quadratic in x, such as RBF.
             total["x"][cell] += _difference(slope, x, cell, step=0.25)
         total["x"] = np.maximum(total["x"], 0.0)
     return total
 
 
 def distinct(shape: Shape, rng: np.random.Generator) -> np.ndarray:
-    """Return shuffled values between -1 and 1, equally far from each other and half that far from 0."""
+    """Return shuffled, equally spaced values between -1 and 1, none of them 0."""
     size = int(np.prod(shape))
     even = size + size % 2
     return rng.permutation((np.arange(even) - (even - 1) / 2) * (2.0 / even))[:size].reshape(shape)
@@ -246,7 +249,7 @@ def distinct(shape: Shape, rng: np.random.Generator) -> np.ndarray:
 def _float64(layer: Layer, in_shape: Shape | None, rng: np.random.Generator) -> Layer:
     shape = in_shape or layer.in_shape
     if not shape:
-        raise ConfigError(f"{layer} was not built: give check() the shape of its inputs, as in check(layer, (5,)).")
+        raise ConfigError(f"{layer} is not built: pass the input shape to check(), as in check(layer, (5,)).")
     values = [p.value for p in layer.parameters()] if layer.in_shape else []
     running = list(layer.running().values()) if layer.in_shape else []
     twin = copy.deepcopy(layer)
@@ -262,7 +265,7 @@ def _curvature_errors(net: Layer, x: np.ndarray, rng: np.random.Generator) -> di
     errors = {}
     sublayers = net.sublayers()
     for layer in sublayers:
-        # In a network two patterns of one layer's own input are enough, and copies: outputs are borrowed.
+        # Two patterns of each layer's input are enough. They are copied, because outputs are reused buffers.
         x = x.copy()
         y = layer.forward(x).copy()
         dy, hy = rng.uniform(0.5, 1.5, y.shape), rng.uniform(0.5, 1.5, y.shape)
@@ -280,7 +283,7 @@ def _curvature_errors(net: Layer, x: np.ndarray, rng: np.random.Generator) -> di
 
 
 def _difference(energy: Callable[[], float], array: np.ndarray, index: tuple[int, ...], step: float = STEP) -> float:
-    """(8 (E(+h) - E(-h)) - (E(+2h) - E(-2h))) / 12h, at one cell of `array`."""
+    """Return (8 (E(+h) - E(-h)) - (E(+2h) - E(-2h))) / 12h at one element of `array`."""
     kept = array[index]
     values = []
     for k in (1, -1, 2, -2):

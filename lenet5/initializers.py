@@ -1,7 +1,7 @@
 """Initial weights: functions (shape, fan_in, fan_out, rng) -> float64 array.
 
-Every draw is made in float64 and rounded by the layer, so that a float32 and a float64 network
-of one seed start from the same numbers. Biases start at 0: the paper's rule speaks of weights only.
+Weights are drawn in float64 and rounded by the layer, so float32 and float64 networks with the same seed
+start from the same weights. Biases start at 0, because the paper's rule covers weights only.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ Initializer = Callable[[tuple[int, ...], int, int, np.random.Generator], np.ndar
 def paper(
     shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, scale: float = 2.4
 ) -> np.ndarray:
-    """Uniform in +-scale/F, F the fan-in: the words of the paper's appendix A.
+    """Draw from a uniform distribution in +-scale/F, where F is the fan-in, as stated in appendix A of the paper.
 
-    With the paper's learning rates this start does not train: every curvature is about 0, so every
-    rate is eta/mu and the units saturate at once. See `fan_in_uniform`.
+    At the paper's learning rates this initialisation does not train: every curvature is about 0, so every
+    learning rate is eta/mu and the units saturate immediately. See `fan_in_uniform`.
     """
     return rng.uniform(-scale / fan_in, scale / fan_in, shape)
 
@@ -33,9 +33,10 @@ def paper(
 def fan_in_uniform(
     shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, scale: float = 1.0
 ) -> np.ndarray:
-    """Uniform in +-scale/sqrt(F): the start that gives the paper's results, and the default.
+    """Draw from a uniform distribution in +-scale/sqrt(F), where F is the fan-in.
 
-    Departs from appendix A, whose +-2.4/F has no square root.
+    This is the default and reproduces the paper's results. It departs from appendix A, whose +-2.4/F has no
+    square root.
     """
     bound = scale / np.sqrt(fan_in)
     return rng.uniform(-bound, bound, shape)
@@ -44,14 +45,14 @@ def fan_in_uniform(
 def gaussian(
     shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, std: float = 0.1
 ) -> np.ndarray:
-    """Normal with mean 0 and standard deviation `std`, independent of the fan-in."""
+    """Draw from a normal distribution with mean 0 and standard deviation `std`, independent of the fan-in."""
     return rng.normal(0.0, std, shape)
 
 
 def truncated_normal(
     shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, std: float = 0.1
 ) -> np.ndarray:
-    """Normal with mean 0 and standard deviation `std`; values beyond 2 std are drawn again."""
+    """Draw from a normal distribution with mean 0 and standard deviation `std`, truncated at 2 std."""
     drawn = rng.normal(0.0, std, shape)
     while (beyond := np.abs(drawn) > 2 * std).any():
         drawn[beyond] = rng.normal(0.0, std, int(beyond.sum()))
@@ -59,23 +60,23 @@ def truncated_normal(
 
 
 def xavier(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-    """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
+    """Draw from a uniform distribution in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
     bound = np.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-bound, bound, shape)
 
 
 def xavier_normal(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-    """Normal with standard deviation sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
+    """Draw from a normal distribution with standard deviation sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
     return rng.normal(0.0, np.sqrt(2.0 / (fan_in + fan_out)), shape)
 
 
 def he(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-    """Normal with standard deviation sqrt(2 / fan_in), for ReLU (He et al. 2015)."""
+    """Draw from a normal distribution with standard deviation sqrt(2 / fan_in), for ReLU (He et al. 2015)."""
     return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)
 
 
 def he_uniform(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-    """Uniform in +-sqrt(6 / fan_in), for ReLU (He et al. 2015)."""
+    """Draw from a uniform distribution in +-sqrt(6 / fan_in), for ReLU (He et al. 2015)."""
     bound = np.sqrt(6.0 / fan_in)
     return rng.uniform(-bound, bound, shape)
 
@@ -94,15 +95,15 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def named(init: Initializer | str) -> Initializer:
-    """Return the initialiser of that name, a key of `INITIALIZERS`, or the function itself.
+    """Return the initialiser with a name from `INITIALIZERS`; return a function unchanged.
 
     Raises
     ------
     ConfigError
-        If there is none of that name, or it is no function.
+        If the name is unknown, or the value is not a function.
     """
     if callable(init):
         return init
     if not isinstance(init, str) or init not in INITIALIZERS:
-        raise ConfigError(f"init is a function or one of {', '.join(INITIALIZERS)}; found {shown(init)}.")
+        raise ConfigError(f"init must be a function or one of {', '.join(INITIALIZERS)}; found {shown(init)}.")
     return INITIALIZERS[init]

@@ -1,7 +1,7 @@
 """Training criteria: eq. 8, eq. 9, softmax cross-entropy and squared error.
 
 Every loss has `forward(y, labels)` -> mean over the batch, `backward()` -> dE/dy, `bbprop()` -> the
-diagonal of d2E/dy2, and `predict(y)` -> labels. The loss alone owns the 1/N of the mean.
+diagonal of d2E/dy2, and `predict(y)` -> labels. The factor 1/N of the mean is applied here and nowhere else.
 """
 
 from typing import Any
@@ -18,12 +18,12 @@ __all__ = ["MAP", "MLE", "Loss", "SoftmaxCrossEntropy", "SquaredError"]
 
 
 class Loss:
-    """A criterion over penalties or scores y (N, classes).
+    """Base class of the criteria over penalties or scores y (N, classes).
 
     Parameters
     ----------
     scale : float
-        Of every loss: multiplies the whole criterion. With SDLM a factor 1/2 is the same as doubling mu.
+        Factor that multiplies the whole criterion. With SDLM, a factor of 1/2 is equivalent to doubling mu.
 
     Raises
     ------
@@ -33,7 +33,7 @@ class Loss:
 
     def __init__(self, *, scale: float = 1.0) -> None:
         if not 0 < scale < np.inf:
-            raise ConfigError(f"scale of a loss is positive; found {scale!r}.")
+            raise ConfigError(f"scale of a loss must be positive; found {scale!r}.")
         self.scale = float(scale)
 
     def forward(self, y: np.ndarray, labels: np.ndarray) -> float:
@@ -59,7 +59,7 @@ class Loss:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name not in ("_y", "_off", "_share", "_factor", "_at_label"):
             raise AttributeError(name)
-        raise ShapeError(f"{type(self).__name__}: call forward() first; there is nothing to differentiate.")
+        raise ShapeError(f"{type(self).__name__}: call forward() before backward() or bbprop().")
 
     def _forward(self, y: np.ndarray) -> float:
         raise NotImplementedError
@@ -74,28 +74,28 @@ class Loss:
 
     @staticmethod
     def predict(y: np.ndarray) -> np.ndarray:
-        """Return the class (N,) of smallest penalty; the first of equals."""
+        """Return the class (N,) with the smallest penalty; ties go to the first."""
         return y.argmin(axis=1)
 
     def compiled(self) -> Criterion | None:
-        """Return the compiled half that replaces the methods, or None."""
+        """Return the compiled version of the methods, or None."""
         return None
 
 
 class MLE(Loss):
-    """Eq. 8: E = mean of y_D, the penalty of the right class D (maximum likelihood)."""
+    """Eq. 8 (maximum likelihood): E = mean of y_D, the penalty of the correct class D."""
 
     def _forward(self, y: np.ndarray) -> float:
         return y[self._at_label].sum()
 
     def backward(self) -> np.ndarray:
-        """1/N at the right class, 0 elsewhere."""
+        """Return 1/N at the correct class, 0 elsewhere."""
         dy = np.zeros_like(self._y)
         dy[self._at_label] = self._factor
         return dy
 
     def bbprop(self) -> np.ndarray:
-        """0: the criterion is linear in y."""
+        """Return zeros, because the criterion is linear in y."""
         return np.zeros_like(self._y)
 
     def compiled(self) -> Criterion | None:
@@ -119,14 +119,16 @@ def _mle_curvature(call):  # type: ignore[no-untyped-def]
 
 
 class MAP(Loss):
-    """Eq. 9: E = mean of y_D + log(exp(-j) + sum_i exp(-y_i)) (maximum a posteriori).
+    """Eq. 9 (maximum a posteriori): E = mean of y_D + log(exp(-j) + sum_i exp(-y_i)).
 
-    It also pushes the other penalties up, down to a rubbish class whose penalty is the constant j.
+    Besides lowering the penalty of the correct class, it raises the other penalties. A rubbish class with the
+    constant penalty j limits how far.
 
     Parameters
     ----------
     j : float
-        Positive. The paper gives no value; 0.1 and 1 gave the same error on a validation split.
+        Penalty of the rubbish class, positive. The paper gives no value; 0.1 and 1 gave the same error on a
+        validation split.
 
     Raises
     ------
@@ -137,11 +139,11 @@ class MAP(Loss):
     def __init__(self, j: float = 0.1, *, scale: float = 1.0) -> None:
         super().__init__(scale=scale)
         if not 0 < j < np.inf:
-            raise ConfigError(f"j of eq. 9 is positive; found {j!r}.")
+            raise ConfigError(f"j of eq. 9 must be positive; found {j!r}.")
         self.j = float(j)
 
     def _forward(self, y: np.ndarray) -> float:
-        # Shifted by the smallest penalty m, so that the sum is between 1 and classes + 1.
+        # Shift by the smallest penalty m, so that the sum is between 1 and classes + 1.
         m = np.minimum(y.min(axis=1, keepdims=True), self.j)
         share = np.exp(m - y)
         total = share.sum(axis=1, keepdims=True) + np.exp(m - self.j)
@@ -150,7 +152,7 @@ class MAP(Loss):
         return y[self._at_label].sum() + (np.log(total) - m).sum()
 
     def backward(self) -> np.ndarray:
-        """([i = D] - p_i)/N, p_i the share of exp(-y_i) in the sum."""
+        """Return ([i = D] - p_i)/N, where p_i is exp(-y_i) divided by the sum in eq. 9."""
         dy = self._share * -self._factor
         dy[self._at_label] += self._factor
         return dy
@@ -190,11 +192,11 @@ def _map_curvature(call):  # type: ignore[no-untyped-def]
 
 
 class _Scores(Loss):
-    """A criterion over scores: the largest names the class."""
+    """Base class of the criteria over scores; the class with the largest score wins."""
 
     @staticmethod
     def predict(y: np.ndarray) -> np.ndarray:
-        """Return the class (N,) of largest score; the first of equals."""
+        """Return the class (N,) with the largest score; ties go to the first."""
         return y.argmax(axis=1)
 
 
@@ -204,7 +206,7 @@ class SoftmaxCrossEntropy(_Scores):
     Parameters
     ----------
     smoothing : float
-        s, label smoothing (Szegedy et al. 2016): the share of the target that all classes have alike.
+        Label smoothing s (Szegedy et al. 2016): fraction of the target distributed evenly over all classes.
 
     Raises
     ------
@@ -215,7 +217,7 @@ class SoftmaxCrossEntropy(_Scores):
     def __init__(self, smoothing: float = 0.0, *, scale: float = 1.0) -> None:
         super().__init__(scale=scale)
         if not 0 <= smoothing < 1:
-            raise ConfigError(f"smoothing of the labels is at least 0 and below 1; found {smoothing!r}.")
+            raise ConfigError(f"label smoothing must be at least 0 and below 1; found {smoothing!r}.")
         self.smoothing = float(smoothing)
 
     def _forward(self, y: np.ndarray) -> float:
@@ -228,7 +230,7 @@ class SoftmaxCrossEntropy(_Scores):
         return (np.log(total[:, 0]) - target).sum()
 
     def backward(self) -> np.ndarray:
-        """(p_i - q_i)/N."""
+        """Return (p_i - q_i)/N."""
         dy = (self._share - self.smoothing / self._share.shape[1]) * self._factor
         dy[self._at_label] -= self._factor * (1 - self.smoothing)
         return dy
@@ -281,7 +283,8 @@ def _cross_entropy_curvature(call):  # type: ignore[no-untyped-def]
 class SquaredError(_Scores):
     """E = mean of 1/2 sum_i (y_i - t_i)^2, with targets t_D = 1 and -1 for every other class.
 
-    The place code that the paper argues against in section II.B: every unit has to be off most of the time.
+    This is the place code ("1 of N") that section II.B of the paper advises against, because every unit has to be
+    off most of the time.
     """
 
     def _forward(self, y: np.ndarray) -> float:
@@ -290,7 +293,7 @@ class SquaredError(_Scores):
         return 0.5 * np.square(self._off, dtype=np.float64).sum()
 
     def backward(self) -> np.ndarray:
-        """(y_i - t_i)/N."""
+        """Return (y_i - t_i)/N."""
         return self._off * self._factor
 
     def bbprop(self) -> np.ndarray:

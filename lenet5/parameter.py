@@ -12,21 +12,21 @@ __all__ = ["Parameter", "ParameterList"]
 
 
 class Parameter:
-    """One named array of trainable numbers.
+    """A named array of trainable values.
 
     Attributes
     ----------
     name : str
         Unique within its network, e.g. ``"C3.weight"``.
     value, grad, hess : ndarray, all of one shape and dtype
-        The numbers, dE/dvalue from the last `backward`, and the Gauss-Newton diagonal of
+        The values, dE/dvalue from the last `backward`, and the Gauss-Newton diagonal of
         d2E/dvalue2 from the last `bbprop`.
     kept : boolean ndarray of that shape
-        False for numbers that have been deleted (`lenet5.analysis.pruning`): they are 0, and training keeps them so.
+        False for pruned values (`lenet5.analysis.pruning`), which are 0 and remain 0 during training.
     """
 
     __slots__ = ("_value", "grad", "hess", "kept", "name")
-    bindings = 0  # of all parameters: whoever relies on where they lie looks whether one has moved
+    bindings = 0  # incremented when any parameter moves, so that code holding addresses can detect it
 
     def __init__(self, name: str, value: np.ndarray) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class Parameter:
 
     @property
     def value(self) -> np.ndarray:
-        """The numbers; assigning writes into them, so that they stay a part of their network. Deleted ones stay 0."""
+        """The values. Assignment writes into the array, so that it stays part of the network; pruned values stay 0."""
         return self._value
 
     @value.setter
@@ -52,7 +52,7 @@ class Parameter:
         hess: np.ndarray | None = None,
         kept: np.ndarray | None = None,
     ) -> None:
-        """Use other arrays of the same shape from now on, without copying."""
+        """Replace the arrays by others of the same shape, without copying."""
         Parameter.bindings += 1
         self._value = value
         self.grad = self.grad if grad is None else grad
@@ -61,7 +61,7 @@ class Parameter:
 
     @property
     def size(self) -> int:
-        """Count of numbers."""
+        """Number of values."""
         return self.value.size
 
     def __repr__(self) -> str:
@@ -69,26 +69,26 @@ class Parameter:
 
 
 class ParameterList(Sequence[Parameter]):
-    """Parameters in a fixed order, laid end to end in four flat vectors.
+    """Parameters in a fixed order, stored contiguously in four flat vectors.
 
     Parameters
     ----------
     parameters : iterable of Parameter
-        Of one dtype. Those that already lie end to end (a network's own list, or a run of it) stay where
-        they are, so an optimiser given them steps the network itself.
+        Parameters of one dtype. If they are already contiguous (a network's list, or consecutive ones from it),
+        they are not copied, so an optimiser that is given them updates the network itself.
     move : bool
-        Also take parameters out of another list: their arrays become views of new vectors, and that
-        list is no longer theirs.
+        Also accept parameters that belong to another list. Their arrays become views of new vectors, and the
+        other list becomes invalid.
 
     Attributes
     ----------
     value, grad, hess, kept : ndarray (size,)
-        The flat vectors behind every parameter's arrays.
+        Flat vectors that hold the arrays of all parameters.
 
     Raises
     ------
     ConfigError
-        If the parameters are scattered over another list, and not to be moved.
+        If the parameters are not contiguous in another list and `move` is False.
     """
 
     def __init__(self, parameters: Iterable[Parameter], *, move: bool = False) -> None:
@@ -99,8 +99,8 @@ class ParameterList(Sequence[Parameter]):
             if not move and any(p.value.base is not None for p in self._items):
                 names = ", ".join(p.name for p in self._items)
                 raise ConfigError(
-                    f"Parameters {names} do not lie side by side in their network: give all of net.parameters(), "
-                    "or of one layer, or a run of them."
+                    f"Parameters {names} are not contiguous in their network: pass all of net.parameters(), "
+                    "those of one layer, or consecutive ones."
                 )
             flat = [np.concatenate([a.ravel() for a in arrays]) for arrays in parts]
             start = 0
@@ -113,12 +113,12 @@ class ParameterList(Sequence[Parameter]):
 
     @property
     def pruned(self) -> bool:
-        """Whether any number has been deleted."""
-        return not self.kept.min(initial=True)  # half the time of `all`, after every update
+        """Whether any value has been pruned."""
+        return not self.kept.min(initial=True)  # called after every update; takes half the time of `all`
 
     def hold(self) -> None:
-        """Set deleted numbers back to 0, as every optimiser does after a step."""
-        if self.pruned:  # by copying: -1 * 0 is -0, and inf * 0 is NaN
+        """Reset pruned values to 0; every optimiser calls this after a step."""
+        if self.pruned:  # copied, not multiplied: -1 * 0 is -0, and inf * 0 is NaN
             np.copyto(self.value, 0, where=~self.kept)
 
     @overload
@@ -130,7 +130,7 @@ class ParameterList(Sequence[Parameter]):
             for p in self._items:
                 if p.name == key:
                     return p
-            raise KeyError(f"no parameter {key!r}; there are {', '.join(p.name for p in self._items)}")
+            raise KeyError(f"no parameter {key!r}; the parameters are {', '.join(p.name for p in self._items)}")
         return self._items[key]
 
     def __len__(self) -> int:
@@ -140,14 +140,14 @@ class ParameterList(Sequence[Parameter]):
         return iter(self._items)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ParameterList":
-        # Copied views would no longer lie in one vector: copy the parameters, then join them again.
+        # Copies of the views would not share one vector: copy the parameters, then join them again.
         return ParameterList(copy.deepcopy(self._items, memo), move=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _moved, (self._items,)
 
     def slices(self) -> dict[str, slice]:
-        """Return the position of each parameter in the flat vectors: name -> slice."""
+        """Return the slice of each parameter in the flat vectors, by name."""
         ends = np.cumsum([p.size for p in self._items]).tolist()
         return {p.name: slice(end - p.size, end) for p, end in zip(self._items, ends, strict=True)}
 
@@ -160,7 +160,7 @@ def _moved(items: tuple[Parameter, ...]) -> ParameterList:
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray | None:
-    """Return the flat stretch of the one vector that `arrays` lie end to end in, or None."""
+    """Return the contiguous part of one vector that consists of `arrays`, or None."""
     if not arrays:
         return np.zeros(0, dtype=np.float32)
     base = arrays[0].base

@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.predict``: read digits or classes from pictures and tables of images."""
+"""The command ``python -m lenet5.predict``: classify images from picture files and tables."""
 
 import csv
 import itertools
@@ -24,37 +24,37 @@ from .network import Sequential
 
 __all__ = ["main", "read_digit", "read_line"]
 
-_SHOWN = 20  # outputs in a text
+_SHOWN = 20  # outputs per line of text
 _TABLES = (".csv", ".csv.gz", ".npy")
 
 
 def read_digit(net: Sequential | Committee, image: Any, *, line: Sequential | None = None) -> dict[str, Any]:
-    """Read a picture of one digit; return a dictionary for JSON.
+    """Classify an image of one digit; return a dictionary for JSON.
 
-    A network that was trained on a folder of pictures gets this one as it got those; any other, and any array, a
-    picture of one digit made as MNIST's are.
+    For a network that was trained on a folder of images, the image is prepared like the training images. For other
+    networks, and for arrays, the digit is normalised in the same way as the MNIST digits.
 
     Parameters
     ----------
     net : Sequential or Committee
-        Of a committee every member gets the picture as its own training set was made.
+        For a committee, the image is prepared separately for each member, like its training images.
     image : path-like or array
-        What `lenet5.prepare_digit` takes.
+        Any input of `lenet5.prepare_digit`.
     line : Sequential, optional
-        Reads several digits side by side, in place of `net`.
+        Network to use instead of `net` if the image shows several digits side by side.
 
     Returns
     -------
     dict
-        ``digit`` (the number of the class), ``class`` (its name), ``penalties`` or ``scores`` (of all classes), and
-        ``top``: the three likeliest classes with their probabilities. Of several digits side by side what `read_line`
-        returns.
+        ``digit`` (class number), ``class`` (class name), ``penalties`` or ``scores`` (of all classes), and
+        ``top``: the three likeliest classes with their probabilities. For several digits side by side, the result
+        of `read_line`.
 
     Raises
     ------
     ImageError
-        If the picture cannot be read, or nothing is drawn in it; or if it shows several digits, and the network cannot
-        be swept across them.
+        If the image cannot be read or is empty, or if it shows several digits and the network cannot be swept
+        across them.
     """
     try:
         outputs, shares = _asked(net, image)
@@ -78,7 +78,7 @@ def read_digit(net: Sequential | Committee, image: Any, *, line: Sequential | No
 
 
 def _asked(net: Sequential | Committee, image: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return outputs and probabilities (classes,) for one picture; of a committee twice the mean probabilities."""
+    """Return outputs and probabilities (classes,) for one image; a committee's outputs are its mean probabilities."""
     if isinstance(net, Committee):
         shares = net.mean([_asked(member, image)[1][None] for member in net.members])[0]
         return shares, shares
@@ -87,26 +87,26 @@ def _asked(net: Sequential | Committee, image: Any) -> tuple[np.ndarray, np.ndar
 
 
 def read_line(net: Sequential, image: Any) -> dict[str, Any]:
-    """Read a picture of digits side by side; return a dictionary for JSON.
+    """Read an image of digits side by side; return a dictionary for JSON.
 
     Parameters
     ----------
     net : Sequential
-        As for `lenet5.analysis.sdnn.sweep`; ``lenet5.pretrained("lenet5-line")`` is trained for it.
+        Network as for `lenet5.analysis.sdnn.sweep`; ``lenet5.pretrained("lenet5-line")`` is trained for this.
     image : path-like or array
-        What `lenet5.datasets.normalise_line` takes.
+        Any input of `lenet5.datasets.normalise_line`.
 
     Returns
     -------
     dict
-        ``line``, their text, and ``digits``, each with its number, class, column and penalty.
+        ``line`` (the text) and ``digits``, each with its class number, class name, column and penalty.
 
     Raises
     ------
     ConfigError
         If the network cannot be swept.
     ImageError
-        If the picture cannot be read, or nothing is drawn in it.
+        If the image cannot be read or is empty.
     """
     swept = sweep(net, normalise_line(image))
     names = net.classes
@@ -118,13 +118,13 @@ def read_line(net: Sequential, image: Any) -> dict[str, Any]:
 
 
 def _pixels(net: Sequential, image: Any) -> np.ndarray:
-    """Return one image as the network's training set had them, with a batch axis."""
+    """Return one image, prepared like the network's training images, with a batch axis."""
     known, file = net.learned, isinstance(image, str | Path)
     light = known.ground is not None and known.ground > 127.5
     shape = known.shape or (net.in_shape[1:] if net.in_shape[0] == 1 else (*net.in_shape[1:], net.in_shape[0]))
     if not file or net.in_shape[0] == 1 and known.drawn:
         return normalise_digit(image)[None]
-    # Pictures that were taken as they are, light on black in 28x28, were made as MNIST's; one of another size was not.
+    # Networks trained on unprocessed light-on-black images of 28x28 expect MNIST's normalisation; other sizes do not.
     made = known.fit == "same" and shape == (SIDE, SIDE) and not light
     fit = "digit" if made and picture(image, str(image)).shape[:2] != shape else known.fit
     return read_picture(image, fit, shape)[None]
@@ -135,9 +135,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m lenet5.predict",
         positional="[RUN_OR_FILE ...] IMAGE ...",
-        description="Read digits, or the classes of a network of your own, from pictures of any size. Several networks "
-        "answer as a committee: their probabilities are averaged.",
-        epilog="Kaggle's test.csv, and other tables without classes: python -m lenet5.predict RUN test.csv --csv "
+        description="Classify images of any size as digits, or as the classes of your own network. Several networks "
+        "form a committee, which averages their probabilities.",
+        epilog="For Kaggle's test.csv and other tables without labels: python -m lenet5.predict RUN test.csv --csv "
         "submission.csv",
     )
     help = (
@@ -145,21 +145,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         "name other weights than the package's"
     )
     parser.add_argument("images", metavar="[RUN_OR_FILE] IMAGE", nargs="+", help=help)
-    parser.add_switch("--json", help="print everything as JSON, one list for all pictures")
-    parser.add_switch("--line", help="read every picture as a line of digits (default: only if it has several)")
-    help = "write the answers as a table with the header ImageId,Label; images of a table are numbered from 1"
+    parser.add_switch("--json", help="print everything as JSON, one list for all images")
+    parser.add_switch("--line", help="read every image as a line of digits (default: only images that show several)")
+    help = "write the predicted classes as a table with the header ImageId,Label; images of a table are numbered from 1"
     parser.add_option("--csv", type=str | None, default=None, metavar="FILE", help=help)
     options = parser.parse(argv)
     given = options["images"]
     own = list(itertools.takewhile(lambda name: Path(name).is_dir() or name.endswith((".npz", ".safetensors")), given))
     images = given[len(own) :]
     if not images:
-        raise ConfigError(f"no picture given: after {own[-1]} name at least one image file.")
+        raise ConfigError(f"no image given: name at least one image file after {own[-1]}.")
     tables = [image for image in images if _is_table(image)]
     if tables and (len(images) > 1 or options["csv"] is None):
-        raise ConfigError(f"{tables[0]} is a table of images: give it alone, and --csv FILE for the answers.")
+        raise ConfigError(f"{tables[0]} is a table of images: give it alone, with --csv FILE for the predictions.")
     if options["line"] and (tables or len(own) > 1):
-        raise ConfigError(f"--line reads pictures, with one network: leave out {(tables or own[1:])[0]}.")
+        raise ConfigError(f"--line reads image files with one network: leave out {(tables or own[1:])[0]}.")
     report_compiling()
     nets = [load(path) for path in own or [LINE if options["line"] else PRETRAINED]]
     net = nets[0] if len(nets) == 1 else Committee(nets)
@@ -189,15 +189,15 @@ def _is_table(name: str) -> bool:
 
 
 def _table(name: str) -> np.ndarray:
-    """Return the images of a file that holds many."""
+    """Return the images of a table."""
     if name.lower().endswith((".csv", ".csv.gz")):
         return read_csv(name)[0]
     if not name.lower().endswith(".npy"):
         return read_idx(name)
     try:
         return np.load(name, allow_pickle=False)
-    except Exception as error:  # NumPy meets damaged bytes with many kinds
-        raise DataError(f"{name}: not a file of one plain array: {error}") from error
+    except Exception as error:  # NumPy raises many types for damaged bytes
+        raise DataError(f"{name}: not a .npy file with one array of numbers: {error}") from error
 
 
 def _write(path: str, rows: list[tuple[Any, Any]]) -> None:
@@ -205,7 +205,7 @@ def _write(path: str, rows: list[tuple[Any, Any]]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("ImageId", "Label"))
         writer.writerows(rows)
-    print(f"{len(rows):,} answers are in {path}")
+    print(f"wrote {len(rows):,} predictions to {path}")
 
 
 def _text(result: dict[str, Any], names: np.ndarray) -> str:

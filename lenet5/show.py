@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 
 class _Subject:
-    """Subjects of pictures, each loaded on demand."""
+    """Inputs of the plots, each loaded on demand."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
@@ -52,7 +52,9 @@ class _Subject:
     def image(self) -> np.ndarray:
         number, test = self.options["image"], self.test
         if not 0 <= number < len(test):
-            raise ConfigError(f"--image is 0 to {len(test) - 1}, the test images of {test.name}; found {number}.")
+            raise ConfigError(
+                f"--image must be 0 to {len(test) - 1}, an index of the test images of {test.name}; found {number}."
+            )
         return test.images[number]
 
     def _read(self) -> tuple[Sequential, dict[str, Any]]:
@@ -78,7 +80,7 @@ def _history(subject: _Subject) -> Any:
             _numbers(record, ("epoch", "train_error", "validation_error", "test_error"), needed=("epoch",))
         return plots.learning_curves({subject.path.name: epochs}, data=data, net=net)
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{subject.path}: its history cannot be drawn: {error}.") from error
+        raise ConfigError(f"{subject.path}: the history cannot be plotted: {error}.") from error
 
 
 def _sizes(subject: _Subject) -> Any:
@@ -97,13 +99,13 @@ def _sizes(subject: _Subject) -> Any:
         return plots.training_size(results, data=name)
     except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError, UnboundLocalError) as error:
         raise ConfigError(
-            f"{subject.path}: training-size draws the folder of a sweep, such as results/paper-fig6; "
-            "`python -m lenet5.reproduce run paper-fig6` makes one."
+            f"{subject.path}: training-size needs the results folder of a sweep, such as results/paper-fig6; "
+            "create one with `python -m lenet5.reproduce run paper-fig6`."
         ) from error
 
 
 def _numbers(record: dict[str, Any], keys: tuple[str, ...], *, needed: tuple[str, ...]) -> None:
-    """Raise TypeError or ValueError unless these entries of a record are finite numbers, or null where not needed."""
+    """Raise TypeError or ValueError unless these entries of a record are finite numbers, or null if optional."""
     for key in keys:
         value: Any = record.get(key) if isinstance(record, dict) else None
         if not (value is None and key not in needed or type(value) in (int, float) and abs(value) < 1e15):
@@ -113,7 +115,7 @@ def _numbers(record: dict[str, Any], keys: tuple[str, ...], *, needed: tuple[str
 def _rates(subject: _Subject) -> Any:
     from . import plots
 
-    # The run's own loss and optimiser, if the file records them; else the defaults of its network.
+    # The run's loss and optimiser if the file records them, else the defaults of its network.
     net, meta = subject.net, subject.meta
     values = meta.get("config") or {"model": {"name": (net.spec or {}).get("name", "lenet5")}}
     settings = config.from_dict(values, where=str(subject.path)).resolved()
@@ -139,36 +141,42 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
     from . import plots
 
     return {
-        "architecture": ("the network, as the paper's Fig. 2", lambda s: plots.architecture(s.net)),
-        "confusion": ("true classes against answers", lambda s: plots.confusion(s.net, s.test)),
+        "architecture": ("the architecture, as in the paper's Fig. 2", lambda s: plots.architecture(s.net)),
+        "confusion": ("confusion matrix", lambda s: plots.confusion(s.net, s.test)),
         "distortions": (
-            "training images, distorted in every way",
+            "training images under each distortion",
             lambda s: plots.distortions(s.train.images[:14], datasets.DISTORTIONS, data=s.train.name),
         ),
-        "effective-rates": ("the rates that SDLM would give each weight now", _rates),
+        "effective-rates": ("the learning rates of the weights under SDLM", _rates),
         "feature-maps": (
             "output of every stage for --image",
             lambda s: plots.feature_maps(s.net, s.image, data=s.test.name),
         ),
         "images": ("the first training images", lambda s: plots.images(s.train)),
         "kernels": ("the kernels of --stage", lambda s: plots.kernels(s.net, s.options["stage"])),
-        "learning-curves": ("error against epochs, as Fig. 5", _history),
-        "mistakes": ("every misread test image, as Fig. 8", lambda s: plots.mistakes(s.net, s.test)),
-        "occlusion": ("loss of certainty when a part of --image is covered", lambda s: plots.occlusion(s.net, s.image)),
+        "learning-curves": ("error against epochs, as in Fig. 5", _history),
+        "mistakes": ("all misclassified test images, as in Fig. 8", lambda s: plots.mistakes(s.net, s.test)),
+        "occlusion": (
+            "drop in probability when a part of --image is covered",
+            lambda s: plots.occlusion(s.net, s.image),
+        ),
         "rbf-codes": (
-            "the target codes of --characters, as Fig. 3",
+            "the target codes of --characters, as in Fig. 3",
             lambda s: plots.rbf_codes(s.options["characters"] or bitmaps.ASCII),
         ),
-        "rejection": ("error against the share that is rejected, as Fig. 10", _rejection),
-        "robustness": ("error on noisy, turned, moved images, as Fig. 13", lambda s: plots.robustness(s.net, s.test)),
-        "saliency": ("which pixels of --image matter", lambda s: plots.saliency(s.net, s.image)),
-        "training-size": ("error against the number of training images, as Fig. 6, from a folder of results", _sizes),
+        "rejection": ("error against rejection rate, as in Fig. 10", _rejection),
+        "robustness": (
+            "error on noisy, rotated and shifted images, as in Fig. 13",
+            lambda s: plots.robustness(s.net, s.test),
+        ),
+        "saliency": ("saliency map of --image", lambda s: plots.saliency(s.net, s.image)),
+        "training-size": ("error against the number of training images, as in Fig. 6, from a results folder", _sizes),
         "weights": ("distribution of the values of each parameter", lambda s: plots.weights(s.net)),
     }
 
 
 def picture(name: str, options: dict[str, Any]) -> Any:
-    """Return the figure of that name; `options` are those of the command."""
+    """Return the figure with the given name; `options` are those of the command."""
     return _pictures()[name][1](_Subject(options))
 
 
@@ -181,32 +189,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m lenet5.show",
         positional="PICTURE [RUN_OR_FILE]",
-        description="Draw a picture of a network, or of what it makes of images, into a PNG file.",
+        description="Plot a network, its responses to images, or its training, and save the figure as a PNG file.",
         epilog="pictures: " + "; ".join(f"{name}: {text}" for name, (text, _) in pictures.items()),
     )
     parser.add_argument("picture", metavar="PICTURE", help=f"one of {', '.join(pictures)}")
     add_run_argument(parser, PRETRAINED)
-    parser.add_option("--image", type=int, default=0, metavar="N", help="number of a test image (default 0)")
-    parser.add_option("--stage", default="C1", metavar="NAME", help="a convolution, such as C3 (default C1)")
-    parser.add_option("--characters", default="", metavar="TEXT", help="default all of ASCII")
+    parser.add_option("--image", type=int, default=0, metavar="N", help="index of a test image (default: 0)")
+    parser.add_option("--stage", default="C1", metavar="NAME", help="a convolution layer, such as C3 (default: C1)")
+    parser.add_option("--characters", default="", metavar="TEXT", help="characters to draw (default: all of ASCII)")
     parser.add_option(
         "--dataset",
         type=str | None,
         default=None,
         metavar="NAME_OR_PATH",
-        help=f"auto, {', '.join(datasets.NAMES)}, or a path; default the one it was trained on",
+        help=f"auto, {', '.join(datasets.NAMES)}, or a path (default: the training data set)",
     )
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
-    parser.add_option("--verify", type=bool, default=True, metavar="{true,false}", help="false for files of your own")
-    parser.add_option("-o", "--out", type=str | None, default=None, metavar="FILE", help="default PICTURE.png")
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data files")
+    parser.add_option(
+        "--verify",
+        type=bool,
+        default=True,
+        metavar="{true,false}",
+        help="check files against the published SHA-256 (false: accept your own files)",
+    )
+    parser.add_option(
+        "-o", "--out", type=str | None, default=None, metavar="FILE", help="file to write (default: PICTURE.png)"
+    )
     options = parser.parse(argv)
     name = options["picture"]
     if name not in pictures:
         listed = "\n".join(f"  {key:<{width}}  {text}" for key, (text, _) in pictures.items())
-        raise ConfigError(f"no picture {name!r}; there are\n{listed}")
+        raise ConfigError(f"unknown picture {name!r}; choose one of\n{listed}")
     out = Path(options["out"] or f"{name}.png")
     if out.suffix.lower() != ".png":
-        raise ConfigError(f"{out}: pictures are PNG files; name it {out.with_suffix('.png')}.")
+        raise ConfigError(f"{out}: figures are saved as PNG; use {out.with_suffix('.png')}.")
     plots.save(picture(name, options), out)
     print(f"see {out}")
     return 0

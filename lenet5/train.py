@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.train``: train a network, by default as the paper did."""
+"""The command ``python -m lenet5.train``: train a network, by default with the paper's method."""
 
 import dataclasses
 import os
@@ -25,13 +25,13 @@ from .training.reports import say
 
 __all__ = ["main"]
 
-_EPILOG = """Without options: the paper's network and training (section III): LeNet-5 with RBF outputs, eq. 9,
-one pattern per update, stochastic diagonal Levenberg-Marquardt with mu 0.02 and h from 500 patterns
-before each epoch, eta 5e-4 falling to 1e-5 in 20 epochs. Options that depart from the
-paper's words say so. Exit codes: 0 done, 1 a repeated run differs or a file cannot be written, 2 bad
-option, 3 no data, 4 bad checkpoint, 5 diverged, 130/143 stopped and saved."""
+_EPILOG = """The defaults are the paper's network and training (section III): LeNet-5 with RBF outputs, the loss of
+eq. 9, one pattern per update, and stochastic diagonal Levenberg-Marquardt with mu 0.02, curvatures from
+500 patterns before each epoch, and eta falling from 5e-4 to 1e-5 in 20 epochs. Options whose defaults
+depart from the paper are marked. Exit codes: 0 done, 1 a repeated run differs or a file cannot be
+written, 2 invalid option, 3 no data, 4 invalid checkpoint, 5 diverged, 130/143 interrupted and saved."""
 
-# What may change when a run is resumed: nothing that touches its numbers up to then.
+# Options that may change when a run is resumed, because they do not affect the results so far.
 _RESUMABLE = {"checkpoint_minutes", "data_dir", "epochs", "quiet", "tensorboard", "threads"}
 
 
@@ -46,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         ranks = Ranks()
         try:
             return _start(options, given, signals, ranks)
-        except BaseException as error:  # the other ranks would wait for this one for ever
+        except BaseException as error:  # the other ranks would wait for this one forever
             if ranks.rank:
-                time.sleep(1)  # the first rank reports what went wrong on all
+                time.sleep(1)  # the first rank reports the errors of all ranks
             if not isinstance(error, LenetError):
                 traceback.print_exc()
             code = error.exit_code if isinstance(error, LenetError) else 1
@@ -76,9 +76,9 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ran
             session.repeat(other)
         session.begin(saved)
         if ranks is not None:
-            ranks.meet()  # all have read the checkpoint before the next one replaces it
+            ranks.meet()  # wait until all ranks have read the checkpoint before it is replaced
             ranks.timeout = options["distributed_timeout"]
-            died = f"lenet5: error: the job was killed: a rank has died. {session.go_on}"
+            died = f"lenet5: error: a rank has died, so the job was stopped. {session.go_on}"
             stack.enter_context(ranks.last_words(died))
         return session.fit(signals)
 
@@ -86,7 +86,7 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ran
 def _settings(
     options: dict[str, Any], given: dict[str, Any], ranks: Ranks | None, stack: ExitStack
 ) -> tuple[TrainConfig, Saved | None, History | None]:
-    """Return the configuration; of a run to resume its checkpoint, of one to repeat its history."""
+    """Return the configuration, the checkpoint of a run to resume, and the history of a run to repeat."""
     if options["resume"] is not None:
         folder = Path(options["resume"])
         folder = folder.parent if folder.name == checkpoint.NAME else folder
@@ -101,13 +101,13 @@ def _settings(
 
 
 def _with_data(settings: TrainConfig, name: str) -> TrainConfig:
-    """Fill in options that depend on the data set that was found."""
+    """Fill in the options that depend on the data set."""
     distort = settings.distort
     if given_path(settings):
         path = os.path.abspath(Path(settings.dataset).expanduser())
         return dataclasses.replace(settings, dataset=path)
     if distort.name is None:
-        # Of digits chosen by cross-validation on its training set: 4.0 % without, 2.3 % with.
+        # For digits, chosen by cross-validation on its training set: 4.0 % without, 2.3 % with.
         own: Any = {"digits": "shift", "mnist-lines": "neighbours"}
         distort = dataclasses.replace(distort, name=own.get(name, "none"))
     return dataclasses.replace(settings, dataset=name, distort=distort)
@@ -118,58 +118,58 @@ def _in_turn(ranks: Ranks | None) -> AbstractContextManager[None]:
 
 
 def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return all options, and those of the configuration that were given."""
+    """Return all options, and the configuration options that were given."""
     parser = Parser(prog="python -m lenet5.train", description="Train LeNet-5.", epilog=_EPILOG)
     parser.add_option(
         "--config",
         type=str | None,
         default=None,
         metavar="FILE",
-        help="TOML or JSON file of options; others override it",
+        help="TOML or JSON file of options; command-line options override it",
     )
     parser.add_option(
         "--resume",
         default=None,
         metavar="DIR",
-        help="continue the run in DIR; it ends with the same bits as an uninterrupted run",
+        help="resume the run in DIR; the result is bit-identical to that of an uninterrupted run",
     )
     parser.add_option(
         "--distributed",
         default=None,
         metavar="{mpi}",
-        help="distribute every batch over the ranks of mpiexec -n N; the results are the same bits for any N",
+        help="distribute every batch over the ranks of mpiexec -n N; the results are bit-identical for any N",
     )
     parser.add_option(
         "--distributed-timeout",
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="stop with a checkpoint if the other ranks do not answer for that long (default 300)",
+        help="save a checkpoint and stop if the other ranks do not respond for this time (default: 300)",
     )
     parser.add_option(
         "--repeat",
         default=None,
         metavar="DIR",
-        help="rerun the run in DIR and report the first epoch that differs, if one does",
+        help="rerun the run in DIR and report the first epoch that differs, if any",
     )
     add_config_options(parser)
     options = parser.parse(argv)
     given = overrides(options)
     if options["distributed"] not in (None, "mpi"):
-        raise ConfigError(f"--distributed takes mpi; found {options['distributed']!r}.")
+        raise ConfigError(f"--distributed must be mpi; found {options['distributed']!r}.")
     if not options["distributed_timeout"] > 0:
         raise ConfigError(
-            f"--distributed-timeout is a number of seconds above 0; found {options['distributed_timeout']:g}."
+            f"--distributed-timeout must be a positive number of seconds; found {options['distributed_timeout']:g}."
         )
     modes = [name for name in ("resume", "repeat") if options[name] is not None]
     if len(modes) > 1:
-        raise ConfigError("--resume continues a run and --repeat begins it anew: give one of them.")
+        raise ConfigError("--resume continues a run and --repeat restarts it: give only one of them.")
     allowed = {"resume": _RESUMABLE, "repeat": _RESUMABLE - {"epochs"} | {"out"}}
     for name in modes:
         fixed = sorted(set(given) - allowed[name]) + (["config"] if options["config"] else [])
         if fixed:
             raise ConfigError(
-                f"--{name} cannot change: {', '.join(fixed)}. Allowed beside it: {', '.join(sorted(allowed[name]))}."
+                f"--{name} cannot change: {', '.join(fixed)}. Options that can: {', '.join(sorted(allowed[name]))}."
             )
     return options, given
 
