@@ -141,8 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "submission.csv",
     )
     help = (
-        "pictures, or a .csv, .npy or IDX file of images; folders of runs, .npz or .safetensors files in front of them "
-        "name other weights than the package's"
+        "image files, or one .csv, .npy or IDX file of images. Run folders, .npz or .safetensors files before them "
+        "replace the pretrained weights"
     )
     parser.add_argument("images", metavar="[RUN_OR_FILE] IMAGE", nargs="+", help=help)
     parser.add_switch("--json", help="print everything as JSON, one list for all images")

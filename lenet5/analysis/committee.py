@@ -1,4 +1,4 @@
-"""Committees: several networks that answer together."""
+"""Committees: networks whose predictions are combined."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,26 +14,26 @@ __all__ = ["Committee"]
 
 
 class Committee:
-    """Networks whose probabilities are averaged: the same methods as one network has for answers.
+    """Several networks whose probabilities are averaged, with the inference methods of a single network.
 
-    Averaging cancels part of what training by chance got wrong, as the paper's boosted LeNet-4 does with three networks
-    (section III.C); here every member was trained by itself.
+    Averaging cancels part of the random errors of the members. The paper's boosted LeNet-4 (section III.C) combines
+    three networks trained one after another; here the members are trained independently.
 
     Parameters
     ----------
     members : iterable of Sequential
-        With the same classes, in any order. Their layers, sizes and preparations may differ.
+        Networks with the same classes, in any order. Their layers, sizes and preparations may differ.
 
     Attributes
     ----------
     members : tuple of Sequential
     classes : ndarray (classes,)
-        Names, in the order of the first member.
+        Class names, in the order of the first member.
 
     Raises
     ------
     ConfigError
-        If there is no member, or their classes differ.
+        If there are no members, or their classes differ.
     """
 
     outputs_penalties = False
@@ -41,15 +41,15 @@ class Committee:
     def __init__(self, members: Iterable[Sequential]) -> None:
         self.members = tuple(members)
         if not self.members:
-            raise ConfigError("A committee has at least one network.")
+            raise ConfigError("A committee needs at least one network.")
         self.classes = self.members[0].classes
         names, self._orders = self.classes.tolist(), []
         for k, net in enumerate(self.members):
             own = net.classes.tolist()
             if sorted(own) != sorted(names):
                 raise ConfigError(
-                    "The networks of a committee need the same classes: the first knows "
-                    f"{', '.join(names[:12])}; number {k + 1} knows {', '.join(own[:12])}."
+                    "The networks of a committee need the same classes. The first has "
+                    f"{', '.join(names[:12])}; number {k + 1} has {', '.join(own[:12])}."
                 )
             self._orders.append([own.index(name) for name in names])
 
@@ -59,15 +59,15 @@ class Committee:
         return (len(self.classes),)
 
     def relabelled(self, data: Dataset) -> Dataset:
-        """Return a data set whose labels are numbers of `classes`; see `Sequential.relabelled`."""
+        """Return the data set with labels renumbered to `classes`; see `Sequential.relabelled`."""
         return self.members[0].relabelled(data)
 
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
-        """Return the mean of the members' probabilities (N, classes) for images as `Sequential.predict` takes them."""
+        """Return the members' mean probabilities (N, classes) for images as accepted by `Sequential.predict`."""
         return self.mean([net.predict_proba(images) for net in self.members])
 
     def mean(self, shares: Iterable[np.ndarray]) -> np.ndarray:
-        """Return the mean (N, classes) of the members' shares, reordered to `classes`."""
+        """Return the members' mean probabilities (N, classes), with columns in the order of `classes`."""
         ordered: list[Any] = [each[:, order] for each, order in zip(shares, self._orders, strict=True)]
         return np.mean(ordered, axis=0)
 

@@ -1,6 +1,6 @@
 """Metrics: error, accuracy, top-k accuracy, cross-entropy, and error after rejection.
 
-Scores are (N, classes), larger for likelier classes: probabilities, or penalties with the sign changed.
+Scores (N, classes) are larger for likelier classes. Use probabilities, or negated penalties.
 """
 
 import math
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
-    """Return how often each class (row) got each answer (column): int64 (classes, classes).
+    """Return the confusion matrix: counts of true classes (rows) by predicted classes (columns), int64.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarr
 
 
 def error(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of patterns whose largest score is not at their label; the first of equals counts.
+    """Return the fraction of patterns whose largest score is not at their label; ties go to the first class.
 
     Parameters
     ----------
@@ -55,36 +55,36 @@ def error(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return 1 - `error`."""
+    """Return the fraction of correctly classified patterns, 1 - `error`."""
     return 1.0 - error(scores, labels)
 
 
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
-    """Return the share of patterns with fewer than k other classes that do not score below their label.
+    """Return the fraction of patterns with fewer than k other classes that score at least as high as their label.
 
     Parameters
     ----------
     scores, labels
         As for `error`.
     k : int
-        From 1, which gives the accuracy unless scores are equal, to the number of classes.
+        From 1 to the number of classes; 1 gives the accuracy unless scores are tied.
 
     Raises
     ------
     ConfigError
-        If there is no such k.
+        If k is out of range.
     ShapeError
         As for `error`.
     """
     check_labels(scores, labels)
     if not 1 <= k <= scores.shape[1]:
-        raise ConfigError(f"k of top-k accuracy is 1 to {scores.shape[1]}, the number of classes; found {k}.")
+        raise ConfigError(f"k of top-k accuracy must be 1 to {scores.shape[1]}, the number of classes; found {k}.")
     own = scores[np.arange(len(labels)), labels]
-    return float(((~(scores < own[:, None])).sum(axis=1) <= k).mean())  # what is not a number never counts as lower
+    return float(((~(scores < own[:, None])).sum(axis=1) <= k).mean())  # NaN never counts as lower
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean of -log of the probability (N, classes) of the label, none taken as smaller than 1e-30.
+    """Return the mean of -log(p), where p is the label's entry in probabilities (N, classes), at least 1e-30.
 
     Raises
     ------
@@ -97,54 +97,54 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def rejection_rate(scores: np.ndarray, labels: np.ndarray, *, target: float = 0.005) -> float:
-    """Return the smallest share of patterns to reject so that of those left at most `target` are answered wrongly.
+    """Return the smallest fraction of patterns to reject so that the error on the others is at most `target`.
 
-    The paper's Fig. 10: rejected are those whose two largest scores lie closest together.
+    Patterns whose two largest scores are closest are rejected first, as in the paper's Fig. 10.
 
     Parameters
     ----------
     scores, labels
-        As for `error`; of at least two classes.
+        As for `error`, with at least two classes.
     target : float
-        The paper's 0.5 %.
+        Maximum error on the remaining patterns (0.005 in the paper).
 
     Raises
     ------
     ConfigError
-        If there is one class only, or the target is negative.
+        If there is only one class, or the target is negative.
     ShapeError
         As for `error`.
     """
     if not target >= 0:
-        raise ConfigError(f"the target of rejection is at least 0; found {target!r}.")
+        raise ConfigError(f"the target of rejection must be at least 0; found {target!r}.")
     share, remaining = rejection_curve(scores, labels)
     met = remaining <= target
     return float(share[np.argmax(met)]) if met.any() else 1.0
 
 
 def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Reject more and more patterns, those whose two largest scores lie closest together first.
+    """Return the error for every rejection rate, rejecting patterns whose two largest scores are closest first.
 
     Parameters
     ----------
     scores, labels
-        As for `error`; of at least two classes.
+        As for `error`, with at least two classes.
 
     Returns
     -------
     share, error : ndarray (N,)
-        The share that is rejected, 0 to (N - 1)/N, and the error among those left.
+        Fraction of patterns that is rejected, 0 to (N - 1)/N, and the error on the remaining ones.
 
     Raises
     ------
     ConfigError
-        If there is one class only.
+        If there is only one class.
     ShapeError
         As for `error`.
     """
     check_labels(scores, labels)
     if scores.shape[1] < 2:
-        raise ConfigError("rejection compares the two best classes; there is one.")
+        raise ConfigError("rejection compares the two best classes, but there is only one class.")
     n = len(labels)
     second, first = np.partition(scores, -2, axis=1)[:, -2:].T
     doubtful_first = np.argsort(first - second, kind="stable")
@@ -154,19 +154,19 @@ def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
 
 
 def interval(values: ArrayLike, *, level: float = 0.95) -> float:
-    """Return the half-width of the confidence interval of a mean: t s / sqrt(n), by Student's t of n - 1.
+    """Return the half-width t s / sqrt(n) of the confidence interval of a mean, with Student's t for n - 1.
 
     Parameters
     ----------
     values : array-like (n,)
-        Independent figures, such as the test errors of runs with several seeds.
+        Independent values, such as the test errors of runs with several seeds.
     level : float
-        Of confidence.
+        Confidence level.
 
     Returns
     -------
     float
-        The true mean lies within mean +- this, in that share of such samples.
+        The interval mean +- this contains the true mean in a fraction `level` of such samples.
 
     Raises
     ------
@@ -175,31 +175,32 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
     """
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or len(values) < 2:
-        raise ShapeError(f"interval needs two values or more, (n,); found shape {values.shape}.")
-    from scipy import stats  # which scikit-learn brings
+        raise ShapeError(f"interval needs at least two values, (n,); found shape {values.shape}.")
+    from scipy import stats  # a dependency of scikit-learn
 
     return float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
-    """Return the probability of two answers to the same patterns differing so much, or more, by chance.
+    """Return the p-value of McNemar's exact test for two classifiers on the same patterns.
 
-    McNemar's exact test: of the n patterns that just one of the two answers rightly, each is as likely to be
-    either's. Two errors on one test set, such as 0.95 % and 1.05 %, say little until this is small.
+    Under the null hypothesis, each pattern that only one of them classifies correctly is equally likely to be
+    either's. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if
+    this probability is small.
 
     Parameters
     ----------
     one, other, labels : integer ndarray (N,)
-        Predicted classes, and the true ones.
+        Predicted classes of both, and true classes.
 
     Raises
     ------
     ShapeError
-        If they differ in length.
+        If their lengths differ.
     """
     if not one.shape == other.shape == labels.shape or labels.ndim != 1:
         raise ShapeError(
-            f"Two answers and labels are vectors of one length; found {one.shape}, {other.shape}, {labels.shape}."
+            f"Both predictions and the labels must have one length; found {one.shape}, {other.shape}, {labels.shape}."
         )
     right, also = one == labels, other == labels
     fewer, more = sorted((int((right & ~also).sum()), int((also & ~right).sum())))

@@ -1,4 +1,4 @@
-"""Optimal Brain Damage (LeCun, Denker and Solla, 1990): delete the parameters that the loss needs least."""
+"""Optimal Brain Damage (LeCun, Denker and Solla, 1990): delete the parameters that matter least to the loss."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from ..training.shards import Shards
 
 __all__ = ["CRITERIA", "Pruning", "delete", "magnitude", "saliency", "without_retraining"]
 
-# (network, loss, training set, rng) -> how much each number counts, (size,)
+# (network, loss, training set, rng) -> importance of each parameter, (size,)
 Criterion = Callable[[Sequential, Loss, Dataset, np.random.Generator], np.ndarray]
 _PATTERNS = 2000
 
@@ -22,28 +22,28 @@ _PATTERNS = 2000
 def saliency(
     net: Sequential, loss: Loss, data: Dataset, rng: np.random.Generator | None = None, *, patterns: int = _PATTERNS
 ) -> np.ndarray:
-    """s_k = h_kk u_k^2 / 2: by how much the loss grows, to second order, when parameter u_k is deleted.
+    """Return s_k = h_kk u_k^2 / 2, the second-order estimate of the increase in loss if parameter u_k is deleted.
 
-    At a minimum of the loss its gradient is 0, and the diagonal of its second derivatives is h_kk as eqs. 23 to 27 of
-    the 1998 paper give it, by the Gauss-Newton approximation: that by which `SDLM` divides its rates.
+    It assumes a minimum of the loss, where the gradient is 0. h_kk is the Gauss-Newton diagonal of the second
+    derivatives from eqs. 23 to 27 of the 1998 paper, by which `SDLM` divides its learning rates.
 
     Parameters
     ----------
     net : Sequential
-        Trained.
+        A trained network.
     loss : Loss
-        That which it was trained with.
+        The loss it was trained with.
     data : Dataset
-        Its training set.
+        The training set.
     rng : numpy.random.Generator, optional
-        Draws the patterns; default seed 0.
+        Generator for choosing the patterns. Default: seed 0.
     patterns : int
-        Over which h_kk is averaged, at most.
+        Maximum number of patterns over which h_kk is averaged.
 
     Returns
     -------
     ndarray (size,)
-        In the order of ``net.theta``. 0 for what has been deleted.
+        Saliencies in the order of ``net.theta``; 0 for deleted parameters.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     chosen = rng.choice(len(data), min(patterns, len(data)), replace=False)
@@ -58,7 +58,7 @@ def saliency(
 def magnitude(
     net: Sequential, loss: Loss | None = None, data: Dataset | None = None, rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """Return |u_k|: the smallest numbers are deleted first."""
+    """Return |u_k|, so that the smallest parameters are deleted first."""
     return np.abs(net.theta)
 
 
@@ -71,31 +71,33 @@ CRITERIA: Mapping[str, Criterion] = {"saliency": saliency, "magnitude": magnitud
 
 
 def delete(net: Sequential, scores: np.ndarray, *, keep: int) -> None:
-    """Delete the parameters with the lowest scores; of weights and biases alike, as the authors do.
+    """Delete the weights and biases with the lowest scores.
 
-    They are 0 from now on: training keeps them so with every optimiser, and files remember them.
+    Deleted parameters are set to 0, remain 0 in training with every optimiser, and are recorded in saved files.
 
     Parameters
     ----------
     net : Sequential
     scores : ndarray (size,)
-        Such as `saliency`. Parameters that were deleted before stay deleted, for any score.
+        Importance of each parameter, such as `saliency`. Parameters deleted earlier stay deleted.
     keep : int
-        Parameters that are left.
+        Number of parameters to keep.
 
     Raises
     ------
     ConfigError
-        If the scores are not one finite number for each parameter, or there are not as many left.
+        If the scores are not one finite number per parameter, or fewer than `keep` parameters remain.
     """
     params = net.parameters()
     scores = np.asarray(scores, np.float64)
     if scores.shape != params.value.shape or not np.isfinite(scores).all():
-        raise ConfigError(f"scores are a finite number for each of {params.value.size:,}; found shape {scores.shape}.")
+        raise ConfigError(
+            f"scores must be {params.value.size:,} finite numbers, one per parameter; found shape {scores.shape}."
+        )
     left = int(params.kept.sum())
     if not 0 < keep <= left:
-        raise ConfigError(f"keep is at least 1, and at most the {left:,} parameters that are left; found {keep!r}.")
-    # Those of equal scores in their order; what is gone comes first.
+        raise ConfigError(f"keep must be at least 1 and at most {left:,}, the remaining parameters; found {keep!r}.")
+    # A stable sort, so that ties are broken by position; parameters deleted earlier come first.
     order = np.argsort(np.where(params.kept, scores, -np.inf), kind="stable")
     params.kept[order[: params.kept.size - keep]] = False
     params.hold()
@@ -104,21 +106,21 @@ def delete(net: Sequential, scores: np.ndarray, *, keep: int) -> None:
 class Pruning(Callback):
     """Delete parameters before given epochs; the epochs until the next deletion retrain the remaining ones.
 
-    Records ``kept``, the number of parameters that there were in an epoch.
+    The history gets ``kept``, the number of parameters in each epoch.
 
     Parameters
     ----------
     keep : mapping of int to int
-        Epochs that are complete -> parameters that are kept from then on: {20: 30000, 24: 15000}.
+        Number of parameters to keep after a number of complete epochs, such as {20: 30000, 24: 15000}.
     criterion : {"saliency", "magnitude", "random"}
     test : Dataset, optional
-        Before the first deletion all numbers of `keep` are tried on it without retraining: `without_retraining`, as
-        ``at_once`` in the record of the epoch before.
+        Test set on which all values of `keep` are evaluated without retraining before the first deletion (see
+        `without_retraining`). The history entry of the preceding epoch gets the result as ``at_once``.
 
     Raises
     ------
     ConfigError
-        If there is no such criterion, `keep` does not fall, or with `test` it begins at epoch 0.
+        If the criterion is unknown, `keep` does not decrease, or it starts at epoch 0 although `test` is given.
 
     Examples
     --------
@@ -129,21 +131,23 @@ class Pruning(Callback):
 
     def __init__(self, keep: Mapping[int, int], criterion: str = "saliency", *, test: Dataset | None = None) -> None:
         if criterion not in CRITERIA:
-            raise ConfigError(f"criterion is one of {', '.join(CRITERIA)}; found {criterion!r}.")
+            raise ConfigError(f"criterion must be one of {', '.join(CRITERIA)}; found {criterion!r}.")
         counts = [count for _, count in sorted(keep.items())]
         if not counts or counts != sorted(counts, reverse=True) or min(counts) < 1 or min(keep) < 0:
             raise ConfigError(
-                "keep gives fewer and fewer parameters, at least 1, after numbers of epochs, such as "
+                "keep must map epochs to decreasing numbers of parameters, at least 1, such as "
                 f"{{20: 30000, 24: 15000}}; found {dict(keep)}."
             )
         if test is not None and 0 in keep:
-            raise ConfigError("test is tried before the first deletion, after an epoch at least: keep begins with 0.")
+            raise ConfigError(
+                "test is evaluated after the epoch before the first deletion, so keep must not start with epoch 0."
+            )
         self.keep, self.criterion, self.test = dict(keep), criterion, test
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Delete parameters if this epoch is listed."""
+        """Delete parameters if `keep` lists this epoch."""
         if trainer.position == 0 and trainer.epoch in self.keep:
-            # By the epoch's number, so that a resumed run deletes the same.
+            # Seeded by the epoch, so that a resumed run deletes the same parameters.
             seed = trainer.epoch, len(self.keep)
             known: tuple[Sequential, Loss, Dataset] = (trainer.net, trainer.loss, trainer.train)
             if self.test is not None and trainer.epoch == min(self.keep):
@@ -168,24 +172,24 @@ def without_retraining(
     criterion: str = "saliency",
     rng: np.random.Generator | None = None,
 ) -> list[dict[str, Any]]:
-    """Measure the effect of deletion without retraining; the network itself is unchanged.
+    """Measure the effect of deletion without retraining; the network is not modified.
 
     Parameters
     ----------
     net, loss, train
-        As for `saliency`; the loss is measured on the first 10,000 of the training images.
+        As for `saliency`; the loss is measured on the first 10,000 training images.
     test : Dataset
     keep : sequence of int
-        Numbers of parameters, falling.
+        Numbers of parameters to keep, decreasing.
     criterion : str
-        Key of `CRITERIA`.
+        A key of `CRITERIA`.
     rng : numpy.random.Generator, optional
-        Default seed 0.
+        Random generator. Default: seed 0.
 
     Returns
     -------
     list of dict
-        ``kept``, ``loss`` (mean per pattern) and ``test_error`` (a fraction) for each number.
+        ``kept``, ``loss`` (mean per pattern) and ``test_error`` (a fraction) for each value of `keep`.
 
     Raises
     ------

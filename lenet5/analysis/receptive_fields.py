@@ -1,4 +1,4 @@
-"""Receptive fields: the pixels of the input that each unit of a stage depends on."""
+"""Receptive fields: the input pixels that each unit of a stage depends on."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,9 @@ __all__ = ["Field", "receptive_fields"]
 
 
 class Field(NamedTuple):
-    """Receptive field of the unit in row i and column j: `size` pixels from `start` + (i, j) * `step` on.
+    """Receptive fields of a stage: the unit (i, j) covers `size` pixels from `start` + (i, j) * `step`.
 
-    Each is (down, right). A `start` below 0 is padding around the input.
+    Each attribute is (down, right). A negative `start` means that the field extends into the padding.
     """
 
     size: tuple[int, int]
@@ -19,20 +19,20 @@ class Field(NamedTuple):
 
 
 def receptive_fields(net: Sequential) -> dict[str, Field]:
-    """Return the field of every stage, under the names of `Sequential.feature_maps`.
+    """Return the receptive fields of every stage, under the names of `Sequential.feature_maps`.
 
-    A window of k cells over cells that are `step` pixels apart sees (k - 1) * step pixels more than one of
-    them; after a stride of s its own cells are s * step pixels apart.
+    A window of k units that are `step` pixels apart covers (k - 1) * step pixels more than one unit. With a
+    stride of s, the units of the next stage are s * step pixels apart.
 
     Parameters
     ----------
     net : Sequential
-        Built.
+        A built network.
 
     Returns
     -------
     dict of str to Field
-        For the paper's network C1 sees 5x5 pixels, S2 6x6, C3 14x14, S4 16x16, C5 and what follows 32x32.
+        In the paper's network, units of C1 cover 5x5 pixels, S2 6x6, C3 14x14, S4 16x16, C5 and later stages 32x32.
     """
     size, step, start = [1, 1], [1, 1], [0, 0]
     fields = {"input": Field((1, 1), (1, 1), (0, 0))}

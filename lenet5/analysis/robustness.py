@@ -8,7 +8,7 @@ from ..network import Sequential
 
 __all__ = ["CHANGES", "robustness"]
 
-# Kind of change -> its steps: share of inverted pixels, degrees, factor on the size, pixels, factor on heights.
+# Type of change -> its steps: fraction of inverted pixels, degrees, size factor, pixels, height factor.
 CHANGES: dict[str, tuple[float, ...]] = {
     "noise": (0.0, 0.05, 0.1, 0.2, 0.3),
     "rotation": (-40, -30, -20, -10, 0, 10, 20, 30, 40),
@@ -29,10 +29,10 @@ def robustness(net: Sequential, data: Dataset) -> dict[str, dict[float, float]]:
     Returns
     -------
     dict of str to dict of float to float
-        Kind of change -> step -> error as a fraction; the steps are `CHANGES`.
+        Error (a fraction) by type of change and step; the steps are those of `CHANGES`.
     """
     data = net.relabelled(data)
-    # What is enlarged, turned or moved may use all of the network's field.
+    # Enlarged, rotated and shifted digits may extend over the whole field.
     missing = [max(0, own - side) for own, side in zip(net.in_shape[1:], data.images.shape[1:3], strict=True)]
     frame = [(0, 0), *((m // 2, m - m // 2) for m in missing), (0, 0)][: data.images.ndim]
     field = np.pad(data.images, frame)

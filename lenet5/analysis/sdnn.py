@@ -1,4 +1,4 @@
-"""A network swept across a line of digits: the space-displacement network of the paper's section VII."""
+"""Space-displacement network (section VII): a network applied at every position along a line of digits."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,16 +15,16 @@ __all__ = ["Digit", "Rule", "Sweep", "found", "path", "read_lines", "rule_of", "
 
 
 class Rule(NamedTuple):
-    """Rules by which windows become digits.
+    """Rules for selecting the windows that are digits.
 
     Attributes
     ----------
     blank : int or None
-        The class "none of the above", whose penalty a window pays that is no digit; None without such a class.
+        The class "none of the above", whose penalty counts for a window without digit; None without such a class.
     reject : float
-        What it pays then.
+        Penalty of a window without digit if `blank` is None.
     gap : int
-        Windows from one digit to the next, at least.
+        Minimum number of windows from one digit to the next.
     """
 
     blank: int | None
@@ -32,16 +32,16 @@ class Rule(NamedTuple):
     gap: int
 
 
-# A network of single digits. Chosen on lines of two to five training images 6, 10 and 20 columns apart, of which it
-# reads 70 %, 87 % and 88 % without an error. Digits are at least 16 columns apart, for a step of 4.
+# For a network trained on single digits. Selected on lines of two to five training images with gaps of 6, 10 and 20
+# columns, of which it reads 70 %, 87 % and 88 % without error. Digits are at least 16 columns apart at a step of 4.
 _SINGLE = Rule(None, 16.0, 4)
-# A network with neighbours in sight: 8 columns. Chosen among 1, 2 and 3 windows on lines of held-out training images.
+# For a network trained with neighbouring digits: 8 columns, selected from 1, 2 and 3 windows on held-out lines.
 _GAP = 2
 
 
 @dataclass(frozen=True)
 class Digit:
-    """A digit of a line: the window that reads it, the column in that window's middle, class and penalty."""
+    """A digit of a line: its window, the column at the centre of the window, class and penalty."""
 
     window: int
     column: float
@@ -51,16 +51,16 @@ class Digit:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Result of sweeping a network across a line.
+    """Result of sweeping a network across a line of digits.
 
     Attributes
     ----------
     penalties : ndarray (classes, P)
-        Of every window, from left to right.
+        Penalties of every window, from left to right.
     columns : ndarray (P,)
-        Column of the line in the middle of each window.
+        Column of the line at the centre of each window.
     digits : tuple of Digit
-        The line's reading.
+        The recognised digits.
     """
 
     penalties: np.ndarray
@@ -69,25 +69,25 @@ class Sweep:
 
     @property
     def text(self) -> str:
-        """The digits as they are written."""
+        """The recognised digits as a string."""
         return "".join(str(each.digit) for each in self.digits)
 
 
 def sweep(net: Sequential, line: np.ndarray) -> Sweep:
-    """Read a line by applying the network at every step of its field along it.
+    """Read a line of digits by applying the network at every position along it.
 
-    Convolutions and sub-sampling are the same everywhere, so the whole line goes through each layer once: C5
-    and what follows become maps, one column for each window. The paper trains with neighbours in sight and with
-    a class for "none of the above": so is ``lenet5.pretrained("lenet5-line")``. A network of single digits needs some
-    space between them.
+    Convolutions and sub-sampling are the same at every position, so each layer processes the whole line once, and
+    C5 and later stages become maps with one column per window. Like the paper's network,
+    ``lenet5.pretrained("lenet5-line")`` was trained with parts of neighbouring digits in its field and a class for
+    "none of the above". A network trained on single digits needs space between digits.
 
     Parameters
     ----------
     net : Sequential
-        With penalties as outputs, or a class " " for what is no digit; and without a layer that fixes the size of its
-        maps: the paper's `lenet5`.
+        A network such as the paper's `lenet5`, whose outputs are penalties or include a class " " for "no digit",
+        and in which no layer fixes the size of its maps.
     line : ndarray of uint8, shape (28, W)
-        From `datasets.normalise_line`, or another with W of at least the network's field less its padding.
+        Line from `datasets.normalise_line`, or another whose W is at least the network's field less its padding.
 
     Returns
     -------
@@ -98,16 +98,16 @@ def sweep(net: Sequential, line: np.ndarray) -> Sweep:
     ConfigError
         If the network cannot be swept.
     ShapeError
-        If it is no such line.
+        If `line` has another shape or dtype.
     """
     if not net.outputs_penalties and rule_of(net).blank is None:
         raise ConfigError(
-            'Only a network that ends in RBF units, or has a class " ", can reject every digit; this one has neither.'
+            'Reading lines needs a network that ends in RBF units or has a class " ": this one has neither.'
         )
     line = np.asarray(line)
     if line.dtype != np.uint8 or line.ndim != 2 or line.size == 0 or line.shape[0] > net.in_shape[1]:
         raise ShapeError(
-            f"A line is uint8 (H, W) with at most {net.in_shape[1]} rows; found {line.dtype} {line.shape}."
+            f"A line must be uint8 (H, W) with at most {net.in_shape[1]} rows; found {line.dtype} {line.shape}."
         )
     x = net.prepared(line[None])
     try:
@@ -118,22 +118,22 @@ def sweep(net: Sequential, line: np.ndarray) -> Sweep:
 
 
 def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
-    """Read the penalties of a line: `sweep` for who has them already.
+    """Read a line from its penalties, as computed by `sweep` or `Sequential.feature_maps`.
 
     Parameters
     ----------
     net : Sequential
     penalties : ndarray (classes, 1, P)
-        "output" of `Sequential.feature_maps`.
+        The "output" of `Sequential.feature_maps`.
     before : int
-        Columns that preparation has put before the line.
+        Number of columns that the preparation added on the left of the line.
 
     Returns
     -------
     Sweep
     """
-    penalties = penalties.reshape(len(penalties), -1)  # (classes,) of the smallest line
-    if not net.outputs_penalties:  # scores: -log of the probabilities
+    penalties = penalties.reshape(len(penalties), -1)  # (classes,) for the shortest line
+    if not net.outputs_penalties:  # scores become -log of the probabilities
         penalties = np.logaddexp.reduce(penalties, axis=0) - penalties
     field = receptive_fields(net)["output"]
     columns = field.start[1] + (field.size[1] - 1) / 2 + field.step[1] * np.arange(penalties.shape[1]) - before
@@ -149,33 +149,33 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
 
 
 def rule_of(net: Sequential) -> Rule:
-    """Return how a network's windows become digits: by its class " " if it has one, else by a fixed penalty."""
+    """Return the rules for a network: by its class " " if it has one, else by a fixed penalty."""
     names = net.classes.tolist()
     return Rule(names.index(BLANK), 0.0, _GAP) if BLANK in names else _SINGLE
 
 
 def path(penalties: np.ndarray, reject: float | np.ndarray, *, gap: int) -> list[int]:
-    """Choose the windows that are digits: those at least `gap` apart with the largest sum of (reject - penalty).
+    """Select the windows that are digits: at least `gap` apart, with the largest sum of (reject - penalty).
 
-    The best path through a graph with two arcs for each window, "no digit" with the penalty `reject` and "a digit" with
-    its own, as Viterbi's algorithm finds it from left to right:
+    This is the best path through a graph with two arcs per window, "no digit" with the penalty `reject` and "a
+    digit" with the window's own penalty. Viterbi's algorithm finds it from left to right:
     best[p] = max(best[p - 1], best[p - gap] + reject[p] - penalty[p]).
 
     Parameters
     ----------
     penalties : ndarray (P,)
-        The smallest penalty of each window.
+        Smallest penalty of each window.
     reject : float or ndarray (P,)
-        Penalty of no digit.
+        Penalty of "no digit".
     gap : int
 
     Returns
     -------
     list of int
-        Windows, from left to right.
+        Selected windows, from left to right.
     """
     gain = np.broadcast_to(reject - penalties, penalties.shape)
-    best = np.zeros(len(gain) + gap)  # best[p + gap]: of the windows up to p
+    best = np.zeros(len(gain) + gap)  # best[p + gap] is the best sum of the windows up to p
     for p, more in enumerate(gain):
         best[p + gap] = max(best[p + gap - 1], best[p] + more)
     windows, p = [], len(penalties) - 1
@@ -189,20 +189,20 @@ def path(penalties: np.ndarray, reject: float | np.ndarray, *, gap: int) -> list
 
 
 def read_lines(net: Sequential, data: Dataset, *, gap: int, lines: int = 1000, digits: int = 5, seed: int = 0) -> float:
-    """Return the share of lines that a network reads without an error.
+    """Return the fraction of lines that a network reads without error.
 
     Parameters
     ----------
     net : Sequential
         As for `sweep`.
     data : Dataset
-        Single digits, of which the lines are made.
+        Single digits from which the lines are composed.
     gap : int
-        Columns between the ink of neighbours; below 0 they overlap.
+        Columns between the ink of neighbouring digits; negative values make them overlap.
     lines, digits : int
         Number of lines, and of digits in each.
     seed : int
-        Draws the digits.
+        Seed for drawing the digits.
     """
     rng = np.random.default_rng(seed)
     right = 0

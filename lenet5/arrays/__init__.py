@@ -1,4 +1,4 @@
-"""Images and labels as users pass them: one rule converts every kind."""
+"""Conversion of images and labels in the formats that users pass."""
 
 from .images import as_array, batch_of, grey_levels, pictures_of
 from .labels import aligned, check_labels, labels_of

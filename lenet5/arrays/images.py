@@ -1,10 +1,10 @@
-"""Images as users pass them, converted by one rule.
+"""Conversion of images in the formats that users pass.
 
-Pixels. True and False, whole numbers from 0 to 255 of any type, and floats from 0 to 1 are grey levels; they become
-uint8. Floats of a network's own prepared shape that are neither are taken as prepared. Nothing else is guessed at.
+Pixels: bool, integer values from 0 to 255 of any type, and floats from 0 to 1 are grey levels and become uint8. Other
+floats in the network's input shape are taken as prepared input. Nothing else is accepted.
 
-Shapes. Grey: (H, W) or (N, H, W), with or without an axis of one channel in front of or behind the picture, and rows
-(N, H * W) of square pictures. Colour: (H, W, C), (N, H, W, C), (N, C, H, W).
+Shapes: grey images are (H, W) or (N, H, W), with or without a channel axis of length 1 before or after the two image
+axes, or flattened square images (N, H * W). Colour images are (H, W, C), (N, H, W, C) or (N, C, H, W).
 """
 
 import math
@@ -18,14 +18,14 @@ from .tones import LOOK, MIDDLE, look, warn, warn_dark
 
 __all__ = ["as_array", "batch_of", "grey_levels", "pictures_of"]
 
-# Prepared pixels are about 1; the squares of finite numbers as large as this one may still be added up.
+# Prepared pixels are of order 1. Values up to this bound can be squared and summed without overflow.
 _LARGEST = 1e9
-_CHUNK = 4096  # pictures that are converted at a time
-_SMALLEST = 5  # side; (H, W, 3) or (H, W, 4) is a picture in colour, and not H pictures of W x 3 pixels
+_CHUNK = 4096  # images that are converted at a time
+_SMALLEST = 5  # smallest side at which (H, W, 3) or (H, W, 4) is one colour image rather than H images of W x 3 pixels
 
 _WHAT = (
-    "Images are whole numbers from 0 to 255 or floats from 0 to 1, as (N, H, W), (N, H, W, C), (N, C, H, W), one such "
-    "picture, or rows (N, H * W) of square ones"
+    "Images are integers from 0 to 255 or floats from 0 to 1, as (N, H, W), (N, H, W, C), (N, C, H, W), one such "
+    "image, or flattened square images (N, H * W)"
 )
 
 
@@ -35,19 +35,19 @@ def batch_of(images: Any, field: Field) -> tuple[np.ndarray, bool]:
     Parameters
     ----------
     images : array-like
-        See the head of this module.
+        Images in one of the formats described in the docstring of this module.
     field : Field
 
     Returns
     -------
     batch : ndarray
     single : bool
-        Whether it was one picture.
+        Whether the input was a single image without batch axis.
 
     Raises
     ------
     ShapeError
-        If it is nothing of the kind, or larger than the field, or can be read in two ways.
+        If the images have another format, are larger than the field, or are ambiguous.
     """
     channels, *sides = field.in_shape
     if type(images) is np.ndarray and images.dtype == np.uint8:
@@ -64,13 +64,13 @@ def batch_of(images: Any, field: Field) -> tuple[np.ndarray, bool]:
         if prepared is not None:
             return prepared
     if len(sides) != 2:
-        raise ShapeError(f"This network takes floats (N, {channels}), no pictures; found {array.dtype} {array.shape}.")
+        raise ShapeError(f"This network takes floats (N, {channels}), not images; found {array.dtype} {array.shape}.")
     pictures, single = _colour(array, field) if channels > 1 else _grey(array, field)
     levels = grey_levels(pictures)
     if levels is None:
         raise ShapeError(
-            f"{_refused(array)} {_WHAT}; this network also takes floats (N, {_list(field.in_shape)}) that "
-            "its own net.prepared(images) made."
+            f"{_refused(array)} {_WHAT}; this network also takes floats (N, {_list(field.in_shape)}) from "
+            "net.prepared(images)."
         )
     if channels == 1 and levels.size:
         look(levels if levels.ndim == 3 else levels[..., 0], field)
@@ -81,33 +81,35 @@ def as_array(images: Any, what: str = "images") -> np.ndarray:
     """Return the value as an array of numbers, or raise ShapeError."""
     try:
         array = np.asarray(images)
-    except Exception as error:  # any error of a foreign object's conversion; ragged lists
-        raise ShapeError(f"{what}: {type(images).__name__} is no array of numbers: {error}") from error
-    if array.dtype.kind == "O":  # a data frame of several types
+    except Exception as error:  # a foreign object may raise anything on conversion; NumPy rejects ragged lists
+        raise ShapeError(
+            f"{what}: {type(images).__name__} cannot be converted to an array of numbers: {error}"
+        ) from error
+    if array.dtype.kind == "O":  # a data frame with several dtypes
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
             pass
     if array.dtype.kind not in "biuf":
         found = f"{array.dtype} {array.shape}" if array.ndim else type(images).__name__
-        hint = " lenet5.prepare_digit(path) reads a picture from a file." if isinstance(images, str) else ""
+        hint = " lenet5.prepare_digit(path) reads an image file." if isinstance(images, str) else ""
         raise ShapeError(f"{what}: expected an array of numbers; found {found}.{hint}")
     return array
 
 
 def grey_levels(array: np.ndarray, what: str = "images") -> np.ndarray | None:
-    """Return pixels as uint8 by the rule at the head of this module, or None of floats that are no grey levels.
+    """Return pixels as uint8, or None for floats that are not grey levels; see the docstring of this module.
 
     Raises
     ------
     ShapeError
-        If whole numbers are not grey levels.
+        If integer values are not grey levels.
     """
     if array.dtype == np.uint8:
         if array.size and array[:LOOK].max() == 1 == array.max():
             raise ShapeError(
-                f"{what}: whole numbers of 0 and 1 are grey levels that are almost black. Multiply them by 255, "
-                "or give bool or floats."
+                f"{what}: the integers 0 and 1 are grey levels that are almost black. Multiply them by 255, "
+                "or pass bool or floats."
             )
         return array
     if array.dtype.kind == "b":
@@ -117,10 +119,10 @@ def grey_levels(array: np.ndarray, what: str = "images") -> np.ndarray | None:
     low, high = array.min(), array.max()
     if array.dtype.kind in "iu":
         if not 0 <= low <= high <= 255:
-            raise ShapeError(f"{what}: whole numbers are grey levels from 0 to 255; found {low} to {high}.")
+            raise ShapeError(f"{what}: integer pixels must be from 0 to 255; found {low} to {high}.")
         return grey_levels(array.astype(np.uint8), what)
     share = 0 <= low and high <= 1.001
-    if not share and not (0 <= low <= high <= 255):  # also where either is NaN
+    if not share and not (0 <= low <= high <= 255):  # also if one of them is NaN
         return None
     levels = np.empty(array.shape, np.uint8)
     for start in range(0, len(array), _CHUNK):
@@ -133,18 +135,18 @@ def grey_levels(array: np.ndarray, what: str = "images") -> np.ndarray | None:
 
 
 def _finer(shares: np.ndarray) -> bool:
-    """Whether floats from 0 to 1 are finer than 256 grey levels."""
+    """Whether floats from 0 to 1 have values between the 256 grey levels."""
     parts = (shares[start : start + _CHUNK] * 255.0 for start in range(0, len(shares), _CHUNK))
     return any(np.abs(part - np.rint(part)).max(initial=0) > 0.01 for part in parts)
 
 
 def pictures_of(images: Any, n: int, what: str = "images") -> np.ndarray:
-    """Return n pictures, uint8 (n, H, W) or (n, H, W, C), of an array in one of the shapes at the head of this module.
+    """Return n images, uint8 (n, H, W) or (n, H, W, C), from an array in a shape listed at the top of this module.
 
     Raises
     ------
     ShapeError
-        If it is nothing of the kind, or can be read in two ways.
+        If the array has another shape, or is ambiguous.
     """
     array = as_array(images, what)
     shape = array.shape
@@ -152,31 +154,31 @@ def pictures_of(images: Any, n: int, what: str = "images") -> np.ndarray:
         side = math.isqrt(shape[1])
         if side * side != shape[1]:
             raise ShapeError(
-                f"{what}: rows of {shape[1]} pixels are no square pictures: reshape them to (N, H, W) or (N, H, W, C)."
+                f"{what}: rows of {shape[1]} pixels are not square images: reshape them to (N, H, W) or (N, H, W, C)."
             )
         array = array.reshape(n, side, side)
     elif array.ndim == 4:
         first, last = (shape[axis] in (1, 3) for axis in (1, 3))
         if first == last:
             raise ShapeError(
-                f"{what}: {shape} has {'two axes' if first else 'no axis'} of 1 or 3 channels: give (N, H, W, C) or "
+                f"{what}: {shape} has {'two axes' if first else 'no axis'} of 1 or 3 channels: pass (N, H, W, C) or "
                 "(N, H, W)."
             )
         array = array if last else array.transpose(0, 2, 3, 1)
         array = array[..., 0] if array.shape[3] == 1 else array
     elif array.ndim != 3:
-        raise ShapeError(f"{_WHAT.replace(', one such picture', '')}; found {what} {array.dtype} {shape}.")
+        raise ShapeError(f"{_WHAT.replace(', one such image', '')}; found {what} {array.dtype} {shape}.")
     levels = grey_levels(array, what)
     if levels is None:
         raise ShapeError(
-            f"{what}: {array.dtype} from {array.min():g} to {array.max():g} are no grey levels, which are whole "
-            "numbers from 0 to 255 or floats from 0 to 1. Give the pictures as they were before they were standardised."
+            f"{what}: {array.dtype} from {array.min():g} to {array.max():g} are not grey levels, which are "
+            "integers from 0 to 255 or floats from 0 to 1. Pass the images before standardisation."
         )
     return levels
 
 
 def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None:
-    """Return floats of a network's own shape, unless they are grey levels."""
+    """Return floats in a network's input shape, or None for grey levels."""
     single = array.shape == field.in_shape
     if not single and array.shape[1:] != field.in_shape:
         return None
@@ -185,9 +187,11 @@ def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None
         return batch, single
     low, high = float(array.min()), float(array.max())
     if not -_LARGEST < low <= high < _LARGEST:
-        raise ShapeError("Prepared images hold numbers of about -0.1 to 1.175; found NaN, infinity or huge ones.")
+        raise ShapeError(
+            "Prepared images have values of about -0.1 to 1.175; found NaN, infinity or very large values."
+        )
     if len(field.in_shape) == 3 and low >= 0:
-        unit = field.span is None or field.span[0] == 0  # then shares are prepared, but for their rounding
+        unit = field.span is None or field.span[0] == 0  # then floats from 0 to 1 are prepared input, up to rounding
         if high > 1.001 and grey_levels(array) is not None or high <= 1.001 and not (unit and _finer(array)):
             return None
     if field.span is not None:
@@ -195,9 +199,9 @@ def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None
         margin = 0.1 * (foreground - background)
         if low < background - margin or high > foreground + margin:
             warn(
-                f"Prepared images of this network hold numbers from {background:g} to {foreground:g}, and these hold "
-                "others: they look standardised, or prepared for another network. Give grey levels, whole numbers from "
-                "0 to 255 or floats from 0 to 1, and the network prepares them itself."
+                f"Prepared images of this network have values from {background:g} to {foreground:g}. These have other "
+                "values: they look standardised, or prepared for another network. Pass grey levels, integers from "
+                "0 to 255 or floats from 0 to 1, which the network prepares itself."
             )
         elif field.in_shape[0] == 1 and field.ground is not None and field.ground < MIDDLE:
             edge = batch[:LOOK, 0]
@@ -208,7 +212,7 @@ def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None
 
 
 def _grey(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
-    """Return pictures (N, H, W) of an array in one of the shapes of grey ones."""
+    """Return images (N, H, W) from an array in one of the grey shapes."""
     shape, (_, height, width) = array.shape, field.in_shape
     known = {side * side: side for side in field.sides if side <= min(height, width)}
     fits = len(shape) > 1 and shape[-2] <= height and shape[-1] <= width
@@ -222,7 +226,7 @@ def _grey(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
         side = math.isqrt(shape[1])
         if side * side == shape[1]:
             raise ShapeError(
-                f"{array.dtype} {shape} can be read as {shape[0]} rows of {side}x{side} pictures and as one picture: "
+                f"{array.dtype} {shape} can be read as {shape[0]} flattened {side}x{side} images and as one image: "
                 f"reshape it to (-1, {side}, {side}) or (1, {shape[0]}, {shape[1]}).{_sweep(shape, field)}"
             )
     if len(shape) == 4 and 1 in (shape[1], shape[3]) and not (shape[1] == shape[3] or shape[2] == 1):
@@ -234,11 +238,11 @@ def _grey(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
         if fits:
             return array, False
         raise ShapeError(
-            f"Pictures of {shape[1]}x{shape[2]} are larger than the {height}x{width} that this network takes."
+            f"Images of {shape[1]}x{shape[2]} are larger than the {height}x{width} that this network takes."
             f"{_sweep(shape, field)}"
         )
     colours = 3 in shape[1:] or 4 in shape[1:]
-    hint = " This network reads grey pictures: average the colours first." if colours and len(shape) > 2 else ""
+    hint = " This network reads grey images: average the colours first." if colours and len(shape) > 2 else ""
     raise ShapeError(f"{_refused(array)} {_WHAT}.{hint}{_sweep(shape, field)}")
 
 
@@ -246,13 +250,13 @@ def _sweep(shape: tuple[int, ...], field: Field) -> str:
     if len(shape) < 2 or shape[-2] <= field.in_shape[1] and shape[-1] <= field.in_shape[2]:
         return ""
     return (
-        " net.sweep(images) applies a network at every position of larger pictures; lenet5.prepare_digit(picture) fits "
+        " net.sweep(images) applies a network at every position of larger images; lenet5.prepare_digit(image) scales "
         "one digit of any size."
     )
 
 
 def _colour(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
-    """Return pictures (N, H, W, C) of an array in one of the shapes of those in colour."""
+    """Return images (N, H, W, C) from an array in one of the colour shapes."""
     channels, height, width = field.in_shape
     single = array.ndim == 3
     batch = array[None] if single else array
@@ -261,8 +265,8 @@ def _colour(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
         if pictures.shape[1] <= height and pictures.shape[2] <= width:
             return pictures, single
     raise ShapeError(
-        f"{_refused(array)} This network takes pictures of up to {height}x{width} in {channels} channels, (N, H, W, "
-        f"{channels}) or (N, {channels}, H, W), of whole numbers from 0 to 255 or floats from 0 to 1."
+        f"{_refused(array)} This network takes images of up to {height}x{width} in {channels} channels, (N, H, W, "
+        f"{channels}) or (N, {channels}, H, W), of integers from 0 to 255 or floats from 0 to 1."
         f"{_sweep(batch.shape[:3], field)}"
     )
 

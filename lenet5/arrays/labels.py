@@ -1,4 +1,4 @@
-"""Labels as users pass them: numbers, strings, bools or one-hot rows become class numbers."""
+"""Conversion of labels (numbers, strings, bools or one-hot rows) to class numbers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,15 @@ __all__ = ["aligned", "check_labels", "labels_of"]
 
 
 def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return labels of any kind as numbers of classes, and the classes' names.
+    """Convert labels to class numbers; return them and the class names.
 
     Parameters
     ----------
     labels : array-like (N,), (N, 1) or one-hot (N, K)
-        Whole numbers, texts, or anything else that can be sorted.
+        Integers, strings, or other values that can be sorted.
     classes : sequence, optional
-        The classes there are, in order. Left out, whole numbers from 0 up are the classes themselves, from 0 to the
-        largest; of other labels, such as those from 1 up, each that occurs is a class, in sorted order.
+        All classes, in order. By default, integer labels that start at 0 are class numbers. Otherwise the classes
+        are the distinct labels in sorted order, for example of labels that start at 1.
 
     Returns
     -------
@@ -29,18 +29,20 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
     Raises
     ------
     ShapeError
-        If they are no such labels, or there are more than 256 classes.
+        If the labels have another format, or there are more than 256 classes.
     """
     try:
         found = np.asarray(labels)
-    except Exception as error:  # any error of a foreign object's conversion; ragged lists
-        raise ShapeError(f"{what}: {type(labels).__name__} is no array of labels: {error}") from error
+    except Exception as error:  # a foreign object may raise anything on conversion; NumPy rejects ragged lists
+        raise ShapeError(
+            f"{what}: {type(labels).__name__} cannot be converted to an array of labels: {error}"
+        ) from error
     if found.dtype.kind == "O":
         found = _of_one_kind(found, what)
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim == 2 and found.dtype.kind in "biuf":
-        classes = classes if len(classes) else range(found.shape[1])  # also one where nothing belongs to it
+        classes = classes if len(classes) else range(found.shape[1])  # includes classes without images
         found = _from_one_hot(found, what)
     if found.ndim != 1:
         raise ShapeError(
@@ -50,11 +52,11 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
         whole = found.astype(np.int64) if np.isfinite(found).all() and np.abs(found).max(initial=0) < 2**53 else None
         if whole is None or not np.array_equal(whole, found):
             raise ShapeError(
-                f"{what}: a class is a whole number or a text; found floats such as {found[found % 1 != 0][0]}."
+                f"{what}: labels must be integers or strings; found floats such as {found[found % 1 != 0][0]}."
             )
         found = whole
     if found.dtype.kind not in "biuUS":
-        raise ShapeError(f"{what}: a class is a whole number or a text; found {found.dtype}.")
+        raise ShapeError(f"{what}: labels must be integers or strings; found {found.dtype}.")
     if found.dtype.kind == "S":
         found = found.astype("U")
     names = np.asarray(classes) if len(classes) else None
@@ -64,7 +66,7 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
     ):
         top = int(found.max(initial=0))
         if names is not None and top >= len(names):
-            raise ShapeError(f"{what}: label {top} found, but there are {len(names)} classes.")
+            raise ShapeError(f"{what}: found label {top}, but there are only {len(names)} classes.")
         _at_most_256(top + 1, what)
         return found.astype(np.uint8), tuple(map(str, names if names is not None else range(top + 1)))
     kinds = _in_order(np.unique(found)) if names is None else names
@@ -73,13 +75,13 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
     place = order[np.searchsorted(kinds, found, sorter=order).clip(max=len(kinds) - 1)]
     if not np.array_equal(kinds[place], found):
         raise ShapeError(
-            f"{what}: label {found[kinds[place] != found][0]} found, which is none of the {len(kinds)} classes."
+            f"{what}: label {found[kinds[place] != found][0]} found, which is not one of the {len(kinds)} classes."
         )
     return place.astype(np.uint8), tuple(map(str, kinds))
 
 
 def _in_order(kinds: np.ndarray) -> np.ndarray:
-    """Sort texts that are whole numbers as numbers."""
+    """Sort strings of digits by their numbers."""
     if kinds.dtype.kind == "U" and all(kind.isdecimal() and len(kind) < 10 for kind in kinds.tolist()):
         return kinds[np.argsort(kinds.astype(np.int64), kind="stable")]
     return kinds
@@ -91,13 +93,13 @@ def _of_one_kind(found: np.ndarray, what: str) -> np.ndarray:
         return found.astype("U")
     if all(issubclass(kind, int | float | np.number | np.bool_) for kind in kinds):
         return np.array(found.tolist())
-    raise ShapeError(f"{what}: labels of several kinds: {', '.join(sorted(kind.__name__ for kind in kinds))}.")
+    raise ShapeError(f"{what}: labels have several types: {', '.join(sorted(kind.__name__ for kind in kinds))}.")
 
 
 def _from_one_hot(found: np.ndarray, what: str) -> np.ndarray:
     if not ((found == 0) | (found == 1)).all() or not (found.sum(axis=1) == 1).all():
         raise ShapeError(
-            f"{what}: {found.dtype} {found.shape} is not one-hot, a single 1 in each row: give labels (N,), such as "
+            f"{what}: {found.dtype} {found.shape} is not one-hot, with a single 1 in each row: pass labels (N,), such as "
             "probabilities.argmax(axis=1)."
         )
     return found.argmax(axis=1)
@@ -105,16 +107,16 @@ def _from_one_hot(found: np.ndarray, what: str) -> np.ndarray:
 
 def _at_most_256(count: int, what: str) -> None:
     if count > 256:
-        raise ShapeError(f"{what}: {count:,} classes; there can be 256.")
+        raise ShapeError(f"{what}: found {count:,} classes; the maximum is 256.")
 
 
 def aligned(labels: np.ndarray, own: tuple[str, ...], others: tuple[str, ...], *, who: str) -> np.ndarray:
-    """Return labels, numbers of the classes `own`, as numbers of `others`, by their names.
+    """Renumber labels from the classes `own` to the classes `others`, matched by name.
 
     Raises
     ------
     ShapeError
-        If a class that occurs is not among the others.
+        If a class that occurs is missing from `others`.
     """
     if own == others[: len(own)]:
         return labels
@@ -122,8 +124,8 @@ def aligned(labels: np.ndarray, own: tuple[str, ...], others: tuple[str, ...], *
     missing = [own[k] for k in np.unique(labels) if own[k] not in place]
     if missing:
         raise ShapeError(
-            f"{who}: its classes {', '.join(map(repr, missing[:5]))} are not among those of the network: "
-            f"{', '.join(others[:20])}. To train its outputs for others, set net.learned = type(net.learned)()."
+            f"{who}: the classes {', '.join(map(repr, missing[:5]))} are not among those of the network: "
+            f"{', '.join(others[:20])}. To train the network for new classes, set net.learned = type(net.learned)()."
         )
     return np.array([place.get(name, 0) for name in own], np.uint8)[labels]
 
@@ -131,10 +133,10 @@ def aligned(labels: np.ndarray, own: tuple[str, ...], others: tuple[str, ...], *
 def check_labels(y: np.ndarray, labels: np.ndarray) -> None:
     """Raise ShapeError unless y is (N, classes) with N > 0, and labels are N integers below classes."""
     if y.ndim != 2 or not len(y):
-        raise ShapeError(f"A loss takes outputs (N, classes) with N at least 1; found {y.shape}.")
+        raise ShapeError(f"A loss needs outputs (N, classes) with N at least 1; found {y.shape}.")
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.shape != (len(y),):
         found = f"{labels.dtype} {labels.shape}" if isinstance(labels, np.ndarray) else type(labels).__name__
-        raise ShapeError(f"Labels are an integer array ({len(y)},), one per output; found {found}.")
+        raise ShapeError(f"Labels must be an integer array ({len(y)},), one per output; found {found}.")
     lowest, highest = labels.min(), labels.max()
     if lowest < 0 or highest >= y.shape[1]:
-        raise ShapeError(f"Labels lie in 0 to {y.shape[1] - 1}; found {lowest} to {highest}.")
+        raise ShapeError(f"Labels must be 0 to {y.shape[1] - 1}; found {lowest} to {highest}.")

@@ -1,30 +1,30 @@
-"""Input that a network takes, and the record of what it was trained on."""
+"""Input format of a network, and the record of its training set."""
 
 from typing import NamedTuple
 
 __all__ = ["FITS", "Field", "Learned"]
 
-_MIDDLE = 127.5  # of the grey levels
-# How pictures of any size become images of one: as MNIST's digits were made, or scaled as they are.
+_MIDDLE = 127.5  # of grey levels
+# How image files of any size are prepared: normalised like MNIST's digits, or scaled as a whole.
 FITS = ("", "digit", "scale", "same")
 
 
 class Learned(NamedTuple):
-    """Record of the training set of a network, kept in its files.
+    """Record of a network's training set, stored in the network's files.
 
     Attributes
     ----------
     classes : tuple of str
-        Their names, in the order of the outputs; empty if not known.
+        Class names, in the order of the outputs; empty if unknown.
     shape : tuple of int
-        (H, W) or (H, W, C) of the training images; empty if not known.
+        (H, W) or (H, W, C) of the training images; empty if unknown.
     ground : float, optional
-        Mean grey level at the edge of grey training images: about 0 for light ink on black, 255 for dark on white.
+        Mean grey level at the edges of grey training images: about 0 for light on black, 255 for dark on white.
     peak : int
-        Their lightest pixel.
+        Value of the lightest pixel in the training images.
     fit : str
-        How pictures from files were made images of that shape: "digit", "scale", or "same" as they are; empty if there
-        were no such files.
+        How image files were converted to that shape: "digit", "scale", or "same" (unchanged); empty if the training
+        set was not read from image files.
     """
 
     classes: tuple[str, ...] = ()
@@ -35,25 +35,25 @@ class Learned(NamedTuple):
 
     @property
     def drawn(self) -> bool:
-        """Whether pictures from files are prepared like MNIST's digits: light ink on black, centred."""
+        """Whether image files are normalised like MNIST's digits: light on black, centred."""
         return self.fit in ("", "digit") and not (self.ground is not None and self.ground > _MIDDLE)
 
 
 class Field(NamedTuple):
-    """Input that a network takes.
+    """Input format of a network.
 
     Attributes
     ----------
     in_shape : tuple of int
         (C, H, W) or (D,).
     span : (float, float), optional
-        What its preparation makes of grey levels 0 and 255; None if it has none that its user chose.
+        Values to which the preparation maps grey levels 0 and 255; None if the user chose no preparation.
     sides : tuple of int
-        Of the square pictures whose rows it knows.
+        Sides of the square images that are accepted in flattened form.
     ground : float, optional
-        Grey level at the edge of what it was trained on; None if that is not known.
+        Mean grey level at the edges of the training images; None if unknown.
     peak : int
-        The lightest pixel of that.
+        Value of the lightest pixel in the training images.
     """
 
     in_shape: tuple[int, ...]

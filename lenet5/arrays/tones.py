@@ -1,4 +1,4 @@
-"""Warn about images whose tones differ from those that a network was trained on, such as dark on light."""
+"""Warnings about images whose grey levels differ from the training images, such as dark on light."""
 
 import sys
 import warnings
@@ -11,14 +11,14 @@ from .learned import Field
 
 __all__ = ["LOOK", "MIDDLE", "look", "tones_of", "warn", "warn_dark"]
 
-LOOK = 256  # pictures of a batch that are looked at
-_DIM = 0.25  # of the lightest pixel seen in training; pictures without any as light as this are hardly drawn
+LOOK = 256  # number of images of a batch that are checked
+_DIM = 0.25  # fraction of the lightest training pixel; images without a pixel as light as this are almost empty
 MIDDLE = 127.5
-_TURNED = 144  # grey levels by which the edge differs from that seen in training where the colours are turned
+_TURNED = 144  # difference of the edge from the training images, in grey levels, from which images count as inverted
 
 
 def look(pictures: np.ndarray, field: Field) -> int:
-    """Warn of pictures (N, H, W) that cannot be ink as the network has seen it; return their lightest pixel."""
+    """Warn if images (N, H, W) look unlike the training images; return their lightest pixel."""
     largest, edge = _brightness(pictures[:LOOK])
     ground = field.ground
     if ground is None or largest <= 1:
@@ -26,11 +26,11 @@ def look(pictures: np.ndarray, field: Field) -> int:
     if edge > ground + _TURNED:
         warn_dark()
     elif edge < ground - _TURNED:
-        warn("These pictures are light on dark, and the network was trained on dark on light: give 255 - images.")
+        warn("These images are light on dark, but the network was trained on dark on light: pass 255 - images.")
     elif largest < _DIM * field.peak and ground < MIDDLE:
         warn(
-            "These pictures are almost black: no pixel is a quarter as light as those it was trained on. Grey levels "
-            "go from 0 to 255: scale the pictures to that, as by images * (255 / images.max())."
+            "These images are almost black: no pixel is a quarter as light as the training images. Grey levels range "
+            "from 0 to 255: scale the images, for example by images * (255 / images.max())."
         )
     return largest
 
@@ -39,17 +39,17 @@ _engine: Any = None
 
 
 def _brightness(pictures: np.ndarray) -> tuple[int, float]:
-    """Return the lightest pixel of pictures (N, H, W), and the mean at their edge."""
+    """Return the lightest pixel of images (N, H, W) and the mean of their edge pixels."""
     global _engine
     if _engine is None:
-        from .. import engine  # here, so that making a data set does not load a compiler
+        from .. import engine  # imported here, so that creating a data set does not load the compiler
 
         _engine = engine
     return _engine.brightness(pictures if pictures.flags.c_contiguous else np.ascontiguousarray(pictures))
 
 
 def tones_of(pictures: np.ndarray) -> tuple[float | None, int]:
-    """Return the mean grey level at the edge of grey pictures, None of those in colour, and the lightest pixel."""
+    """Return the mean grey level at the edges of images (None for colour images), and the lightest pixel."""
     if pictures.ndim == 4 and pictures.shape[3] > 1:
         return None, 255
     sample = pictures[:LOOK] if pictures.ndim == 3 else pictures[:LOOK, :, :, 0]
@@ -58,17 +58,16 @@ def tones_of(pictures: np.ndarray) -> tuple[float | None, int]:
 
 
 def warn_dark() -> None:
-    """Warn of pictures whose colours are turned."""
+    """Warn of inverted images."""
     warn(
-        "These pictures are dark on light, and the network was trained on light on dark: give 255 - images, or let "
+        "These images are dark on light, but the network was trained on light on dark: pass 255 - images, or let "
         "lenet5.prepare_digit look."
     )
 
 
 def warn(text: str) -> None:
-    """Issue a warning that points to the caller's line outside this package."""
-    # At the line that called this package. The text is always the same, so that Python shows it once for each such
-    # line.
+    """Issue a warning that points to the caller's line outside the package."""
+    # At the line that called the package. The text is constant, so that Python shows it once per line.
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lenet5"):
         frame, level = frame.f_back, level + 1
