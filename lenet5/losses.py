@@ -59,7 +59,7 @@ class Loss:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name not in ("_y", "_off", "_share", "_factor", "_at_label"):
             raise AttributeError(name)
-        raise ShapeError(f"{type(self).__name__}: call forward() before backward() or bbprop().")
+        raise ShapeError(f"{type(self).__name__}: call forward() first, then backward() or bbprop().")
 
     def _forward(self, y: np.ndarray) -> float:
         raise NotImplementedError
@@ -127,8 +127,7 @@ class MAP(Loss):
     Parameters
     ----------
     j : float
-        Penalty of the rubbish class, positive. The paper gives no value; 0.1 and 1 gave the same error on a
-        validation split.
+        Positive penalty of the rubbish class. The paper gives no value; validation errors at 0.1 and 1 were equal.
 
     Raises
     ------
@@ -283,8 +282,7 @@ def _cross_entropy_curvature(call):  # type: ignore[no-untyped-def]
 class SquaredError(_Scores):
     """E = mean of 1/2 sum_i (y_i - t_i)^2, with targets t_D = 1 and -1 for every other class.
 
-    This is the place code ("1 of N") that section II.B of the paper advises against, because every unit has to be
-    off most of the time.
+    Section II.B of the paper advises against this place code, because every unit must be off most of the time.
     """
 
     def _forward(self, y: np.ndarray) -> float:

@@ -356,7 +356,7 @@ def test_networks_of_ones_own():
     assert [layer.name for layer in net] == ["a", "a.ScaledTanh", "b", "b.ReLU"] and len(net) == 4
     assert gradcheck.check(net)
     assert net.predict(np.ones((2, 4), np.float32)).shape == (2,)
-    with pytest.raises(ShapeError, match="no pictures"):
+    with pytest.raises(ShapeError, match="not images"):
         net.predict(np.zeros((28, 28), np.uint8))
     for layers in ([], [Dense(2, name="a"), Dense(2, name="a")]):
         with pytest.raises(ConfigError):

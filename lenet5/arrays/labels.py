@@ -99,7 +99,7 @@ def _of_one_kind(found: np.ndarray, what: str) -> np.ndarray:
 def _from_one_hot(found: np.ndarray, what: str) -> np.ndarray:
     if not ((found == 0) | (found == 1)).all() or not (found.sum(axis=1) == 1).all():
         raise ShapeError(
-            f"{what}: {found.dtype} {found.shape} is not one-hot, with a single 1 in each row: pass labels (N,), such as "
+            f"{what}: {found.dtype} {found.shape} is not one-hot, with one 1 in each row: pass labels (N,), such as "
             "probabilities.argmax(axis=1)."
         )
     return found.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""Squashing functions, differentiated from their own output: the paper's, and the sigmoid."""
+"""Squashing functions: the paper's scaled tanh, tanh and the sigmoid."""
 
 import math
 
@@ -14,18 +14,18 @@ __all__ = ["Activation", "ScaledTanh", "Sigmoid", "Tanh"]
 
 
 class Activation(Layer):
-    """y = f(x) cell by cell; a subclass gives f, and f' in terms of y."""
+    """Base class of elementwise functions y = f(x); a subclass defines f, and f' in terms of y."""
 
     def _row(self, forward: Function, reverse: Function, *numbers: float) -> list[Row]:
-        """Return the compiled half of a squash, which works in place and has its slope from its output."""
+        """Return the compiled version of an activation that works in place and derives its slope from its output."""
         return [Row(forward, reverse, self.out_shape, numbers=numbers, in_place=True, reads_output=True)]
 
     def _f(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Write f(x) into y."""
+        """Write f(x) to y."""
         raise NotImplementedError
 
     def _slope(self, y: np.ndarray, slope: np.ndarray) -> None:
-        """Write f'(x) into slope, given y = f(x)."""
+        """Write f'(x) to slope, given y = f(x)."""
         raise NotImplementedError
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ class Activation(Layer):
         return self._reverse(dy, 1) if to_input else None
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """hx = f'(x)^2 hy: the factor of eq. 27; f'' is dropped."""
+        """hx = f'(x)^2 hy, as in eq. 27; the term with f'' is dropped."""
         self._expect(hy)
         return self._reverse(hy, 2) if to_input else None
 
@@ -56,7 +56,7 @@ class Activation(Layer):
 
 
 class ScaledTanh(Activation):
-    """f(a) = A tanh(S a), the paper's squash: f(+-1) = +-1, and |f''| is largest there.
+    """f(a) = A tanh(S a), the paper's squashing function: f(+-1) = +-1, where |f''| is largest.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ class ScaledTanh(Activation):
         return self._row(_tanh_forward, _tanh_reverse, self.amplitude, self.slope)
 
 
-# tanh(x) = x P(x^2)/Q(x^2) on |x| <= 9.02, beyond which tanh is 1 in float32. The coefficients are a fit of
-# smallest relative error (2e-8 before rounding); the result is within 7 units in the last place, and the
-# loop around it vectorises, which the C library's tanh does not.
+# tanh(x) = x P(x^2)/Q(x^2) on |x| <= 9.02, beyond which tanh is 1 in float32. The coefficients minimise the
+# relative error (2e-8 before rounding), and the result is within 7 units in the last place. The loop around it
+# vectorises, unlike the tanh of the C library.
 _LIMIT = np.float32(9.02)
 _P0, _P1, _P2 = map(np.float32, (9.99999979e-01, 1.33797189e-01, 3.49403558e-03))
 _P3, _P4 = map(np.float32, (2.05834960e-05, 1.33190891e-08))

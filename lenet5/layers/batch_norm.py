@@ -14,32 +14,32 @@ __all__ = ["BatchNorm"]
 
 
 class BatchNorm(Layer):
-    """y[c] = weight[c] xhat[c] + bias[c]; xhat = (x - mean) / s, s^2 = variance + epsilon, for each map or feature c.
+    """y[c] = weight[c] xhat[c] + bias[c] for each map or feature c; xhat = (x - mean) / s, s^2 = variance + epsilon.
 
-    Not in the paper: Ioffe and Szegedy (2015). In training, mean and variance are those of the batch, over the
-    M = N*H*W cells of a map (N, C, H, W) or the M = N of a feature (N, D), so that the patterns of a batch
-    depend on each other. When evaluating they are the running ones, which each `forward` in training moves:
-    running = (1 - momentum) running + momentum batch, for the variance with M - 1 in place of M.
+    Not in the paper: Ioffe and Szegedy (2015). In training, mean and variance are computed from the batch, over the
+    M = N*H*W elements of a map (N, C, H, W) or the M = N values of a feature (N, D), so the patterns of a batch
+    depend on each other. In evaluation the running statistics are used, which each `forward` in training updates:
+    running = (1 - momentum) running + momentum batch, with M - 1 instead of M in the variance.
 
     Parameters
     ----------
     momentum : float
-        Share of the last batch in the running statistics, above 0 and at most 1.
+        Weight of the last batch in the running statistics, above 0 and at most 1.
     epsilon : float
-        Positive; keeps s from 0.
+        Positive constant that prevents division by 0.
     name : str
 
     Attributes
     ----------
     weight, bias : Parameter (C,)
-        Ones and zeros at the start.
+        Initially ones and zeros.
     running_mean, running_variance : ndarray (C,)
-        Zeros and ones at the start.
+        Initially zeros and ones.
 
     Raises
     ------
     ConfigError
-        If `momentum` or `epsilon` is out of its range.
+        If `momentum` or `epsilon` is out of range.
     """
 
     couples_patterns = True
@@ -72,10 +72,10 @@ class BatchNorm(Layer):
         m = x.size // x.shape[1]
         if self.training and m < 2:
             raise ShapeError(
-                f"{self}: statistics of {m} value for each feature are undefined. Train on batches of two patterns or "
-                "more, what is left for the last batch of a pass included; or call evaluate()."
+                f"{self}: the variance of {m} value per feature is undefined. Train on batches of at least two "
+                "patterns, including the last batch of an epoch, or call net.eval()."
             )
-        # 1/M, by how much one pattern moves the statistics: those that are given, by nothing.
+        # Influence of one pattern on the statistics: 1/M in training, 0 in evaluation.
         self._share = 1.0 / m if self.training else 0.0
         mean, variance = self._of_batch(x, m) if self.training else (self.running_mean, self.running_variance)
         inverse = 1.0 / np.sqrt(variance + self.epsilon)
@@ -87,7 +87,7 @@ class BatchNorm(Layer):
         return self._done(y)
 
     def _of_batch(self, x: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance of each map, having moved the running ones towards them."""
+        """Return the mean and variance of each map, and update the running statistics."""
         axes = _all_but_maps(x.ndim)
         mean = x.mean(axis=axes)
         squares = np.subtract(x, _over_maps(mean, x.ndim), out=self._buffer("product", x.shape))
@@ -100,7 +100,7 @@ class BatchNorm(Layer):
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dweight = S1; dbias = S0; dx = weight/s [dy - (S0 + S1 xhat)/M], where S_k = sum of dy xhat^k.
 
-        Evaluating, the statistics do not depend on x: 1/M = 0.
+        In evaluation the statistics do not depend on x, so 1/M is replaced by 0.
         """
         self._expect(dy)
         s0, s1 = self._sums(dy, 2)
@@ -115,7 +115,7 @@ class BatchNorm(Layer):
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dweight = S2; dbias = S0; hx = (weight/s)^2 [hy (1 - 2 (1 + xhat^2)/M) + (S0 + 2 S1 xhat + S2 xhat^2)/M^2].
 
-        With S_k = sum of hy xhat^k. Exact, the coupling of the patterns included: dy_m/dx_n =
+        S_k is the sum of hy xhat^k. The result is exact and includes the dependence between patterns: dy_m/dx_n =
         weight/s [(m = n) - (1 + xhat_m xhat_n)/M], and hx_n is the sum over m of its square times hy_m.
         """
         self._expect(hy)
@@ -132,10 +132,10 @@ class BatchNorm(Layer):
         own *= hy
         hx += own
         hx *= _over_maps(self._slope**2, hx.ndim)
-        return np.maximum(hx, 0.0, out=hx)  # which only rounding could make negative
+        return np.maximum(hx, 0.0, out=hx)  # can become negative only by rounding
 
     def _sums(self, vy: np.ndarray, count: int) -> list[np.ndarray]:
-        """Return S_k, the sums of vy xhat^k over each map, for k = 0, 1, ... below `count`."""
+        """Return S_k, the sum of vy xhat^k over each map, for k = 0, ..., count - 1."""
         axes = _all_but_maps(vy.ndim)
         product, sums = self._buffer("product", vy.shape), [vy.sum(axis=axes)]
         for k in range(1, count):
@@ -161,7 +161,7 @@ class BatchNorm(Layer):
         return Normalisation(mean, variance, weight, bias, self.epsilon, self.momentum)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the evaluating half; in training patterns depend on each other, and the methods take them together."""
+        """Return the compiled version for evaluation, or None for training, where patterns depend on each other."""
         if training:
             return None
 
@@ -199,5 +199,5 @@ def _all_but_maps(ndim: int) -> tuple[int, ...]:
 
 
 def _over_maps(values: np.ndarray, ndim: int) -> np.ndarray:
-    """(C,) in a shape that meets (N, C, ...)."""
+    """Reshape (C,) for broadcasting with (N, C, ...)."""
     return values.reshape(-1, *[1] * (ndim - 2))

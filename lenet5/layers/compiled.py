@@ -1,4 +1,4 @@
-"""Compiled forms of a network: programs, stretches and replicas, rebuilt when the layers change."""
+"""Compiled versions of a network: programs, stretches and replicas, rebuilt when the layers change."""
 
 import copy
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ __all__ = ["Compiled", "replica"]
 
 
 class Compiled:
-    """The compiled forms of one network.
+    """The compiled versions of one network.
 
-    They are made anew if a layer was built again or a parameter bound elsewhere since. Layers that then no longer work
-    on the network's vector of parameters run by their methods.
+    They are rebuilt after a layer was rebuilt or a parameter was bound to another array. Layers that no longer use
+    the network's parameter vector run by their NumPy methods.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Compiled:
         self._replicas: list[Sequential] = []
 
     def program(self, *, training: bool) -> Program | None:
-        """Return the network as one compiled loop, or None if a layer has no compiled half in that state."""
+        """Return the network as one compiled loop, or None if a layer has no compiled version in the given state."""
         self._look()
         net, programs = self._net, self._programs
         key = training and (net.draws_at_random or net.couples_patterns)
@@ -49,9 +49,9 @@ class Compiled:
         return programs[key]
 
     def stretches(self, twin: "Sequential") -> "list[Stretch | Layer]":
-        """Return the parts to train by: runs of compiled layers, and the other layers of the replica `twin`.
+        """Return the parts used in training: stretches of compiled layers, and the other layers of the replica `twin`.
 
-        The compiled parts write their gradients and curvatures to the vectors of `twin`.
+        The compiled parts write gradients and curvatures to the vectors of `twin`.
         """
         net, flat, first = self._net, twin.parameters(), 0
         others = dict(zip(map(id, net.sublayers()), twin.sublayers(), strict=True))
@@ -69,12 +69,12 @@ class Compiled:
         return parts
 
     def missing(self, *, training: bool) -> list[Layer]:
-        """Return the layers that have no compiled half in that state."""
+        """Return the layers that have no compiled version in the given state."""
         return [run for run in self._runs(training=training, last=True) if isinstance(run, Layer)]
 
     @contextmanager
     def borrowed(self) -> Iterator["Sequential"]:
-        """Lend a replica in the evaluating state that no other thread uses."""
+        """Lend a replica in the evaluation state to one thread at a time."""
         self._look()
         free = self._replicas
         try:
@@ -87,11 +87,11 @@ class Compiled:
             free.append(twin)
 
     def _look(self) -> None:
-        """Drop everything if the layers have changed."""
+        """Discard everything if the layers have changed."""
         changes = Layer._builds, Parameter.bindings
         if changes == self._changes:
             return
-        # Somewhere; here? What compiled code relies on are shapes, and where the parameters lie.
+        # Something changed in some network. Check this one: compiled code relies on shapes and parameter addresses.
         made_of = [
             (id(layer), layer.in_shape, [p.value.__array_interface__["data"] for p in layer.parameters()])
             for layer in self._net.sublayers()
@@ -101,10 +101,10 @@ class Compiled:
         self._remembered, self._changes = made_of, changes
 
     def _runs(self, *, training: bool, last: bool = False) -> Iterator[Layer | list[Part]]:
-        """Yield runs of neighbouring compiled layers, and each other layer by itself.
+        """Yield runs of consecutive compiled layers, and each other layer by itself.
 
-        With `last` a layer that is not Gauss-Newton may be compiled as the last of all: its second derivative needs
-        the gradient at its output, which is then that of the loss.
+        With `last`, a layer that is not Gauss-Newton may be compiled if it is the last one. Its second derivative
+        needs the gradient at its output, which the loss then provides.
         """
         run: list[Part] = []
         theta, shape, placed = self._net.theta, self._net.in_shape, placed_in(self._net)
@@ -124,15 +124,15 @@ class Compiled:
 
 
 def placed_in(layer: Any) -> list[tuple[tuple[int, ...], Layer]]:
-    """Return the sublayers of a layer with the number that `reseed` appends to a key for each."""
+    """Return the sublayers of a layer, each with the number that `reseed` appends to its key."""
     if not hasattr(layer, "layers"):
         return [((), layer)]
     return [((place, *path), inner) for place, sub in enumerate(layer.layers) for path, inner in placed_in(sub)]
 
 
 def replica(net: "Sequential") -> "Sequential":
-    """Return a network over the same numbers, running statistics included, that works in arrays of its own."""
-    # The memo says of the running statistics that they are copied already: by themselves.
+    """Return a network that shares parameters and running statistics, but has its own buffers."""
+    # With these memo entries, deepcopy shares the running statistics instead of copying them.
     twin = copy.deepcopy(net, {id(array): array for array in net.running().values()})
     for own, original in zip(twin.parameters(), net.parameters(), strict=True):
         own.bind(value=original.value)

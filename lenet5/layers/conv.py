@@ -37,21 +37,21 @@ class Conv2D(Layer):
     stride : int or (int, int)
         Step between receptive fields.
     padding : {"valid", "same"}, int or (int, int)
-        Zeros around x: none; as many as make Ho = ceil(H/stride), the odd one below and to the
-        right; or that many on every side.
+        Zeros around x: none ("valid"), enough for Ho = ceil(H/stride), with an odd one at the bottom and
+        right ("same"), or a number for each side.
     table : str or boolean ndarray (C, O), optional
-        Which inputs each map is connected to, as `TABLE_I`. Only the kernels that exist are
-        parameters: `weight` is then (connected pairs, kh, kw), map by map, else (O, C, kh, kw).
+        Inputs that each map is connected to, such as `TABLE_I`. With a table, only existing kernels are
+        parameters, and `weight` is (connected pairs, kh, kw), ordered by map; without, (O, C, kh, kw).
     init : Initializer, or its name in `initializers.INITIALIZERS`
-        Draws `weight`; its fan-in is that of each unit.
+        Initialiser of `weight`, called with the fan-in of each unit.
     bias : float
-        Start of `bias` (O,).
+        Initial value of `bias` (O,).
     name : str
 
     Raises
     ------
     ConfigError
-        If an argument makes no sense.
+        If an argument is invalid.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Conv2D(Layer):
         self.kernel_size = pair_of(kernel_size, "kernel_size", least=1)
         self.stride = pair_of(stride, "stride", least=1)
         if isinstance(padding, str) and padding not in ("valid", "same"):
-            raise ConfigError(f"padding is 'valid', 'same', an int or a pair of ints; found {padding!r}.")
+            raise ConfigError(f"padding must be 'valid', 'same', an int or a pair of ints; found {padding!r}.")
         self.padding = padding if isinstance(padding, str) else pair_of(padding, "padding", least=0)
         self.table = parse_table(table) if isinstance(table, str) else None if table is None else np.array(table, bool)
         if not isinstance(out_channels, int | np.integer):
-            raise ConfigError(f"out_channels is an int of at least 1; found {out_channels!r}.")
+            raise ConfigError(f"out_channels must be an int of at least 1; found {out_channels!r}.")
         if self.table is not None and (self.table.ndim != 2 or not self.table.any(axis=0).all()):
-            raise ConfigError("A connection table is (C, O), and connects every map to something.")
+            raise ConfigError("A connection table must be (C, O), with at least one input for every map.")
         if out_channels < 1 or (self.table is not None and self.table.shape[1] != out_channels):
             columns = "" if self.table is None else f"; its table has {self.table.shape[1]} columns"
             raise ConfigError(f"Conv2D needs at least one output map; found out_channels={out_channels}{columns}.")
@@ -89,8 +89,8 @@ class Conv2D(Layer):
         channels, (kh, kw) = in_shape[0], self.kernel_size
         table = np.ones((channels, self.out_channels), bool) if self.table is None else self.table
         if table.shape[0] != channels:
-            raise ShapeError(f"Conv2D {self.name}: its table has {table.shape[0]} rows; x has {channels} maps.")
-        # (o, c) of every kernel, map by map; those of map o are starts[o] to starts[o+1].
+            raise ShapeError(f"Conv2D {self.name}: its table has {table.shape[0]} rows, but x has {channels} maps.")
+        # (o, c) of every kernel, ordered by map; the kernels of map o are starts[o] to starts[o+1].
         maps, below = np.nonzero(table.T)
         self.channels = below.astype(np.int64)
         self.starts = np.concatenate([[0], np.cumsum(table.sum(axis=0))]).astype(np.int64)
@@ -108,7 +108,7 @@ class Conv2D(Layer):
         return (self.out_channels, *self.geometry(in_shape[1:])[1])
 
     def geometry(self, size: Shape) -> tuple[Pair, Pair]:
-        """Return the zeros put above and left of x, and the size of y's maps."""
+        """Return the number of zeros above and left of x, and the size of y's maps."""
         before, out = [], []
         for side, k, step, axis in zip(size, self.kernel_size, self.stride, (0, 1), strict=True):
             if self.padding == "same":
@@ -144,7 +144,7 @@ class Conv2D(Layer):
         )
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Eq. 23: h of a shared weight is the sum over its connections of x^2 h; hx = col2im((w*w)^T h)."""
+        """Eq. 23: the curvature of a shared weight is the sum of x^2 h over its connections; hx = col2im((w*w)^T h)."""
         self._expect(hy)
         squares = np.square(self._cols, out=self._buffer("squares", self._cols.shape))
         matrix = np.square(self._matrix(self.weight.value))
@@ -185,7 +185,7 @@ class Conv2D(Layer):
         return dense.reshape(self.out_channels, -1)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return padding and a convolution of whole maps; with strides im2col; for one position a full connection."""
+        """Return rows for padding and convolution (im2col for strides), or a full connection for one position."""
         before, (ho, wo) = self.geometry(self.in_shape[1:])
         (channels, _, _), (kh, kw) = self.in_shape, self.kernel_size
         padded = (channels, ho + kh - 1, wo + kw - 1)
@@ -195,7 +195,7 @@ class Conv2D(Layer):
             return [Row(_strided_forward, _strided_reverse, self.out_shape, links=links, room=room)]
         rows = [] if padded == self.in_shape else [pad_row(*before, padded)]
         if (ho, wo) == (1, 1) and self.table is None:
-            return [*rows, *dense_rows(int(np.prod(padded)), self.out_shape)]  # C5: a kernel covers its input whole
+            return [*rows, *dense_rows(int(np.prod(padded)), self.out_shape)]  # C5: each kernel covers the whole input
         room = max(convolution.room_for_planes(padded, (kh, kw)), convolution.room_for_lanes(padded, (kh, kw)))
         forward, reverse = _BY_KERNEL.get((kh, kw), (_forward, _reverse))
         return [*rows, Row(forward, reverse, self.out_shape, links=links, room=room)]
@@ -205,19 +205,19 @@ class Conv2D(Layer):
         return self.weight, self.bias
 
     def connections(self) -> int:
-        """Every output position has the weights and the bias of its map."""
+        """Count the weights and the bias of a map for each of its output positions."""
         return (self.weight.size + self.out_channels) * self.out_shape[1] * self.out_shape[2]
 
     def multiply_adds(self) -> int:
-        """Every output position has the weights of its map."""
+        """Count the weights of a map for each of its output positions."""
         return self.weight.size * self.out_shape[1] * self.out_shape[2]
 
     def window(self) -> Window:
-        """Return the window that the kernels cover."""
+        """Return the window of a kernel."""
         return Window(self.kernel_size, self.stride, self.geometry(self.in_shape[1:])[0])
 
     def operation(self) -> Operation:
-        """Return the convolution, with zeros for the kernels that do not exist."""
+        """Return the convolution, with zeros for missing kernels."""
         (top, left), out = self.geometry(self.in_shape[1:])
         down, right = (
             max(0, (n - 1) * step + k - side - before)
@@ -230,7 +230,7 @@ class Conv2D(Layer):
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        """The paper's word: C5 is a full connection, since its kernels cover their input."""
+        """The paper's term: C5 is a full connection, because its kernels cover their input."""
         one = self.out_shape[1:] == (1, 1)
         return "full\nconnection" if one else "convolutions\n" + "x".join(map(str, self.kernel_size))
 

@@ -1,4 +1,4 @@
-"""Full connection (F6)."""
+"""Fully connected layer (F6)."""
 
 import numpy as np
 
@@ -18,16 +18,16 @@ __all__ = ["Dense", "dense_rows"]
 
 
 class Dense(Layer):
-    """y = W x + b for each pattern; on maps of one position, or at each position of larger ones.
+    """y = W x + b for each pattern. For maps, the layer is applied at each position.
 
     Parameters
     ----------
     units : int
         O, the number of outputs.
     init : Initializer, or its name in `initializers.INITIALIZERS`
-        Draws `weight` (O, D).
+        Initialiser of `weight` (O, D).
     bias : float
-        Start of `bias` (O,).
+        Initial value of `bias` (O,).
     name : str
 
     Raises
@@ -58,7 +58,7 @@ class Dense(Layer):
         return (self.units,)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y (N, O) for x (N, D) or (N, D, 1, 1); maps (N, O, H, W) for larger maps."""
+        """Return y (N, O) for x (N, D) or (N, D, 1, 1), and maps (N, O, H, W) for larger maps."""
         self._check(x)
         self._x, self._like = rows(x), x
         y = self._buffer("y", (len(self._x), self.units))
@@ -99,11 +99,11 @@ class Dense(Layer):
         return self.weight, self.bias
 
     def connections(self) -> int:
-        """Every unit has its weights and its bias."""
+        """Count the weights and the bias of every unit."""
         return self.weight.size + self.units
 
     def multiply_adds(self) -> int:
-        """Every unit has its weights."""
+        """Count the weights of every unit."""
         return self.weight.size
 
     def operation(self) -> Operation:
@@ -116,11 +116,11 @@ class Dense(Layer):
 
 
 def dense_rows(size: int, out_shape: Shape) -> list[Row]:
-    """Return a full connection of `size` inputs as a compiled row; also for a convolution to one position."""
+    """Return a compiled row for a full connection with `size` inputs; also used for convolutions to one position."""
     return [Row(_forward, _reverse, out_shape, room=size * LANES, steps=True)]
 
 
-# Columns of a matrix at a time: 16 patterns' part takes 16 kB in float32.
+# Columns of a matrix at a time: for 16 patterns these take 16 kB in float32.
 _BLOCK = 256
 
 
@@ -181,7 +181,7 @@ def _reverse_one(call):  # type: ignore[no-untyped-def]
 
 @part
 def _step_one(call):  # type: ignore[no-untyped-def]
-    """`_reverse_one` with the update in place of the gradient: w -= rate v x, once vx has used w."""
+    """`_reverse_one` with an update instead of the gradient: w -= rate v x, after vx has used w."""
     n_in, n_out, down = call.op[eng.X_SIZE], call.op[eng.Y_SIZE], eng.to_input(call)
     x, v, vx = eng.operands(call, 1), eng.above(call, 1), eng.below(call, 1)
     w, rate_w = eng.parameters(call), eng.rates(call)
@@ -203,7 +203,7 @@ def _step_one(call):  # type: ignore[no-untyped-def]
 
 @_reverse.side_by_side
 def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
-    """`_reverse_one` for VECTOR patterns side by side."""
+    """`_reverse_one` for VECTOR interleaved patterns."""
     n_in, n_out = call.op[eng.X_SIZE], call.op[eng.Y_SIZE]
     x, v, line = eng.operands(call, VECTOR), eng.above(call, VECTOR), eng.room(call)
     w, g = eng.parameters(call), eng.gradients(call)
@@ -211,10 +211,10 @@ def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
     for o in range(n_out):
         for q in range(VECTOR):
             g_b[o] += v[o * VECTOR + q]
-    for k in range(n_in):  # the patterns one by one
+    for k in range(n_in):  # one pattern after another
         for q in range(VECTOR):
             line[q * n_in + k] = x[k * VECTOR + q]
-    # Columns in blocks, so that the patterns' part of one stays in the nearest cache while all rows go over it.
+    # Process columns in blocks, so that a block of the patterns stays in the L1 cache while all rows use it.
     for first in range(0, n_in, _BLOCK):
         n = min(_BLOCK, n_in - first)
         whole = n & -VECTOR
@@ -237,7 +237,7 @@ def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _add_sums(x, n, w, rows, steps, y):  # type: ignore[no-untyped-def]
-    """y[q, l] += sum_k w[q steps[0] + k steps[1]] x[k, l] for q < rows and k < n, patterns l side by side."""
+    """y[q, l] += sum_k w[q steps[0] + k steps[1]] x[k, l] for q < rows and k < n, with interleaved patterns l."""
     whole = rows & -8
     for q in range(0, whole, 8):
         add_sums_8(x, eng.ahead(w, q * steps[0]), eng.ahead(y, q * VECTOR), (1, n * VECTOR), (0, 0), steps, (0, 0))

@@ -13,25 +13,25 @@ __all__ = ["Dropout"]
 
 
 class Dropout(Layer):
-    """y = m x in training, with m = 0 for a share `rate` of the cells and 1 / (1 - rate) for the rest; else y = x.
+    """y = m x in training, with m = 0 for a fraction `rate` of the elements and 1 / (1 - rate) for the rest.
 
-    Not in the paper: Srivastava et al. (2014), "inverted", so that the mean of y is x and nothing is left
-    to scale when evaluating.
+    Not in the paper: Srivastava et al. (2014). This is inverted dropout: the mean of y is x, so no scaling is needed
+    in evaluation.
 
-    The mask m has a cell for each of x, and follows from x's shape and the key of `reseed` alone: a second
-    `forward` repeats it. The trainer gives every shard of every update a key of its own; a loop of one's own
-    calls ``net.reseed(update)``, with the number of the update, before each `forward`.
+    The mask m has the shape of x and depends only on that shape and the key given to `reseed`, so a second
+    `forward` repeats it. The trainer uses a different key for every shard of every update. In your own training
+    loop, call ``net.reseed(update)`` with the number of the update before each `forward`.
 
     Parameters
     ----------
     rate : float
-        Share of the cells that are dropped, from 0 to below 1.
+        Fraction of the elements that are dropped, at least 0 and below 1.
     name : str
 
     Raises
     ------
     ConfigError
-        If `rate` is out of its range.
+        If `rate` is out of range.
     """
 
     draws_at_random = True
@@ -39,16 +39,16 @@ class Dropout(Layer):
     def __init__(self, rate: float = 0.5, *, name: str = "") -> None:
         super().__init__(name=name)
         if not 0 <= rate < 1:
-            raise ConfigError(f"rate of Dropout is at least 0 and below 1; found {rate!r}.")
+            raise ConfigError(f"rate of Dropout must be at least 0 and below 1; found {rate!r}.")
         self.rate = float(rate)
         self._key: tuple[int, ...] = ()
 
     def reseed(self, *key: int) -> None:
-        """Draw the mask that belongs to this key of numbers from 0 up."""
+        """Use this key, a sequence of non-negative integers, to draw the mask."""
         self._key = key
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y of x's shape; x itself when evaluating."""
+        """Return y of x's shape, or x itself in evaluation."""
         self._check(x)
         self._mask = self._draw(x.shape, self._key) if self.training else None
         return self._done(self._times(self._mask, x, "y"))
@@ -67,20 +67,20 @@ class Dropout(Layer):
         return self._times(self._mask, hx, "vx")
 
     def operation(self) -> Operation:
-        """Return the identity, since nothing is dropped in the evaluating state."""
+        """Return the identity, because nothing is dropped in evaluation."""
         return Dropping(self.rate)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the product with the mask, which is drawn as `forward` draws it; when evaluating, nothing."""
+        """Return the product with the mask, drawn as in `forward`; return no rows for evaluation."""
         if not training:
             return []
         cells = int(np.prod(self.out_shape))
         return [Row(_forward, _reverse, self.out_shape, own=cells, draw=lambda n, *key: self._draw((n, cells), key))]
 
     def _draw(self, shape: Shape, key: tuple[int, ...]) -> np.ndarray:
-        # As a spawn key, (1,) and (1, 0) differ; as entropy they would not.
+        # Used as spawn keys, (1,) and (1, 0) give different streams; used as entropy they would not.
         seed = np.random.SeedSequence(0, spawn_key=key)
-        # Always float32 numbers, so that the mask does not depend on the dtype of the layer.
+        # Always drawn in float32, so that the mask does not depend on the dtype of the layer.
         drawn = np.random.Generator(np.random.Philox(seed)).random(shape, dtype=np.float32)
         return (drawn >= self.rate).astype(self.dtype) * self.dtype.type(1.0 / (1.0 - self.rate))
 

@@ -11,7 +11,7 @@ __all__ = ["Flatten"]
 
 
 class Flatten(Layer):
-    """y = the cells of x (C, H, W), map by map and row by row, as one vector."""
+    """Flatten x (C, H, W) to one vector, map by map and row by row."""
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         return (int(np.prod(in_shape)),)
@@ -20,26 +20,26 @@ class Flatten(Layer):
         """Return y (N, C*H*W) for x (N, C, H, W)."""
         self._check(x)
         if x.shape[1:] != self.in_shape:
-            raise ShapeError(f"{self} fixes the size of its maps; found {x.shape}.")
+            raise ShapeError(f"{self} accepts only maps of the size it was built for; found {x.shape}.")
         self._x_shape = x.shape
         return self._done(x.reshape(len(x), -1))
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dx = dy in x's shape."""
+        """Return dy in the shape of x."""
         self._expect(dy)
         return dy.reshape(self._x_shape) if to_input else None
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """hx = hy in x's shape."""
+        """Return hy in the shape of x."""
         return self.backward(hy, to_input=to_input)
 
     def window(self) -> Window:
-        """The vector as a whole sees all cells."""
+        """Return a window that covers the whole input."""
         height, width = self.in_shape[1:] if len(self.in_shape) == 3 else (1, 1)
         return Window((height, width))
 
     def stages(self) -> bool:
-        """It only lays out anew."""
+        """False, because the layer only rearranges its input."""
         return False
 
     def operation(self) -> Operation:
@@ -47,5 +47,5 @@ class Flatten(Layer):
         return Flattening()
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return nothing: cells lie in this order already."""
+        """Return no rows, because the memory order does not change."""
         return []

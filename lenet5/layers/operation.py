@@ -1,7 +1,8 @@
-"""Operations: what a layer computes in the evaluating state, in ten forms that every exporter knows.
+"""Descriptions of the computation of layers in the evaluation state, in ten types that every exporter supports.
 
-A layer names its operation in `Layer.operation`; `lenet5.export`, `lenet5.interop` and the page translate operations,
-and know no layer. Arrays are copies in the network's dtype, indexed as in `lenet5.layers.base`.
+A layer returns its operation from `Layer.operation`. `lenet5.export`, `lenet5.interop` and the page translate
+operations and do not depend on layer classes. Arrays are copies in the network's dtype, indexed as in
+`lenet5.layers.base`.
 """
 
 from typing import Literal, NamedTuple
@@ -26,19 +27,19 @@ Pair = tuple[int, int]
 
 
 class Convolution(NamedTuple):
-    """y[o] = bias[o] + sum_c weight[o, c] * x[c], a correlation, on x within a frame of zeros.
+    """y[o] = bias[o] + sum_c weight[o, c] * x[c], a cross-correlation, on zero-padded x.
 
     Attributes
     ----------
     weight : ndarray (O, C, kh, kw)
-        Zeros where nothing is connected.
+        Zeros for missing connections.
     bias : ndarray (O,)
     stride : (int, int)
-        Down and right.
+        Strides down and right.
     frame : (int, int, int, int)
-        Zeros at the top, left, bottom and right.
+        Number of zeros at the top, left, bottom and right.
     table : boolean ndarray (C, O), optional
-        Which inputs each map is connected to, such as Table I; None for all.
+        Inputs that each map is connected to, such as Table I; None for all.
     """
 
     weight: np.ndarray
@@ -51,7 +52,7 @@ class Convolution(NamedTuple):
 class Pooling(NamedTuple):
     """y[c] = scale[c] * (sum, mean or maximum of each window of x[c]) + shift[c]; scale and shift may be None.
 
-    Windows are square, and rows and columns that fill none are left out.
+    Windows are square; rows and columns that do not fill a window are ignored.
     """
 
     kind: Literal["sum", "mean", "max"]
@@ -62,7 +63,7 @@ class Pooling(NamedTuple):
 
 
 class FullConnection(NamedTuple):
-    """y = weight x + bias, with weight (O, D); at each position of maps (D, H, W)."""
+    """y = weight x + bias, with weight (O, D), applied at each position of maps (D, H, W)."""
 
     weight: np.ndarray
     bias: np.ndarray
@@ -86,16 +87,16 @@ class Normalisation(NamedTuple):
 
 
 class Squash(NamedTuple):
-    """y = f(x) cell by cell.
+    """y = f(x), elementwise.
 
     Attributes
     ----------
     name : str
-        "tanh": a tanh(s x) of numbers (a, s); "sigmoid"; "relu"; "leaky-relu": x or, below 0, alpha x of numbers
-        (alpha,); "elu": x or, below 0, alpha (exp(x) - 1); "prelu": as "leaky-relu", with one alpha for each map.
+        "tanh": a tanh(s x), with numbers (a, s). "sigmoid". "relu". "leaky-relu": x, or alpha x below 0, with
+        numbers (alpha,). "elu": x, or alpha (exp(x) - 1) below 0. "prelu": like "leaky-relu", with one alpha per map.
     numbers : tuple of float
     slopes : ndarray (C,), optional
-        The alphas of "prelu".
+        Values of alpha for "prelu".
     """
 
     name: Literal["tanh", "sigmoid", "relu", "leaky-relu", "elu", "prelu"]
@@ -104,7 +105,7 @@ class Squash(NamedTuple):
 
 
 class Padding(NamedTuple):
-    """Zeros around maps: `frame` has the widths at the top, left, bottom and right."""
+    """Zero padding of maps; `frame` has the widths at the top, left, bottom and right."""
 
     frame: tuple[int, int, int, int]
 
@@ -116,11 +117,11 @@ class Copies(NamedTuple):
 
 
 class Flattening(NamedTuple):
-    """Maps (C, H, W) as one vector, map by map and row by row."""
+    """Flattening of maps (C, H, W) to one vector, map by map and row by row."""
 
 
 class Dropping(NamedTuple):
-    """y = x; in training a share `rate` of the cells is dropped."""
+    """y = x; in training, a fraction `rate` of the elements is dropped."""
 
     rate: float
 

@@ -13,12 +13,12 @@ __all__ = ["ZeroPad2D", "pad_row"]
 
 
 class ZeroPad2D(Layer):
-    """y = x within a frame of zeros, for padding that differs from side to side.
+    """Pad maps with zeros, with a separate width for each side.
 
     Parameters
     ----------
     top, bottom, left, right : int
-        Width of the frame in cells.
+        Number of zeros on each side.
     name : str
 
     Raises
@@ -51,12 +51,12 @@ class ZeroPad2D(Layer):
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dx = dy without the frame."""
+        """Return dy without the padding."""
         self._expect(dy)
         return np.ascontiguousarray(self._inner(dy)) if to_input else None
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """The same map as `backward`: its Jacobian holds only zeros and ones."""
+        """Same as `backward`, because the Jacobian has only zeros and ones."""
         return self.backward(hy, to_input=to_input)
 
     def _inner(self, y: np.ndarray) -> np.ndarray:
@@ -64,21 +64,21 @@ class ZeroPad2D(Layer):
         return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
 
     def window(self) -> Window:
-        """A unit sees one cell; the frame lies before the input."""
+        """Return a window of one pixel, offset by the padding."""
         return Window(before=(self.frame[0], self.frame[2]))
 
     def operation(self) -> Operation:
-        """Return the frame."""
+        """Return the padding."""
         top, bottom, left, right = self.frame
         return Padding((top, left, bottom, right))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the frame."""
+        """Return the padding."""
         return [pad_row(self.frame[0], self.frame[2], self.out_shape)]
 
 
 def pad_row(top: int, left: int, out_shape: Shape) -> Row:
-    """Return zeros around maps as a compiled row; also for a convolution's padding."""
+    """Return a compiled row for zero padding; also used for convolutions."""
     return Row(_forward, _reverse, out_shape, links=(top, left))
 
 

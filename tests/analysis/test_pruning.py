@@ -70,10 +70,10 @@ def test_the_least_are_deleted_and_no_more():
     pruning.delete(net, -scores, keep=10_000)
     assert net.parameters().kept.sum() == 10_000 and not (net.parameters().kept & ~kept).any()
     for wrong in (0, 10_001):
-        with pytest.raises(ConfigError, match="at most the 10,000"):
+        with pytest.raises(ConfigError, match="at most 10,000"):
             pruning.delete(net, scores, keep=wrong)
     for scores in (np.ones(5), np.full(60_000, np.nan)):
-        with pytest.raises(ConfigError, match="finite number for each"):
+        with pytest.raises(ConfigError, match="finite numbers, one per parameter"):
             pruning.delete(net, scores, keep=5)
 
 
@@ -255,9 +255,9 @@ def test_wrong_criterion():
     with pytest.raises(ConfigError, match="saliency, magnitude, random"):
         pruning.Pruning({1: 5}, "size")
     for keep in ({}, {1: 5, 2: 6}, {1: 0}, {-1: 5}):
-        with pytest.raises(ConfigError, match="fewer and fewer"):
+        with pytest.raises(ConfigError, match="decreasing numbers"):
             pruning.Pruning(keep)
-    with pytest.raises(ConfigError, match="keep begins with 0"):
+    with pytest.raises(ConfigError, match="keep must not start with epoch 0"):
         pruning.Pruning({0: 5}, test=TEST)
 
 

@@ -64,14 +64,14 @@ SAME = {
 }
 # Name -> function that returns images to be refused, and part of the message.
 REFUSED = {
-    "standardised": (lambda x: (x / 255 - 0.1307) / 0.3081, "whole numbers from 0 to 255"),
-    "standardised tensor": (lambda x: ((x / 255 - 0.1307) / 0.3081)[:, None], "whole numbers from 0 to 255"),
+    "standardised": (lambda x: (x / 255 - 0.1307) / 0.3081, "integers from 0 to 255"),
+    "standardised tensor": (lambda x: ((x / 255 - 0.1307) / 0.3081)[:, None], "integers from 0 to 255"),
     "levels above 255": (lambda x: x.astype(np.int64) * 2, "0 to 510"),
     "negative levels": (lambda x: x.astype(np.int64) - 1, "-1 to 254"),
     "0 and 1 in whole numbers": (lambda x: (x > 127).astype(np.uint8), "Multiply them by 255"),
     "0 and 1 in int64": (lambda x: (x > 127).astype(np.int64), "Multiply them by 255"),
     "NaN": (lambda x: np.where(x > 250, np.nan, x / 255), "nan"),
-    "levels and fractions": (lambda x: x + 0.5, "whole numbers from 0 to 255"),
+    "levels and fractions": (lambda x: x + 0.5, "integers from 0 to 255"),
     "complex": (lambda x: x.astype(complex), "complex128"),
     "text": (lambda x: x[:5].astype(str), "array of numbers"),
     "colour": (lambda x: np.repeat(x[..., None], 3, axis=3), "grey"),
@@ -134,7 +134,7 @@ def test_bools_are_black_and_white(net, images):
         (lambda x: (255 - framed(x)) / 255, "dark on light"),
         (lambda x: 1.075 - datasets.prepare(x), "dark on light"),
         (lambda x: x // 8, "almost black"),
-        (lambda x: ((framed(x) / 255 - 0.1307) / 0.3081)[:, None], "standardised"),
+        (lambda x: ((framed(x) / 255 - 0.1307) / 0.3081)[:, None], "standardisation"),
     ],
 )
 def test_what_cannot_be_ink_as_it_was_learned_is_said_once(net, images, change, word):
@@ -174,7 +174,7 @@ def test_dark_on_light_is_no_news_to_a_network_that_learned_it():
     net = lenet5.models.d2l(classes=3)
     lenet5.fit(net, (255 - images, labels), epochs=1, verbose=False)
     net.predict(255 - images)
-    with pytest.warns(LenetWarning, match="light on dark, and the network was trained on dark on light"):
+    with pytest.warns(LenetWarning, match="light on dark, but the network was trained on dark on light"):
         net.predict(images)
 
 
@@ -222,7 +222,7 @@ def test_a_data_set_takes_them_too(images, name):
 
 def test_what_a_data_set_refuses(images):
     for given, word in (
-        ((images / 255 - 0.13) / 0.31, "standardised"), (images[:, :20].reshape(len(images), 560), "560"),
+        ((images / 255 - 0.13) / 0.31, "standardisation"), (images[:, :20].reshape(len(images), 560), "560"),
         (np.stack([images[..., None]] * 3), "expected|whole numbers"), (np.zeros((4, 3, 5, 3)), "two axes"),
     ):  # fmt: skip
         with pytest.raises(lenet5.errors.DataError, match=word):

@@ -58,7 +58,7 @@ def test_names_and_numbers():
         ([0.5] * 6, "0.5"),
         ([np.nan] * 6, "nan"),
         ([None] * 6, "NoneType"),
-        (np.array([1, "a"] * 3, object), "several kinds"),
+        (np.array([1, "a"] * 3, object), "several types"),
         (np.full((6, 3), 1 / 3), "one-hot"),
         (np.ones((6, 3)), "one-hot"),
         (np.zeros((6, 2, 2)), "one label per image"),

@@ -84,7 +84,7 @@ def test_kaggles_folder(digits, tmp_path, capsys):
     expected = lenet5.pretrained().predict(digits[1].images)
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines == ["ImageId,Label", *(f"{k + 1},{answer}" for k, answer in enumerate(expected))]
-    assert "200 answers are in" in capsys.readouterr().out
+    assert "wrote 200 predictions to" in capsys.readouterr().out
     np.save(tmp_path / "test.npy", rows)
     write_idx(tmp_path / "test-images-idx3-ubyte", digits[1].images)
     for name in ("test.npy", "test-images-idx3-ubyte"):
@@ -99,10 +99,10 @@ def test_kaggles_folder(digits, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a table|none of classes|no square"),
+        ("", "not a table|none of classes|not square"),
         ("label,a,b,c,d\n1,2,3,4\n", "not a table"),
         ("label,a,b,c,d\n1,2,x,4,5\n", "not a table"),
-        ("label,a,b,c,d\n1,2,300,4,5\n", "0 to 300|no grey levels"),
+        ("label,a,b,c,d\n1,2,300,4,5\n", "0 to 300|not grey levels"),
         ("label,a,b,c\n1,2,3,4\n0,1,2,3\n", "3 pixels"),
         ("\x00\xff", "not a table|none of classes|cannot be read"),
     ],
