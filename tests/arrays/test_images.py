@@ -134,7 +134,7 @@ def test_bools_are_black_and_white(net, images):
         (lambda x: (255 - framed(x)) / 255, "dark on light"),
         (lambda x: 1.075 - datasets.prepare(x), "dark on light"),
         (lambda x: x // 8, "almost black"),
-        (lambda x: ((framed(x) / 255 - 0.1307) / 0.3081)[:, None], "standardisation"),
+        (lambda x: ((framed(x) / 255 - 0.1307) / 0.3081)[:, None], "standardised"),
     ],
 )
 def test_what_cannot_be_ink_as_it_was_learned_is_said_once(net, images, change, word):
