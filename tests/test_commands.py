@@ -41,7 +41,7 @@ def test_predict_reads_a_picture(picture, capsys):
     [
         (["/no/such.png"], 3, "/no/such.png"),
         (["/no/such.npz", "x.png"], 4, "no such file"),
-        ([str(storage.PRETRAINED)], 2, "no picture"),
+        ([str(storage.PRETRAINED)], 2, "no image"),
         ([], 2, "--help"),
         ([__file__], 3, "test_commands.py"),
     ],
