@@ -1,4 +1,4 @@
-"""Data sets: found on disk or downloaded, verified by hash, and prepared for the network."""
+"""Data sets: find or download them, verify them by hash, and prepare them for the network."""
 
 from .base import Dataset
 from .distort import Distort, Distortion, noise, shift, transform

@@ -14,46 +14,47 @@ from ..files import forget, mapped_from
 
 __all__ = ["Dataset", "with_one_order"]
 
-_SCAN = 65_536  # images of a mapped set that are in memory at a time
+_SCAN = 65_536  # images of a mapped set to read into memory at a time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Labelled pictures, from arrays of any kind.
+    """Labelled images, converted from any supported array.
 
     Parameters
     ----------
     images : array-like
-        Grey levels, 0 for the ground and 255 for full ink or light: whole numbers from 0 to 255, bool, or floats from 0
-        to 1. (N, H, W), (N, H, W, C), (N, C, H, W), or rows (N, H * W) of square pictures; also tensors and data
-        frames.
+        Grey levels: integers from 0 to 255, bool, or floats from 0 to 1. 0 is the background, 255 full ink or light.
+        The shape is (N, H, W), (N, H, W, C), (N, C, H, W), or (N, H * W) for flattened square images. Tensors and data
+        frames are also accepted.
     labels : array-like (N,), or one-hot (N, classes)
-        Whole numbers, texts, bools. Numbers from 0 up are the classes; of others, each that occurs is one.
+        Integers, strings or bools. Integers from 0 up are class numbers; of other labels, each distinct value is a
+        class.
     name : str
-        Name of the set, e.g. "mnist".
+        Name of the data set, such as "mnist".
     provenance : dict of str to str
-        "source" gives a folder, a mirror or a library version; every other key is a file, with the
-        "sha256:..." of its unzipped content.
+        Origin of the data. "source" is a folder, a mirror or a library version. Every other key is a file name, with
+        the "sha256:..." of the unzipped file.
     num_classes : int
-        Number of classes; left out (or 0) as many as there are in `labels`.
+        Number of classes. If omitted or 0, the number of classes in `labels`.
     classes : sequence, optional
-        The classes in order, as they are in `labels`, or the names of the classes 0, 1, ...
+        All classes in order, as they occur in `labels`; or the names of the classes 0, 1, ...
     fit : str
-        How the images were made from pictures in files: see `from_folder`.
+        How the images were made from image files; see `from_folder`.
 
     Attributes
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
         Read-only. May be mapped from a file.
     labels : ndarray of uint8, shape (N,)
-        Numbers of classes. Read-only.
+        Class numbers. Read-only.
     classes : tuple of str
-        Their names.
+        Class names.
 
     Raises
     ------
     DataError
-        The arrays are not of the kinds above, their counts differ, or they are empty.
+        If the arrays have another format, differ in length, or are empty.
     """
 
     images: NDArray[np.uint8]
@@ -65,7 +66,7 @@ class Dataset:
     fit: str = ""
 
     def __post_init__(self) -> None:
-        """Read the arrays, and put read-only ones in place."""
+        """Replace the arrays by converted, read-only ones."""
         try:
             labels, classes = labels_of(self.labels, self.classes or range(self.num_classes))
             images = pictures_of(self.images, len(labels))
@@ -73,15 +74,15 @@ class Dataset:
             raise DataError(f"data set {self.name}: {error}") from error
         if len(images) != len(labels):
             raise DataError(
-                f"data set {self.name}: {len(images)} images but {len(labels)} labels; the two do not belong together"
+                f"data set {self.name}: {len(images)} images but {len(labels)} labels. Pass one label for each image."
             )
         if images.size == 0:
-            raise DataError(f"data set {self.name}: no pixels: images have shape {images.shape}")
+            raise DataError(f"data set {self.name}: expected images with pixels, found shape {images.shape}")
         if 0 < self.num_classes < len(classes):
-            raise DataError(f"data set {self.name}: {len(classes)} names of classes, but {self.num_classes} classes")
+            raise DataError(f"data set {self.name}: {len(classes)} class names, but num_classes is {self.num_classes}")
         classes += tuple(map(str, range(len(classes), self.num_classes)))
         for name, array in (("images", images), ("labels", labels)):
-            array = np.ascontiguousarray(array).view()  # a view: the caller's own array stays writable
+            array = np.ascontiguousarray(array).view()  # a view, so that the caller's array stays writable
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         object.__setattr__(self, "classes", classes)
@@ -90,16 +91,16 @@ class Dataset:
 
     @property
     def learned(self) -> Learned:
-        """Record that a network trained on this set keeps."""
+        """Properties of the data that a network trained on it stores."""
         return Learned(tuple(self.classes), self.images.shape[1:], *tones_of(self.images), self.fit)
 
     def relabelled(self, classes: Sequence[str]) -> "Dataset":
-        """Return the same pictures with labels that are numbers of other classes of the same names; see `classes`.
+        """Return the same images with their labels renumbered for another list of classes.
 
         Raises
         ------
         DataError
-            If a class of this set is not among them.
+            If the list lacks a class of this set.
         """
         own, others = tuple(self.classes), tuple(classes)
         if own == others:
@@ -111,26 +112,26 @@ class Dataset:
         return replace(self, labels=labels, classes=others, num_classes=len(others))
 
     def __len__(self) -> int:
-        """Return the number of patterns."""
+        """Return the number of images."""
         return len(self.labels)
 
     @property
     def mapped(self) -> bool:
-        """Whether the images stay in a file and are read on demand."""
+        """Whether the images are read from a file on demand."""
         return mapped_from(self.images) is not None
 
     def __repr__(self) -> str:
-        """Return one line without the arrays."""
+        """Return a one-line summary."""
         shape = "x".join(map(str, self.images.shape[1:]))
         return f"Dataset({self.name!r}, {len(self)} images of {shape}, {self.num_classes} classes)"
 
     def subset(self, indices: ArrayLike | slice) -> "Dataset":
-        """Pick patterns by position, in the order given.
+        """Return the images at the given positions, in the given order.
 
         Parameters
         ----------
         indices : array-like of int or bool, shape (n,), or slice
-            Positions, or one truth value per pattern.
+            Positions, or one bool for each image.
 
         Returns
         -------
@@ -139,27 +140,27 @@ class Dataset:
         Raises
         ------
         ShapeError
-            An index is out of range, or not a whole number.
+            If an index is out of range or is not an integer.
         DataError
-            Nothing is picked.
+            If the subset is empty.
         """
         try:
             index = indices if isinstance(indices, slice) else np.asarray(indices).reshape(-1)
             images, labels = self.images[index], self.labels[index]
         except (IndexError, TypeError, ValueError) as error:
-            raise ShapeError(f"subset of {len(self)} patterns: {error}") from error
+            raise ShapeError(f"subset of {len(self)} images: {error}") from error
         return replace(self, images=images, labels=labels)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple["Dataset", "Dataset"]:
-        """Draw a validation set out of this one; the two parts are disjoint and keep the order of the set.
+        """Split off a random validation set; both parts keep the order of the data set.
 
         Parameters
         ----------
         fraction : float
-            Share of the patterns that goes to validation, between 0 and 1 (both excluded); rounded to whole
-            patterns, at least one on each side.
+            Share of the images in the validation set, strictly between 0 and 1. It is rounded to whole images, with at
+            least one in each part.
         rng : numpy.random.Generator
-            Decides which patterns.
+            Random generator that selects the images.
 
         Returns
         -------
@@ -168,14 +169,14 @@ class Dataset:
         Raises
         ------
         ConfigError
-            `fraction` is not such a number, or the set is too small to split; `rng` is not a Generator.
+            If `fraction` is out of range, the data set is too small to split, or `rng` is not a Generator.
         """
         if not isinstance(rng, np.random.Generator):
             raise ConfigError(f"split: rng must be a numpy.random.Generator, not {type(rng).__name__}")
         if not isinstance(fraction, float | np.floating) or not 0 < fraction < 1:
             raise ConfigError(f"split: fraction must be a number between 0 and 1, not {fraction!r}")
         if len(self) < 2:
-            raise ConfigError("split: a data set of one pattern cannot be split")
+            raise ConfigError("split: a data set of one image cannot be split")
         held_out = np.zeros(len(self), dtype=bool)
         count = min(max(round(fraction * len(self)), 1), len(self) - 1)
         held_out[rng.permutation(len(self))[:count]] = True
@@ -192,6 +193,6 @@ class Dataset:
 
 
 def with_one_order(train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
-    """Give two sets the same classes: those of the training set, then those that only the test set has."""
+    """Give both sets the same classes: those of the training set, then those found only in the test set."""
     names = list(train.classes) + [name for name in test.classes if name not in train.classes]
     return train.relabelled(names), test.relabelled(names)

@@ -1,4 +1,4 @@
-"""Catalogue of the sets of four IDX files: names, shapes, hashes, classes and mirrors."""
+"""Catalogue of the data sets of four IDX files: names, shapes, hashes, classes and mirrors."""
 
 import string
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ __all__ = ["FASHION", "MNIST", "SETS", "IdxFile", "IdxSet"]
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One file of a set: its raw name, its shape, the size and SHA-256 of its .gz, the SHA-256 unzipped.
+    """One file of a data set: name, shape, size and SHA-256 of the .gz file, and SHA-256 of the unzipped file.
 
-    The unzipped hash is the truth where it is known: a file zipped anew has another .gz hash. Where no hash is
-    published, shape and type are checked.
+    If the hash of the unzipped file is known, it decides, because the same content can be gzipped to different bytes.
+    If no hash is published, only shape and type are checked.
     """
 
     name: str
@@ -25,22 +25,23 @@ class IdxFile:
 
     @property
     def remote(self) -> Remote:
-        """The file as mirrors serve it."""
+        """The gzipped file on the mirrors."""
         return Remote(self.name + ".gz", self.gz_size, self.gz_sha256)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names the file goes by on disk."""
+        """All names that the file can have on disk."""
         dotted = self.name.replace("-idx", ".idx")
         return self.name, self.name + ".gz", dotted, dotted + ".gz"
 
 
 @dataclass(frozen=True)
 class IdxSet:
-    """A set of four IDX files: train images and labels, test images and labels.
+    """A data set of four IDX files: training images and labels, test images and labels.
 
-    `classes` are names, in the order of the labels, which count from `first_label`; `transposed` images have their rows
-    where others have their columns. A set without mirrors is not downloaded: `home` is where its files are to be had.
+    `classes` are the class names in the order of the labels, which start at `first_label`. If `transposed` is true,
+    rows and columns of the images are swapped. A set without mirrors is not downloaded; `home` is the address where
+    users can get it.
     """
 
     name: str
@@ -57,12 +58,12 @@ class IdxSet:
 
     @property
     def advice(self) -> str:
-        """Advice if the set is unavailable."""
+        """Advice for users if the data set is unavailable."""
         names = ", ".join(file.name for file in self.files)
         home = f"Get it from {self.home}.\n" if self.home else ""
         return (
             f"{home}Put its four files, raw or .gz, in ./{self.folder} ({names}),\n"
-            "or name their folder with data_dir (on the command line --data-dir) or $LENET5_DATA."
+            "or give their folder as data_dir (--data-dir on the command line) or $LENET5_DATA."
         )
 
 
@@ -158,7 +159,7 @@ FASHION = IdxSet(
         "Bag",
         "Ankle boot",
     ),
-    system="/usr/share/datasets/fashion-mnist",  # where Debian's package dataset-fashion-mnist puts it
+    system="/usr/share/datasets/fashion-mnist",  # folder of Debian's package dataset-fashion-mnist
 )
 
 KMNIST = IdxSet(
@@ -196,7 +197,7 @@ KMNIST = IdxSet(
     classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
 )
 
-# Only MD5 is published of QMNIST: enough to recognise a file, and too little to trust a download.
+# Only MD5 hashes of QMNIST are published. They identify a file, but do not make a download trustworthy.
 QMNIST = IdxSet(
     name="qmnist",
     title="QMNIST",
@@ -214,7 +215,7 @@ QMNIST = IdxSet(
 
 
 def _emnist(part: str, train: int, test: int, classes: str, first_label: int = 0) -> IdxSet:
-    """Return a part of EMNIST (Cohen et al. 2017): its hash is published of the archive of all parts alone."""
+    """Return a part of EMNIST (Cohen et al. 2017); only the archive of all parts has a published hash."""
     files = [
         IdxFile(f"emnist-{part}-{half}-{kind}-ubyte", shape)
         for half, n in (("train", train), ("test", test))
@@ -243,7 +244,7 @@ SETS = {
         QMNIST,
         _emnist("digits", 240_000, 40_000, string.digits),
         _emnist("letters", 124_800, 20_800, string.ascii_uppercase, 1),
-        # Of the letters whose two cases look alike there is only the upper one.
+        # Letters whose two cases look alike have one class, the upper case.
         _emnist("balanced", 112_800, 18_800, string.digits + string.ascii_uppercase + "abdefghnqrt"),
         _emnist("mnist", 60_000, 10_000, string.digits),
     )

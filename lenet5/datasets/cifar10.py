@@ -1,4 +1,4 @@
-"""CIFAR-10, binary version: six files of records, one label byte and 3,072 pixel bytes each."""
+"""CIFAR-10, binary version: six files of records, each with one label byte and 3,072 pixel bytes."""
 
 import gzip
 import hashlib
@@ -27,10 +27,10 @@ TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST = ("test_batch.bin",)
 RECORD = 1 + 3 * 32 * 32
 PER_FILE = 10_000
-UNPACKED_MAX = 400_000_000  # the true archive unpacks to 184 MB
+UNPACKED_MAX = 400_000_000  # the archive unpacks to 184 MB
 ADVICE = (
-    f"Put {ARCHIVE.name}, or the six .bin files out of it, in ./CIFAR10,\n"
-    "or name their folder with data_dir (on the command line --data-dir) or $LENET5_DATA."
+    f"Put {ARCHIVE.name}, or its six .bin files, in ./CIFAR10,\n"
+    "or give their folder as data_dir (--data-dir on the command line) or $LENET5_DATA."
 )
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -45,8 +45,8 @@ def load_cifar10(
 ) -> tuple[Dataset, Dataset]:
     """Load CIFAR-10 from the archive or from its extracted files; see `load`.
 
-    The archive is known by its SHA-256; for extracted files no hash is published, so they are checked by
-    their sizes and labels alone.
+    The archive is verified by its SHA-256. No hashes of the extracted files are published, so only their sizes and
+    labels are checked.
     """
     notes = []
     for folder in user_folders(data_dir, "CIFAR10", INSIDE):
@@ -79,7 +79,7 @@ def _from_archive(path: Path, source: str, verify: bool) -> tuple[Dataset, Datas
     if verify and found != ARCHIVE.sha256:
         raise DataError(
             f"{path}: this is not the CIFAR-10 archive\n  expected: SHA-256 {ARCHIVE.sha256}\n"
-            f"  found:    SHA-256 {found}\nDelete the file and get CIFAR-10 anew, or, if you trust it, load it with "
+            f"  found:    SHA-256 {found}\nDelete the file and get CIFAR-10 again. If you trust the file, load it with "
             "verify=False."
         )
     batches: dict[str, bytes] = {}
@@ -94,7 +94,7 @@ def _from_archive(path: Path, source: str, verify: bool) -> tuple[Dataset, Datas
                         raise _wrong_size(f"{path}: {member.name}", member.size)
                     batches[name] = content.read()
     except (EOFError, zlib.error, tarfile.TarError, OSError) as error:
-        raise DataError(f"{path}: not a whole .tar.gz archive: {error}") from error
+        raise DataError(f"{path}: not a complete .tar.gz archive: {error}") from error
     missing = [name for name in TRAIN + TEST if name not in batches]
     if missing:
         raise DataError(f"{path}: the archive lacks {', '.join(missing)}")
@@ -102,7 +102,7 @@ def _from_archive(path: Path, source: str, verify: bool) -> tuple[Dataset, Datas
 
 
 class _Capped:
-    """Reads on behalf of tarfile, and stops a decompression bomb."""
+    """Reader for tarfile that stops a decompression bomb."""
 
     def __init__(self, file: gzip.GzipFile, path: Path):
         self.file, self.path, self.left = file, path, UNPACKED_MAX

@@ -1,4 +1,4 @@
-"""`digits`: 1,797 real handwritten digits that come with scikit-learn, for machines that cannot get MNIST."""
+"""`digits`: 1,797 handwritten digits included in scikit-learn, for machines without access to MNIST."""
 
 import hashlib
 
@@ -9,16 +9,16 @@ from .handwriting import BOX, centre, resize
 
 __all__ = ["TRAIN_COUNT", "load_digits"]
 
-TRAIN_COUNT = 1437  # 80 % in the set's own order: some of its writers are only in the last 360
+TRAIN_COUNT = 1437  # 80 % in the original order; some writers occur only in the last 360 digits
 
 
 def load_digits() -> tuple[Dataset, Dataset]:
-    """Load scikit-learn's digits, drawn as MNIST's are: 20x20, centred by mass in 28x28.
+    """Load scikit-learn's digits in the format of MNIST: scaled to 20x20, centred by mass in 28x28.
 
     Returns
     -------
     train, test : Dataset
-        The first 1,437 and the last 360 of the set.
+        The first 1,437 and the last 360 digits.
     """
     import sklearn
     from sklearn.datasets import load_digits as sklearn_digits

@@ -1,4 +1,4 @@
-"""Distortions of training images, drawn anew in each epoch."""
+"""Random distortions of training images, different in each epoch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -10,25 +10,25 @@ from ..errors import ConfigError
 
 __all__ = ["Distort", "Distortion", "gaussian", "noise", "shift", "transform"]
 
-# (images uint8 (N, H, W) or (N, H, W, C), rng) -> images of the same kind
+# (images uint8 (N, H, W) or (N, H, W, C), rng) -> distorted images of the same shape and type
 Distortion = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 
-# Images that are distorted at a time, so that their random fields stay in the cache.
+# Number of images distorted at a time; their random fields fit into the processor's cache.
 _CHUNK = 256
 
 
 def shift(images: NDArray[np.uint8], rng: np.random.Generator, *, pixels: int = 1) -> NDArray[np.uint8]:
-    """Move every image by its own whole number of pixels, horizontally and vertically.
+    """Shift every image by a random integer number of pixels along each axis.
 
-    The translation of the paper's planar affine distortions (section III-B), which gives no ranges.
+    This is the translation among the planar affine distortions of the paper (section III-B), which gives no ranges.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Never changed. What enters at the border is background (0).
+        Not modified. Pixels that enter at the border are background (0).
     rng : numpy.random.Generator
     pixels : int
-        Largest move along each axis; all moves up to it are equally likely.
+        Largest shift along each axis; all shifts up to it are equally likely.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def shift(images: NDArray[np.uint8], rng: np.random.Generator, *, pixels: int = 
         If `pixels` is negative.
     """
     if pixels < 0:
-        raise ConfigError(f"shift: pixels is at least 0; found {pixels}.")
+        raise ConfigError(f"shift: pixels must be at least 0; found {pixels}.")
     n, height, width = images.shape[:3]
     border = [(0, 0), (pixels, pixels), (pixels, pixels), (0, 0)][: images.ndim]
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(images, border), (height, width), axis=(1, 2))
@@ -50,15 +50,15 @@ def shift(images: NDArray[np.uint8], rng: np.random.Generator, *, pixels: int = 
 
 
 def noise(images: NDArray[np.uint8], rng: np.random.Generator, *, share: float = 0.1) -> NDArray[np.uint8]:
-    """Invert pixels at random: the paper's salt-and-pepper noise (Fig. 13), which it trains with at 10 %.
+    """Invert pixels at random: the salt-and-pepper noise of Fig. 13 (10 % in the paper's training).
 
     Parameters
     ----------
     images : ndarray of uint8
-        Of any shape; never changed.
+        Images of any shape. Not modified.
     rng : numpy.random.Generator
     share : float
-        Of the pixels.
+        Share of the pixels to invert.
 
     Returns
     -------
@@ -70,46 +70,48 @@ def noise(images: NDArray[np.uint8], rng: np.random.Generator, *, share: float =
         If `share` is not between 0 and 1.
     """
     if not 0 <= share <= 1:
-        raise ConfigError(f"noise: share is between 0 and 1; found {share!r}.")
+        raise ConfigError(f"noise: share must be between 0 and 1; found {share!r}.")
     out = np.array(images)
     for start in range(0, len(out), _CHUNK):
         chunk = out[start : start + _CHUNK]
         chunk ^= np.where(
             rng.random(chunk.shape, np.float32) < share, np.uint8(255), np.uint8(0)
-        )  # 255 - x is its complement
+        )  # inverts a pixel: 255 - x
     return out
 
 
 @dataclass(frozen=True)
 class Distort:
-    """Planar affine distortions (the paper's, section III-B), rotation, and elastic deformation (Simard et al. 2003).
+    """Planar affine distortions of the paper (section III-B), rotation, and elastic deformation (Simard et al. 2003).
 
-    Every number is drawn uniformly up to the given one, on both sides of no change. The paper names translation,
-    scaling, squeezing ("simultaneous horizontal compression and vertical elongation, or the reverse") and
-    horizontal shearing, without rotation, and gives no ranges; the defaults are ours.
+    Each parameter is the bound of a uniform distribution that is symmetric about no change. The paper names
+    translation, scaling, squeezing ("simultaneous horizontal compression and vertical elongation, or the reverse") and
+    horizontal shearing. It does not rotate and gives no ranges; the defaults are ours.
 
     Parameters
     ----------
     translation : float
-        Pixels, along each axis.
+        Largest shift along each axis, in pixels.
     scale, squeeze : float
-        Shares below 1: sizes change by factors 1 +- scale; heights grow by 1 +- squeeze as widths shrink by it.
+        Largest relative changes, below 1. Sizes are multiplied by 1 ± scale; heights are multiplied and widths divided
+        by 1 ± squeeze.
     shear : float
-        Columns per row.
+        Largest shear, in columns per row.
     rotation : float
-        Degrees.
+        Largest rotation, in degrees.
     elastic : float
-        Simard's alpha: a field of displacements, uniform in +-1 and smoothed with a Gaussian, times this
-        many pixels. With the published 34 and sigma 4 a pixel moves by 1.4 pixels (s.d.) along each axis.
+        Simard's alpha, in pixels: the factor of a displacement field that is drawn uniformly from ±1 and smoothed with
+        a Gaussian. With the published alpha 34 and sigma 4, pixels are displaced by 1.4 pixels (standard deviation)
+        along each axis.
     sigma : float
-        Standard deviation of that Gaussian, in pixels.
+        Standard deviation of the smoothing Gaussian, in pixels.
     share : float
-        Of the images; the others stay as they are.
+        Share of the images to distort; the others stay unchanged.
 
     Raises
     ------
     ConfigError
-        If a number is negative or not finite, scale or squeeze is not below 1, share is above 1 or sigma is 0.
+        If a parameter is out of its range.
     """
 
     translation: float = 2.0
@@ -127,22 +129,22 @@ class Distort:
             most = {"scale": 0.9, "squeeze": 0.9, "share": 1.0}.get(field.name, 1e6)
             least = 0.1 if field.name == "sigma" else 0.0
             if not least <= value <= most:
-                raise ConfigError(f"distort: {field.name} is {least:g} to {most:g}; found {value!r}.")
+                raise ConfigError(f"distort: {field.name} must be from {least:g} to {most:g}; found {value!r}.")
 
     def __call__(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Distort every image in its own way.
+        """Distort every image at random.
 
         Parameters
         ----------
         images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-            Never changed. What enters at the border is background (0).
+            Not modified. Pixels that enter at the border are background (0).
         rng : numpy.random.Generator
 
         Returns
         -------
         ndarray of uint8, of the same shape
         """
-        from .. import engine  # here, so that looking at data does not load a compiler
+        from .. import engine  # imported here, because it loads the compiler
 
         out = np.empty(images.shape, np.uint8)
         n, height, width = images.shape[:3]
@@ -161,12 +163,12 @@ class Distort:
             matrices[~changed] = np.eye(2, 3)
             if self.elastic:
                 field[~changed] = 0
-            # The noise is uniform in +-1/2.
+            # The noise is uniform in ±1/2, hence the factor 2.
             engine.warp(chunk, matrices, field, np.float32(2 * self.elastic), out[part].reshape(chunk.shape))
         return out
 
     def scaled(self, factor: float) -> "Distort":
-        """Return the same distortions, `factor` times as strong."""
+        """Return the distortions with all strengths multiplied by `factor`."""
         sizes = ("translation", "scale", "squeeze", "shear", "rotation", "elastic")
         return replace(self, **{name: factor * getattr(self, name) for name in sizes})
 
@@ -187,22 +189,22 @@ def transform(
     down: float = 0.0,
     right: float = 0.0,
 ) -> NDArray[np.uint8]:
-    """Change all images in the same way.
+    """Apply the same affine transformation to all images.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Never changed. What enters at the border is background (0).
+        Not modified. Pixels that enter at the border are background (0).
     scale : float
-        Factor on the size.
+        Factor of the size.
     squeeze : float
-        Factor on heights, by which widths are divided.
+        Factor of the height and divisor of the width.
     shear : float
-        Columns per row.
+        Shear, in columns per row.
     rotation : float
-        Degrees, counter-clockwise.
+        Rotation in degrees, counter-clockwise.
     down, right : float
-        Pixels.
+        Shift in pixels.
 
     Returns
     -------
@@ -216,7 +218,7 @@ def transform(
     from .. import engine
 
     if not (scale > 0 and squeeze > 0):
-        raise ConfigError(f"transform: scale and squeeze are positive; found {scale!r} and {squeeze!r}.")
+        raise ConfigError(f"transform: scale and squeeze must be positive; found {scale!r} and {squeeze!r}.")
     n, height, width = images.shape[:3]
     numbers = [np.full(n, value) for value in (scale, squeeze, shear, rotation, down, right)]
     matrices, none = _look_up(numbers, (height, width)), np.empty((0, 2, height, width), np.float32)
@@ -226,7 +228,7 @@ def transform(
 
 
 def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> NDArray[np.float32]:
-    """Return matrices (N, 2, 3) from (row, column, 1) of the new images to positions in the old ones."""
+    """Return matrices (N, 2, 3) that map (row, column, 1) of new images to positions in the old ones."""
     size, squeeze, shear, degrees, down, right = numbers
     # old -> new: diag(size squeeze, size / squeeze), then the shear, then the rotation; this is its inverse.
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
@@ -242,6 +244,6 @@ def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> 
 
 
 def gaussian(side: int, sigma: float) -> NDArray[np.float32]:
-    """Return the matrix (side, side) that smooths a row of noise: every row a Gaussian of sum 1, cut at the border."""
+    """Return the matrix (side, side) that smooths noise along an axis; its rows are Gaussians cut off at the border."""
     distance = np.subtract.outer(np.arange(side), np.arange(side))
     return (np.exp(-0.5 * (distance / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))).astype(np.float32)

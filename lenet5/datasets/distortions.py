@@ -1,4 +1,4 @@
-"""Distortions by their names in configurations."""
+"""Distortions by name, as used in configurations."""
 
 from .distort import Distort, Distortion, noise, shift
 from .lines import Neighbours

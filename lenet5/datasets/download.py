@@ -1,7 +1,7 @@
-"""Downloads: mirrors are tried in turn, and a file is used only after its size and SHA-256 are verified.
+"""Downloads that try mirrors in turn and verify the size and SHA-256 of every file before use.
 
-pooch keeps the files: it writes to a temporary name beside the final one, compares the hash, and only then
-renames; so an interrupted, wrong or doubled download never shows under the final name.
+pooch writes to a temporary file in the same folder, compares the hash, and only then renames the file. So an
+interrupted, wrong or concurrent download never appears under the final name.
 """
 
 import logging
@@ -22,8 +22,8 @@ __all__ = ["Fetcher", "MirrorError", "Remote"]
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 8.0
-ANSWER_SECONDS = 10.0  # name look-up, every address, TLS, redirects and headers together
-SLOWEST = 20_000  # bytes per second; a mirror that falls READ_SECONDS behind this is given up
+ANSWER_SECONDS = 10.0  # name look-up, connection attempts, TLS, redirects and headers together
+SLOWEST = 20_000  # bytes per second; a mirror that falls READ_SECONDS behind this rate is abandoned
 REDIRECTS = 5
 CHUNK = 2**16
 
@@ -40,12 +40,12 @@ class Remote:
 
 
 class MirrorError(DownloadError):
-    """No mirror delivered a file.
+    """Raised if no mirror delivered a file.
 
     Attributes
     ----------
     attempts : list of (str, str)
-        Each address tried, and what it did.
+        Each address tried, with the reason for its failure.
     """
 
     def __init__(self, message: str, attempts: Sequence[tuple[str, str]] = ()):
@@ -54,16 +54,16 @@ class MirrorError(DownloadError):
 
 
 class Fetcher:
-    """Fetches files from a list of mirrors; one that cannot be reached is not asked again for the next file.
+    """Fetches files from a list of mirrors and skips mirrors that could not be reached for an earlier file.
 
     Parameters
     ----------
     title : str
-        Name of the data set, for messages.
+        Name of the data set in messages.
     mirrors : sequence of str
-        Base addresses, tried in order. https, or http://127.0.0.1 (a test's own server).
+        Base addresses, tried in order: https, or http://127.0.0.1 for test servers.
     progress : bool
-        Show a tqdm bar on a terminal.
+        Show a progress bar on a terminal.
     """
 
     def __init__(self, title: str, mirrors: Sequence[str], *, progress: bool = False):
@@ -73,17 +73,17 @@ class Fetcher:
         self.unreachable: dict[str, str] = {}
 
     def fetch(self, remote: Remote, folder: Path) -> str:
-        """Put `remote` into `folder`, verified; a right file already there is kept, a wrong one replaced.
+        """Download `remote` into `folder` and verify it, unless the correct file is already there.
 
         Returns
         -------
         str
-            The address that delivered it (the first mirror's if it was there already).
+            Address of the file; that of the first mirror if the file was already there.
 
         Raises
         ------
         MirrorError
-            No mirror delivered it, or the folder cannot be written.
+            If no mirror delivered the file, or the folder cannot be written.
         """
         import pooch
 
@@ -96,7 +96,7 @@ class Fetcher:
             download = _Download(remote, self.progress)
             logger = pooch.get_logger()
             level = logger.level
-            logger.setLevel(logging.WARNING)  # it would announce every download on stderr
+            logger.setLevel(logging.WARNING)  # pooch would log every download on stderr
             try:
                 pooch.retrieve(url, remote.sha256, fname=remote.name, path=folder, downloader=download)
                 return url
@@ -104,7 +104,7 @@ class Fetcher:
                 attempts.append((url, failure.reason))
                 if not failure.reached:
                     self.unreachable[mirror] = failure.reason
-            except ValueError:  # pooch's verdict on the hash
+            except ValueError:  # raised by pooch if the hash differs
                 reason = f"wrong SHA-256: expected {remote.sha256}, found {download.sha256}"
                 attempts.append((url, reason))
             except OSError as error:
@@ -125,7 +125,7 @@ class _MirrorFailed(Exception):
 
 
 class _Download:
-    """Downloader for pooch: one file, limited in size and time. Afterwards `sha256` is the hash of the data."""
+    """Downloader for pooch with limits on size and time; sets `sha256` to the hash of the downloaded data."""
 
     def __init__(self, remote: Remote, progress: bool):
         self.remote, self.progress = remote, progress
@@ -148,7 +148,7 @@ class _Download:
             for chunk in self.chunks(url):
                 found += len(chunk)
                 if found > size:
-                    raise _MirrorFailed(f"wrong size: expected {size} bytes, more arrive")
+                    raise _MirrorFailed(f"wrong size: expected {size} bytes, found more")
                 file.write(chunk)
                 sha256.update(chunk)
                 bar.update(len(chunk))
@@ -157,11 +157,11 @@ class _Download:
         self.sha256 = sha256.hexdigest()
 
     def chunks(self, url: str) -> Iterator[bytes]:
-        """Yield the body as it arrives; every failure of the far side becomes a `_MirrorFailed`."""
+        """Yield the body of the response as it arrives; raise `_MirrorFailed` if the server fails."""
         import requests
         import urllib3
 
-        # ValueError: an address, ours or one redirected to, that is none.
+        # ValueError is raised for an invalid address, given or redirected to.
         network = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
         size, found, start = self.remote.size, 0, time.monotonic()
         with requests.Session() as session:
@@ -172,24 +172,24 @@ class _Download:
             with response:
                 declared = response.headers.get("Content-Length", "")
                 if declared.isdigit() and int(declared) != size:
-                    raise _MirrorFailed(f"wrong size: expected {size} bytes, announces {declared}")
-                # read1 gives what has arrived, so that a trickle meets the deadline; urllib3 1 lacks it.
+                    raise _MirrorFailed(f"wrong size: expected {size} bytes, the server announces {declared}")
+                # read1 does not wait for a full chunk, so slow streams meet the deadline too; urllib3 1 lacks it.
                 read: Callable[[int], bytes] = getattr(response.raw, "read1", response.raw.read)
                 while True:
                     try:
                         chunk = read(CHUNK)
                     except network as error:
-                        raise _MirrorFailed(f"broke off: {_reason(error)}") from error
+                        raise _MirrorFailed(f"connection broke off: {_reason(error)}") from error
                     if not chunk:
                         return
                     found += len(chunk)
                     if time.monotonic() - start > READ_SECONDS + found / SLOWEST:
-                        raise _MirrorFailed(f"too slow: less than {SLOWEST // 1000} kB/s")
+                        raise _MirrorFailed(f"too slow: expected at least {SLOWEST // 1000} kB/s")
                     yield chunk
 
 
 def _open(session: Any, url: str) -> Any:
-    """GET `url`, following redirects by hand so that none leaves https (or this machine, where a test's server is)."""
+    """GET `url`; follow redirects manually, and only to https or from a local test server to itself."""
     if not _allowed(url, url):
         raise _MirrorFailed("not an https address")
     for _ in range(1 + REDIRECTS):
@@ -198,7 +198,7 @@ def _open(session: Any, url: str) -> Any:
             stream=True,
             allow_redirects=False,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
-            headers={"Accept-Encoding": "identity"},  # the hash is of the bytes as they are stored
+            headers={"Accept-Encoding": "identity"},  # the hash applies to the stored bytes
         )
         if response.is_redirect:
             before, url = url, urljoin(url, response.headers["Location"])
@@ -219,7 +219,7 @@ def _allowed(url: str, before: str) -> bool:
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Return `call()`, or give up after `seconds`: a name look-up obeys no socket time-out."""
+    """Return `call()`, or give up after `seconds`, because name look-ups ignore socket time-outs."""
     outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
@@ -239,7 +239,7 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def _reason(error: BaseException) -> str:
-    """Say a network error in a few words: those of the operating system, found at the root of the chain."""
+    """Return a short description of a network error, from the root cause of its exception chain."""
     import requests
 
     if isinstance(error, requests.ConnectTimeout):

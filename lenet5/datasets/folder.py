@@ -1,4 +1,4 @@
-"""Data sets from folders of pictures, with one sub-folder per class."""
+"""Data sets from folders of image files, with one sub-folder per class."""
 
 import hashlib
 import json
@@ -25,13 +25,13 @@ Fit = Literal["auto", "digit", "scale"]
 Path_ = str | os.PathLike[str]
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-SIDE = 28  # of what is scaled, as MNIST's
-# Names of the folders that hold the classes of the training and of the test set.
+SIDE = 28  # side of scaled images, as in MNIST
+# Names of the folders with the training and the test set.
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
-_UNREADABLE = 0.1  # share of the pictures that may be damaged
-_LISTED = 10  # damaged pictures that a warning names
-_CHUNK = 2000  # pictures that a process decodes at a time
-_FEW = 4000  # pictures that are not worth a second process
+_UNREADABLE = 0.1  # largest share of damaged files that is accepted
+_LISTED = 10  # number of damaged files named in a warning
+_CHUNK = 2000  # files decoded by a process at a time
+_FEW = 4000  # up to this number of files, one process is used
 
 
 def from_folder(
@@ -45,65 +45,66 @@ def from_folder(
     progress: bool = False,
     cache: bool = True,
 ) -> tuple[Dataset, Dataset]:
-    """Load pictures whose class is the name of their sub-folder: ``PATH/CLASS/*.png``, or ``PATH/train/CLASS/*.png``.
+    """Load image files from one folder per class: ``PATH/CLASS/*.png``, or ``PATH/train/CLASS/*.png``.
 
     Parameters
     ----------
     path : path-like
-        With a folder `train` and a folder `test` (or `val`) in it, each with the classes; or with the classes
-        themselves, of each of which a share then is the test set.
+        Folder that contains folders `train` and `test` (or `val`), each with one folder per class; or only the folders
+        of the classes, in which case a share of each class becomes the test set.
     size : int, optional
-        Side of the images. Default that of the pictures, if all have one, up to 128, and else 28.
+        Side of the images. Default: the side of the files' images, if all have the same size up to 128, otherwise 28.
     fit : {"auto", "digit", "scale"}
-        "digit" makes each picture what MNIST's are, as `prepare_digit` does: for photographs and scans of characters.
-        "scale" puts the whole picture into the square, its longer side fitted. "auto" keeps pictures that are all of
-        one size as they are, and else scales.
+        "digit" converts each image to the format of MNIST, as `prepare_digit` does; it is meant for photographs and
+        scans of characters. "scale" scales the longer side of the whole image to `size` and pads the shorter one.
+        "auto" keeps images unchanged if all have the same size, and otherwise scales them.
     colour : bool, optional
-        Keep three channels, or average them. Default: three if a picture has colours.
+        Whether to keep three channels or to average them. Default: keep them if an image is in colour.
     test_split : float
-        Share of each class that is the test set, where there is no folder for it.
+        Share of each class in the test set, if there is no folder for it.
     seed : int
-        Draws it.
+        Seed for drawing the test set.
     progress : bool
         Show a progress bar on a terminal.
     cache : bool
-        Keep what was read in the user's cache folder, and take it from there while no picture has changed.
+        Whether to cache the images in the user's cache folder until a file changes.
 
     Returns
     -------
     train, test : Dataset
-        In the order of the pictures' names, and of equal ones in that of their classes.
+        Images sorted by file name, then by class.
 
     Raises
     ------
     DataError
-        There is no such folder, no picture in it, a single class, or more than a tenth of the pictures are damaged.
+        If the folder does not exist or has fewer than two classes, or more than a tenth of its images are damaged.
     ConfigError
-        An option is out of its range.
+        If an option is out of its range.
 
     Warns
     -----
     LenetWarning
-        If pictures cannot be read: their names. They are left out.
+        If some files cannot be read. The warning names them; they are skipped.
     """
     if fit not in ("auto", "digit", "scale"):
-        raise ConfigError(f"fit is auto, digit or scale; found {fit!r}.")
+        raise ConfigError(f"fit must be auto, digit or scale; found {fit!r}.")
     if size is not None and not 8 <= size <= LARGEST or fit == "digit" and size not in (None, SIDE):
-        raise ConfigError(f"size is 8 to {LARGEST}, and {SIDE} where digits are fitted; found {size!r}.")
+        raise ConfigError(f"size must be from 8 to {LARGEST}, or {SIDE} with fit='digit'; found {size!r}.")
     if fit == "digit" and colour:
-        raise ConfigError("fit digit makes grey images; colour cannot be kept.")
+        raise ConfigError("fit='digit' makes grey images; omit colour.")
     folder = Path(path).expanduser()
     parts = _parts(folder)
     files = {name: list(_pictures(part)) for name, part in parts.items()}
     classes = sorted({kind for found in files.values() for _, kind, _ in found}, key=_natural)
     if len(classes) < 2:
         raise DataError(
-            f"{folder}: pictures of {len(classes)} classes found; expected one sub-folder of pictures for each class, "
-            f"such as {folder}/cats/1.png and {folder}/dogs/1.png, or these in {folder}/train and {folder}/test."
+            f"{folder}: expected a sub-folder of images for each class, found {len(classes)} such sub-folders. Use "
+            f"paths such as {folder}/cats/1.png and {folder}/dogs/1.png, or the same in {folder}/train and "
+            f"{folder}/test."
         )
     for name, found in files.items():
         if not found:
-            raise DataError(f"{parts[name]}: no pictures; their names end in {', '.join(sorted(SUFFIXES))}.")
+            raise DataError(f"{parts[name]}: expected image files ({', '.join(sorted(SUFFIXES))}), found none.")
     asked = Reading("" if fit == "auto" else fit, size or SIDE, bool(colour))
     key = _key(files, asked, size, fit, colour)
     store = cache_folder("folders") / f"{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]}.npz"
@@ -113,7 +114,7 @@ def from_folder(
         if cache:
             _to_cache(store, key, kept)
     elif missing := sum(int((~each).sum()) for each in kept[1].values()):
-        warnings.warn(f"{missing} pictures of {folder} cannot be read. They are left out.", LenetWarning, stacklevel=2)
+        warnings.warn(f"{missing} images of {folder} cannot be read and are skipped.", LenetWarning, stacklevel=2)
     images, good, used = kept
     sets = {}
     for name, found in files.items():
@@ -128,21 +129,21 @@ def from_folder(
 
 
 def split_by_class(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Draw a share of each class as a test set; both keep the order of the set.
+    """Split off a random share of each class as a test set; both parts keep the order of the data set.
 
     Raises
     ------
     ConfigError
-        If the share is not between 0 and 1.
+        If the share is not strictly between 0 and 1.
     """
     if not 0 < share < 1:
-        raise ConfigError(f"test_split is a share between 0 and 1; found {share!r}.")
+        raise ConfigError(f"test_split must be between 0 and 1; found {share!r}.")
     rng, held = np.random.default_rng(seed), np.zeros(len(data), bool)
     for kind in range(data.num_classes):
         own = np.flatnonzero(data.labels == kind)
         held[rng.permutation(own)[: round(share * len(own))]] = True
     if held.all() or not held.any():
-        raise DataError(f"data set {data.name}: too few pictures to draw a test set of {share:.0%} from: {len(data)}.")
+        raise DataError(f"data set {data.name}: {len(data)} images are too few to split off a test set of {share:.0%}.")
     text = f"{share:.0%} of each class, drawn by seed {seed}"
     whole = replace(data, provenance=dict(data.provenance) | {"test": text})
     return whole.subset(~held), whole.subset(held)
@@ -150,7 +151,7 @@ def split_by_class(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dat
 
 def _parts(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise DataError(f"{folder}: it is not a folder; name the one that has a sub-folder of pictures for each class.")
+        raise DataError(f"{folder}: not a folder. Give a folder with a sub-folder of images for each class.")
     inside = {entry.name.lower(): folder / entry.name for entry in os.scandir(folder) if entry.is_dir()}
     train = next((inside[name] for name in TRAIN if name in inside), None)
     test = next((inside[name] for name in TEST if name in inside), None)
@@ -160,7 +161,7 @@ def _parts(folder: Path) -> dict[str, Path]:
 
 
 def _pictures(folder: Path) -> Iterator[tuple[str, str, tuple[int, int]]]:
-    """Yield (path, class, (size, time)) of every picture, in the order of their names, then of their classes."""
+    """Yield (path, class, (size, time)) of every image file, sorted by file name, then by class."""
     found = []
     for entry in os.scandir(folder):
         if entry.is_dir() and not entry.name.startswith((".", "__")):
@@ -178,7 +179,7 @@ def _pictures(folder: Path) -> Iterator[tuple[str, str, tuple[int, int]]]:
 
 
 def _natural(name: str) -> list[Any]:
-    """Order 2 before 10."""
+    """Return a sort key that orders numbers by value: 2 before 10."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
@@ -195,7 +196,7 @@ Kept = tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.bool_]], str]
 
 
 def _decoded(files: dict[str, list[Any]], reading: Reading, *, auto: bool, guess: bool, progress: bool) -> Kept:
-    """Return the images of each part, which of its pictures could be read, and how all were fitted."""
+    """Return the images of each part, a mask of the readable files of each part, and the `fit` that was used."""
     while True:
         try:
             images, good, damaged = {}, {}, []
@@ -215,11 +216,11 @@ def _decoded(files: dict[str, list[Any]], reading: Reading, *, auto: bool, guess
             auto, guess = auto and not reading.fit, guess and not reading.colour
     count = sum(map(len, files.values()))
     if damaged:
-        text = f"{len(damaged)} of {count:,} pictures cannot be read: " + "; ".join(damaged[:_LISTED])
+        text = f"{len(damaged)} of {count:,} images cannot be read: " + "; ".join(damaged[:_LISTED])
         text += f"; and {len(damaged) - _LISTED} more" if len(damaged) > _LISTED else ""
         if len(damaged) > _UNREADABLE * count:
-            raise DataError(f"{text}. These are too many: mend or remove them.")
-        warnings.warn(f"{text}. They are left out.", LenetWarning, stacklevel=3)
+            raise DataError(f"{text}. This is more than {_UNREADABLE:.0%}: repair or remove them.")
+        warnings.warn(f"{text}. They are skipped.", LenetWarning, stacklevel=3)
     return images, good, reading.fit
 
 
@@ -242,7 +243,7 @@ def _read_all(
     if len(shapes) > 1:
         raise OtherReading(fit="scale")
     if not shapes:
-        raise DataError(f"no picture can be read: {'; '.join(text for _, text in damaged[:_LISTED])}.")
+        raise DataError(f"no image can be read: {'; '.join(text for _, text in damaged[:_LISTED])}.")
     return np.concatenate([part for part in parts if len(part)]), damaged
 
 
@@ -257,7 +258,7 @@ def _from_cache(store: Path, key: str) -> Kept | None:
                 {name: file[f"good/{name}"] for name in note["parts"]},
                 str(note["fit"]),
             )
-    except Exception:  # not there, damaged, of another version: read the pictures themselves
+    except Exception:  # missing, damaged or from another version: read the image files instead
         return None
 
 
@@ -270,4 +271,4 @@ def _to_cache(store: Path, key: str, kept: Kept) -> None:
         with atomic_write(store) as file:
             np.savez(file, note=np.frombuffer(note, np.uint8), **arrays)  # type: ignore[arg-type]
     except OSError:
-        pass  # it is read again the next time
+        pass  # the cache is optional

@@ -1,4 +1,4 @@
-"""Preparation of handwriting as in MNIST: digits scaled to 20x20 and centred in 28x28 by centre of mass; lines."""
+"""Preparation of handwritten digits as in MNIST (20x20, centred by mass in 28x28), and of lines of digits."""
 
 import itertools
 import math
@@ -24,63 +24,63 @@ __all__ = [
     "resize",
 ]
 
-SIDE, BOX = 28, 20  # MNIST: the digit at most BOX on a side, in a picture of SIDE
-LINE_HEIGHT = 22  # of ink: MNIST centres digits by their mass, so a line of them is higher than 20
-LINE_MARGIN = 16  # columns on either side of a line: half the field of the network
-LONGEST_LINE = 480  # columns of ink in a line; a longer one is made smaller
+SIDE, BOX = 28, 20  # as in MNIST: images are 28x28, the digits in them up to 20x20
+LINE_HEIGHT = 22  # rows of ink; more than 20, because MNIST's digits are centred by mass, not aligned
+LINE_MARGIN = 16  # columns on both sides of a line: half the width of the network's input
+LONGEST_LINE = 480  # columns of ink in a line; longer lines are scaled down
 MAX_PIXELS = 50_000_000
-# Others are rare, and some of their readers start programs (EPS) or follow the file's word to other files.
+# Other formats are rare, and some of Pillow's readers for them start programs (EPS) or open other files.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-WORKING_SIDE = 400  # larger pictures are first averaged down to about this
-FAINTEST = 8.0  # grey levels of 255; less contrast than this is a blank page
+WORKING_SIDE = 400  # larger images are first averaged down to about this side
+FAINTEST = 8.0  # smallest contrast, in grey levels of 255; images with less are blank
 
 Invert = bool | Literal["auto"]
 
 
 class SeveralDigitsError(ImageError):
-    """A picture of one digit shows several characters side by side."""
+    """Raised if an image of one digit shows several characters side by side."""
 
 
 def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.uint8]:
-    """Turn any picture of one digit into an MNIST-like one.
+    """Convert an image of one digit to the format of MNIST.
 
     Parameters
     ----------
     image : path-like or array-like
-        An image file, or an array of shape (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4): grey, or
-        RGB, each with or without alpha; uint8, bool, or float in 0..1 or 0..255. Ink may be dark on light,
-        light on dark, coloured, or drawn on transparency. Never changed.
+        Image file, or array of shape (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4): grey or RGB, with or without
+        alpha; uint8, bool, or floats in 0..1 or 0..255. The ink can be dark on light, light on dark, coloured, or drawn
+        on a transparent background. Not modified.
     invert : {"auto", True, False}
-        True for dark ink on light paper, False for light on dark, "auto" to look.
+        True for dark ink on light paper, False for light on dark, "auto" to detect it.
 
     Returns
     -------
     ndarray of uint8, shape (28, 28)
-        Ink up to 255 on 0.
+        Background 0, ink up to 255.
 
     Raises
     ------
     ImageError
-        The picture cannot be read or has no such form, is too large, or shows nothing; a `SeveralDigitsError` if it
-        shows characters side by side.
+        If the image cannot be read, has another format, is too large or blank. `SeveralDigitsError` if it shows
+        characters side by side.
     ConfigError
-        `invert` is none of the three.
+        If `invert` has another value.
     """
     ink = _cropped(image, invert)
     if parts := _side_by_side(ink):
         raise SeveralDigitsError(
-            f"{_name(image)}: {parts} characters side by side: cut them apart, or read the line, as python -m "
-            "lenet5.predict does, or by sweep(net, lenet5.datasets.normalise_line(picture)) after "
-            "from lenet5.analysis.sdnn import sweep."
+            f"{_name(image)}: expected one digit, found {parts} characters side by side. Cut them apart, or read them "
+            "as a line: with python -m lenet5.predict, or with lenet5.analysis.sdnn.sweep(net, "
+            "lenet5.datasets.normalise_line(image))."
         )
     longest = max(ink.shape)
-    if not BOX - 1 <= longest <= BOX:  # one less is the fit of a picture already made this way: keep it sharp
+    if not BOX - 1 <= longest <= BOX:  # also accepts BOX - 1: an image in MNIST's format is not blurred again
         ink = _fitted(ink, BOX / longest)
     return centre(np.rint(255 * ink))
 
 
 def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.uint8]:
-    """Turn a picture of digits side by side into a line that a network can be swept across (section VII).
+    """Convert an image of digits side by side to a line that a network can sweep (section VII).
 
     Parameters
     ----------
@@ -90,15 +90,15 @@ def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert 
     Returns
     -------
     ndarray of uint8, shape (28, W)
-        The ink 22 rows high, in the middle, with 16 columns of paper before and after it: half the network's
-        field, so that it can look straight at a digit at either end.
+        The ink is 22 rows high and vertically centred, with 16 columns of background before and after it. That is half
+        the width of the network's input, so a window can be centred on the first and the last digit.
 
     Raises
     ------
     ImageError
         As for `normalise_digit`.
     ConfigError
-        `invert` is none of the three.
+        If `invert` has another value.
     """
     ink = _cropped(image, invert)
     ink = _fitted(ink, min(LINE_HEIGHT / ink.shape[0], LONGEST_LINE / ink.shape[1]))
@@ -108,14 +108,14 @@ def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert 
 
 
 def _cropped(image: str | os.PathLike[str] | ArrayLike, invert: Invert) -> NDArray[np.float32]:
-    """Return the ink of a picture, up to 1, cut to its extent."""
+    """Return the ink of an image, scaled to at most 1 and cropped to its extent."""
     if invert not in (True, False, "auto"):
         raise ConfigError(f"invert: expected True, False or 'auto', found {invert!r}")
     name = _name(image)
     pixels = picture(image, name) if isinstance(image, str | os.PathLike) else image
     ink = _ink(_opaque(_levels(pixels, name), name), invert, name)
-    if not ink.any():  # specks alone
-        raise ImageError(f"{name}: nothing drawn: the picture shows specks, and no stroke")
+    if not ink.any():  # only specks
+        raise ImageError(f"{name}: nothing drawn: the image shows specks, but no stroke")
     ink = ink[_extent(ink.max(axis=1)), _extent(ink.max(axis=0))]
     return ink / ink.max()
 
@@ -125,7 +125,7 @@ def _name(image: object) -> str:
 
 
 def _side_by_side(ink: NDArray[np.float32]) -> int:
-    """Return the number of characters side by side in cropped ink; 0 for one, or if it is too small to decide."""
+    """Return the number of characters side by side in cropped ink; 0 for one, or if too small to decide."""
     height, width = ink.shape
     if min(ink.shape) < BOX:
         return 0
@@ -142,15 +142,15 @@ def _side_by_side(ink: NDArray[np.float32]) -> int:
 
 
 def _fitted(ink: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """Resample ink by a factor, with strokes as white as MNIST's."""
+    """Resize ink by a factor, and make strokes as white as MNIST's."""
     height, width = (max(1, round(side * factor)) for side in ink.shape)
     ink = resize(ink, (height, width))
-    # Shrinking turns thin strokes grey; MNIST's are white for a quarter of their area, for any pen.
+    # Shrinking turns thin strokes grey. In MNIST a quarter of the ink is white, for any pen.
     return np.minimum(ink / np.percentile(ink[ink > 0.1 * ink.max()], 75), 1)
 
 
 def centre(ink: NDArray[Any]) -> NDArray[np.uint8]:
-    """Place `ink` (H, W), at most 28x28 and not all zero, in 28x28 with its centre of mass in the middle."""
+    """Place `ink`, at most 28x28 and not all zero, in a 28x28 image with its centre of mass in the middle."""
     total = ink.sum(dtype=np.float64)
     placed = np.zeros((SIDE, SIDE), np.uint8)
     where = []
@@ -164,7 +164,7 @@ def centre(ink: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample a float32 image to `shape` (H, W) smoothly, by area if it shrinks; results are at least 0."""
+    """Resize a float32 image to `shape` (H, W), averaging over areas if it shrinks; results are at least 0."""
     from PIL import Image
 
     resized = Image.fromarray(picture).resize(shape[::-1], Image.Resampling.BICUBIC)
@@ -179,7 +179,7 @@ def picture(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise ImageError(_too_large(name, picture.height, picture.width))
-            # A file of no size can hold 200 MB of pixels: no copy of them that is not needed.
+            # Avoid copies: a tiny file can contain 200 MB of pixels.
             ImageOps.exif_transpose(picture, in_place=True)
             if picture.mode.startswith("I"):
                 deep = _averaged(np.asarray(picture)[:, :, None])
@@ -190,21 +190,21 @@ def picture(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
             return np.asarray(picture if picture.mode == mode else picture.convert(mode))
     except ImageError:
         raise
-    except Exception as error:  # on damaged files Pillow raises OSError, SyntaxError, struct.error, ...
+    except Exception as error:  # Pillow raises many types on damaged files: OSError, SyntaxError, struct.error, ...
         reason = getattr(error, "strerror", None) or error or type(error).__name__
-        raise ImageError(f"{name}: not a picture that can be read: {reason}") from error
+        raise ImageError(f"{name}: not a readable image: {reason}") from error
 
 
 def _too_large(name: str, height: int, width: int) -> str:
-    return f"{name}: {width} x {height} pixels; the limit is {MAX_PIXELS:,} in all, so reduce it first"
+    return f"{name}: {width} x {height} pixels; the limit is {MAX_PIXELS:,} in total. Reduce the image first"
 
 
 def _averaged(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Return float32 pixels (H, W, C), averaged down over squares to the working size."""
+    """Return float32 pixels (H, W, C), averaged over squares down to the working size."""
     factor = max(1, math.isqrt(array.shape[0] * array.shape[1]) // WORKING_SIDE)
     if factor == 1:
         return array.astype(np.float32)
-    # Row by row: no float32 copy of the whole comes into being.
+    # Convert row by row, to avoid a float32 copy of the whole image.
     rows = [array[k : k + factor].mean(axis=0, dtype=np.float32) for k in range(0, len(array), factor)]
     starts = np.arange(0, array.shape[1], factor)
     cells = np.diff(starts, append=array.shape[1]).astype(np.float32)
@@ -216,11 +216,11 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
     """Return float32 levels 0..255 of shape (H, W, C), averaged down to the working size."""
     try:
         array = np.asarray(image)
-    except Exception as error:  # any error of a foreign object's conversion
-        raise ImageError(f"{name}: expected a picture or an array, found {type(image).__name__}") from error
+    except Exception as error:  # a foreign object may raise anything on conversion
+        raise ImageError(f"{name}: expected an image file or an array, found {type(image).__name__}") from error
     if array.dtype.kind not in "biuf":
-        raise ImageError(f"{name}: expected whole, bool or float pixels, found {array.dtype}")
-    if array.dtype.kind in "iu" and array.dtype != np.uint8:  # as a list of lists becomes
+        raise ImageError(f"{name}: expected integer, bool or float pixels, found {array.dtype}")
+    if array.dtype.kind in "iu" and array.dtype != np.uint8:  # for example from a list of lists
         if array.size and not (array.min() >= 0 and array.max() <= 255):
             raise ImageError(f"{name}: expected levels in 0..255, found {array.min()} to {array.max()}")
         array = array.astype(np.uint8)
@@ -233,7 +233,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
     scale = 255.0 if array.dtype.kind == "b" else 1.0
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
-        if not (low >= 0 and high <= 255):  # also where either is NaN
+        if not (low >= 0 and high <= 255):  # also if one of them is NaN
             raise ImageError(f"{name}: expected levels in 0..1 or 0..255, found {low:g} to {high:g}")
         scale = 255.0 if high <= 1.001 else 1.0
 
@@ -241,7 +241,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
 
 
 def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Lay a picture with alpha on paper of a suitable colour; drop the alpha."""
+    """Blend an image with alpha onto paper of a suitable colour, and drop the alpha."""
     channels = levels.shape[2]
     if channels in (1, 3):
         return levels
@@ -251,13 +251,13 @@ def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     solid = colour[alpha[:, :, 0] >= alpha.max() / 2]
     paper = np.median(solid, axis=0)
     if (np.abs(solid - paper).max(axis=1) > 64).mean() < 0.02:
-        # One colour on transparency: that is the ink, and the paper is its opposite.
+        # If there is only one colour, it is the ink; the paper gets the opposite colour.
         paper = np.full_like(paper, 255 if paper.mean() < 128 else 0)
     return colour * alpha + paper * (1 - alpha)
 
 
 def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.float32]:
-    """Return the ink, (H, W): how far each pixel is from the paper; zero for the paper and its texture."""
+    """Return the ink, (H, W): the difference of each pixel from the paper, and 0 for the paper and its texture."""
     levels = without_frame(levels)
     paper, noise = _paper(levels)
     darker, lighter = (paper - levels).max(axis=2), (levels - paper).max(axis=2)
@@ -266,22 +266,22 @@ def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.f
     ink = np.maximum(darker if invert else lighter, 0)
     peak = float(ink.max())
     if peak < max(FAINTEST, 1.5 * noise):
-        raise ImageError(f"{name}: nothing drawn: the picture shows no stroke that stands out from its paper")
-    # In a large picture faint grey is JPEG ringing or smear; in a small one it carries the shape.
+        raise ImageError(f"{name}: nothing drawn: no stroke stands out from the paper")
+    # In a large image faint grey is JPEG ringing or smear; in a small one it is part of the shape.
     faint = 0.1 * peak if max(ink.shape) > SIDE else 0.0
     ink[ink < min(max(noise, faint), 0.4 * peak)] = 0
     return _without_specks(without_rules(ink))
 
 
 def _paper(levels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """Fit a plane to the edge of the picture: light falls unevenly on paper. Return it and 4 sigma of its noise."""
+    """Fit a plane to the image's edge, to model uneven light; return it and 4 sigma of the noise around it."""
     height, width, channels = levels.shape
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     plane = np.stack([np.ones_like(rows), rows, columns], axis=2)
-    on_edge, ring = np.ones((height, width), bool), max(1, min(height, width) // 50)  # wider than a rule along it
+    on_edge, ring = np.ones((height, width), bool), max(1, min(height, width) // 50)  # wider than a rule along the edge
     on_edge[ring:-ring, ring:-ring] = False
     edge, at = levels[on_edge], plane[on_edge]
-    # Strokes that touch the edge are outliers: 1.4826 median deviations are one sigma of a Gaussian.
+    # Exclude strokes at the edge as outliers. One sigma of a Gaussian is 1.4826 median deviations.
     away = np.abs(edge - np.median(edge, axis=0)).max(axis=1)
     near = away <= 3 * 1.4826 * np.median(away)
     fit = np.linalg.lstsq(at[near], edge[near], rcond=None)[0]
@@ -294,7 +294,7 @@ def _energy(ink: NDArray[np.float32], noise: float) -> float:
 
 
 def _without_specks(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Drop ink with little ink around it, which would spoil the extent of the digit."""
+    """Remove ink with little ink around it, which would distort the extent of the digit."""
     from PIL import Image, ImageFilter
 
     radius = max(ink.shape) // 40

@@ -1,7 +1,7 @@
-"""IDX, the format of the MNIST files: reading and writing, raw or gzipped.
+"""Read and write IDX, the format of the MNIST files, raw or gzipped.
 
-Bytes 0 and 1 are zero; byte 2 is the element type (see `TYPES`), byte 3 the number of dimensions d; 4 d bytes
-hold the dimensions, big-endian unsigned 32-bit; then the elements, big-endian, last dimension fastest.
+Bytes 0 and 1 are zero, byte 2 is the element type (see `TYPES`), and byte 3 is the number of dimensions d. Then follow
+the d dimensions, as big-endian unsigned 32-bit integers, and the elements, big-endian, last dimension fastest.
 """
 
 import gzip
@@ -36,36 +36,36 @@ def read_idx(source: Source, *, max_bytes: int = MAX_BYTES, mmap: bool = False) 
     Parameters
     ----------
     source : path-like or binary file
-        Raw or gzipped; which of the two is seen from its first bytes, not from its name.
+        Raw or gzipped file, as detected from its first bytes, not from its name.
     max_bytes : int
-        Largest array accepted. No more than the file declares is ever unzipped.
+        Size of the largest array accepted. Data beyond the declared size are never unzipped.
     mmap : bool
-        Leave the elements in the file, which must be a path and not gzipped: for files larger than memory,
-        with ``net.predict``, which takes any number of images at a bounded use of memory. `max_bytes` does not count.
+        Map the elements of a file larger than memory instead of reading them. The file must be given by its path and
+        must not be gzipped; `max_bytes` is ignored. ``net.predict`` accepts the result in bounded memory.
 
     Returns
     -------
     ndarray
-        Of type uint8, int8, int16, int32, float32 or float64, native byte order, C-contiguous, writable;
-        with `mmap` a read-only `numpy.memmap`, big-endian as the file is.
+        uint8, int8, int16, int32, float32 or float64; C-contiguous and writable, in native byte order. With `mmap`, a
+        read-only `numpy.memmap` in the byte order of the file, big-endian.
 
     Raises
     ------
     DataError
-        The file is missing or unreadable, or is not one well-formed IDX array; the message names the file,
-        the field, what was expected and what was found.
+        If the file is missing, unreadable, or not a single well-formed IDX array. The message gives the file, the
+        field, the expected value and the value found.
     """
     return _mapped(source) if mmap else read_idx_content(source, max_bytes=max_bytes)[0]
 
 
 def _mapped(source: Source) -> NDArray[Any]:
     if not isinstance(source, str | os.PathLike):
-        raise ConfigError(f"read_idx: only a file with a path can be mapped; found {type(source).__name__}")
+        raise ConfigError(f"read_idx: mmap=True needs a path; found {type(source).__name__}")
     name = os.fspath(source)
     try:
         with open(name, "rb") as file:
             if file.read(2) == GZIP_MAGIC:
-                raise DataError(f"{name}: gzipped, so it cannot be mapped; unzip it, or read it without mmap")
+                raise DataError(f"{name}: a gzipped file cannot be mapped; unzip it, or read it without mmap")
             file.seek(0)
             content, shape, dtype = _header(file, name)
             size = os.fstat(file.fileno()).st_size - len(content)
@@ -78,7 +78,7 @@ def _mapped(source: Source) -> NDArray[Any]:
 
 
 def read_idx_content(source: Source, *, max_bytes: int = MAX_BYTES) -> tuple[NDArray[Any], bytearray]:
-    """Read an IDX file as `read_idx` does, and return its unzipped bytes, header included, with the array.
+    """Read an IDX file like `read_idx`; return the array and the unzipped bytes of the file, including the header.
 
     The array may share the memory of the bytes.
     """
@@ -89,8 +89,8 @@ def read_idx_content(source: Source, *, max_bytes: int = MAX_BYTES) -> tuple[NDA
                 return _read(file, name, max_bytes)
         return _read(source, name, max_bytes)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name}: gzip stream: expected a whole one, found: {error}") from error
-    except (OSError, ValueError) as error:  # ValueError: a closed file, a null character in the path
+        raise DataError(f"{name}: gzip stream: expected a complete one, found: {error}") from error
+    except (OSError, ValueError) as error:  # ValueError is raised for a closed file or a null character in the path
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{name}: cannot be read: {reason}") from error
 
@@ -100,21 +100,21 @@ def _stream_name(file: object) -> str:
 
 
 def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
-    """Write `array` as an IDX file, whole or not at all; gzipped if the name ends in `.gz`.
+    """Write `array` as an IDX file atomically; gzip it if the name ends in `.gz`.
 
     The same array always gives the same bytes.
 
     Parameters
     ----------
     path : path-like
-        Parent folders are made.
+        File to write. Missing parent folders are created.
     array : array-like
-        Of type uint8, int8, int16, int32, float32 or float64, in either byte order and any memory layout.
+        Array of uint8, int8, int16, int32, float32 or float64, in either byte order and any memory layout.
 
     Raises
     ------
     DataError
-        IDX has no such element type, a dimension does not fit 32 bits, or the file cannot be written.
+        If IDX lacks the element type, a dimension does not fit 32 bits, or the file cannot be written.
     """
     array = np.asarray(array)
     code = CODES.get(array.dtype.str[1:])
@@ -122,10 +122,10 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
         nearest = _nearest(array.dtype)
         raise DataError(f"{os.fspath(path)}: IDX cannot hold {array.dtype}; convert with .astype(np.{nearest})")
     if max(array.shape, default=0) >= 2**32:
-        raise DataError(f"{os.fspath(path)}: IDX dimensions end at 2**32 - 1, found shape {array.shape}")
+        raise DataError(f"{os.fspath(path)}: expected dimensions below 2**32, found shape {array.shape}")
     content = header(code, array.shape) + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
     if Path(path).suffix == ".gz":
-        content = gzip.compress(content, mtime=0)  # no time stamp: the bytes are reproducible
+        content = gzip.compress(content, mtime=0)  # no time stamp, so that the bytes are reproducible
     try:
         with atomic_write(path) as file:
             file.write(content)
@@ -134,7 +134,7 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
 
 
 def header(code: int, shape: tuple[int, ...]) -> bytes:
-    """Return the bytes in front of the elements of type `TYPES[code]`."""
+    """Return the header of a file with elements of type `TYPES[code]`."""
     return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
 
 
@@ -145,7 +145,7 @@ def _nearest(dtype: np.dtype) -> str:
 
 
 class _Rejoined:
-    """A file whose first bytes were already read, put back in front; `read` is all gzip needs."""
+    """A file whose first bytes were already read and are returned again; gzip needs only `read`."""
 
     def __init__(self, head: bytes, file: IO[bytes]):
         self.head, self.file = head, file
@@ -168,17 +168,17 @@ def _read(file: IO[bytes], name: str, max_bytes: int) -> tuple[NDArray[Any], byt
     content, shape, dtype = _header(stream, name)
     start, size = len(content), math.prod(shape) * dtype.itemsize
     _expect(size <= max_bytes, name, f"size of dimensions {shape}", f"at most {max_bytes} bytes", size)
-    content += _take(stream, size + 1)  # one more than declared: finds what trails, and gzip's own checksum
+    content += _take(stream, size + 1)  # one byte more, to detect trailing data and to check gzip's checksum
     _expect_size(len(content) - start, shape, dtype, name)
     try:
         array: NDArray[Any] = np.ndarray(shape, dtype, buffer=content, offset=start)
-    except ValueError as error:  # a zero beside dimensions whose product NumPy cannot address
-        raise DataError(f"{name}: dimensions: expected what NumPy can address, found {shape}") from error
+    except ValueError as error:  # an array without elements, but with dimensions too large for NumPy
+        raise DataError(f"{name}: dimensions: expected a shape that NumPy can address, found {shape}") from error
     return array.astype(dtype.newbyteorder("="), copy=False), content
 
 
 def _header(stream: Any, name: str) -> tuple[bytearray, tuple[int, ...], np.dtype]:
-    """Read up to the elements; return these bytes, the shape and the type."""
+    """Read the header; return its bytes, the shape and the type."""
     content = _take(stream, 4)
     _expect(len(content) > 0, name, "length", "an IDX header", "an empty file")
     _expect(content[:2] == bytes(len(content[:2])), name, "magic number", "00 00", content[:2].hex(" "))
@@ -202,7 +202,7 @@ def _expect_size(found: int, shape: tuple[int, ...], dtype: np.dtype, name: str)
 
 
 def _take(file: IO[bytes], size: int) -> bytearray:
-    """Read up to `size` bytes; memory grows with the data that exist, not with `size`."""
+    """Read up to `size` bytes; memory grows with the data read, not with `size`."""
     taken = bytearray()
     while len(taken) < size:
         chunk = file.read(min(CHUNK, size - len(taken)))

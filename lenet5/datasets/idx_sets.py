@@ -1,4 +1,4 @@
-"""Data sets from users' own pairs and folders of IDX files."""
+"""Data sets from users' IDX files, given as pairs or folders."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ Path_ = str | os.PathLike[str]
 
 
 class Content(NamedTuple):
-    """Content of a file: its array, its unzipped bytes (none for a mapped file), and their SHA-256."""
+    """Content of a file: its array, its unzipped bytes (None if it is mapped), and their SHA-256."""
 
     array: NDArray[Any]
     content: bytearray | None
@@ -29,22 +29,22 @@ class Content(NamedTuple):
 
 
 def load_idx_pair(images_path: Path_, labels_path: Path_, *, name: str = "own", mmap: bool | None = None) -> Dataset:
-    """Load your own data: one IDX file of images and one of labels, raw or gzipped, nothing known about them.
+    """Load your own data from an IDX file of images and one of labels, raw or gzipped.
 
     Parameters
     ----------
     images_path, labels_path : path-like
-        uint8 images of shape (N, H, W) and uint8 labels of shape (N,).
+        Files of uint8 images (N, H, W) and of uint8 labels (N,).
     name : str
-        Name of the set.
+        Name of the data set.
     mmap : bool, optional
-        Leave the images in their file, which must not be gzipped: for sets larger than memory. Left out, files
-        over 2 GB stay where they are.
+        Map the images from their file instead of reading them; the file must not be gzipped. For data sets larger than
+        memory. If omitted, files over 2 GB are mapped.
 
     Raises
     ------
     DataError
-        A file is not well-formed IDX, not of these shapes, empty, gzipped and to be mapped, or the counts differ.
+        If a file is malformed, empty, of another shape, or gzipped but to be mapped, or if the lengths differ.
     """
     paths = Path(images_path), Path(labels_path)
     if mmap is None:
@@ -54,9 +54,9 @@ def load_idx_pair(images_path: Path_, labels_path: Path_, *, name: str = "own", 
 
 
 def load_idx_folder(folder: Path_, *, mmap: bool | None = None) -> tuple[Dataset, Dataset]:
-    """Load your own data: a folder with four IDX files named as MNIST's are, about which nothing is known.
+    """Load your own data from a folder of four IDX files with names like MNIST's.
 
-    Anything may stand in front of ``train-images``, and ``test`` in place of ``t10k``, as in EMNIST's names.
+    The names can have a prefix, and ``test`` instead of ``t10k``, as in EMNIST.
 
     Parameters
     ----------
@@ -70,20 +70,20 @@ def load_idx_folder(folder: Path_, *, mmap: bool | None = None) -> tuple[Dataset
     Raises
     ------
     DataError
-        Not all four are there, or several sets are.
+        If a file is missing, or the folder contains several data sets.
     """
     folder = Path(folder).expanduser()
     sets = idx_files(folder)
     whole = {prefix: files for prefix, files in sets.items() if len(files) == 4}
     if len(whole) > 1:
         raise DataError(
-            f"{folder}: holds several sets of IDX files, {', '.join(sorted(map(repr, whole)))}; put one of them into a "
-            f"folder of its own, or name one that is known: {', '.join(SETS)}."
+            f"{folder}: contains several sets of IDX files, {', '.join(sorted(map(repr, whole)))}. Move one of them to "
+            f"its own folder, or give the name of a known set: {', '.join(SETS)}."
         )
     if not whole:
         found = next(iter(sets.values()), {})
         missing = [file.name for file, part in zip(MNIST.files, _PARTS, strict=True) if part not in found]
-        raise DataError(f"{folder}: lacks {', '.join(missing)}; name the folder of the four IDX files")
+        raise DataError(f"{folder}: lacks {', '.join(missing)}. Give the folder of the four IDX files.")
     files = [next(iter(whole.values()))[part] for part in _PARTS]
     train, test = (load_idx_pair(*files[k : k + 2], name="idx", mmap=mmap) for k in (0, 2))
     return with_one_order(train, test)
@@ -94,7 +94,7 @@ _NAME = re.compile(r"(.*?)(train|t10k|test)-(images|labels)[-.]idx\d-(?:ubyte|in
 
 
 def idx_files(folder: Path) -> dict[str, dict[tuple[str, str], Path]]:
-    """Return the IDX files of a folder: prefix of the name -> (half, kind) -> path."""
+    """Return the IDX files of a folder as {prefix of the name: {(half, kind): path}}."""
     sets: dict[str, dict[tuple[str, str], Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
@@ -121,20 +121,20 @@ def dataset_of(
     known: IdxSet | None = None,
     verify: bool = False,
 ) -> Dataset:
-    """Make a data set of a pair of files; of a known set, with its classes and the right way up."""
+    """Make a data set from a pair of files; use the classes and orientation of a known set."""
     images, labels = (content.array for content in contents)
-    if labels.ndim == 2 and labels.dtype == "i4" and labels.size:  # QMNIST: the class, and who wrote it
+    if labels.ndim == 2 and labels.dtype == "i4" and labels.size:  # QMNIST: the class, the writer and more
         labels = labels[:, 0]
     for path, array, ndim, what in ((paths[0], images, 3, "images"), (paths[1], labels, 1, "labels")):
         if array.dtype not in ("u1", "i4")[: 4 - ndim] or array.ndim != ndim or array.size == 0:
             raise DataError(
-                f"{path}: {what}: expected uint8 with {ndim} dimension{'s' if ndim > 1 else ''}, none empty, "
+                f"{path}: {what}: expected uint8 with {ndim} dimension{'s' if ndim > 1 else ''}, not empty, "
                 f"found {array.dtype} of shape {array.shape}"
             )
     if len(images) != len(labels):
         raise DataError(
-            f"{paths[0]}: holds {len(images)} images, but {paths[1]} holds {len(labels)} labels; "
-            "the two files do not belong together"
+            f"{paths[0]}: contains {len(images)} images, but {paths[1]} contains {len(labels)} labels. "
+            "Use files of the same data set."
         )
     provenance = {
         "source": source,

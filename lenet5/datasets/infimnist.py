@@ -1,9 +1,10 @@
-"""A distorted MNIST of any size on disk, like infiMNIST (Loosli, Canu and Bottou 2007), resumable and verified.
+"""Make and verify a distorted MNIST of any size on disk, like infiMNIST (Loosli, Canu and Bottou 2007).
 
-The training images `times` over: chunk 0 is the originals, unchanged; chunk k the same images in the same order,
-distorted with a generator of its own, seeded by (seed, k). So the bytes depend neither on the number of threads nor
-on where an earlier attempt ended. While a set is made its images have the name ``*.partial``, and the
-manifest as well, which holds the SHA-256 of every chunk that is safely on disk; the manifest proper comes last.
+The set consists of `times` chunks. Chunk 0 is the original training images; chunk k is the same images in the same
+order, distorted by a random generator seeded with (seed, k). So the bytes depend neither on the number of threads nor
+on where an earlier run stopped. Until the set is complete, the images and the manifest are in files named
+``*.partial``. The partial manifest holds the SHA-256 of every chunk that is safely on disk; the final manifest is
+written last.
 """
 
 import dataclasses
@@ -40,7 +41,7 @@ MANIFEST = "manifest.json"
 PARTIAL = f"{MANIFEST}.partial"
 FILES = tuple(file.name for file in MNIST.files)
 IMAGES = FILES[0]
-START = len(header(CODES["u1"], (0, 0, 0)))  # of the first image in its file
+START = len(header(CODES["u1"], (0, 0, 0)))  # offset of the first image in its file
 
 Say = Callable[[str], object]
 T = TypeVar("T")
@@ -57,23 +58,26 @@ def make_distorted(
     threads: int = 1,
     say: Say = lambda text: None,
 ) -> dict[str, Any]:
-    """Write `times` x `train`, distorted, and `test`, unchanged, as four raw IDX files with a manifest.
+    """Write `times` copies of `train`, distorted, and `test`, unchanged, as four raw IDX files and a manifest.
 
-    A call that was ended at any moment is completed by the same call; chunks whose hash is right are kept.
+    If a call is interrupted, the same call completes it and keeps the chunks whose hash is correct.
 
     Parameters
     ----------
     out : path-like
-        Folder; made if missing.
+        Output folder; created if missing.
     train, test : Dataset
-        Of grey images.
-    times, seed : int
+        Data sets of grey images.
+    times : int
+        Number of copies, including the unchanged one.
+    seed : int
+        Seed of the distortions.
     distort : str
-        Key of `DISTORTIONS`.
+        Distortion, a key of `DISTORTIONS`.
     threads : int
-        Chunks that are distorted at a time; the result does not depend on it.
+        Number of chunks distorted at a time. It does not change the result.
     say : callable
-        Called with a line of text now and then.
+        Called with lines of text that report progress.
 
     Returns
     -------
@@ -83,43 +87,43 @@ def make_distorted(
     Raises
     ------
     ConfigError
-        A number or the name is wrong, or the folder holds something else.
+        If an argument is out of range, the distortion is unknown, or the folder contains other data.
     DataError
-        The folder cannot be written; a full disk is found before the first chunk.
+        If the folder cannot be written. Too little disk space is detected before the first chunk.
     """
     if times < 1 or threads < 1 or seed < 0 or times * len(train) >= 2**32:
         raise ConfigError(
-            f"times and threads are at least 1, seed 0, and there are fewer than 2**32 images in all; "
+            f"times and threads must be at least 1, seed at least 0, and the total below 2**32 images; "
             f"found times {times}, threads {threads}, seed {seed}."
         )
     if distort not in DISTORTIONS:
-        raise ConfigError(f"distort is one of {', '.join(DISTORTIONS)}; found {distort!r}.")
+        raise ConfigError(f"distort must be one of {', '.join(DISTORTIONS)}; found {distort!r}.")
     if train.images.ndim != 3:
-        raise ConfigError(f"{train.name}: only grey images can be enlarged; these have shape {train.images.shape[1:]}.")
+        raise ConfigError(f"{train.name}: expected grey images (H, W), found shape {train.images.shape[1:]}.")
     plan = _plan(train, test, times, seed, distort)
     out = Path(out).expanduser()
     try:
-        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # other threads would round otherwise
+        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # more threads would round differently
             return _make(out, plan, train, test, threads, say)
     except OSError as error:
         size = times * train.images.nbytes / 1e9
         raise DataError(
-            f"{out}: cannot be written: {error.strerror or error}. The set takes {size:.1f} GB; the same command "
+            f"{out}: cannot be written: {error.strerror or error}. It needs {size:.1f} GB in total; the same command "
             "continues from here."
         ) from error
 
 
 def verify(folder: str | os.PathLike[str]) -> list[str]:
-    """Hold a set against its manifest; return one line for each difference.
+    """Compare a set with its manifest; return a line of text for each difference.
 
     Raises
     ------
     DataError
-        There is no manifest, or it is not one of `make_distorted`.
+        If there is no manifest, or it was not written by `make_distorted`.
     """
     folder = Path(folder).expanduser()
     if not (folder / MANIFEST).exists() and (folder / PARTIAL).exists():
-        raise DataError(f"{folder}: the set is incomplete; start the make-distorted that began it again")
+        raise DataError(f"{folder}: the set is incomplete; repeat its make-distorted command")
     manifest = _read(folder / MANIFEST)
     wrong = []
     for name in FILES:
@@ -136,7 +140,7 @@ def verify(folder: str | os.PathLike[str]) -> list[str]:
 
 
 def _plan(train: Dataset, test: Dataset, times: int, seed: int, distort: str) -> dict[str, Any]:
-    """Return everything that the bytes depend on."""
+    """Return all settings that determine the bytes."""
     known = DISTORTIONS[distort]
     return {
         "format": 1,
@@ -161,7 +165,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
         return before
     images, size = out / f"{IMAGES}.partial", train.images.nbytes
     whole = START + plan["times"] * size
-    # What is not right is given its partial names back.
+    # The set is incomplete or wrong: give its files their partial names again.
     chunks = before["chunks"] if before else [None] * plan["times"]
     _write(out / PARTIAL, plan | {"chunks": chunks})
     (out / MANIFEST).unlink(missing_ok=True)
@@ -172,7 +176,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def chunk(k: int) -> tuple[Any, str, bool]:
-        """Return the bytes of a chunk, their hash, and whether they are on disk already."""
+        """Return the bytes of a chunk, their hash, and whether they are already on disk."""
         if chunks[k]:
             there = _chunk(images, plan, k)
             if (sha256 := _sha256(there)) == chunks[k]:
@@ -207,22 +211,22 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
 
 
 def _found(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the manifest, complete or partial, of an earlier call."""
+    """Return the complete or partial manifest of an earlier call."""
     path = out / (MANIFEST if (out / MANIFEST).exists() else PARTIAL)
     if not path.exists():
         there = [name for name in FILES if (out / name).exists()]
         if there:
-            raise ConfigError(f"{out} holds a {there[0]} of another origin; name another folder.")
+            raise ConfigError(f"{out}: {there[0]} has another origin; choose another folder.")
         return None
     manifest = _read(path)
     other = [f"{key} {manifest.get(key)!r}, not {value!r}" for key, value in plan.items() if manifest.get(key) != value]
     if other:
-        raise ConfigError(f"{out} holds another set, or its beginning: {'; '.join(other)}. Name another folder.")
+        raise ConfigError(f"{out}: another set is there: {'; '.join(other)}. Choose another folder.")
     return manifest
 
 
 def _in_order(pool: ThreadPoolExecutor, work: Callable[[int], T], n: int, ahead: int) -> Iterator[T]:
-    """Yield work(0) to work(n - 1); up to `ahead` of them wait or run while one is used."""
+    """Yield work(0) to work(n - 1), computing up to `ahead` results in advance."""
     waiting: deque[Future[T]] = deque()
     for k in range(n):
         waiting.append(pool.submit(work, k))
@@ -257,7 +261,7 @@ def _write(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a manifest; a partial one has no "files", and None for missing chunks."""
+    """Read a manifest; a partial one lacks "files" and has None for missing chunks."""
     try:
         manifest = json.loads(path.read_bytes())
         times, count, (height, width) = manifest["times"], manifest["chunk_images"], manifest["image"]
@@ -265,9 +269,9 @@ def _read(path: Path) -> dict[str, Any]:
         right = all(type(number) is int and number > 0 for number in (times, count, height, width))
         right &= all(isinstance(sha256, str | None) for sha256 in hashes)
         if not right or len(manifest["chunks"]) != times:
-            raise ValueError("its entries are not what make-distorted writes")
+            raise ValueError("its entries are not those of make-distorted")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a manifest of make-distorted: {error!r}") from error
+        raise DataError(f"{path}: not a make-distorted manifest: {error!r}") from error
     return manifest

@@ -1,4 +1,4 @@
-"""Lines of digits, and windows of such lines as training images (section VII)."""
+"""Lines of digits, and windows of lines as training images (section VII)."""
 
 from dataclasses import dataclass, replace
 
@@ -12,38 +12,39 @@ from .handwriting import LINE_MARGIN, SIDE
 
 __all__ = ["BLANK", "Neighbours", "line_of", "line_sets"]
 
-BLANK = " "  # the class of windows that do not look straight at a digit; its code of Fig. 3 is that of the space
-WIDTH = 32  # columns of a window: the network's field
-_CHUNK = 4096  # windows that are composed at a time
-_MIDDLE, _AROUND = 2, 5  # of five digits the one in the middle is looked at
+BLANK = " "  # class of windows that are not centred on a digit; its RBF target is the code of the space in Fig. 3
+WIDTH = 32  # columns of a window: the width of the network's input
+_CHUNK = 4096  # windows composed at a time
+_MIDDLE, _AROUND = 2, 5  # five digits are drawn, and the window is centred on the middle one
 
 
 @dataclass(frozen=True)
 class Neighbours(Distort):
-    """Windows of a line: a digit in the middle with others beside it, or the place between two.
+    """Windows of lines: a digit in the middle with others next to it, or the gap between two digits.
 
     Section VII trains on a digit with a neighbour on each side, "-1 to 4 pixels" apart, and on blanks, with 10 % of the
-    pixels inverted. Here up to two neighbours stand on each side, further apart as well, since narrow digits and wide
-    gaps occur in lines; one line in eight begins or ends with the digit; and pixels are inverted only if asked for.
+    pixels inverted. Here there are up to two neighbours on each side, which can also be farther apart, since lines
+    contain narrow digits and wide gaps. One line in eight begins or ends with the digit. By default no pixels are
+    inverted.
 
     Parameters
     ----------
     translation, scale, squeeze, shear, rotation, elastic, sigma, share
-        Distortions of each digit, as for `Distort`; without translation, since digits are placed by their ink.
+        Distortions of each digit; see `Distort`. The default of translation is 0, since digits are placed by their ink.
     closest, farthest : int
-        Columns between the ink of neighbours; below 0 they overlap.
+        Range of the columns between the ink of neighbours, which overlap if it is negative.
     reach : float
-        A window looks at a digit if their middles are at most that many columns apart: half of the 4 columns from
-        one window of the paper's network to the next, so that one window or two look at each digit.
+        Largest distance, in columns, between the middles of a window and of its digit. The default is half of the 4
+        columns between windows of the paper's network, so that one or two windows are centred on each digit.
     away : float
-        The middle of a blank window is at least that many columns from those of all digits.
+        Smallest distance, in columns, between the middles of a blank window and of any digit.
     noise : float
-        Share of the pixels that are inverted; the paper's is 0.1.
+        Share of the pixels to invert (0.1 in the paper).
 
     Raises
     ------
     ConfigError
-        As for `Distort`; if `closest` is above `farthest`, or another number is out of its range.
+        If a parameter is out of its range, or `closest` exceeds `farthest`.
     """
 
     translation: float = 0.0
@@ -57,23 +58,23 @@ class Neighbours(Distort):
         super().__post_init__()
         if not -SIDE <= self.closest <= self.farthest <= WIDTH:
             raise ConfigError(
-                f"neighbours: closest and farthest are whole columns from {-SIDE} to {WIDTH}, the smaller one first; "
+                f"neighbours: closest and farthest must be columns from {-SIDE} to {WIDTH}, with closest <= farthest; "
                 f"found {self.closest!r} and {self.farthest!r}."
             )
         if not (0 <= self.reach < np.inf and 0 <= self.away < np.inf and 0 <= self.noise <= 1):
             raise ConfigError(
-                "neighbours: reach and away are columns from 0 up, and noise is a share from 0 to 1; found "
+                "neighbours: reach and away must be at least 0, and noise from 0 to 1; found "
                 f"{self.reach!r}, {self.away!r} and {self.noise!r}."
             )
 
     def __call__(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Put every digit among others, and fill every blank image with the place between two.
+        """Add neighbours to every digit, and fill every blank image with a gap between two digits.
 
         Parameters
         ----------
         images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-            Never changed. Digits on background 0; those without any ink become blank windows. Neighbours are
-            other images of these.
+            Digits on background 0; not modified. Images without ink become blank windows. The neighbours are drawn from
+            these images.
         rng : numpy.random.Generator
 
         Returns
@@ -81,7 +82,7 @@ class Neighbours(Distort):
         ndarray of uint8, of the same shape
         """
         blank = np.asarray(~images.any(axis=tuple(range(1, images.ndim))))
-        if blank.all():  # no digits to put side by side
+        if blank.all():  # there are no neighbours to draw
             return images.copy()
         digits = super().__call__(images[~blank], rng)
         first, stop = _extents(digits)
@@ -90,7 +91,7 @@ class Neighbours(Distort):
         widths = (stop - first)[chosen]
         left, shown, middle = self._placed(widths, blank, rng)
         width = images.shape[2]
-        # Column 0 of a digit's image in its window.
+        # Position of column 0 of each digit's image in its window.
         start = np.floor(left - middle + width / 2 + 0.5).astype(int) - first[chosen]
         out = _composed(digits, chosen, np.where(shown, start, width), width)
         return noise(out, rng, share=self.noise) if self.noise else out
@@ -103,29 +104,29 @@ class Neighbours(Distort):
         Returns
         -------
         left : ndarray of int (5, N)
-            First column of each digit's ink, from that of the digit in the middle.
+            First column of each digit's ink, relative to that of the middle digit.
         shown : ndarray of bool (5, N)
-            False beyond the beginning or the end of a line.
+            False before the beginning and after the end of a line.
         middle : ndarray of float (N,)
-            Column of the window's middle.
+            Column of the middle of the window.
         """
         n = len(blank)
-        # One gap for a line, give or take a column.
+        # Each line has one gap, varied by up to a column.
         gaps = rng.integers(self.closest, self.farthest + 1, size=n) + rng.integers(-1, 2, size=(_AROUND - 1, n))
         left = np.concatenate([np.zeros((1, n), int), np.cumsum(widths[:-1] + gaps, axis=0)])
         left -= left[_MIDDLE]
         centre = left + widths / 2
         ends, begins = rng.random((2, n)) < 1 / 8
         near, far = centre[_MIDDLE] + self.away, centre[_MIDDLE + 1] - self.away
-        ends |= blank & (far < near)  # too close for a place between them
+        ends |= blank & (far < near)  # too close for a window between them
         begins &= ~blank
-        far = np.where(ends, near + 24, far)  # up to windows of paper alone
+        far = np.where(ends, near + 24, far)  # windows can be entirely blank
         between = near + rng.random(n) * (far - near)
         middle = np.where(blank, between, centre[_MIDDLE] + rng.uniform(-self.reach, self.reach, n))
         shown = np.ones((_AROUND, n), bool)
         shown[_MIDDLE + 1 :, ends] = False
         shown[:_MIDDLE, begins] = False
-        # Of the blank windows at an end half are before the first digit.
+        # Move half of the blank windows at the end of a line to its beginning.
         turned = blank & ends & (rng.random(n) < 0.5)
         shown[:_MIDDLE, turned] = False
         shown[_MIDDLE + 1 :, turned] = True
@@ -136,7 +137,7 @@ class Neighbours(Distort):
 def _composed(
     digits: NDArray[np.uint8], chosen: NDArray[np.int_], start: NDArray[np.int_], width: int
 ) -> NDArray[np.uint8]:
-    """Return windows (N, H, width[, C]) with the digits `chosen` (5, N), whose column 0 comes to column `start`."""
+    """Return windows (N, H, width[, C]) with the digits `chosen` (5, N) at the columns `start`."""
     wide = digits.shape[2]
     border = [(0, 0), (0, 0), (width, width), (0, 0)][: digits.ndim]
     views = np.lib.stride_tricks.sliding_window_view(np.pad(digits, border), width, axis=2)
@@ -151,30 +152,30 @@ def _composed(
 
 
 def _extents(images: NDArray[np.uint8]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Return the first column of each image's ink, and the column after its last."""
+    """Return the first column of each image's ink, and the column after the last one."""
     inked = np.asarray(images.any(axis=(1, *range(3, images.ndim))))
     return inked.argmax(axis=1), inked.shape[1] - inked[:, ::-1].argmax(axis=1)
 
 
 def line_of(images: ArrayLike, *, gap: int = 2) -> NDArray[np.uint8]:
-    """Put images of digits side by side, as one line that `lenet5.analysis.sdnn.sweep` reads.
+    """Put images of digits side by side, as a line for `lenet5.analysis.sdnn.sweep`.
 
     Parameters
     ----------
     images : array-like of uint8, shape (N, H, W)
-        Digits on background 0, from left to right.
+        Digits from left to right, on background 0.
     gap : int
-        Columns between the ink of one and that of the next; below 0 they overlap.
+        Columns between the ink of neighbours, which overlap if it is negative.
 
     Returns
     -------
     ndarray of uint8, shape (H, columns)
-        With 16 columns of background before and after the ink, as from `normalise_line`.
+        The line, with 16 columns of background before and after the ink, like the result of `normalise_line`.
 
     Raises
     ------
     ShapeError
-        If they are no such images, or one is blank.
+        If the images have another format, or one is blank.
     """
     digits = np.asarray(images)
     if digits.dtype != np.uint8 or digits.ndim != 3 or not digits.size or not digits.any(axis=(1, 2)).all():
@@ -190,25 +191,25 @@ def line_of(images: ArrayLike, *, gap: int = 2) -> NDArray[np.uint8]:
 
 
 def line_sets(train: Dataset, test: Dataset, *, blank: float = 1 / 2) -> tuple[Dataset, Dataset]:
-    """Make sets for the network of section VII of sets of single digits, with a class for "none of the above".
+    """Add a class "none of the above" to sets of single digits, for the network of section VII.
 
     Parameters
     ----------
     train, test : Dataset
-        Grey images at most 32 columns wide.
+        Data sets of grey images of at most 32 columns.
     blank : float
-        Blank images for each digit.
+        Number of blank images for each digit.
 
     Returns
     -------
     train, test : Dataset
-        Every image in 32 columns, and blank ones of the class " ". `Neighbours` makes windows of them in each epoch of
-        training; how lines are read, `lenet5.analysis.sdnn.read_lines` measures.
+        All images padded to 32 columns, and blank images of the class " ". `Neighbours` turns them into windows in each
+        epoch of training. `lenet5.analysis.sdnn.read_lines` measures the share of lines read without error.
 
     Raises
     ------
     ShapeError
-        If the images are in colour, or wider.
+        If the images are in colour or too wide.
     """
     return _with_blanks(train, blank), _with_blanks(test, blank)
 

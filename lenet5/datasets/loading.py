@@ -1,4 +1,4 @@
-"""Load a data set by its name."""
+"""Load a data set by its name or path."""
 
 import difflib
 import os
@@ -32,39 +32,39 @@ def load(
     mmap: bool | None = None,
     **reading: Any,
 ) -> tuple[Dataset, Dataset]:
-    """Load a data set by its name, or from a path of your own.
+    """Load a data set by its name, or your own data by its path.
 
-    A set with a name: from `data_dir`, $LENET5_DATA, the working directory, the cache, or a mirror. The first place
-    that holds all files wins; a folder without them, or with only some, is passed over. In the working directory the
-    folder is MNIST, FashionMNIST, KMNIST, EMNIST, QMNIST or CIFAR10; in each place sub-folders such as `mnist` or
-    torchvision's `MNIST/raw` are tried too. Files may be raw or gzipped, and their names written
-    `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Downloads go to the user's cache folder.
+    A named set is searched for in `data_dir`, $LENET5_DATA, the working directory and the user's cache folder, and
+    otherwise downloaded to the cache. The first folder with all files is used; folders with only some of them are
+    skipped. In the working directory, the folder is named MNIST, FashionMNIST, KMNIST, EMNIST, QMNIST or CIFAR10.
+    Sub-folders such as `mnist`, or `MNIST/raw` as in torchvision, are also searched. Files can be raw or gzipped, and
+    be named `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.
 
     Parameters
     ----------
     name : str or path-like
-        "mnist", "fashion-mnist", "kmnist", "qmnist", "emnist-digits", "emnist-letters", "emnist-balanced",
-        "emnist-mnist", "cifar10"; "mnist-lines", which is MNIST made for lines of digits (`line_sets`); or "digits",
-        the 1,797 small digits inside scikit-learn, which are always there. QMNIST and EMNIST are not downloaded. "idx"
-        is `data_dir`, and no other place: four IDX files of your own, about which nothing is known. Else a path: a
-        folder with a sub-folder of pictures for each class (`from_folder`), a CSV file
-        (`from_csv`) or a folder with `train.csv`, an .npz file (`from_npz`), or a folder with four IDX files.
+        Name: "mnist", "fashion-mnist", "kmnist", "qmnist", "emnist-digits", "emnist-letters", "emnist-balanced",
+        "emnist-mnist", "cifar10", "mnist-lines" (MNIST prepared for reading lines of digits, see `line_sets`), "digits"
+        (the 1,797 small digits included in scikit-learn, which are always available) or "idx" (your own four IDX files
+        in `data_dir`). QMNIST and EMNIST cannot be downloaded. Path: a folder with a sub-folder of images for each
+        class (`from_folder`), a CSV file (`from_csv`) or a folder with `train.csv`, an .npz file (`from_npz`), or a
+        folder with four IDX files.
     data_dir : path-like, optional
-        Must exist.
+        Folder to search first. It must exist.
     verify : bool
-        Compare the SHA-256 of every file with the known one. Without it any well-formed files of these
-        names load, so they may be your own. Of EMNIST, and of the raw files of KMNIST, QMNIST and CIFAR-10, no hash is
-        known: of these only shape and size are checked. Downloads are verified always.
+        Whether to compare the SHA-256 of every file with the published one. If false, any well-formed files with these
+        names are loaded, for example your own. No hashes are published for EMNIST and the raw files of KMNIST, QMNIST
+        and CIFAR-10; only their shapes and sizes are checked. Downloads are always verified.
     download : bool
-        Download what is not on disk, or is damaged in the cache.
+        Whether to download files that are not on disk, or are damaged in the cache.
     progress : bool
-        Show a progress bar for downloads and folders on a terminal.
+        Whether to show a progress bar for downloads and folders on a terminal.
     mmap : bool, optional
-        Leave the images in their files, which must be raw IDX: for sets larger than memory. Left out, this is
-        done with files of "idx" over 2 GB.
+        Whether to map the images from their raw IDX files instead of reading them; for data sets larger than memory. If
+        omitted, files of "idx" over 2 GB are mapped.
     **reading
-        Of a path: `size`, `fit` and `colour` as for `from_folder`, `label` as for `from_csv`, and of all without a test
-        set `test_split` and `seed`.
+        Options for paths: `size`, `fit` and `colour` (see `from_folder`), `label` (see `from_csv`), and `test_split`
+        and `seed` if there is no test set.
 
     Returns
     -------
@@ -73,19 +73,19 @@ def load(
     Raises
     ------
     ConfigError
-        There is no data set of this name, and no such path; it is not made of IDX files, and to be mapped; or "idx" has
-        no `data_dir`.
+        If there is neither a data set of this name nor such a path, the data set does not support `mmap`, "idx" is
+        given without `data_dir`, or an option does not apply.
     DataError
-        `data_dir` is no folder; a file of the user's is damaged or not the true one; or the set is not on
-        disk and `download` is False.
+        If `data_dir` is not a folder, a file is damaged or has the wrong hash, or the data set is not on disk and
+        `download` is false.
     DownloadError
-        No mirror delivered a file; `attempts` lists (address, reason) for each.
+        If no mirror delivered a file; `attempts` lists (address, reason) for each.
     """
     options = {"verify": verify, "download": download, "progress": progress}
     unknown = sorted(reading.keys() - _READING)
     if unknown:
         raise ConfigError(
-            f"load has no option {', '.join(unknown)}; of a path there are {', '.join(sorted(_READING))}."
+            f"load has no option {', '.join(unknown)}. The options for paths are {', '.join(sorted(_READING))}."
         )
     given = {key: value for key, value in reading.items() if value is not None}
     if name not in NAMES:
@@ -96,16 +96,16 @@ def load(
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise ConfigError(
             f"no data set {str(name)!r}, and no such file or folder; {hint}(known: {', '.join(NAMES)}; or the path of "
-            "a folder of pictures, a CSV or an .npz file)"
+            "a folder of images, a CSV or an .npz file)"
         )
     pointless = sorted(key for key, value in given.items() if value != _READING[key])
     if pointless:
-        raise ConfigError(f"{', '.join(pointless)}: of a data set given by its path; {name} is read as it is.")
+        raise ConfigError(f"{', '.join(pointless)}: only for data sets given by a path, not for {name}.")
     if mmap and name in ("cifar10", "digits", "mnist-lines"):
         raise ConfigError(f"mmap is for sets of IDX files: mnist, fashion-mnist, idx; found {name}.")
     if name == "idx":
         if data_dir is None:
-            raise ConfigError("idx is a folder of your own: name it with data_dir (on the command line --data-dir).")
+            raise ConfigError("idx needs a folder: give it as data_dir (--data-dir on the command line).")
         return load_idx_folder(data_dir, mmap=mmap)
     if name == "digits":
         return load_digits()
@@ -116,17 +116,17 @@ def load(
     return load_idx_set(SETS[str(name)], data_dir, mmap=bool(mmap), **options)
 
 
-# What the reading of a path may be told, and its defaults.
+# Options for paths, with their defaults.
 _READING = {"size": None, "fit": "auto", "colour": None, "label": None, "test_split": 0.2, "seed": 0}
 
 
 def _from_path(path: Path, *, mmap: bool | None, progress: bool, **reading: Any) -> tuple[Dataset, Dataset]:
-    """Load a data set from a path, by the kind of file or folder."""
+    """Load a data set from a path, according to the type of file or folder."""
 
     def only(*names: str) -> dict[str, Any]:
         others = sorted(key for key, value in reading.items() if key not in names and value != _READING[key])
         if others:
-            raise ConfigError(f"{path}: {', '.join(others)} has no meaning for this kind of data.")
+            raise ConfigError(f"{path}: {', '.join(others)} does not apply to this type of data.")
         return {key: value for key, value in reading.items() if key in names}
 
     if path.is_dir():
@@ -146,8 +146,7 @@ def _from_path(path: Path, *, mmap: bool | None, progress: bool, **reading: Any)
     if kind.endswith((".csv", ".tsv", ".txt")):
         return from_csv(path, **only("label", "test_split", "seed"))
     raise DataError(
-        f"{path}: neither a folder nor a .csv, .csv.gz or .npz file; datasets.from_arrays makes a data set of anything "
-        "that NumPy makes an array of."
+        f"{path}: neither a folder nor a .csv, .csv.gz or .npz file; datasets.from_arrays makes a data set from arrays."
     )
 
 
@@ -169,18 +168,18 @@ def load_auto(
     -------
     train, test : Dataset
     notice : str or None
-        None with MNIST; else a text for the user: what was tried, what is used instead, what to do.
+        None for MNIST. Otherwise a message to the user, which explains why MNIST is unavailable and how to get it.
 
     Raises
     ------
     DataError
-        `data_dir` is no folder, or an MNIST file of the user's is damaged or not the true one.
+        If `data_dir` is not a folder, or an MNIST file is damaged or has the wrong hash.
     """
     try:
         return (*load("mnist", data_dir, verify=verify, download=download, progress=progress), None)
     except (DownloadError, NotFoundError) as error:
         notice = (
-            f"{error}\nOr run: python MNIST_auto_Download.py\nGoing on with scikit-learn's digits instead: "
+            f"{error}\nOr run: python MNIST_auto_Download.py\nUsing scikit-learn's digits instead: "
             f"{TRAIN_COUNT:,} training images, not 60,000."
         )
         return (*load_digits(), notice)

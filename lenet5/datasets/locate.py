@@ -1,4 +1,4 @@
-"""Search for data files in the usual folders, with the errors that all data sets share."""
+"""Search for data files in the usual folders; errors shared by all data sets."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ __all__ = ["NotFoundError", "cache_folder", "file_sha256", "not_found", "user_fo
 
 
 class NotFoundError(DataError):
-    """A data set is nowhere on this machine, and was not to be downloaded."""
+    """Raised if a data set is not on this machine and must not be downloaded."""
 
 
 def user_folders(data_dir: str | os.PathLike[str] | None, default: str, inside: Sequence[str]) -> Iterator[Path]:
@@ -20,23 +20,23 @@ def user_folders(data_dir: str | os.PathLike[str] | None, default: str, inside: 
     Parameters
     ----------
     data_dir : path-like or None
-        What the user named; it has to exist.
+        Folder given by the user. It must exist.
     default : str
-        Folder tried in the working directory.
+        Name of the folder in the working directory.
     inside : sequence of str
-        Sub-folders tried in each of the three, after the folder itself.
+        Sub-folders to search in each of the three, after the folder itself.
 
     Raises
     ------
     DataError
-        `data_dir` is no folder.
+        If `data_dir` is not a folder.
     """
     roots = []
     if data_dir is not None:
         roots.append(Path(data_dir).expanduser())
         if not os.path.isdir(roots[0]):
             found = "it is not a folder" if os.path.exists(roots[0]) else "it does not exist"
-            raise DataError(f"data folder {roots[0]}: {found}; name the folder that holds the data files")
+            raise DataError(f"data folder {roots[0]}: {found}; give the folder that contains the data files")
     if os.environ.get("LENET5_DATA"):
         roots.append(Path(os.environ["LENET5_DATA"]).expanduser())
     roots.append(Path(default))
@@ -46,19 +46,19 @@ def user_folders(data_dir: str | os.PathLike[str] | None, default: str, inside: 
 
 
 def cache_folder(name: str) -> Path:
-    """Return the folder downloads of data set `name` go to, in the user's cache."""
+    """Return the folder for downloads of data set `name`, in the user's cache folder."""
     from platformdirs import user_cache_path
 
     return user_cache_path("lenet5") / name
 
 
 def not_found(title: str, notes: Sequence[str], advice: str) -> NotFoundError:
-    """Make the error for a set that is not on disk and may not be downloaded."""
+    """Return the error for a data set that is not on disk and must not be downloaded."""
     return NotFoundError("\n".join([f"{title} is not on this machine", *notes, advice]))
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as it lies on disk."""
+    """Return the SHA-256 of a file on disk, without unzipping it."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

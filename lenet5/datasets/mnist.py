@@ -1,4 +1,4 @@
-"""MNIST and its successors: find, verify, load, download."""
+"""Find, verify, load and download MNIST and its successors."""
 
 import hashlib
 import itertools
@@ -31,10 +31,10 @@ def load_idx_set(
     progress: bool = False,
     mmap: bool = False,
 ) -> tuple[Dataset, Dataset]:
-    """Load a known set: the user's folders first, then the cache, then the mirrors. See `load`.
+    """Load a known data set from the user's folders, the cache or a mirror; see `load`.
 
-    A folder with some of the four files is checked and, if those are right, passed over; so is one whose
-    files are those of the sister set, which go by the same names.
+    A folder with only some of the four files is skipped if they are correct; otherwise an error is raised. A folder
+    with the files of a related data set, which have the same names, is also skipped.
     """
     notes = []
     system = [Path(known.system)] if known.system else []
@@ -80,35 +80,35 @@ def download_mnist(
     progress: bool = True,
     say: Callable[[str], object] | None = None,
 ) -> list[Path]:
-    """Put the four MNIST files, unzipped and verified, into `folder`.
+    """Download the four MNIST files into `folder`, unzipped and verified.
 
-    What is there and right is kept; a wrong file is moved aside to `<name>.damaged` once its successor has
-    been verified.
+    Correct files that are already there are kept. Wrong files are renamed to `<name>.damaged` once their replacements
+    have been verified.
 
     Parameters
     ----------
     folder : path-like
-        Made if missing.
+        Output folder; created if missing.
     mirrors : sequence of str, optional
-        https addresses to use instead of the known mirrors.
+        https addresses to use instead of the default mirrors.
     progress : bool
         Show a progress bar on a terminal.
     say : callable, optional
-        Called with one line of text per file.
+        Called with a line of text for each file.
 
     Returns
     -------
     list of Path
-        The four files.
+        Paths of the four files.
 
     Raises
     ------
     ConfigError
-        A mirror is not an https address.
+        If a mirror is not an https address.
     DownloadError
-        No mirror delivered a file; `attempts` lists what each did.
+        If no mirror delivered a file; `attempts` lists (address, reason) for each.
     DataError
-        The folder cannot be made or written.
+        If the folder cannot be created or written.
     """
     for mirror in mirrors or ():
         if not mirror.startswith("https://") or not urlsplit(mirror).netloc:
@@ -144,13 +144,13 @@ def _provide(file: IdxFile, folder: Path, fetcher: Fetcher, say: Callable[[str],
         os.replace(target, target.with_name(target.name + ".damaged"))
     with atomic_write(target) as out:
         out.write(content)
-    _content(MNIST, file, target, True)  # what the disk gives back
+    _content(MNIST, file, target, True)  # verify the bytes on disk
     say(f"{target}: written and verified, from {source}")
     return target
 
 
 class _OtherSetError(DataError):
-    """Files of MNIST were found instead of Fashion-MNIST, or vice versa."""
+    """Raised if the file of another data set was found, such as Fashion-MNIST's instead of MNIST's."""
 
 
 def _existing(file: IdxFile, folder: Path) -> list[Path]:
@@ -162,16 +162,16 @@ def _find(known: IdxSet, folder: Path) -> dict[IdxFile, Path]:
 
 
 def _content(known: IdxSet, file: IdxFile, path: Path, verify: bool, mmap: bool = False) -> Content:
-    """Read one file of a known set; with `verify`, make sure that it is the true one. Labels are not mapped."""
+    """Read a file of a known data set, and compare its hash if `verify` is true. Labels are not mapped."""
     mmap &= len(file.shape) > 1
     if mmap and os.access(path, os.R_OK) and _is_zipped(path):
-        raise DataError(f"{path}: gzipped, so it cannot be mapped; unzip it, or read it without mmap")
+        raise DataError(f"{path}: a gzipped file cannot be mapped; unzip it, or read it without mmap")
     try:
         content = read_content(path, mmap)
     except DataError as error:
         if not verify or not os.access(path, os.R_OK):
             raise
-        raise _wrong(known, file, path, f"{error}", f"{file_sha256(path)} (as it lies on disk)") from error
+        raise _wrong(known, file, path, f"{error}", f"{file_sha256(path)} (on disk)") from error
     if not verify:
         return content
 
@@ -205,8 +205,8 @@ def _wrong(known: IdxSet, file: IdxFile, path: Path, problem: str, found: str) -
     else:
         expected = f"{'int32' if len(file.shape) == 2 else 'uint8'} {file.shape}"
     return DataError(
-        f"{problem}\n  expected: {expected}\n  found:    {found}\nDelete the file and get {known.title} anew, or, if "
-        "it is data of your own, load it with verify=False."
+        f"{problem}\n  expected: {expected}\n  found:    {found}\nDelete the file and get {known.title} again. If it "
+        "is your own data, load it with verify=False."
     )
 
 

@@ -1,24 +1,24 @@
-"""Deslanting: measure the slant of each image by its second moments, and shear it upright."""
+"""Deslanting: measure the slant of each image from its second moments, and remove it by shearing."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["deslant", "slant"]
 
-# Images whose moments are taken at a time, in float32.
+# Number of images processed at a time.
 _CHUNK = 4096
 
 
 def slant(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the slant of each image, cov(row, column) / var(row), and the row of its centre of mass.
+    """Return the slant of each image and the row of its centre of mass.
 
-    The slant is the slope of the regression of columns on rows, in columns per row, with grey levels as weights. It is
-    0 for an image without ink, and for one whose ink lies in a single row.
+    The slant is cov(row, column) / var(row), weighted with the grey levels: the slope of the regression of columns on
+    rows, in columns per row. It is 0 for images without ink or with ink in a single row.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Grey levels of channels are added up.
+        Images. The grey levels of channels are added.
 
     Returns
     -------
@@ -43,21 +43,21 @@ def slant(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def deslant(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shear every image horizontally until its slant is 0.
+    """Shear every image horizontally so that its slant becomes 0.
 
-    The paper's deslanting (section III.C): the second moments of the ink give the slant, and the shear makes the
-    principal axis vertical. Rows keep their place, and so does the centre of mass.
+    In the deslanting of the paper (section III.C), the slant is determined from the second moments of the ink, and the
+    shear makes the principal axis vertical. Rows and the centre of mass stay in place.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Never changed. What enters at the border is background (0).
+        Not modified. Pixels that enter at the border are background (0).
 
     Returns
     -------
     ndarray of uint8, of the same shape
     """
-    from .. import engine  # here, so that looking at data does not load a compiler
+    from .. import engine  # imported here, because it loads the compiler
 
     slants, centres = slant(images)
     n, height, width = images.shape[:3]

@@ -1,4 +1,4 @@
-"""Picture files read as images of one shape."""
+"""Read image files as images of the same shape."""
 
 import os
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ __all__ = ["LARGEST", "OtherReading", "Reading", "read_chunk", "read_picture"]
 
 Path_ = str | os.PathLike[str]
 
-LARGEST = 128  # side that is kept as it is
-_COLOURED = 16  # grey levels by which the channels of a coloured pixel differ
+LARGEST = 128  # largest side of images that are not scaled
+_COLOURED = 16  # smallest difference between the channels of a coloured pixel, in grey levels
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Options for reading pictures; an empty `fit` keeps a picture as it is."""
+    """Options for reading images; if `fit` is empty, images are not scaled."""
 
     fit: str
     side: int
@@ -29,7 +29,7 @@ class Reading:
 
 
 class OtherReading(Exception):
-    """The pictures turned out to be in colour, or of several sizes."""
+    """Raised if images turn out to be in colour or to differ in size; `change` is the new reading option."""
 
     def __init__(self, **change: Any) -> None:
         super().__init__(change)
@@ -44,12 +44,12 @@ def _other(change: dict[str, Any]) -> OtherReading:
 
 
 def read_picture(path: Path_, fit: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return one picture as an image of that shape, (H, W) or (H, W, 3), as those of a set of that `fit` were read.
+    """Read an image file into a shape (H, W) or (H, W, 3), with the `fit` of a data set.
 
     Raises
     ------
     ImageError
-        If it cannot be read.
+        If the file cannot be read.
     """
     if fit == "digit":
         return normalise_digit(path)
@@ -60,7 +60,7 @@ def read_picture(path: Path_, fit: str, shape: tuple[int, ...]) -> NDArray[np.ui
 
 
 def read_chunk(paths: Sequence[str], reading: Reading, auto: bool, guess: bool) -> tuple[NDArray[np.uint8], list[Any]]:
-    """Return the images (n, H, W) or (n, H, W, 3) that could be read, and (place, reason) of the others."""
+    """Return the images (n, H, W) or (n, H, W, 3) that could be read, and (index, reason) for the others."""
     images, damaged = [], []
     for k, path in enumerate(paths):
         try:
@@ -89,16 +89,16 @@ def read_chunk(paths: Sequence[str], reading: Reading, auto: bool, guess: bool) 
 
 
 def _open(path: Path_, colour: bool) -> NDArray[np.uint8]:
-    """Return the pixels of a picture, (H, W), or (H, W, 3) if it has colours that are to be kept."""
+    """Return the pixels of an image file, (H, W), or (H, W, 3) if it has colours to be kept."""
     pixels = picture(path, os.fspath(path))
     if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise ImageError(f"{path}: too large")
-    if pixels.dtype != np.uint8:  # more than 8 bits: 0 to 1
+        raise ImageError(f"{path}: expected at most {MAX_PIXELS:,} pixels, found more")
+    if pixels.dtype != np.uint8:  # images with more than 8 bits, from 0 to 1
         low, high = float(pixels.min()), float(pixels.max())
         pixels = np.rint((pixels - min(low, 0.0)) * (255 / max(high, 1.0))).astype(np.uint8)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         return pixels[..., 0]
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):  # on white paper
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):  # blend transparent images with white
         alpha = pixels[..., -1:] / np.float32(255)
         pixels = np.rint(pixels[..., :-1] * alpha + 255 * (1 - alpha)).astype(np.uint8)
         pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
@@ -108,7 +108,7 @@ def _open(path: Path_, colour: bool) -> NDArray[np.uint8]:
 
 
 def _scaled(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Fit the longer side of a picture into a square; the rest gets the colour of its edge."""
+    """Scale an image to fit into a square, and fill the rest with the colour of its edge."""
     height, width = pixels.shape[:2]
     factor = side / max(height, width)
     shape = max(1, round(height * factor)), max(1, round(width * factor))

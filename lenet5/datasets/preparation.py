@@ -1,4 +1,4 @@
-"""Conversion of uint8 pixels to network input: 32x32, background -0.1, foreground 1.175 (paper, section II-B)."""
+"""Convert uint8 pixels to network input: 32x32, background -0.1, foreground 1.175 (paper, section II-B)."""
 
 import functools
 import os
@@ -17,11 +17,11 @@ __all__ = [
     "prepare_digit", "shift",
 ]  # fmt: skip
 
-# With these the mean of the pixels is about 0 and their variance about 1; they are never fitted to the data.
+# With these constants the pixels of MNIST have a mean of about 0 and a variance of about 1.
 BACKGROUND = -0.1
 FOREGROUND = 1.175
 
-# (background, foreground) by name; "standard" is mean 0 and s.d. 1 over the training images of MNIST.
+# (background, foreground) by name. "standard" gives MNIST's training images mean 0 and standard deviation 1.
 SCALES: dict[str, tuple[float, float]] = {
     "paper": (BACKGROUND, FOREGROUND),
     "unit": (0.0, 1.0),
@@ -38,21 +38,21 @@ def prepare(
     dtype: DTypeLike = np.float32,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """value = background + pixel / 255 (foreground - background), in the middle of a background frame.
+    """Scale pixels to background + pixel / 255 (foreground - background), and pad with background on all sides.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (H, W), (N, H, W) or (N, H, W, C)
-        Never changed. (H, W) is one pattern.
+        Images, not modified; (H, W) is a single image.
     size : int or (int, int)
-        Of both axes, or height and width. An axis shorter than this is padded to it, `(size - H) // 2` before and the
-        rest after; a longer one is kept as it is (section VII feeds the network wide images).
+        Smallest size: of both axes, or (height, width). A shorter axis is padded, with `(size - H) // 2` pixels before
+        it and the rest after. A longer axis is not changed, since section VII uses wide images.
     scale : str
-        Key of `SCALES`: what background (pixel 0) and foreground (255) become.
+        Values of background (pixel 0) and foreground (pixel 255), as a key of `SCALES`.
     dtype : float32 or float64
-        Type of the result; with `out`, that of `out`.
+        Type of the result. Ignored if `out` is given.
     out : ndarray, shape (N, C, max(H, size), max(W, size)), optional
-        Written to, in full, and returned; saves the allocation.
+        Array for the result, to avoid an allocation. It is overwritten and returned.
 
     Returns
     -------
@@ -61,9 +61,9 @@ def prepare(
     Raises
     ------
     ConfigError
-        There is no such scale.
+        If the scale is unknown.
     ShapeError
-        `images` is not uint8, has other dimensions or an empty picture; `out` does not fit.
+        If `images` is not uint8, has another number of dimensions or no pixels, or `out` does not fit.
     """
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
         raise ShapeError(f"prepare: expected uint8 images, found {getattr(images, 'dtype', type(images))}")
@@ -77,7 +77,7 @@ def prepare(
         raise ShapeError(f"prepare: expected (H, W), (N, H, W) or (N, H, W, C), found shape {images.shape}")
     n, height, width, channels = pixels.shape
     if not (channels and height and width):
-        raise ShapeError(f"prepare: expected pictures with pixels, found shape {images.shape}")
+        raise ShapeError(f"prepare: expected images with pixels, found shape {images.shape}")
     least = (size, size) if isinstance(size, int) else size
     full = (n, channels, height if height > least[0] else least[0], width if width > least[1] else least[1])
     if out is None:
@@ -85,10 +85,10 @@ def prepare(
     elif out.shape != full:
         raise ShapeError(f"prepare: out: expected shape {full}, found {out.shape}")
     if scale not in SCALES:
-        raise ConfigError(f"prepare: scale is one of {', '.join(SCALES)}; found {scale!r}.")
+        raise ConfigError(f"prepare: scale must be one of {', '.join(SCALES)}; found {scale!r}.")
     if out.dtype not in (np.float32, np.float64):
         raise ShapeError(f"prepare: expected float32 or float64, found {out.dtype}")
-    from .. import engine  # here, so that looking at data does not load a compiler
+    from .. import engine  # imported here, because it loads the compiler
 
     engine.scale_pixels(np.ascontiguousarray(pixels), levels(scale, out.dtype), out)
     return out
@@ -96,44 +96,46 @@ def prepare(
 
 @functools.cache
 def levels(scale: str, dtype: np.dtype) -> NDArray[Any]:
-    """Return the number for each of the 256 grey levels; no float64 is rounded on the way to float32."""
+    """Return the network input for each of the 256 grey levels, computed in `dtype` throughout."""
     background, foreground = SCALES[scale]
     step, background = dtype.type((foreground - background) / 255), dtype.type(background)
     return np.arange(256, dtype=dtype) * step + background
 
 
 def one_hot(labels: NDArray[Any], classes: int = 10, *, dtype: DTypeLike = np.float32) -> NDArray[Any]:
-    """Return (N, classes): 1 at each label, 0 elsewhere. The losses here take labels as they are.
+    """Return one-hot rows (N, classes): 1 at each label, 0 elsewhere. The library's losses do not need them.
 
     Parameters
     ----------
     labels : integer ndarray (N,)
-        From 0 to classes - 1.
+        Labels from 0 to classes - 1.
     classes : int
+        Number of classes.
     dtype : numpy dtype
+        Type of the result.
 
     Raises
     ------
     ShapeError
-        If a label is no class, or the labels are no vector of integers.
+        If a label is out of range, or the labels are not an integer vector.
     """
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise ShapeError(f"one_hot: labels are an integer vector; found {labels.dtype} {labels.shape}.")
+        raise ShapeError(f"one_hot: labels must be an integer vector; found {labels.dtype} {labels.shape}.")
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        raise ShapeError(f"one_hot: labels lie in 0 to {classes - 1}; found {labels.min()} to {labels.max()}.")
+        raise ShapeError(f"one_hot: labels must be from 0 to {classes - 1}; found {labels.min()} to {labels.max()}.")
     return np.equal.outer(labels, np.arange(classes)).astype(dtype)
 
 
 def prepare_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.float32]:
-    """Make any picture of one digit ready for the network; see `normalise_digit`.
+    """Convert an image of one digit to network input; see `normalise_digit`.
 
     Parameters
     ----------
     image : path-like or array-like
-        What `normalise_digit` takes.
+        Image file or array; see `normalise_digit`.
     invert : {"auto", True, False}
-        True for dark ink on light paper, False for light on dark, "auto" to look.
+        True for dark ink on light paper, False for light on dark, "auto" to detect it.
 
     Returns
     -------
@@ -142,6 +144,6 @@ def prepare_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert =
     Raises
     ------
     ImageError
-        As `normalise_digit`.
+        As for `normalise_digit`.
     """
     return prepare(normalise_digit(image, invert=invert))

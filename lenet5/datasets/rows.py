@@ -1,4 +1,4 @@
-"""Rows of numbers, as scikit-learn passes them, converted to images."""
+"""Convert rows of pixels, as passed by scikit-learn, to images."""
 
 import math
 from dataclasses import dataclass
@@ -10,28 +10,28 @@ from .preparation import BACKGROUND, FOREGROUND
 
 __all__ = ["LARGEST", "Patterns", "Pictures", "image_shape", "rows_of"]
 
-FIELD = 32  # side of the paper's input, in which smaller images are put
-LARGEST = 128  # side of the largest images, for which the network is made larger
+FIELD = 32  # side of the paper's input; smaller images are centred in it
+LARGEST = 128  # largest side of images; the network is enlarged for images above 32x32
 
 
 class Pictures:
-    """Rows of pixels that are scaled and centred in the field when they are read.
+    """Rows of pixels that are scaled and centred in the network's input on access.
 
     ``pictures[which]`` is float32 (k, C, field, field) for k row numbers.
 
     Parameters
     ----------
     rows : ndarray (n, H * W * C)
-        Of any numeric dtype.
+        Pixels of any numeric dtype.
     shape : tuple of int
-        (H, W) or (H, W, C).
+        Shape of the images, (H, W) or (H, W, C).
     low, high : float
-        What becomes the background, -0.1, and the foreground, 1.175.
+        Values that are scaled to the background, -0.1, and to the foreground, 1.175.
     """
 
     def __init__(self, rows: np.ndarray, shape: tuple[int, ...], low: float, high: float) -> None:
         self.rows, self.shape, self.low = rows, shape, low
-        self.span = high - low or 1.0  # of constant data: all of it is background
+        self.span = high - low or 1.0  # constant data become background
         self.field = max(FIELD, *shape[:2])
 
     def __getitem__(self, which: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ class Pictures:
 
 @dataclass
 class Patterns:
-    """Training patterns of the classifier, not limited to uint8: `Pictures`, labels (n,) and weights (n,)."""
+    """Training data of the classifier: images as `Pictures`, labels (n,) and weights (n,)."""
 
     images: Any
     labels: np.ndarray
@@ -64,12 +64,12 @@ class Patterns:
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return (H, W), or (H, W, C) for colour, of images of shape (pixels,), (H, W), (C, H, W) or (H, W, C).
+    """Return (H, W), or (H, W, C) for colour, for images of shape (pixels,), (H, W), (C, H, W) or (H, W, C).
 
     Raises
     ------
     ValueError
-        If they have another shape, or are too large.
+        If the images have another shape or are too large.
     """
     found = shape
     if len(shape) == 1:
@@ -81,20 +81,19 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     elif len(shape) == 3 and (shape[0] in (1, 3)) != (shape[2] in (1, 3)):
         found = shape if shape[2] in (1, 3) else (*shape[1:], shape[0])
         found = found[:2] if found[2] == 1 else found
-    elif len(shape) == 3:  # both axes, or none
+    elif len(shape) == 3:  # both axes can be channels, or neither
         found = ()
     if len(found) not in (2, 3) or len(found) == 3 and found[2] != 3 or max(found[:2]) > LARGEST:
         raise ValueError(
-            f"X holds images of up to {LARGEST}x{LARGEST}, grey as (n, H, W), or with an axis of 1 or 3 channels "
-            "before or "
-            f"behind, and rows (n, H * W) of square grey ones; of other rows, up to {FIELD} numbers; found "
-            f"{'x'.join(map(str, shape))}."
+            f"X: expected images of up to {LARGEST}x{LARGEST}: grey (n, H, W), images with an axis of 1 or 3 channels "
+            "before or after the others, flattened square grey images (n, H * W), or other rows of up to "
+            f"{FIELD} features; found {'x'.join(map(str, shape))}."
         )
     return found
 
 
 def rows_of(X: np.ndarray) -> np.ndarray:
-    """Return images (n, ...) as rows, their channels behind."""
+    """Return images (n, ...) as rows, with channels as the last axis."""
     if X.ndim == 4 and X.shape[1] == 3 and X.shape[3] != 3:
         X = X.transpose(0, 2, 3, 1)
     return X.reshape(len(X), math.prod(X.shape[1:]))

@@ -1,23 +1,23 @@
-"""Removal of printed rules and squares, and of the dark frame of a scan."""
+"""Remove printed rules and squares, and the dark frame of a scan."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["without_frame", "without_rules"]
 
-_SMALLEST = 40  # pixels on a side; below, a stroke may be as long as the picture
-_WIDEST = 0.3  # share of a side that a frame takes
-_FULL = 0.85  # share of a row that is dark within a frame, or drawn along a rule
-_LONG = 0.7  # share of a side that a rule is long
-_THICK = 0.05  # share of a side that a rule is thick
-_SLOPES = np.linspace(-0.08, 0.08, 33)  # rows a column by which a rule falls: up to 4.6 degrees
-_EDGE = 0.03  # share of a side that handwriting keeps from the picture's edge, if what is drawn across it is a rule
+_SMALLEST = 40  # smallest side in pixels; in smaller images a stroke can be as long as the side
+_WIDEST = 0.3  # largest width of a frame, relative to the side
+_FULL = 0.85  # smallest dark share of a row in a frame
+_LONG = 0.7  # smallest share of ink along a rule
+_THICK = 0.05  # largest thickness of a rule, relative to the side
+_SLOPES = np.linspace(-0.08, 0.08, 33)  # slopes of rules, in rows per column: up to 4.6 degrees
+_EDGE = 0.03  # smallest distance of handwriting from the edge of a ruled image, relative to the side
 
 
 def without_frame(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cut bands off the edges of a picture (H, W, C) that are not its paper: a scanner's lid, a table, a shadow.
+    """Crop bands at the edges of an image (H, W, C) that are not paper: a scanner's lid, a table, a shadow.
 
-    Behind a band there must be paper all along, so that no stroke at the edge of a narrow picture is taken for one.
+    A band must be bordered by paper along its whole length, so that a stroke at the edge is not taken for one.
     """
     height, width = levels.shape[:2]
     if min(height, width) < _SMALLEST:
@@ -26,7 +26,7 @@ def without_frame(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     far = away.max(axis=2)
     dark = far > max(48.0, 0.35 * float(far.max()))
     top = bottom = left = right = 0
-    for behind in (False, True):  # what is behind a band is seen where the bands of the other sides are known
+    for behind in (False, True):  # check the paper behind a band only between the bands of the other sides
         inner = dark[:, left : width - right]
         top, bottom = _band(inner, behind), _band(inner[::-1], behind)
         inner = dark[top : height - bottom].T
@@ -35,7 +35,7 @@ def without_frame(levels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _band(dark: NDArray[np.bool_], behind: bool) -> int:
-    """Return how many of the first rows are a band, its soft edge included; `behind` it there has to be paper."""
+    """Return the number of leading rows in a band, with its soft edge; if `behind`, paper must follow it."""
     most = int(_WIDEST * len(dark))
     share = dark[: most + 4].mean(axis=1)
     within = share > _FULL
@@ -49,17 +49,17 @@ def _band(dark: NDArray[np.bool_], behind: bool) -> int:
 
 
 def without_rules(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Remove straight lines that run across a picture's ink (H, W); strokes that cross them stay.
+    """Remove straight lines across an image's ink (H, W), but keep the strokes that cross them.
 
-    Nothing is removed unless what is left keeps clear of the picture's edges: else the lines are strokes of a character
-    that fills the picture.
+    Nothing is removed if the remaining ink reaches the edges of the image. In that case the lines are strokes of a
+    character that fills the image.
     """
     if min(ink.shape) < _SMALLEST:
         return ink
     across, down = _lines(ink), _lines(ink.T)
     if not across and not down:
         return ink
-    # At their crossings lines of squared paper must not pass for strokes that go through each other.
+    # On squared paper, lines that cross must not be taken for crossing strokes.
     left = np.minimum(_erased(ink, across, ~_mask(ink.T, down).T), _erased(ink.T, down, ~_mask(ink, across).T).T)
     if not left.any():
         return ink
@@ -74,11 +74,11 @@ Line = tuple[NDArray[np.int_], NDArray[np.int_]]  # first and last row of a line
 
 
 def _lines(ink: NDArray[np.float32]) -> list[Line]:
-    """Return the straight lines that run from left to right, all of one slope, with their soft edges."""
+    """Return the straight lines from left to right, all with the same slope, including their soft edges."""
     height, width = ink.shape
     on = ink > 0
     outer = max(width // 10, 1)
-    if not (on[:, :outer].any() and on[:, -outer:].any()):  # as in most pictures
+    if not (on[:, :outer].any() and on[:, -outer:].any()):  # no line can span the width, as in most images
         return []
     columns, rows = np.arange(width), np.arange(height)[:, None]
     best, share = 0.0, np.zeros(height)
@@ -106,7 +106,7 @@ def _mask(ink: NDArray[np.float32], lines: list[Line]) -> NDArray[np.bool_]:
 
 
 def _erased(ink: NDArray[np.float32], lines: list[Line], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the ink without lines, except where a visible stroke crosses or is darker than the line."""
+    """Return the ink without lines, but keep visible strokes that cross a line or are darker than it."""
     height, width = ink.shape
     columns, out = np.arange(width), ink.copy()
 

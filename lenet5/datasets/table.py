@@ -1,4 +1,4 @@
-"""Data sets from tables of pixels: CSV files as on Kaggle, NPZ files as in Keras, arrays and data frames."""
+"""Data sets from tables of pixels: Kaggle's CSV files, Keras's NPZ files, arrays and data frames."""
 
 import csv
 import gzip
@@ -23,7 +23,7 @@ __all__ = ["from_arrays", "from_csv", "from_npz", "has_labels", "read_csv"]
 
 Path_ = str | os.PathLike[str]
 
-# Heads of the column, and names of the arrays, that hold the classes; and names of arrays of images.
+# Names of columns and arrays that contain the classes, and names of arrays that contain the images.
 LABELS = ("label", "labels", "class", "target", "targets", "y", "digit")
 IMAGES = ("images", "image", "x", "data", "pixels")
 _TEST_NAMES = ("test", "val", "valid", "validation")
@@ -40,21 +40,22 @@ def from_arrays(
     test_split: float = 0.2,
     seed: int = 0,
 ) -> tuple[Dataset, Dataset]:
-    """Make a training and a test set of arrays, tensors or data frames of any kind.
+    """Make a training and a test set from arrays, tensors or data frames.
 
     Parameters
     ----------
     images, labels : array-like
-        What `Dataset` takes. With a data frame, `labels` may be the name of its column of classes.
+        Images and labels as for `Dataset`. If `images` is a data frame, `labels` can be the name of its label column.
     test_images, test_labels : array-like, optional
-        The test set; left out, a share of each class is drawn.
+        Test set. If omitted, a random share of each class.
     name : str
+        Name of the data set.
     classes : sequence, optional
-        As for `Dataset`.
+        Classes as for `Dataset`.
     test_split : float
-        Share of each class that is the test set, where none is given.
+        Share of each class in the test set, if none is given.
     seed : int
-        Draws it.
+        Seed for drawing the test set.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def from_arrays(
     Raises
     ------
     DataError
-        The arrays are not such.
+        If the arrays have another format.
     """
     images, labels = _columns(images, labels)
     train = Dataset(images, labels, name, {"source": "arrays"}, classes=classes)
@@ -74,23 +75,24 @@ def from_arrays(
 
 
 def _columns(frame: Any, labels: Any) -> tuple[Any, Any]:
-    """Return pixels and labels; of a data frame whose column of labels is named, its other columns."""
+    """Return pixels and labels; if `labels` is the name of a column of a data frame, split that column off."""
     if not isinstance(labels, str):
         return frame, labels
     if labels not in getattr(frame, "columns", ()):
-        raise DataError(f"{type(frame).__name__} has no column {labels!r} with the classes.")
+        raise DataError(f"{type(frame).__name__} has no column {labels!r}.")
     return frame[[name for name in frame.columns if name != labels]], frame[labels]
 
 
 def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Load an .npz file of NumPy: Keras's ``mnist.npz``, MedMNIST's, or any with arrays of such names.
+    """Load an .npz file such as Keras's ``mnist.npz``, MedMNIST's files, or your own with similar array names.
 
-    Those are ``x_train``, ``y_train``, ``x_test`` and ``y_test``, ``train_images``, ``train_labels`` and so on, or one
-    pair such as ``images`` and ``labels``, of which a share then is the test set.
+    The names are ``x_train``, ``y_train``, ``x_test`` and ``y_test``; or ``train_images``, ``train_labels`` and so on;
+    or a single pair such as ``images`` and ``labels``, in which case a share of each class becomes the test set.
 
     Parameters
     ----------
     path : path-like
+        File to read.
     test_split, seed
         As for `from_arrays`.
 
@@ -101,7 +103,7 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
     Raises
     ------
     DataError
-        The file cannot be read, or has no such arrays.
+        If the file cannot be read or lacks such arrays.
     """
     path = Path(path)
     try:
@@ -110,12 +112,12 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
                 with zipfile.ZipFile(stream) as archive:
                     size = sum(info.file_size for info in archive.infolist())
                 if size > MAX_BYTES:
-                    raise DataError(f"{path}: holds {size:,} bytes unpacked; at most {MAX_BYTES:,} are read.")
+                    raise DataError(f"{path}: expected at most {MAX_BYTES:,} bytes unpacked, found {size:,}.")
             stream.seek(0)
             file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(
-                    f"{path}: one array without labels; save both, as by np.savez(path, images=..., labels=...)."
+                    f"{path}: found one array without labels; save both with np.savez(path, images=..., labels=...)."
                 )
             names = {name.lower(): name for name in file.files}
             found = {part: _pair(names, part) for part in ("train", "test", "")}
@@ -124,13 +126,13 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
         raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    # NumPy and zipfile meet damaged bytes, and objects that would have to be unpickled, with many kinds of exceptions.
+    # NumPy and zipfile raise many types of exceptions for damaged files and pickled objects.
     except Exception as error:
         raise DataError(f"{path}: not an .npz file of plain arrays: {error}") from error
     train = arrays.get("train", arrays.get(""))
     if train is None:
         raise DataError(
-            f"{path}: has the arrays {', '.join(names.values()) or 'none'}; expected x_train, y_train, x_test and "
+            f"{path}: found the arrays {', '.join(names.values()) or 'none'}; expected x_train, y_train, x_test and "
             "y_test, or images and labels."
         )
     more = arrays.get("test", ()) if "train" in arrays else ()
@@ -138,7 +140,7 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
 
 
 def _pair(names: dict[str, str], part: str) -> tuple[str, str] | None:
-    """Return the names of the arrays of images and labels of a part; "" if the file has only one."""
+    """Return the names of a part's arrays of images and labels; the part is "" in a file with only one."""
     places = _TEST_NAMES if part == "test" else (part,)
 
     def first(kinds: Sequence[str]) -> str | None:
@@ -159,20 +161,20 @@ def from_csv(
     test_split: float = 0.2,
     seed: int = 0,
 ) -> tuple[Dataset, Dataset]:
-    """Load a CSV file with a row for each image: its class and its pixels, row by row; plain or gzipped.
+    """Load a CSV file, plain or gzipped, with one image per row: its class and its pixels.
 
-    Kaggle's ``train.csv`` has a head and the class in the column ``label``; other MNIST files have no head, and the
-    class in front. Columns may be set apart by commas, semicolons or tabs.
+    Kaggle's ``train.csv`` has a header line and the class in the column ``label``. Other MNIST files have no header,
+    and the class in the first column. Columns can be separated by commas, semicolons or tabs.
 
     Parameters
     ----------
     path : path-like
-        The training set, or all there is.
+        File with the training set, or with the whole data set.
     test : path-like, optional
-        The test set; left out, a share of each class is drawn.
+        File with the test set. If omitted, a random share of each class.
     label : str, optional
-        Head of the column with the classes. Default the one that is called label, class, target or y, and else the
-        first.
+        Name of the column with the classes. Default: the column named label, class, target or y, otherwise the first
+        column.
     test_split, seed
         As for `from_arrays`.
 
@@ -183,22 +185,22 @@ def from_csv(
     Raises
     ------
     DataError
-        A file cannot be read, or is no such table.
+        If a file cannot be read or is not such a table.
     """
     parts = []
     for each in (path,) if test is None else (path, test):
         pixels, labels = read_csv(each, label=label)
         if labels is None:
             raise DataError(
-                f"{each}: {pixels.shape[1]} columns of pixels and none of classes; expected one called label, or one "
-                "more column in front. Images without classes are for python -m lenet5.predict."
+                f"{each}: found {pixels.shape[1]} columns of pixels but no classes; expected a column named label, or "
+                "the class as an additional first column. Classify images without labels with python -m lenet5.predict."
             )
         parts += [pixels, labels]
     return _named(Path(path), from_arrays(*parts, name=_stem(Path(path)), test_split=test_split, seed=seed))
 
 
 def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return the pixels (N, D) of a CSV file, and its classes (N,) or None.
+    """Return the pixels (N, D) of a CSV file, and its classes (N,) or None if it has none.
 
     Raises
     ------
@@ -216,7 +218,7 @@ def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], ND
         skip, columns = int(heads is not None), [k for k in range(len(cells)) if k != place]
         options: dict[str, Any] = {"delimiter": delimiter, "skiprows": skip, "encoding": "utf-8", "comments": None}
         labels = None
-        with warnings.catch_warnings(action="ignore"):  # of no rows, which is an error below
+        with warnings.catch_warnings(action="ignore"):  # about an empty table, which raises an error below
             try:
                 pixels = np.loadtxt(path, np.uint8, usecols=columns, ndmin=2, **options)
             except (ValueError, OverflowError):
@@ -228,19 +230,19 @@ def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], ND
     except (ValueError, EOFError, UnicodeError, csv.Error, IndexError) as error:
         raise DataError(f"{path}: not a table of pixels: {error}") from error
     if not pixels.size:
-        raise DataError(f"{path}: not a table of pixels: it has no rows.")
+        raise DataError(f"{path}: not a table of pixels: no rows found.")
     if labels is None:
         return pixels, None
     if all(map(_is_number, labels[:100].tolist())):
         try:
             return pixels, labels.astype(np.float64)
         except ValueError:
-            pass  # not all of them are
+            pass  # some labels are not numbers
     return pixels, np.char.strip(labels)
 
 
 def has_labels(path: Path_) -> bool:
-    """Whether a CSV file has a label column, judged by its first line; Kaggle's ``test.csv`` has none."""
+    """Whether a CSV file has a label column, judging by its first line. Kaggle's ``test.csv`` has none."""
     with _opened(Path(path)) as file:
         cells = file.readline().strip().split(",")
     heads = None if all(map(_is_number, cells)) else [cell.strip() for cell in cells]
@@ -251,7 +253,7 @@ def _label_column(path: Path, heads: list[str] | None, count: int, label: str | 
     if label is not None:
         if heads is None or label not in heads:
             raise DataError(
-                f"{path}: no column {label!r}; its first ones are {', '.join((heads or ['without a head'])[:5])}."
+                f"{path}: no column {label!r}; the first columns are {', '.join((heads or ['unnamed'])[:5])}."
             )
         return heads.index(label)
     known = [k for k, head in enumerate(heads or []) if head.lower() in LABELS]

@@ -98,5 +98,5 @@ def test_split_refuses_other_fractions(data, fraction):
 def test_split_refuses_other_generators_and_single_patterns(data):
     with pytest.raises(ConfigError, match="Generator"):
         data.split(0.5, 0)
-    with pytest.raises(ConfigError, match="one pattern"):
+    with pytest.raises(ConfigError, match="one image"):
         data.subset([0]).split(0.5, np.random.default_rng(0))

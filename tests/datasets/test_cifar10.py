@@ -89,9 +89,9 @@ def test_archives_that_are_none(batches, tmp_path, monkeypatch):
 
     archive(batches, path)
     path.write_bytes(path.read_bytes()[:-2000])
-    refused("not a whole .tar.gz")
+    refused("not a complete .tar.gz")
     path.write_bytes(b"<html>")
-    refused("not a whole .tar.gz")
+    refused("not a complete .tar.gz")
     archive(dict(list(batches.items())[:-1]), path)
     refused("lacks test_batch.bin")
     archive(batches | {"data_batch_3.bin": b"abc"}, path)

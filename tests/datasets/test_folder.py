@@ -114,14 +114,14 @@ def test_damaged_pictures_are_listed_and_too_many_are_an_error(digits, tmp_path)
     names = sorted((tmp_path / "3").iterdir())
     names[0].write_bytes(b"\x89PNG")
     names[1].write_bytes(b"")
-    with pytest.warns(LenetWarning, match="2 of 120 pictures cannot be read: .*They are left out") as told:
+    with pytest.warns(LenetWarning, match="2 of 120 images cannot be read: .*They are skipped") as told:
         train, test = from_folder(tmp_path)
     assert len(train) + len(test) == 118 and str(names[0]) in str(told[0].message)
-    with pytest.warns(LenetWarning, match="2 pictures of .* cannot be read"):
+    with pytest.warns(LenetWarning, match="2 images of .* cannot be read"):
         from_folder(tmp_path)  # from the cache
     for path in tmp_path.glob("[0-3]/*"):
         path.write_bytes(b"no")
-    with pytest.raises(DataError, match="These are too many"):
+    with pytest.raises(DataError, match="This is more than 10%"):
         from_folder(tmp_path)
 
 
@@ -161,7 +161,7 @@ def test_many_pictures_are_read_by_several_processes(tmp_path, monkeypatch):
         ({"fit": "stretch"}, ConfigError, "auto, digit or scale"),
         ({"size": 4}, ConfigError, "8 to 128"),
         ({"size": 500}, ConfigError, "8 to 128"),
-        ({"fit": "digit", "size": 20}, ConfigError, "28 where digits are fitted"),
+        ({"fit": "digit", "size": 20}, ConfigError, "28 with fit='digit'"),
         ({"fit": "digit", "colour": True}, ConfigError, "grey"),
         ({"test_split": 1.0}, ConfigError, "between 0 and 1"),
     ],
@@ -175,11 +175,11 @@ def test_options_that_make_no_sense(digits, tmp_path, options, error, message):
 def test_folders_that_are_none(tmp_path):
     with pytest.raises(DataError, match="not a folder"):
         from_folder(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="pictures of 0 classes found; expected one sub-folder"):
+    with pytest.raises(DataError, match="expected a sub-folder of images for each class, found 0"):
         from_folder(tmp_path)
     (tmp_path / "one").mkdir()
     Image.new("L", (9, 9), 200).save(tmp_path / "one" / "1.png")
-    with pytest.raises(DataError, match="1 classes found"):
+    with pytest.raises(DataError, match="found 1 such"):
         from_folder(tmp_path)
     with pytest.raises(ConfigError, match="no such file or folder"):
         load(str(tmp_path / "nowhere"))

@@ -268,7 +268,7 @@ def test_several_digits_are_said():
     data, rng = datasets.load("digits")[1], np.random.default_rng(0)
     one, other = (on_paper(image, rng) for image in data.images[:2])
     two = np.concatenate([one[:, :-35], other[:, 35:]], axis=1).clip(0, 255).astype(np.uint8)
-    with pytest.raises(ImageError, match="2 characters side by side: cut them apart, or read the line"):
+    with pytest.raises(ImageError, match="found 2 characters side by side. Cut them apart, or read them as a line"):
         normalise_digit(two)
     swept = sweep(lenet5.pretrained(), datasets.normalise_line(two))
     assert swept.text == f"{data.labels[0]}{data.labels[1]}"

@@ -162,7 +162,7 @@ def test_a_manifest_that_is_none(tmp_path, text):
     with pytest.raises(DataError, match="cannot be read"):
         verify(tmp_path)
     (tmp_path / MANIFEST).write_text(text)
-    with pytest.raises(DataError, match="not a manifest"):
+    with pytest.raises(DataError, match="not a make-distorted manifest"):
         verify(tmp_path)
 
 

@@ -194,9 +194,9 @@ def test_a_pair_of_own_files(tmp_path):
         (np.zeros((2, 3, 3), np.float32), np.zeros(2, np.uint8), "/i: images: expected uint8"),
         (np.zeros((2, 3), np.uint8), np.zeros(2, np.uint8), "/i: images: expected uint8"),
         (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2, np.uint8), "/i: images: expected uint8"),
-        (np.zeros((0, 3, 3), np.uint8), np.zeros(0, np.uint8), "/i: images: .*none empty"),
+        (np.zeros((0, 3, 3), np.uint8), np.zeros(0, np.uint8), "/i: images: .*not empty"),
         (np.zeros((2, 3, 3), np.uint8), np.zeros(2, np.float32), "/l: labels: expected uint8"),
-        (np.zeros((2, 3, 3), np.uint8), np.zeros(3, np.uint8), "/i: holds 2 images, but .*/l holds 3 labels"),
+        (np.zeros((2, 3, 3), np.uint8), np.zeros(3, np.uint8), "/i: contains 2 images, but .*/l contains 3 labels"),
     ],
 )
 def test_pairs_that_are_none(images, labels, message, tmp_path):

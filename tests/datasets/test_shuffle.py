@@ -137,7 +137,7 @@ def test_what_the_reader_finds_wrong_is_said(small, numbered, tmp_path):
     patterns = patterns_of(data)
     os.truncate(tmp_path / "i", 100)
     patterns.begin(np.random.default_rng(0))
-    with pytest.raises(DataError, match="shorter"):
+    with pytest.raises(DataError, match="truncated"):
         patterns.take(0, 200)
     (tmp_path / "i").unlink()
     with pytest.raises(DataError, match="cannot be read"):

@@ -92,7 +92,7 @@ def test_kaggles_folder(digits, tmp_path, capsys):
         assert (tmp_path / "again.csv").read_text().splitlines() == lines
     assert predict.run([str(tmp_path / "test.csv")]) == 2
     assert "--csv FILE" in capsys.readouterr().err
-    with pytest.raises(DataError, match=r"784 columns of pixels and none of classes.*lenet5\.predict"):
+    with pytest.raises(DataError, match=r"784 columns of pixels but no classes.*lenet5\.predict"):
         from_csv(tmp_path / "test.csv")
 
 
@@ -133,7 +133,7 @@ def test_npz_files_of_one_set_and_of_none(digits, tmp_path):
     np.savez(path, images=digits[0].images, labels=digits[0].labels)
     assert sum(map(len, from_npz(path, test_split=0.3))) == 200
     np.savez(path, pictures=digits[0].images)
-    with pytest.raises(DataError, match="has the arrays pictures; expected x_train"):
+    with pytest.raises(DataError, match="found the arrays pictures; expected x_train"):
         from_npz(path)
     np.savez(path, x_train=np.array([object()]), y_train=[1])
     with pytest.raises(DataError, match="plain arrays"):
@@ -149,7 +149,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path, monkeypat
     monkeypatch.setattr("lenet5.datasets.table.MAX_BYTES", 10_000)
     np.savez_compressed(tmp_path / "a.npz", images=np.zeros((100, 28, 28), np.uint8), labels=np.zeros(100, np.uint8))
     assert (tmp_path / "a.npz").stat().st_size < 2000
-    with pytest.raises(DataError, match="bytes unpacked; at most 10,000"):
+    with pytest.raises(DataError, match="at most 10,000 bytes unpacked, found"):
         from_npz(tmp_path / "a.npz")
 
 
