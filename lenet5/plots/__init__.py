@@ -1,4 +1,4 @@
-"""Plots. Every function returns a Matplotlib Figure and displays nothing."""
+"""Plots; every function returns a Matplotlib figure and displays nothing."""
 
 from .answers import confusion, distortions, images, mistakes, occlusion, robustness, saliency
 from .curves import compared, learning_curves, pruned, rejection, training_size

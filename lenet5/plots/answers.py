@@ -1,4 +1,4 @@
-"""Plots of answers: mistakes, confusion matrix, robustness, saliency and occlusion."""
+"""Plots of predictions: mistakes, confusion matrix, robustness, saliency and occlusion."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,14 +16,14 @@ __all__ = ["confusion", "distortions", "images", "mistakes", "occlusion", "robus
 
 
 def mistakes(net: Sequential, data: Dataset, *, limit: int = 200) -> Figure:
-    """Draw every image that is misread, with its true class and the answer, as the paper's Fig. 8.
+    """Draw every misclassified image with its true and predicted class, as in Fig. 8 of the paper.
 
     Parameters
     ----------
     net : Sequential
     data : Dataset
     limit : int
-        Largest number of mistakes to draw, the first ones; the title has the total.
+        Maximum number of mistakes to draw. The title states the total.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def mistakes(net: Sequential, data: Dataset, *, limit: int = 200) -> Figure:
     answers = net.predict(data.images)
     wrong = np.flatnonzero(answers != data.labels)
     shown = wrong[:limit]
-    more = "" if len(shown) == len(wrong) else f", the first {len(shown)} here"
+    more = "" if len(shown) == len(wrong) else f", first {len(shown)} shown"
     count = f"{len(wrong)} of {len(data):,} images of {data.name} misread ({len(wrong) / len(data):.2%}){more}"
     labels = [f"{names[data.labels[i]]}->{names[answers[i]]}" for i in shown]
     return _grid(data.images[shown], labels, f"{count}: true->answer")
@@ -46,6 +46,7 @@ def images(data: Dataset, *, count: int = 60) -> Figure:
     ----------
     data : Dataset
     count : int
+        Number of images.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def images(data: Dataset, *, count: int = 60) -> Figure:
     return _grid(
         pictures,
         [data.classes[label] for label in data.labels[:count]],
-        f"{data.name}: the first {len(pictures)} images",
+        f"{data.name}: first {len(pictures)} images",
     )
 
 
@@ -74,7 +75,7 @@ def _grid(pictures: np.ndarray, labels: list[str], title: str) -> Figure:
 
 
 def confusion(net: Sequential, data: Dataset) -> Figure:
-    """Draw how often each class is answered for each true class.
+    """Draw the confusion matrix: the number of images for each true and predicted class.
 
     Parameters
     ----------
@@ -84,16 +85,16 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Numbers in every cell; mistakes are shaded, the diagonal is not.
+        The matrix with counts. Mistakes are shaded, the diagonal is not.
 
     Raises
     ------
     ConfigError
-        If the data has classes that the network does not know.
+        If the data set has more classes than the network.
     """
     data, classes = net.relabelled(data), net.out_shape[0]
     if data.num_classes > classes:
-        raise ConfigError(f"the network has {classes} classes; {data.name} has {data.num_classes}.")
+        raise ConfigError(f"confusion: the network has {classes} classes, but {data.name} has {data.num_classes}.")
     counts = metrics.confusion(data.labels, net.predict(data.images), classes)
     shade = counts.astype(float)
     np.fill_diagonal(shade, 0)
@@ -116,7 +117,7 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
 
 
 def robustness(net: Sequential, data: Dataset) -> Figure:
-    """Draw the error on images that are noisy, turned, moved, squeezed, or of another size (the paper's Fig. 13).
+    """Draw the error on noisy, rotated, scaled, shifted and squeezed images, as measured for Fig. 13 of the paper.
 
     Parameters
     ----------
@@ -126,18 +127,18 @@ def robustness(net: Sequential, data: Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A panel for each change, with the paper's estimate of what LeNet-5 withstands shaded where it gives one.
+        One panel for each distortion. Where the paper estimates the range that LeNet-5 tolerates, it is shaded.
     """
     measured = measure(net, data)
     names = {
         "noise": ("inverted pixels (%)", 100, None),
         "rotation": ("rotation (degrees)", 1, (-30, 30)),
         "scale": ("size (factor)", 1, (0.5, 2)),
-        "down": ("moved down (pixels)", 1, (-10, 10)),
-        "squeeze": ("height (factor; width 1/factor)", 1, None),
+        "down": ("shifted down (pixels)", 1, (-10, 10)),
+        "squeeze": ("height (factor; width: 1/factor)", 1, None),
     }
     figure = Figure(figsize=(11, 3.0), layout="constrained")
-    figure.suptitle(f"Error on changed test images of {data.name} ({len(data):,}); grey: the paper's estimates")
+    figure.suptitle(f"Error on distorted test images of {data.name} ({len(data):,}); grey: the paper's estimates")
     for axes, (kind, (label, factor, estimate)) in zip(figure.subplots(1, 5, sharey=True), names.items(), strict=True):
         if estimate:
             axes.axvspan(*estimate, color="#dddddd", zorder=0)
@@ -153,7 +154,7 @@ def robustness(net: Sequential, data: Dataset) -> Figure:
 
 
 def saliency(net: Sequential, image: np.ndarray) -> Figure:
-    """Draw how much each pixel moves the answer: the derivative of the best output's lead over the second.
+    """Draw the influence of each pixel on the margin between the two best classes, as a derivative.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ def saliency(net: Sequential, image: np.ndarray) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Where more ink helps the answer, and where it harms it.
+        The image, and the derivative of the margin with respect to each pixel.
 
     Raises
     ------
@@ -178,14 +179,14 @@ def saliency(net: Sequential, image: np.ndarray) -> Figure:
     lead[0, order[0]], lead[0, order[1]] = (-1, 1) if net.outputs_penalties else (1, -1)
     slope = net.backward(lead)
     assert slope is not None
-    title = f"Read as {net.classes[order[0]]}, then {net.classes[order[1]]}: d(lead)/d(pixel)"
-    return _beside(x, slope[0].sum(axis=0), title, "more ink here helps (+) or harms (-)")
+    title = f"Best class {net.classes[order[0]]}, second {net.classes[order[1]]}: d(margin)/d(pixel)"
+    return _beside(x, slope[0].sum(axis=0), title, "more ink increases (+) or decreases (-) the margin")
 
 
 def occlusion(net: Sequential, image: np.ndarray, *, size: int = 5) -> Figure:
-    """Draw how much of its lead over the second the answer loses when a patch of the image is covered.
+    """Draw how much the margin of the best class decreases when a patch of the image is covered.
 
-    The lead is that of outputs, not of probabilities, which are 0 and 1 to many digits.
+    The margin is the difference of outputs, not of probabilities, which are too close to 0 and 1.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def occlusion(net: Sequential, image: np.ndarray, *, size: int = 5) -> Figure:
     x, outputs = _one(net, image)
     height, width = x.shape[2:]
     if not 1 <= size <= min(height, width):
-        raise ShapeError(f"occlusion: a patch of {size} does not fit an image of {height}x{width}.")
+        raise ShapeError(f"occlusion: a patch of side {size} does not fit an image of {height}x{width} pixels.")
     rows, columns = height - size + 1, width - size + 1
     covered = np.repeat(x, rows * columns, axis=0)
     for k in range(len(covered)):
@@ -224,7 +225,7 @@ def occlusion(net: Sequential, image: np.ndarray, *, size: int = 5) -> Figure:
     middle = size // 2
     picture[middle : middle + rows, middle : middle + columns] = fall.reshape(rows, columns)
     name = net.classes[best]
-    return _beside(x, picture, f"Read as {name}, with {size}x{size} pixels covered", f"what {name} loses of its lead")
+    return _beside(x, picture, f"Class {name}, with {size}x{size} pixels covered", f"decrease of the margin of {name}")
 
 
 def distortions(
@@ -239,22 +240,22 @@ def distortions(
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        One column each.
+        Images, one per column.
     distort : mapping of str to Distortion
-        Such as `lenet5.datasets.DISTORTIONS`; one row each.
+        Distortions by name, one per row, such as `lenet5.datasets.DISTORTIONS`.
     data : str
         Name of the data set, for the title.
     seed : int
-        Of every distortion.
+        Seed of every distortion.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    rows = {"as they are": images}
+    rows = {"originals": images}
     rows |= {name: change(images, np.random.default_rng(seed)) for name, change in distort.items()}
     figure = Figure(figsize=(1.1 + 0.54 * len(images), 0.5 + 0.62 * len(rows)), layout="constrained")
-    figure.suptitle("Distortions, drawn anew for each epoch" + (f", on {data}" if data else ""))
+    figure.suptitle("Random distortions, different in each epoch" + (f", on {data}" if data else ""))
     for axes, (name, pictures) in zip(figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows.items(), strict=True):
         framed = np.pad(pictures, [(0, 0), (1, 1), (1, 1), (0, 0)][: pictures.ndim])
         axes.imshow(np.hstack(list(framed)), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
@@ -267,13 +268,13 @@ def _one(net: Sequential, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return x (1, C, H, W) and the outputs (classes,) of one image."""
     outputs = net.outputs(image)
     if len(outputs) != 1:
-        raise ShapeError(f"This draws one image; found {len(outputs)}.")
+        raise ShapeError(f"expected one image to draw; found {len(outputs)}.")
     x = net.feature_maps(image)["input"]
     return x.reshape(1, *x.shape[-3:]), outputs[0]
 
 
 def _beside(x: np.ndarray, picture: np.ndarray, title: str, label: str) -> Figure:
-    """Draw the input, and a picture of its size on a scale that is even around 0."""
+    """Draw the input, and next to it an array of the same shape, with colours symmetric about 0."""
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""Plots of curves: error against epochs, training-set size, rejections and parameters."""
+"""Plots of curves: error as a function of epoch, size of the training set, rejected share and number of parameters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,26 +15,26 @@ from .style import COLOURS, LINES, MARKERS, PAPER, TEST, TRAIN, VALIDATION
 __all__ = ["compared", "learning_curves", "pruned", "rejection", "training_size"]
 
 PAPER_TEST_ERROR = 0.0095
-# Read off the paper's Fig. 6: training images -> (test error, training error) in per cent.
+# Number of training images -> (test error, training error) in per cent, read off the paper's Fig. 6.
 PAPER_FIG_6 = {15_000: (1.69, 0.06), 30_000: (1.14, 0.31), 60_000: (0.95, 0.35)}
 
 
 def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: str, net: str = "lenet5") -> Figure:
-    """Draw error against epochs, as the paper's Fig. 5.
+    """Draw the error as a function of the epoch, as in Fig. 5 of the paper.
 
     Parameters
     ----------
     runs : mapping of str to history
-        Label of each run -> its records, as in ``history.json``.
+        Label of each run -> its history, as in ``history.json``.
     data : str
-        Name of the data set, for the title.
+        Name of the data set in the title.
     net : str
-        Name of the network, for the title.
+        Name of the network in the title.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Errors in per cent on a logarithmic axis; of lenet5 on MNIST with the paper's 0.95 % marked.
+        Errors in per cent on a logarithmic axis. For lenet5 on MNIST, the paper's 0.95 % is marked.
     """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
@@ -63,20 +63,21 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: st
 def compared(
     rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, key: str = "test_error", title: str
 ) -> Figure:
-    """Draw one figure of several recipes against epochs: the mean of the runs of each, and their range.
+    """Draw a quantity as a function of the epoch for several recipes, as mean and range over runs.
 
     Parameters
     ----------
     rows : mapping of str to histories
-        Label of each recipe -> the histories of its runs, as in ``history.json``. Recipes without any are left out.
+        Label of each recipe -> histories of its runs, as in ``history.json``. Recipes without histories are skipped.
     key : str
-        An error or a share in every record, as a fraction.
+        Key of a fraction in the records of a history.
     title : str
+        Title of the figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        In per cent, errors on a logarithmic axis; up to the shortest run of each recipe.
+        Curves in per cent, up to the end of the shortest run of each recipe. The axis of errors is logarithmic.
     """
     shown = {label: runs for label, runs in rows.items() if any(runs)}
     figure = Figure(figsize=(7.5, 4.5 + 0.09 * len(shown)), layout="constrained")
@@ -87,7 +88,7 @@ def compared(
             [100 * record[key] if record.get(key) is not None else np.nan for record in run[:length]] for run in runs
         ]
         epochs, percent = range(1, length + 1), np.array(values)
-        # Zero has no place on the axis: half an image in 10,000 stands for it.
+        # A logarithmic axis lacks 0; draw it as half an image in 10,000.
         percent = np.maximum(percent, 0.005)
         colour, line, marker = COLOURS[number % 7], LINES[number // 7 % 4], MARKERS[number % 5]
         axes.plot(
@@ -104,19 +105,20 @@ def compared(
 
 
 def training_size(results: Mapping[int, Sequence[Mapping[str, Any]]], *, data: str) -> Figure:
-    """Draw error against the number of training images, as the paper's Fig. 6.
+    """Draw the error as a function of the number of training images, as in Fig. 6 of the paper.
 
     Parameters
     ----------
     results : mapping of int to records
-        Training images -> the last epoch of each run: ``test_error`` and ``train_error`` as fractions.
+        Number of training images -> records of the last epoch of each run. Their ``test_error`` and ``train_error`` are
+        fractions.
     data : str
-        Name of the data set, for the title.
+        Name of the data set in the title.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Means and ranges in per cent; on MNIST with the paper's figures.
+        Means and ranges in per cent. For MNIST, the paper's values are added.
     """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
@@ -142,25 +144,26 @@ def training_size(results: Mapping[int, Sequence[Mapping[str, Any]]], *, data: s
 
 
 def pruned(rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, title: str) -> Figure:
-    """Draw training loss and test error against the parameters that are left, as Optimal Brain Damage does.
+    """Draw training loss and test error as a function of the number of remaining parameters.
 
     Parameters
     ----------
     rows : mapping of str to histories
-        Criterion -> the histories of its runs, with what `lenet5.analysis.pruning.Pruning` records. Those without any
-        are left out.
+        Criterion -> histories of its runs, with the records of `lenet5.analysis.pruning.Pruning`. Criteria without
+        histories are skipped.
     title : str
+        Title of the figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        After retraining (means and ranges of the runs), and dashed what deletion did without it.
+        Means and ranges over runs, after retraining (solid) and directly after deletion (dashed).
     """
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     panels = figure.subplots(1, 2)
     for number, (label, runs) in enumerate((label, runs) for label, runs in rows.items() if any(runs)):
         colour, marker = COLOURS[number % 7], MARKERS[number % 5]
-        # The last epoch with each number of parameters: that is retrained.
+        # Use the last epoch with each number of parameters, which is after retraining.
         retrained = [{record["kept"]: record for record in run if "kept" in record} for run in runs]
         at_once = [{r["kept"]: r for record in run for r in record.get("at_once", ())} for run in runs]
         for axes, key, factor in zip(panels, ("loss", "test_error"), (1, 100), strict=True):
@@ -185,18 +188,18 @@ def pruned(rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, title: 
 
 
 def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str, target: float = 0.005) -> Figure:
-    """Draw the error among the images that are answered against the share that is rejected (the paper's Fig. 10).
+    """Draw the error on the accepted images as a function of the rejected share (Fig. 10 of the paper).
 
-    Rejected first are the images whose two largest scores lie closest together.
+    The images with the smallest difference between the two largest scores are rejected first.
 
     Parameters
     ----------
     answers : mapping of str to (scores, labels)
-        Label of each network -> scores (N, classes), larger for likelier classes, and the true classes (N,).
+        Label of each network -> scores (N, classes), higher for likelier classes, and the true classes (N,).
     data : str
-        Name of the data set, for the title.
+        Name of the data set in the title.
     target : float
-        The error that is marked; the paper's 0.5 %.
+        Error to mark with a line (0.005 in the paper).
 
     Returns
     -------
@@ -205,16 +208,16 @@ def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str
     Raises
     ------
     ShapeError
-        If there is nothing to draw.
+        If `answers` is empty.
     """
     if not answers:
-        raise ShapeError("rejection draws the answers of at least one network; found none.")
+        raise ShapeError("rejection: expected the answers of at least one network; found none.")
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for number, (name, (scores, labels)) in enumerate(answers.items()):
         share, error = metrics.rejection_curve(scores, labels)
         met = share[np.argmax(error <= target)] if (error <= target).any() else 1.0
-        shown = share <= max(0.2, 1.2 * met)  # beyond that little is left to see
+        shown = share <= max(0.2, 1.2 * met)  # the error hardly changes beyond that
         axes.plot(
             100 * share[shown],
             100 * error[shown],
@@ -224,8 +227,8 @@ def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str
             linewidth=1.4,
         )
     axes.axhline(100 * target, color=PAPER, linestyle=":", label=f"{100 * target:g} %")
-    axes.set(xlabel="rejected (% of the images)", ylabel="error among the others (%)", ylim=(0, None), xlim=(0, None))
-    axes.set_title(f"Rejecting the doubtful, {data}")
+    axes.set(xlabel="rejected (% of the images)", ylabel="error on accepted images (%)", ylim=(0, None), xlim=(0, None))
+    axes.set_title(f"Rejection of ambiguous images, {data}")
     axes.grid(alpha=0.25)
     axes.legend()
     return figure
@@ -234,7 +237,7 @@ def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str
 def _against_passes(axes: Axes, label: str, title: str) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
-    # Not the 9s, which would touch the next power of ten.
+    # Skip the 9s, whose labels would touch those of the next power of ten.
     axes.yaxis.set_minor_formatter(lambda value, position: "" if f"{value:e}"[0] == "9" else f"{value:g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

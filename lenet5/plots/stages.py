@@ -1,4 +1,4 @@
-"""Plots of a network and its stages: architecture, kernels, codes, learning rates and feature maps."""
+"""Plots of a network: architecture, kernels, target codes, learning rates, weights and feature maps."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,22 +14,22 @@ from .style import PAPER, TEST, TRAIN, tiles
 __all__ = ["architecture", "effective_rates", "feature_maps", "kernels", "rbf_codes", "weights"]
 
 
-# Feature maps in a row.
+# Number of feature maps per row.
 _ROW = 16
 
 
 def architecture(net: Sequential) -> Figure:
-    """Draw a network like the paper's Fig. 2: every stage as a stack of maps, to scale, and the steps between.
+    """Draw the architecture of a network like Fig. 2 of the paper, with each stage as a stack of maps to scale.
 
     Parameters
     ----------
     net : Sequential
-        Built.
+        Network that has been built.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Each stage with its name, its maps and its parameters.
+        Stages with their names, sizes and numbers of parameters, and the operations between them.
     """
     stages: list[tuple[str, tuple[int, ...], Layer | None]] = [("input", net.in_shape, None)]
     stages += [(layer.name, layer.out_shape, layer) for layer in net.sublayers() if layer.connections()]
@@ -56,7 +56,7 @@ def architecture(net: Sequential) -> Figure:
         if number + 1 < len(stages):
             following = stages[number + 1][2]
             assert following is not None
-            gap = 9.0 if height * width > 1 else 16.0  # whose labels are wider than themselves
+            gap = 9.0 if height * width > 1 else 16.0  # vectors are narrower than their labels
             axes.annotate("", (x + gap - 0.8, 0), (x + 0.8, 0), arrowprops={"arrowstyle": "->", "color": PAPER})
             axes.text(x + gap / 2, -largest / 2 - 8, following.title, ha="center", va="top", fontsize=7.5, color=PAPER)
             axes.plot([x + gap / 2] * 2, [-largest / 2 - 7, -1], color=PAPER, linewidth=0.6, linestyle=":")
@@ -69,13 +69,13 @@ def architecture(net: Sequential) -> Figure:
 
 
 def kernels(net: Sequential, stage: str = "C1") -> Figure:
-    """Draw every kernel of a convolution: a row for each of its maps, a column for each map below.
+    """Draw every kernel of a convolution, one row per output map and one column per input map.
 
     Parameters
     ----------
     net : Sequential
     stage : str
-        Name of a `Conv2D`, as "C1", "C3" (16 x 6, with the empty connections of Table I left blank) or "C5".
+        Name of a `Conv2D`, such as "C1", "C3" (16 x 6, with blanks for the missing connections of Table I) or "C5".
 
     Returns
     -------
@@ -84,12 +84,12 @@ def kernels(net: Sequential, stage: str = "C1") -> Figure:
     Raises
     ------
     ConfigError
-        If there is no such convolution.
+        If the network has no such convolution.
     """
     convolutions = {layer.name: layer for layer in net.sublayers() if isinstance(layer, Conv2D)}
     if stage not in convolutions:
         raise ConfigError(
-            f"kernels draws a convolution: {', '.join(convolutions) or 'there is none'}; found {stage!r}."
+            f"kernels: expected one of the convolutions {', '.join(convolutions) or '(none)'}; found {stage!r}."
         )
     layer = convolutions[stage]
     height, width = layer.kernel_size
@@ -97,7 +97,7 @@ def kernels(net: Sequential, stage: str = "C1") -> Figure:
     pictures = np.full((maps, inputs, height, width), np.nan)
     owner = np.repeat(np.arange(maps), np.diff(layer.starts))
     pictures[owner, layer.channels] = layer.weight.value.reshape(-1, height, width)
-    turned = maps > 3 * inputs and inputs <= 3  # a single row of C1 reads better than a column
+    turned = maps > 3 * inputs and inputs <= 3  # draw C1 as a row, not as a column
     grid = pictures.transpose(1, 0, 2, 3) if turned else pictures
     rows, columns = grid.shape[:2]
     flat = tiles(grid.reshape(-1, height, width), columns)
@@ -106,12 +106,12 @@ def kernels(net: Sequential, stage: str = "C1") -> Figure:
     axes = figure.add_subplot()
     limit = float(np.nanmax(np.abs(flat)))
     image = axes.imshow(flat, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
-    axes.set_facecolor("#dbe9f6")  # what is not connected; of no grey
+    axes.set_facecolor("#dbe9f6")  # missing connections are blue, unlike any weight
     every = 1 if max(rows, columns) <= 16 else 10
     for axis, count, step in ((axes.xaxis, columns, width + 1), (axes.yaxis, rows, height + 1)):
         numbers = range(0, count, every)
         axis.set_ticks([k * step + step / 2 - 1 for k in numbers], [str(k) for k in numbers])
-    names = (f"map of {stage}", "map below")
+    names = (f"map of {stage}", "input map")
     axes.set_xlabel(names[0] if turned else names[1])
     axes.set_ylabel(names[1] if turned else names[0])
     axes.tick_params(length=0, labelsize=7)
@@ -121,12 +121,12 @@ def kernels(net: Sequential, stage: str = "C1") -> Figure:
 
 
 def rbf_codes(characters: str = bitmaps.DIGITS) -> Figure:
-    """Draw the 7x12 target codes of characters, as the paper's Fig. 3.
+    """Draw the 7x12 target codes of characters, as in Fig. 3 of the paper.
 
     Parameters
     ----------
     characters : str
-        Default the ten digits; `lenet5.bitmaps.ASCII` for all that there are.
+        Characters to draw (default: the ten digits). `lenet5.bitmaps.ASCII` contains all of them.
 
     Returns
     -------
@@ -135,13 +135,13 @@ def rbf_codes(characters: str = bitmaps.DIGITS) -> Figure:
     Raises
     ------
     ConfigError
-        If a character has no bitmap, or there is none.
+        If a character has no bitmap, or the string is empty.
     """
     codes = bitmaps.codes(characters).reshape(-1, bitmaps.HEIGHT, bitmaps.WIDTH)
     columns = min(len(codes), 16)
     rows = -(-len(codes) // columns)
     figure = Figure(figsize=(0.42 * columns + 0.6, 0.72 * rows + 0.7), layout="constrained")
-    figure.suptitle(f"Target codes of {len(codes)} characters, 7x12 cells of +-1", fontsize=10)
+    figure.suptitle(f"Target codes of {len(codes)} characters, 7x12 pixels of ±1", fontsize=10)
     axes = figure.add_subplot()
     axes.imshow(tiles(codes, columns, gap=2), cmap="gray_r", vmin=-1, vmax=1, interpolation="nearest")
     axes.set_axis_off()
@@ -149,19 +149,19 @@ def rbf_codes(characters: str = bitmaps.DIGITS) -> Figure:
 
 
 def effective_rates(net: Sequential, optimizer: SDLM) -> Figure:
-    """Draw how the rates of SDLM are spread in each parameter (eq. 21).
+    """Draw histograms of SDLM's effective learning rates (eq. 21), one for each parameter.
 
     Parameters
     ----------
     net : Sequential
     optimizer : SDLM
-        Of this network's parameters.
+        Optimizer of this network.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A histogram per parameter on one logarithmic axis, with the range that the paper reports for its first epoch
-        and the bound eta/mu.
+        Histograms with a shared logarithmic axis. The range that the paper reports for its first epoch and the upper
+        bound eta/mu are marked.
     """
     rates, bound = optimizer.rates, optimizer.lr / optimizer.mu
     low = min(float(rates.min()), 7e-5)
@@ -177,7 +177,7 @@ def effective_rates(net: Sequential, optimizer: SDLM) -> Figure:
 
 
 def weights(net: Sequential) -> Figure:
-    """Draw how the values of each parameter are spread.
+    """Draw histograms of the weights, one for each parameter.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def weights(net: Sequential) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A histogram per parameter on one axis.
+        Histograms with a shared axis.
     """
     limit = float(np.abs(net.theta).max()) or 1.0
     name = (net.spec or {}).get("name", "network")
@@ -198,7 +198,7 @@ def weights(net: Sequential) -> Figure:
 
 
 def _histograms(net: Sequential, values: np.ndarray, bins: np.ndarray, title: str) -> Figure:
-    """Draw the spread of one value per weight, a histogram for each parameter."""
+    """Draw histograms of a quantity with one value per weight, one for each parameter."""
     parts = net.parameters().slices()
     figure = Figure(figsize=(7.5, 0.6 * len(parts) + 1.4), layout="constrained")
     figure.suptitle(title)
@@ -211,21 +211,21 @@ def _histograms(net: Sequential, values: np.ndarray, bins: np.ndarray, title: st
 
 
 def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figure:
-    """Draw the output of every stage for one image, from the input to the penalties.
+    """Draw the outputs of all stages for one image, from the input to the network's output.
 
     Parameters
     ----------
     net : Sequential
-        Any; the paper's is drawn best.
+        Any network. The layout is made for the paper's.
     image : ndarray
         One image, as for ``net.predict``.
     data : str
-        Name of the data set it comes from, for the title.
+        Name of the image's data set in the title.
 
     Returns
     -------
     matplotlib.figure.Figure
-        F6 is drawn as the 7x12 bitmap that it imitates.
+        The feature maps of each stage. F6 is drawn as a 7x12 bitmap, like its target code.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
     maps = net.feature_maps(image)
     if maps["input"].ndim == 4:
         if len(maps["input"]) != 1:
-            raise ShapeError(f"feature_maps draws one image; found {len(maps['input'])}.")
+            raise ShapeError(f"feature_maps: expected one image; found {len(maps['input'])}.")
         maps = {name: m[0] for name, m in maps.items()}
     output = maps.pop("output").ravel()
     best = int(output.argmin() if net.outputs_penalties else output.argmax())
@@ -278,7 +278,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
 
 
 def _height(name: str, m: np.ndarray) -> float:
-    """Height of a stage's rows, in units of a feature map."""
+    """Return the height of a stage's rows, in units of a feature map."""
     pictures = _pictures(name, m)
     if pictures[0].shape[0] == 1:
         return 0.3
@@ -286,7 +286,7 @@ def _height(name: str, m: np.ndarray) -> float:
 
 
 def _pictures(name: str, m: np.ndarray) -> list[np.ndarray]:
-    """Maps (C, H, W) one by one; F6 as its bitmap; another vector as one strip."""
+    """Return a stage's maps (C, H, W) as images: F6 as its bitmap, other vectors as a single row."""
     if m.ndim == 3 and m.shape[1] * m.shape[2] > 1:
         return list(m)
     if m.size == bitmaps.HEIGHT * bitmaps.WIDTH:

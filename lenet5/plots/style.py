@@ -11,20 +11,20 @@ from ..files import atomic_write
 
 __all__ = ["COLOURS", "LINES", "MARKERS", "PAPER", "TEST", "TRAIN", "VALIDATION", "mosaic", "save", "tiles"]
 
-# Colours that differ in lightness as well (Okabe and Ito), and line styles for print.
+# Colours of Okabe and Ito, which also differ in lightness, and line styles for black-and-white print.
 TEST, TRAIN, VALIDATION, PAPER = "#0072B2", "#D55E00", "#009E73", "#555555"
 COLOURS = (TEST, TRAIN, VALIDATION, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES, MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "v", "D")
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG, whole or not at all, with no date inside, so that the bytes repeat."""
+    """Write a figure as PNG atomically, without version or date, so that the bytes are reproducible."""
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
 
 
 def tiles(pictures: np.ndarray, columns: int, *, gap: int = 1) -> np.ndarray:
-    """Lay pictures (N, H, W) out row by row in one array, with gaps of NaN, which stay blank."""
+    """Arrange images (N, H, W) row by row in one array, separated by gaps of NaN, which are drawn blank."""
     n, height, width = pictures.shape
     rows = -(-n // columns)
     out = np.full((rows * columns, height + gap, width + gap), np.nan)
@@ -34,7 +34,7 @@ def tiles(pictures: np.ndarray, columns: int, *, gap: int = 1) -> np.ndarray:
 
 
 def mosaic(axes: Axes, pictures: np.ndarray, columns: int, labels: Sequence[str] = (), **options: object) -> None:
-    """Draw pictures (N, H, W) in one axes, each with a label above it: far faster than axes for each."""
+    """Draw images (N, H, W) in a single axes, which is much faster than one axes each, with labels above them."""
     n, height, width = pictures.shape
     gap = max(1, height // 3) if labels else 1
     padded = np.full((n, height + gap - 1, width), np.nan) if labels else np.asarray(pictures, float)

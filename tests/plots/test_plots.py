@@ -56,7 +56,7 @@ def test_compared():
 def test_distortions():
     images = np.zeros((3, 28, 28), np.uint8)
     figure = plots.distortions(images, {"upside down": lambda x, rng: 255 - x}, data="nothing")
-    assert [axes.get_ylabel() for axes in figure.axes] == ["as they are", "upside down"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["originals", "upside down"]
     assert figure.axes[1].images[0].get_array().shape == (30, 90) and "nothing" in figure.get_suptitle()
 
 
@@ -210,7 +210,7 @@ def test_colours_and_unknown_classes(net):
 
 def test_images_with_their_classes(test_set):
     figure = plots.images(test_set, count=12)
-    assert figure.get_suptitle() == "digits: the first 12 images"
+    assert figure.get_suptitle() == "digits: first 12 images"
     assert texts(figure) == [str(label) for label in test_set.labels[:12]]
     assert figure.axes[0].images[0].get_array().shape == (2 * (28 + 9) - 1, 10 * 29 - 1)
 
