@@ -211,7 +211,7 @@ def test_verbose(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"optimizer": "lbfgs"}, "sdlm, sgd, adam"), ({"output": "logits"}, "rbf, softmax"),
-     ({"subsampling": "min"}, "trainable, average, max"), ({"epochs": 0}, "epochs is at least 1"),
+     ({"subsampling": "min"}, "trainable, average, max"), ({"epochs": 0}, "epochs must be at least 1"),
      ({"batch_size": 0}, "batch_size"), ({"learning_rate": -1.0}, "lr must be"), ({"n_jobs": 0}, "threads")],
     ids=repr,
 )  # fmt: skip

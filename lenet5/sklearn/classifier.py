@@ -31,11 +31,11 @@ from .inputs import Inputs, value_errors
 __all__ = ["LeNet5Classifier"]
 
 _MOST_THREADS = 1024
-# Images that are prepared at a time.
+# Number of images processed at a time.
 CHUNK = 32 * SHARD
 
-# The paper's first two epochs, at 5e-4, saturate the network for good in one of four trainings on 300 patterns of 2
-# pixels, and gain nothing on MNIST.
+# In one of four training runs on 300 images of 2 pixels, the paper's first two epochs, at 5e-4, saturate the network
+# permanently. On MNIST they bring no gain.
 SKIP = 2
 
 
@@ -47,65 +47,66 @@ _LOSSES: dict[str, Callable[[], losses.Loss]] = {
 
 
 class LeNet5Classifier(ClassifierMixin, Inputs):
-    """LeNet-5 with the protocol of scikit-learn; by default the paper's network, trained as the paper did.
+    """LeNet-5 as a scikit-learn classifier; by default, the network and the training of the paper.
 
-    Images of up to 32x32 are put in the middle of the field of 32x32; for larger ones, up to 128x128, the field grows,
-    and colour gives it three channels. A row of pixels is a square grey image where its length is a square, and else an
-    image of one row. Pixels are mapped linearly to the paper's -0.1 (background) and 1.175 (foreground): where the
-    first training set is uint8 from 0 and 255, else from its smallest and its largest number. What comes later is
-    mapped alike, for any type; numbers of another range are a `LenetWarning`.
+    Images of up to 32x32 are centred in the network's input of 32x32. For larger images, up to 128x128, the input is
+    enlarged; for colour images it has three channels. A row whose length is a square is read as a square grey image,
+    other rows as images of height 1. Pixels are scaled linearly so that the background becomes -0.1 and the foreground
+    1.175, as in the paper: from 0 and 255 if the first training set is uint8, otherwise from its smallest and largest
+    value. Later data are scaled in the same way. If their range differs strongly, a `LenetWarning` is issued.
 
     Parameters
     ----------
     subsampling : {"trainable", "average", "max"}
-        S2 and S4: the paper's, with a coefficient and a bias per map, or fixed pooling.
+        Sub-sampling in S2 and S4: the paper's, with a trainable coefficient and bias per map, or fixed pooling.
     output : {"rbf", "softmax", "dense"}
-        RBF units trained with eq. 9, scores with softmax cross-entropy, or units with a squash and targets of +-1.
-        The centres of the RBF units are the bitmaps of the classes themselves where each is a printable ASCII
-        character or an integer of one digit, and else of the first of `lenet5.models.CHARACTERS`, which are 94; more
-        classes are told apart by scores, as with "softmax".
+        RBF units trained with eq. 9, softmax with cross-entropy, or ScaledTanh units trained on targets of ±1. The
+        centres of the RBF units are the bitmaps of the classes, if all classes are printable ASCII characters or
+        one-digit integers. Otherwise they are bitmaps from `lenet5.models.CHARACTERS`, which has 94; for more classes,
+        "softmax" is used instead.
     optimizer : str
-        Key of `lenet5.optim.OPTIMIZERS`: "sdlm", the paper's second-order method, with its curvature pass of 500
-        patterns before each epoch; "sgd"; or a method that came later, such as "adam".
+        Key of `lenet5.optim.OPTIMIZERS`, such as "sdlm" (the paper's second-order method, which estimates the curvature
+        from 500 patterns before each epoch), "sgd" or "adam".
     learning_rate : float, optional
-        Default 2e-4 for sdlm, 1e-2 for adagrad, 1e-3 for others. `fit` lets that of sdlm fall as the paper does after
-        its first two epochs at 5e-4, which are too fast for small training sets (`lenet5.optim.schedule.paper`),
-        and keeps others; `partial_fit` keeps all.
+        Learning rate. Default: 2e-4 for sdlm, 1e-2 for adagrad, 1e-3 for others. For sdlm, `fit` decreases it like the
+        paper after its first two epochs, whose rate of 5e-4 is too high for small training sets
+        (`lenet5.optim.schedule.paper`). For other optimizers, and in `partial_fit`, it is constant.
     epochs : int
-        Epochs of `fit` through the training set.
+        Number of epochs of `fit`.
     batch_size : int
-        Patterns per update; the paper updates after every single one.
+        Number of patterns per update (1 in the paper).
     distort : callable, optional
-        (images uint8 (n, H, W), numpy.random.Generator) -> images of the same kind, called before each epoch, such as
-        `lenet5.datasets.shift`. Pixels of other types are rounded to 256 grey levels for it.
+        Distortion of the training images before each epoch, such as `lenet5.datasets.shift`: a function of images,
+        uint8 (n, H, W), and a numpy.random.Generator, which returns images of the same shape and type. Pixels of other
+        types are first rounded to 256 grey levels.
     class_weight : dict, "balanced" or None
-        How much each class counts, besides `sample_weight`; "balanced" makes all classes count alike.
+        Weight of each class, multiplied with `sample_weight`. "balanced" gives all classes the same total weight.
     random_state : int, RandomState or None
-        Draws weights, order and samples.
+        Seed or generator for the initial weights, the order of patterns and the sampling.
     n_jobs : int, optional
-        Threads, -1 for all processors; useful from a `batch_size` of 64 on. The results are the same for any number.
+        Number of threads, or -1 for all processors. Useful from a `batch_size` of 64. It does not change the results.
     verbose : int
-        Above 0, one line is printed per epoch.
+        If above 0, print one line per epoch.
 
     Attributes
     ----------
     classes_ : ndarray (classes,)
-        Sorted, as every array of probabilities has them.
+        Classes in sorted order, which is the order of the probabilities.
     n_features_in_ : int
-        Pixels of an image.
+        Number of pixels per image.
     image_shape_ : tuple of int
-        (H, W) or (H, W, 3) of the images that the network was trained on.
+        Shape of the training images, (H, W) or (H, W, 3).
     range_ : tuple of float
-        What is mapped to the background and to the foreground.
+        Pixel values that are scaled to background and foreground.
     net_ : Sequential
         The trained network.
     history_ : list of dict
-        One record per epoch: ``epoch``, ``lr``, and ``loss`` and ``train_error``, measured on the fly.
+        One record per epoch, with ``epoch``, ``lr``, and ``loss`` and ``train_error`` measured during training.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> images, labels = load_digits(return_X_y=True)  # 8x8, in rows
+    >>> images, labels = load_digits(return_X_y=True)  # flattened 8x8 images
     >>> model = LeNet5Classifier(random_state=0).fit(images[:1437], labels[:1437])
     >>> model.score(images[1437:], labels[1437:]) > 0.9
     True
@@ -139,24 +140,24 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         self.verbose = verbose
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train a fresh network.
+        """Train a new network.
 
         Parameters
         ----------
         X : array-like (n, pixels), (n, H, W), (n, C, H, W) or (n, H, W, C), with C of 1 or 3
-            Of any numeric type.
+            Training images of any numeric type.
         y : array-like (n,)
-            Labels of any kind, such as integers or strings.
+            Labels, such as integers or strings.
         sample_weight : array-like (n,), optional
-            How often each pattern comes in an epoch, by and large: as its share of the sum of all weights says, rounded
-            up or down by chance; an epoch keeps n updates or n / batch_size.
+            Relative frequency of each pattern in an epoch. A pattern is drawn in proportion to its share of the sum of
+            weights, randomly rounded up or down. The number of updates per epoch does not change.
 
         Raises
         ------
         ValueError
-            If X, y or a parameter is wrong.
+            If X, y or a parameter is invalid.
         DivergenceError
-            If the training fails.
+            If the training diverges.
         """
         rows, labels = self._checked(X, y, reset=True)
         check_classification_targets(labels)
@@ -168,14 +169,14 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Train for one more epoch on these patterns; also after `fit`.
+        """Train for one more epoch on the given patterns, also after `fit`.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`.
         classes : array-like (classes,), optional
-            All labels that there will ever be; needed in the first call.
+            All classes that can occur in any call. Required in the first call.
 
         Raises
         ------
@@ -192,45 +193,45 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
             raise ValueError(f"classes={known} is not the same as on the last call to partial_fit: {self.classes_}")
         unknown = np.setdiff1d(labels, known)
         if unknown.size:
-            raise ValueError(f"y has labels that are not among the classes: {unknown}")
+            raise ValueError(f"y contains labels that are not among the classes: {unknown}")
         weights = self._weights(rows, labels, sample_weight)
         with value_errors():
             net = self._fresh(rows, known) if first else self.net_
             return self._train(net, rows, labels, weights, 1, anneal=False)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return the likeliest class (n,) of each image of X, which is as for `fit`."""
+        """Return the most likely class (n,) of each image; X is as for `fit`."""
         likeliest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likeliest]
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Return the probability of each class, exp(-penalty) or exp(score), normalised.
+        """Return the probability of each class: exp(-penalty) or exp(score), normalised.
 
         Parameters
         ----------
         X
-            As for `fit`; any number of images, at a bounded use of memory besides X.
+            Images as for `fit`. Apart from X, memory is bounded for any number of images.
 
         Returns
         -------
         ndarray (n, classes), float32
-            In the order of `classes_`.
+            Probabilities in the order of `classes_`.
         """
         check_is_fitted(self, "net_")
         rows = self._checked(X, reset=False)
         pictures, n = Pictures(rows, self.image_shape_, *self.range_), len(rows)
         loss = _LOSSES[(self.net_.spec or {})["output"]]()
         with closing(Shards(self.net_, loss, threads=self._threads())) as shards:
-            # Whole shards, the last one filled up with the first patterns. In short ones patterns go one by one, which
-            # takes sums in another order, and an answer would depend on how many are asked for at once.
+            # Fill up the last shard with the first images. Incomplete shards are summed in another order, so the result
+            # for an image would depend on the number of images.
             whole = np.arange(n + -n % SHARD) % n
             outputs = [shards.outputs(pictures[whole[k : k + CHUNK]]) for k in range(0, n, CHUNK)]
         scores = np.concatenate(outputs)[:n]
         return softmax(-scores if self.net_.outputs_penalties else scores, copy=False)
 
     def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
-        """Return an untrained network, and reset the state that later epochs continue from."""
-        self.__dict__.pop("net_", None)  # what follows may fail, and then there is nothing to predict with
+        """Return an untrained network, and reset the training state."""
+        self.__dict__.pop("net_", None)  # if training fails, the classifier counts as not fitted
         output: Output = "softmax" if self.output == "rbf" and len(classes) > len(CHARACTERS) else self.output
         codes = characters_of(classes) if output == "rbf" else ""
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
@@ -258,9 +259,9 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         anneal: bool,
     ) -> Self:
         if self.optimizer not in optim.OPTIMIZERS:
-            raise ConfigError(f"optimizer is one of {', '.join(optim.OPTIMIZERS)}; found {self.optimizer!r}.")
+            raise ConfigError(f"optimizer must be one of {', '.join(optim.OPTIMIZERS)}; found {self.optimizer!r}.")
         if epochs < 1:
-            raise ConfigError(f"epochs is at least 1; found {epochs!r}.")
+            raise ConfigError(f"epochs must be at least 1; found {epochs!r}.")
         make = optim.OPTIMIZERS[self.optimizer]
         default = schedule.PAPER_ETA[SKIP] if make.curvature_patterns else make.options["lr"].default
         lr = default if self.learning_rate is None else self.learning_rate
@@ -293,7 +294,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
             return 1
         if not isinstance(self.n_jobs, int | np.integer) or self.n_jobs == 0 or self.n_jobs > _MOST_THREADS:
             raise ValueError(
-                f"n_jobs is a number of threads up to {_MOST_THREADS}, or -1 for all processors; found {self.n_jobs!r}."
+                f"n_jobs must be a number of threads up to {_MOST_THREADS}, or -1 for all; found {self.n_jobs!r}."
             )
         return self.n_jobs if self.n_jobs >= 0 else max(cores() + 1 + self.n_jobs, 1)
 
@@ -304,14 +305,14 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if "net_" in state:  # its numbers, without the room that it works in
+        if "net_" in state:  # pickle the parameters without the work arrays
             state["net_"] = (self.net_.spec, self.net_.theta.copy(), self.net_.parameters().kept.copy())
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         if "net_" in state:
-            spec, theta, *kept = state["net_"]  # of older versions without the last
+            spec, theta, *kept = state["net_"]  # older versions stored no `kept`
             state["net_"] = from_spec(spec)
             state["net_"].parameters().kept[...] = kept[0] if kept else True
             state["net_"].theta = theta

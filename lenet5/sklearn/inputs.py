@@ -1,4 +1,4 @@
-"""Input of the classifier: checked as scikit-learn does, then converted to images."""
+"""Validate the input of the classifier like scikit-learn, and convert it to images."""
 
 import warnings
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ __all__ = ["Inputs", "value_errors"]
 
 
 class Inputs(BaseEstimator):
-    """The part of the classifier that reads X, y and weights."""
+    """Base class of the classifier that validates X, y and weights."""
 
     class_weight: Any
     image_shape_: tuple[int, ...]
@@ -26,7 +26,7 @@ class Inputs(BaseEstimator):
     range_: tuple[float, float]
 
     def _checked(self, X: Any, *y: Any, reset: bool) -> Any:
-        """Return X as valid rows (n, pixels), and y (n,) if given; `reset` records the shape of the images."""
+        """Return X as validated rows (n, pixels), and y (n,) if given; if `reset`, store the shape of the images."""
         X = np.asarray(X) if isinstance(X, list | tuple) else X
         shape = getattr(X, "shape", ())[1:]
         if len(shape) > 1:
@@ -34,44 +34,44 @@ class Inputs(BaseEstimator):
         try:
             checked = validate_data(self, X, *y, reset=reset)
         except OverflowError as error:
-            raise ValueError(f"X holds a number that no float can: {error}.") from error
+            raise ValueError(f"X contains an integer that is too large for a float: {error}.") from error
         if reset or len(shape) > 1:
             found = image_shape(shape if len(shape) > 1 else (self.n_features_in_,))
             if reset:
                 self.image_shape_ = found
             elif found != self.image_shape_:
-                raise ValueError(f"X has images of {found}, but the network was trained on {self.image_shape_}.")
+                raise ValueError(f"X contains images of {found}, but the network was trained on {self.image_shape_}.")
         if not reset and not y:
             self._look(checked)
         return checked
 
     def _look(self, rows: np.ndarray) -> None:
-        """Warn of pixels of quite another range than those of the training set."""
+        """Warn if the range of the pixels differs strongly from that of the training set."""
         low, high = self.range_
-        least, most = (float(v) for v in np.quantile(rows[:64], (0, 0.995)))  # a few outliers are no other unit
+        least, most = (float(v) for v in np.quantile(rows[:64], (0, 0.995)))  # ignores a few outliers
         span = high - low
         if span and most > least and (most - low < 0.02 * span or most - low > 20 * span):
             warnings.warn(
                 f"The network was fitted on pixels from {low:g} to {high:g}, and these are from {least:g} to {most:g}: "
-                "scale them alike.",
+                "scale them like the training set.",
                 LenetWarning,
                 stacklevel=4,
             )
 
     def _weights(self, rows: np.ndarray, labels: np.ndarray, given: ArrayLike | None) -> np.ndarray | None:
-        """Return how much each pattern counts; None if all count alike."""
+        """Return the weight of each pattern, or None if all weights are equal."""
         if given is None and self.class_weight is None:
             return None
         weights = _check_sample_weight(given, rows, dtype=np.float64, ensure_non_negative=True)
         weights = weights * compute_sample_weight(self.class_weight, labels)
         if not weights.any():
-            raise ValueError("sample_weight and class_weight leave no pattern: all are 0.")
+            raise ValueError("sample_weight and class_weight exclude all patterns: every weight is 0.")
         return weights
 
 
 @contextmanager
 def value_errors() -> Iterator[None]:
-    """Raise errors about parameters as the ValueErrors that scikit-learn's users expect."""
+    """Convert the library's errors about parameters to ValueError, as scikit-learn's users expect."""
     try:
         yield
     except ConfigError as error:
