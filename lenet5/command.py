@@ -75,7 +75,7 @@ def _canonical(word: str) -> str:
 
 
 # Placeholder for a value of each type in the help.
-_WORDS = {"an integer": "N", "a number": "X", "a text": "TEXT", "true or false": "{true,false}"}
+_WORDS = {"an integer": "N", "a number": "X", "a string": "TEXT", "true or false": "{true,false}"}
 _TITLES = {"run": "options of the run", "data": "data set given by a path"}
 
 

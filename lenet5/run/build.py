@@ -1,4 +1,4 @@
-"""Construction of network, loss, optimiser, schedule, distortion and trainer from a `TrainConfig`."""
+"""Build the network, loss, optimiser, schedule, distortion and trainer of a `TrainConfig`."""
 
 import dataclasses
 import datetime
@@ -31,13 +31,13 @@ __all__ = ["circumstances", "make_loss", "make_trainer", "meta", "record", "spli
 
 
 def split(settings: TrainConfig, train: Dataset) -> tuple[Dataset, Dataset | None]:
-    """Return the images to train on, and those held out to validate on."""
+    """Return the training set and the held-out validation set."""
     validation = None
     if settings.validation_split:
         if train.mapped:
             raise ConfigError(
-                f"validation_split would copy the images of {train.name} into memory, which are left on disk: hold out "
-                "files of your own as the test set instead."
+                f"validation_split would copy the images of {train.name} from disk into memory. Instead, use files of "
+                "your own as the test set."
             )
         train, validation = train.split(settings.validation_split, np.random.default_rng([settings.seed, 1]))
     if settings.train_size is not None:
@@ -57,26 +57,26 @@ def make_trainer(
     guard: bool = True,
     hooks: Iterable[callbacks.Callback] = (),
 ) -> Trainer:
-    """Return the trainer of a resolved configuration.
+    """Return the trainer for a resolved configuration.
 
     Parameters
     ----------
     settings : TrainConfig
-        Resolved.
+        Resolved configuration.
     train : Dataset
-        What will be trained on; gives the number of channels.
+        Training set. It determines the network's channels, size and classes.
     net : Sequential, optional
-        In place of the configuration's.
+        Network to use instead of the configuration's.
     rng : numpy.random.Generator, optional
-        Draws weights, order and samples; default the configuration's seed.
+        Random generator for weights, order and samples (default: from the configuration's seed).
     validation, test : Dataset, optional
-        Measured after each epoch.
+        Sets to evaluate after each epoch.
     ranks : Ranks, optional
-        Processes that share out each batch.
+        Processes that divide each batch among them.
     guard : bool
-        False continues after a run has failed.
+        Whether to stop if training diverges.
     hooks : iterable of Callback
-        Called after the trainer's own.
+        Additional callbacks, called after the trainer's own.
     """
     rng = np.random.default_rng(settings.seed) if rng is None else rng
     if net is None:
@@ -106,7 +106,7 @@ def make_trainer(
 
 
 def meta(settings: TrainConfig, net: Sequential, train: Dataset) -> dict[str, Any]:
-    """Return the note that goes into every checkpoint of a run."""
+    """Return the metadata for every checkpoint of a run."""
     return note(net) | {
         "config": to_dict(settings),
         **noted(settings, train.name),
@@ -115,7 +115,7 @@ def meta(settings: TrainConfig, net: Sequential, train: Dataset) -> dict[str, An
 
 
 def record(trainer: Trainer, train: Dataset) -> dict[str, Any]:
-    """Return the JSON record of a finished run: recipe, result, place and time."""
+    """Return the JSON record of a finished run: data, result, environment and date."""
     return {
         "dataset": train.name,
         "provenance": dict(train.provenance),
@@ -127,7 +127,7 @@ def record(trainer: Trainer, train: Dataset) -> dict[str, Any]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Return date, versions, machine, processor and commit, which may change the bits of a run."""
+    """Return the date, versions, machine, processor and commit, on which the exact bits of a run can depend."""
     versions = {"lenet5": __version__, "numpy": np.__version__, "python": platform.python_version()}
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -139,7 +139,7 @@ def circumstances() -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    """Return the processor's name, and the family that kernels are compiled for."""
+    """Return the name of the processor and the target for which kernels are compiled."""
     name = platform.processor()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -150,7 +150,7 @@ def _cpu() -> str:
 
 
 def _commit() -> str | None:
-    """Return the commit of the checkout this package runs from, if it does."""
+    """Return the commit of the checkout that this package runs from, or None if there is no checkout."""
     here = Path(__file__).parents[1]
     command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
@@ -162,7 +162,7 @@ def _commit() -> str | None:
 
 def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) -> Sequential:
     options = {name: value for name, value in dataclasses.asdict(settings.model).items() if value is not None}
-    # The data set decides, but a network's own size and ten classes need no mention.
+    # The data set determines these options. The default size and ten classes are not recorded in the spec.
     options["channels"] = train.images.shape[3] if train.images.ndim == 4 else 1
     side = max(train.images.shape[1:3])
     if side > inspect.signature(models.MODELS[settings.model.name]).parameters["size"].default:
@@ -170,13 +170,13 @@ def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) ->
     if train.num_classes > 10 or given_path(settings):
         options["classes"] = train.num_classes
         own = all(len(name) == 1 and name.isascii() and name.isprintable() for name in train.classes)
-        if own and options.get("output") == "rbf":  # characters have bitmaps of their own
+        if own and options.get("output") == "rbf":  # characters have their own bitmaps
             options["codes"] = "".join(train.classes)
     return models.from_spec(options, seed=rng)
 
 
 def make_loss(settings: TrainConfig) -> losses.Loss:
-    """Return the criterion of a resolved configuration."""
+    """Return the loss of a resolved configuration."""
     options = settings.loss
     assert options.scale is not None
     if options.name == "map":

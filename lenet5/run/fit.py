@@ -37,44 +37,45 @@ def fit(
     callbacks: Iterable[Callback] = (),
     verbose: bool = True,
 ) -> History:
-    """Train a network by its own recipe, with a line and a progress bar per epoch.
+    """Train a network with its default recipe, and print a line and a progress bar per epoch.
 
-    The recipe of the paper's networks is the paper's: eq. 9 (or what their outputs are for), stochastic diagonal
-    Levenberg-Marquardt, one pattern per update, the paper's schedule. That of all others is cross-entropy and Adam at
-    1e-3 in batches of 128. Training starts from the present weights, so another call continues; optimiser and schedule
-    start anew.
+    The recipe of the paper's networks is that of the paper: eq. 9 (or the loss that suits their outputs), stochastic
+    diagonal Levenberg-Marquardt, one pattern per update, and the paper's schedule. The recipe of all other networks is
+    cross-entropy and Adam at 1e-3 in batches of 128. Training starts from the current weights, so another call
+    continues it, but restarts optimiser and schedule.
 
     Parameters
     ----------
     net : Sequential
-        One that is not built yet is built for the images of `train`.
-    train : Dataset, or (images, labels) of any kind that `Dataset` takes
+        Network to train. If it has not been built, it is built for the images of `train`.
+    train : Dataset or (images, labels)
+        Training set. Images and labels can be in any format that `Dataset` accepts.
     test : Dataset or (images, labels), optional
-        Measured after each epoch, and never trained on.
+        Test set, which is evaluated after each epoch.
     epochs : int, optional
-        Default 20, as in the paper.
+        Number of epochs (default: 20, as in the paper).
     batch_size, lr, optimizer, distort
-        In place of the recipe's; the last two by their names in `optim.OPTIMIZERS` and `datasets.DISTORTIONS`.
+        Options to use instead of the recipe's. The last two are keys of `optim.OPTIMIZERS` and `datasets.DISTORTIONS`.
     validation_split : float
-        Share of `train` that is held out, chosen by `seed`, and measured after each epoch.
+        Share of `train` to hold out as a validation set, which is evaluated after each epoch.
     threads : int, optional
-        Default all processors; the results are the same for any number.
+        Number of threads (default: all processors). It does not change the results.
     seed : int
-        Of order, samples and, where the network is built here, its weights.
+        Seed of the order, the samples, the validation set and, if the network is built here, its weights.
     callbacks : iterable of Callback
-        Called after those of the recipe.
+        Additional callbacks, called after those of the recipe.
     verbose : bool
-        False prints nothing.
+        Whether to print progress.
 
     Returns
     -------
     History
-        One record per epoch: prints as a table, ``history["test_error"]`` is a column, ``history.plot()`` draws it.
+        One record per epoch. It prints as a table; ``history["test_error"]`` is a column, ``history.plot()`` draws it.
 
     Raises
     ------
     LenetError
-        If data, network and options do not go together, or the training diverges.
+        If data, network and options are incompatible, or the training diverges.
 
     Examples
     --------
@@ -86,7 +87,7 @@ def fit(
     if not isinstance(net, Sequential) or not isinstance(train, Dataset):
         if isinstance(net, Sequential) and test is not None:
             raise ConfigError(
-                "fit takes images and labels as one: lenet5.fit(net, (images, labels), (test_images, ...))."
+                "fit takes images and labels as pairs: lenet5.fit(net, (images, labels), (test_images, test_labels))."
             )
         raise ConfigError(
             "fit takes a network and a data set, such as lenet5.fit(lenet5.lenet5(), *lenet5.datasets.load('mnist')); "
@@ -116,10 +117,10 @@ def fit(
 
 
 def _recipe(net: Sequential, options: dict[str, Any], optimizer: str | None, lr: float | None) -> TrainConfig:
-    """Return the configuration that a network is trained by."""
+    """Return the configuration for training a network."""
     spec = net.spec or {}
     own: dict[str, Any] = {"name": spec.get("name")}
-    if own["name"] not in MODELS:  # layers of the user's own: what their outputs are decides the loss
+    if own["name"] not in MODELS:  # a custom network: its outputs determine the loss
         own = {"name": "lenet5", "output": "rbf"} if net.outputs_penalties else {"name": "d2l"}
         optimizer, options = optimizer or "adam", {"batch_size": 128} | options
     elif own["name"] == "lenet5":

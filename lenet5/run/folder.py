@@ -17,66 +17,67 @@ from .config import TrainConfig
 __all__ = ["History", "Saved", "alone", "begun", "continued", "repeated", "same_data"]
 
 _CONFIG = "config.json"
-# All that a run writes.
+# All files that a run writes.
 _FILES = {
     "best.npz", checkpoint.NAME, _CONFIG, "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
 }  # fmt: skip
 
-# A checkpoint: arrays and note; and the history of a run: what it was, and its epochs.
+# A checkpoint: arrays and metadata. A history: the run and its epochs.
 Saved = tuple[dict[str, Any], dict[str, Any]]
 History = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 @contextmanager
 def alone(folder: Path, *, resume: bool = False) -> Iterator[None]:
-    """Keep a run's folder to this process.
+    """Lock a run's folder for this process.
 
     Parameters
     ----------
     folder : Path
+        Folder of the run.
     resume : bool
-        Whether there is to be a run in it, or none yet.
+        Whether the folder must contain a run; otherwise it must not.
 
     Raises
     ------
     ConfigError
-        If another process is training in it, or a new run would replace one.
+        If another process is training in the folder, or a new run would overwrite one.
     CheckpointError
-        If there is none to resume.
+        If there is no run to resume.
     """
     if resume and not folder.is_dir():
-        raise CheckpointError(f"{folder}: no run to resume: there is no such folder.")
+        raise CheckpointError(f"{folder}: no run to resume: the folder does not exist.")
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(folder / ".lock", wait=False))
         except BlockingIOError:
             raise ConfigError(
-                f"{folder}: another process is training in this folder. Wait until it has ended, or give another --out."
+                f"{folder}: another process is training in this folder. Wait until it ends, or choose another --out."
             ) from None
         if not resume and any((folder / name).exists() for name in (_CONFIG, checkpoint.NAME)):
             raise ConfigError(
-                f"{folder} holds a run already. Continue it with --resume {folder}, or give another --out."
+                f"{folder} already contains a run. Continue it with --resume {folder}, or choose another --out."
             )
         clear_unfinished(folder, _FILES)
         yield
 
 
 def begun(file: str | None, given: dict[str, Any]) -> TrainConfig:
-    """Return the configuration of a new run: that of a file, with the given options on top.
+    """Return the configuration of a new run: a file's options, overridden by the given ones.
 
     Raises
     ------
     ConfigError
-        If one of them is wrong; it says which.
+        If an option is wrong. The message names its source.
     """
     values = config.read(file) if file else {}
-    # Both are checked on their own, so that an error names the file or the command line.
+    # Check both separately, so that an error names the file or the command line.
     config.from_dict(values, where=file or "")
     return config.from_dict(_merged(values, given), where="command line").resolved()
 
 
 def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return `values` with the sections and options of `given` on top."""
+    """Return `values`, overridden by the sections and options of `given`."""
     merged = dict(values)
     for name, value in given.items():
         below = merged.get(name)
@@ -89,18 +90,19 @@ def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved | None]:
-    """Return the configuration of the run in `folder`, and the newest of its checkpoints that is whole.
+    """Return the configuration of the run in `folder` and its newest undamaged checkpoint, or None without one.
 
     Parameters
     ----------
     folder : Path
+        Folder of the run.
     given : dict
-        Options that are changed.
+        Options to change.
 
     Raises
     ------
     CheckpointError
-        If there is no run, or no checkpoint of it can be read.
+        If there is no run, or none of its checkpoints can be read.
     """
     file, path = folder / checkpoint.NAME, folder / _CONFIG
     saved = None
@@ -110,13 +112,13 @@ def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved |
         if notice:
             warnings.warn(notice, LenetWarning, stacklevel=2)
             if file.exists():
-                os.replace(file, file.with_name(file.name + ".damaged"))  # not where the next one would be kept
+                os.replace(file, file.with_name(file.name + ".damaged"))  # protects the previous checkpoint
         if not _holds(path, values):
             warnings.warn(f"{path}: differs from the checkpoint, which is used.", LenetWarning, stacklevel=2)
     elif path.exists():
         values = config.read(path)
     else:
-        raise CheckpointError(f"{folder}: no run to resume: there is no {_CONFIG}. Start again without --resume.")
+        raise CheckpointError(f"{folder}: no run to resume: the folder has no {_CONFIG}. Start again without --resume.")
     values = values | given | {"out": str(folder)}
     return config.from_dict(values, where=str(file if saved else path)).resolved(), saved
 
@@ -129,19 +131,19 @@ def _holds(path: Path, values: dict[str, Any]) -> bool:
 
 
 def repeated(name: str, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
-    """Return the configuration of another run, into a folder of its own."""
+    """Return the configuration of another run, with its own output folder."""
     settings = config.from_dict(run.get("config", {}), where=f"{name}: the configuration in its history")
     own: dict[str, Any] = {"out": f"{name.rstrip('/')}-repeat", "quiet": False, "tensorboard": None} | given
     return dataclasses.replace(settings, **own).resolved()
 
 
 def same_data(then: dict[str, Any], now: dict[str, Any], where: str | Path) -> None:
-    """Raise an error unless two runs record the same images.
+    """Check that two runs were trained on the same images.
 
     Raises
     ------
     CheckpointError
-        If they are not.
+        If they were trained on different images.
     """
     if then.get("data_sha256") != now["data_sha256"]:
-        raise CheckpointError(f"{where}: the run was trained on other images than the {now['dataset']} found now.")
+        raise CheckpointError(f"{where}: the run was trained on other images than those found now in {now['dataset']}.")

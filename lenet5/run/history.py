@@ -1,4 +1,4 @@
-"""``history.json``: the record of every epoch and everything needed to repeat the run, protected by a hash."""
+"""``history.json``: the records of all epochs and everything needed to repeat the run, protected by a hash."""
 
 import csv
 import hashlib
@@ -15,7 +15,7 @@ from ..training.trainer import Callback, Phase, Trainer, renamed
 __all__ = ["COLUMNS", "NAME", "CompareHistory", "WriteHistory", "digest", "read", "write"]
 
 NAME = "history.json"
-# The record of an epoch, in this order in every output. Errors are fractions; seconds are wall time; weights_sha256 are
+# Keys of an epoch's record, in the order of all outputs. Errors are fractions; seconds are wall time; weights_sha256 is
 # the first 16 hex digits of the SHA-256 of all parameters and running statistics after the epoch.
 COLUMNS = (
     "epoch", "lr", "loss", "train_error", "validation_loss", "validation_error", "test_loss", "test_error",
@@ -25,15 +25,16 @@ _MAX_BYTES = 1 << 26
 
 
 def write(folder: Path, run: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``history.json``, with a SHA-256 over its content, and ``history.csv``.
+    """Write ``history.json``, with a SHA-256 of its content, and ``history.csv``.
 
     Parameters
     ----------
     folder : Path
+        Folder of the run.
     run : mapping
-        What it takes to repeat the run, as JSON can hold it.
+        Everything needed to repeat the run, in types that JSON supports.
     epochs : sequence of mapping
-        Their `COLUMNS` are written.
+        Records of the epochs, whose `COLUMNS` are written.
     """
     rows = [{column: record.get(column) for column in COLUMNS} for record in epochs]
     head = json.dumps({"run": dict(run), "sha256": digest(run, rows)}, indent=1).removesuffix("\n}")
@@ -52,39 +53,41 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, A
     Parameters
     ----------
     path : path-like
-        The file, or the folder of the run.
+        The file or the folder of the run.
 
     Returns
     -------
     run : dict
+        Everything needed to repeat the run.
     epochs : list of dict
+        Records of the epochs.
 
     Raises
     ------
     CheckpointError
-        If there is none, or it is not what was written.
+        If the file is missing, damaged or edited.
     """
     path = Path(path)
     path = path / NAME if path.is_dir() else path
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise CheckpointError(f"{path}: too large for the history of a run: at most {_MAX_BYTES:,} bytes are read.")
+            raise CheckpointError(f"{path}: too large for the history of a run; expected at most {_MAX_BYTES:,} bytes.")
         content = json.loads(path.read_bytes())
         run, rows = content["run"], content["epochs"] if "epochs" in content else content["passes"]
         whole = isinstance(run, dict) and isinstance(rows, list) and content["sha256"] == digest(run, rows)
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; it appears after the first epoch of a run.") from None
+        raise CheckpointError(f"{path}: no such file; it is written after the first epoch of a run.") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged, or not the history of a run: {error!r}.") from error
     if not whole:
-        raise CheckpointError(f"{path}: damaged or edited: its content does not have the SHA-256 that it names.")
+        raise CheckpointError(f"{path}: damaged or edited: its content does not match its SHA-256.")
     return run, [renamed(row) for row in rows]
 
 
 def digest(run: Any, rows: Any) -> str:
-    """Return the SHA-256 of a run and its epochs, as JSON has them."""
+    """Return the SHA-256 of a run and its epochs in JSON form."""
     return hashlib.sha256(json.dumps([run, rows], sort_keys=True).encode()).hexdigest()
 
 
@@ -95,9 +98,9 @@ class WriteHistory(Callback):
     ----------
     folder : Path
     run : dict
-        What the run is: its configuration and data.
+        Configuration and data of the run.
     here : dict
-        Where and when it is started, or resumed.
+        Date, machine and versions of this start or resumption.
     """
 
     phase = Phase.RECORD
@@ -107,39 +110,39 @@ class WriteHistory(Callback):
         self._starts: list[dict[str, Any]] = []
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Make the files agree with the checkpoint: a kill may have left them behind or ahead of it."""
+        """Bring the files into line with the checkpoint, which can be older or newer after a kill."""
         self._starts.append({"after_epochs": trainer.epoch, "after_patterns": trainer.position, **self.here})
         if trainer.history or (self.folder / NAME).exists():
             self._write(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Write."""
+        """Write the files."""
         self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
         write(self.folder, self.run | {"starts": self._starts}, trainer.history)
 
     def state(self) -> dict[str, Any]:
-        """Return the starts so far."""
+        """Return the records of all starts so far."""
         return {"starts": self._starts}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take them over."""
+        """Restore the records of earlier starts."""
         self._starts = [dict(start) for start in state.get("starts", [])]
 
 
 class CompareHistory(Callback):
-    """Hold every epoch against that of another run; stop at the first that differs, and after the last there is.
+    """Compare every epoch with that of another run; stop at the first difference, or after its last epoch.
 
     Parameters
     ----------
     epochs : list of dict
-        Of the other run, as `read` gives them.
+        Records of the other run, as returned by `read`.
 
     Attributes
     ----------
     difference : str
-        Empty, or which epoch differs, and in what.
+        Description of the first epoch that differs; empty if there is none.
     """
 
     phase = Phase.RECORD
@@ -148,7 +151,7 @@ class CompareHistory(Callback):
         self.epochs, self.difference = epochs, ""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Compare."""
+        """Compare the epoch."""
         expected, found = self.epochs[trainer.epoch - 1], trainer.history[-1]
         for name in expected.keys() - {"seconds"}:
             if expected[name] != found.get(name):

@@ -1,4 +1,4 @@
-"""A training session: build or resume a run in its folder, train, write results, and report."""
+"""A training session: build or resume a run in its folder, train, write the results, and report."""
 
 import dataclasses
 import datetime
@@ -27,23 +27,25 @@ __all__ = ["Session"]
 
 
 class Session:
-    """A run of the command `train`.
+    """A run of the `train` command.
 
     Parameters
     ----------
     settings : TrainConfig
-        Resolved.
+        Resolved configuration.
     train, test : Dataset
+        Training and test set.
     ranks : Ranks, optional
-        Processes that share the run; the first one writes.
+        Processes that share the run. Only the first writes files.
 
     Attributes
     ----------
     folder : Path
-        Of the run. Nothing is written there before `fit`.
+        Folder of the run. Nothing is written to it before `fit`.
     trainer : Trainer
+        Trainer of the run.
     writes : bool
-        Whether this process is the one that writes.
+        Whether this process writes files.
     """
 
     def __init__(self, settings: TrainConfig, train: Dataset, test: Dataset, ranks: Ranks | None = None) -> None:
@@ -51,7 +53,7 @@ class Session:
         self.trainer = build.make_trainer(settings, self.train, validation=validation, test=test, ranks=ranks)
         self.ranks, self.writes = ranks, ranks is None or ranks.rank == 0
         self.folder = Path(settings.out or f"runs/{train.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
-        self._sizes = f"{len(train):,} images, {len(test):,} to test on"
+        self._sizes = f"{len(train):,} training images, {len(test):,} test images"
         self._board = _tensorboard(settings, test)
         self._stopping = self._early_stopping(settings)
         self._other: History | None = None
@@ -64,25 +66,25 @@ class Session:
         self._here = build.circumstances() | {"threads": self.trainer.threads, "ranks": ranks.size if ranks else 1}
 
     def repeat(self, other: History) -> None:
-        """Compare every epoch with that of another run, of the same images.
+        """Compare every epoch with that of another run on the same images.
 
         Raises
         ------
         CheckpointError
-            If it was of others.
+            If the other run was trained on different images.
         """
         same_data(other[0], self._meta, "the run to repeat")
         self._other, self._comparison = other, [history.CompareHistory(other[1])]
 
     def begin(self, saved: Saved | None = None) -> None:
-        """Report the start; restore the checkpoint, if there is one.
+        """Report the start, and restore a checkpoint if given.
 
         Raises
         ------
         CheckpointError
-            If it does not fit the network, or is of other images.
+            If the checkpoint does not fit the network or the images.
         ConfigError
-            If it is past the last of the configured epochs.
+            If the checkpoint is beyond the configured number of epochs.
         """
         self._say(f"training on {self.train.name}: {self._sizes}; run folder {self.folder}")
         if "test" in self.train.provenance:
@@ -95,22 +97,22 @@ class Session:
         trainer.load_state(saved[0], saved[1].get("trainer", {}))
         begun = trainer.epoch + (trainer.position > 0)
         if self.settings.epochs < begun:
-            raise ConfigError(f"{self.folder} is in epoch {begun}; --epochs cannot be fewer.")
+            raise ConfigError(f"{self.folder} is already in epoch {begun}; --epochs must be at least {begun}.")
         self._say(f"resuming after {trainer.epoch} epochs and {trainer.position:,} patterns")
 
     def fit(self, signals: Signals) -> int:
-        """Train to the end or until a signal; write the results; return the exit code.
+        """Train to the end or until a signal, write the results, and return the exit code.
 
         Raises
         ------
         LenetError
             If the folder cannot be written.
         DivergenceError
-            If training has failed.
+            If the training diverges.
         """
         signals.trainer = self.trainer
         try:
-            if self.writes:  # again of a resumed run: epochs may be added
+            if self.writes:  # also if resumed, because the number of epochs can change
                 _write_json(self.folder / "config.json", config.to_dict(self.settings))
             self.trainer.fit(self.train, epochs=self.settings.epochs)
             stopped = self._stopped(signals)
@@ -132,15 +134,15 @@ class Session:
 
     @property
     def go_on(self) -> str:
-        """Advice after a failure."""
-        return f"What was saved before is whole; when that is mended, continue with: {self._resume}"
+        """How to resume after a failure."""
+        return f"The files saved so far are intact. Fix the problem, then continue with: {self._resume}"
 
     @property
     def _resume(self) -> str:
         return f"python -m lenet5.train --resume {self.folder}"
 
     def _hooks(self) -> list[callbacks.Callback]:
-        """Return the callbacks that do not affect the numbers, in order."""
+        """Return the callbacks that do not change the results, in order."""
         files: list[callbacks.Callback] = []
         if self.writes:
             about = {name: self._meta[name] for name in ("config", "dataset", "data_sha256")}
@@ -162,38 +164,36 @@ class Session:
         return [callbacks.EarlyStopping(settings.patience, monitor=settings.monitor, keep=keeping)]
 
     def _stopped(self, signals: Signals) -> int:
-        """Report a stop by a signal, here or on another rank; return its exit code, else 0."""
+        """Report a stop by a signal, here or on another rank, and return its exit code; otherwise return 0."""
         trainer = self.trainer
         elsewhere = self.ranks is not None and trainer.stop and not self._stopping and not self._comparison
         if not (signals.caught or elsewhere) or trainer.epoch >= self.settings.epochs:
             return 0
         if self.writes:
             done = f"epoch {trainer.epoch + 1}, pattern {trainer.position:,}"
-            reports.say(f"stopped in {done}; saved. Continue with: {self._resume}", error=True)
+            reports.say(f"stopped in {done}; checkpoint saved. Continue with: {self._resume}", error=True)
         return 128 + (signals.caught or [signal.SIGTERM])[0]
 
     def _ended(self) -> int:
-        """Say how a whole run came out; return the exit code."""
+        """Report the result of a finished run, and return the exit code."""
         if self._comparison:
             return self._compared() if self.writes else 0
         epochs, last = self.trainer.epoch, self.trainer.history[-1]
         if self._stopping and epochs < self.settings.epochs:
             self._say(
-                f"stopped: no better {self.settings.monitor} since epoch {self._stopping[0].best_epoch}, whose weights "
-                f"are in {self.folder / 'best.npz'}; weights.npz and what follows are of the last epoch"
+                f"stopped: {self.settings.monitor} has not improved since epoch {self._stopping[0].best_epoch}, whose "
+                f"weights are in {self.folder / 'best.npz'}; weights.npz and the result below are of the last epoch"
             )
         error = f"test error {last['test_error']:.2%} on {self.train.name} after {epochs} epochs"
         self._say(f"{error}; see {self.folder / 'curves.png'}")
         return 0
 
     def _compared(self) -> int:
-        """Say how a repeated run compares; return 0 if it is the same."""
+        """Report whether a repeated run is identical; return 0 if so, otherwise 1."""
         assert self._other is not None
         comparison = self._comparison[0]
         if not comparison.difference:
-            reports.say(
-                f"equal: {len(comparison.epochs)} epochs with the same numbers and the same weights, bit for bit"
-            )
+            reports.say(f"equal: {len(comparison.epochs)} epochs with bit-identical records and weights")
             return 0
         print(comparison.difference.rstrip(), file=sys.stderr)
         there = (self._other[0].get("starts") or [{}])[-1]
@@ -203,15 +203,15 @@ class Session:
         return 1
 
     def _draw_curves(self) -> None:
-        """Draw the curves; all results are written already, and a picture that fails takes nothing from them."""
+        """Draw the learning curves. A failure is only a warning, since all results have been written."""
         net, path = (self.trainer.net.spec or {}).get("name", ""), self.folder / "curves.png"
         try:
             from .. import plots
 
-            name = self.folder.name.encode(errors="replace").decode()  # a name may hold bytes that are no text
+            name = self.folder.name.encode(errors="replace").decode()  # a file name can contain undecodable bytes
             curves = plots.learning_curves({name: self.trainer.history}, data=self.train.name, net=net)
             plots.save(curves, path)
-        except Exception as error:  # any error of Matplotlib, its fonts or a full disk
+        except Exception as error:  # Matplotlib, its fonts or a full disk can raise anything
             warnings.warn(
                 f"{path} was not drawn: {str(error).partition(chr(10))[0] or repr(error)}", LenetWarning, stacklevel=2
             )

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: stop a training at a point from which it can resume."""
+"""Stop training on Ctrl-C or SIGTERM at a point from which it can be resumed."""
 
 import signal
 
@@ -9,16 +9,16 @@ __all__ = ["Signals"]
 
 
 class Signals:
-    """Let Ctrl-C and SIGTERM end the training after the current update; a second one acts at once.
+    """Stop training on Ctrl-C or SIGTERM after the current update; a second signal acts at once.
 
-    Before there is a trainer they end the command, which has nothing to save yet.
+    Before `trainer` is set, a signal ends the command, because there is nothing to save yet.
 
     Attributes
     ----------
     trainer : Trainer or None
-        Set it when the training begins.
+        Trainer to stop; set when training begins.
     caught : list of int
-        Numbers of the signals so far.
+        Numbers of the signals received so far.
     """
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ def given_path(settings: TrainConfig) -> bool:
 
 
 def load_configured(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None]:
-    """Return the training and test sets of a configuration, and a notice about them."""
+    """Return the training and test set of a configuration, and a notice for the user or None."""
     options: dict[str, Any] = {"verify": settings.verify, "progress": not settings.quiet}
     if settings.dataset == "auto":
         return datasets.load_auto(settings.data_dir, **options)
@@ -31,7 +31,7 @@ def load_configured(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None
 
 
 def noted(settings: TrainConfig, name: str) -> dict[str, Any]:
-    """Return the record of the source of a run's images; `name` is that of the data set."""
+    """Return the record of the source of a run's images, with `name` as the name of the data set."""
     if not given_path(settings):
         return {"dataset": name}
     path = {"path": os.path.abspath(Path(settings.dataset).expanduser()), "data": dataclasses.asdict(settings.data)}
@@ -41,14 +41,14 @@ def noted(settings: TrainConfig, name: str) -> dict[str, Any]:
 def load_again(
     meta: Mapping[str, Any], dataset: str | None, data_dir: str | None, *, verify: bool, progress: bool
 ) -> tuple[Dataset, Dataset]:
-    """Load the data set of that name or path, by default the one that the network's note records.
+    """Load a data set by name or path, by default the one recorded in the network's metadata.
 
     Raises
     ------
     CheckpointError
-        If the note cannot be read.
+        If the metadata cannot be read.
     LenetError
-        If there is no such data set.
+        If the data set cannot be loaded.
     """
     source = meta.get("source")
     reading: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def load_again(
             dataset = str(source["path"])
             reading = _reading(from_dict({"data": source["data"]}, where="its note").data)
         except (KeyError, TypeError, ConfigError) as error:
-            raise CheckpointError(f"The note of where its images came from cannot be read: {shown(error)}.") from error
+            raise CheckpointError(f"The network's record of its data set cannot be read: {shown(error)}.") from error
     name = dataset or str(meta.get("dataset", "auto"))
     if name != "auto":
         return datasets.load(name, data_dir, verify=verify, progress=progress, **reading)
@@ -68,5 +68,5 @@ def load_again(
 
 
 def _reading(section: Any) -> dict[str, Any]:
-    """Return the options of `datasets.load` for a path; those that were not given stay its own defaults."""
+    """Return the given options of `datasets.load` for a path."""
     return {name: value for name, value in dataclasses.asdict(section).items() if value is not None}

@@ -180,7 +180,7 @@ def test_what_users_of_other_libraries_type_first():
     ):
         with pytest.raises(AttributeError, match=hint):
             getattr(net, name)
-    with pytest.raises(ConfigError, match="images and labels as one"):
+    with pytest.raises(ConfigError, match="images and labels as pairs"):
         lenet5.fit(net, TRAIN.images, TRAIN.labels)
     few = lenet5.models.d2l()
     with pytest.raises(ShapeError, match="labels up to 11"):

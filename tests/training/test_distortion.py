@@ -74,5 +74,5 @@ def test_what_is_refused(final):
 def test_it_needs_distortions():
     with pytest.raises(ConfigError, match="needs a trainer with distort"):
         lenet5.fit(lenet5.lenet5(), TRAIN, epochs=1, callbacks=[ShrinkDistortion(0.5)], verbose=False)
-    with pytest.raises(ConfigError, match="distort.final belongs to"):
+    with pytest.raises(ConfigError, match="distort.final applies to"):
         lenet5.run.config.from_dict({"distort": {"name": "shift", "final": 0.5}}).resolved()

@@ -174,4 +174,4 @@ def test_an_error_ends_all_ranks_and_is_said_once(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{}")
     code, _, err = finished(mpiexec(2, *RUN, "--out", tmp_path / "run"))
-    assert code == 2 and err.count("holds a run already") == 1 and "Traceback" not in err
+    assert code == 2 and err.count("already contains a run") == 1 and "Traceback" not in err

@@ -16,33 +16,33 @@ from .run import TrainConfig
 __all__ = ["describe", "from_dict", "from_text", "keys", "nearest", "read", "to_dict"]
 
 _MAX_BYTES = 1 << 20
-# tomllib's time grows with the square of the parts of a dotted key; no configuration has so many dots in all.
+# tomllib's time grows with the square of the number of parts of a dotted key. No configuration needs more dots.
 _MOST_DOTS = 1000
-# Characters of a misspelt key that are compared with the known ones.
+# Number of characters of a misspelt key to compare with the known keys.
 _LONG = 100
 
 
 def keys() -> Iterator[tuple[str, dataclasses.Field]]:
-    """Yield the dotted name and the field of every option, sections last."""
+    """Yield the dotted name and the field of every option; options in sections come last."""
     yield from ((f.name, f) for f in dataclasses.fields(TrainConfig) if f not in _sections())
     for section in _sections():
         yield from ((f"{section.name}.{f.name}", f) for f in dataclasses.fields(section.type))
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
-    """Return nested dictionaries that JSON can hold and `from_dict` takes back."""
+    """Return a configuration as nested dictionaries, for JSON and for `from_dict`."""
     return dataclasses.asdict(config)
 
 
 def from_dict(values: Mapping[str, Any], *, where: str = "configuration") -> TrainConfig:
     """Build a configuration from nested dictionaries; missing options keep their defaults.
 
-    A section may be given by the name of its choice alone: ``optimizer = "sgd"``.
+    A section can be given by its name alone: ``optimizer = "sgd"``.
 
     Raises
     ------
     ConfigError
-        If a key is unknown (the nearest known one is named) or a value is of the wrong kind.
+        If a key is unknown (the message suggests the most similar one), or a value has the wrong type.
     """
     known = dict(keys())
     arguments: dict[str, Any] = {}
@@ -55,12 +55,12 @@ def from_dict(values: Mapping[str, Any], *, where: str = "configuration") -> Tra
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a TOML or JSON file (told apart by `.json`) into nested dictionaries.
+    """Read a JSON file, if the name ends in `.json`, or else a TOML file, into nested dictionaries.
 
     Raises
     ------
     ConfigError
-        If it is missing, larger than 1 MiB, or of another format than its name says.
+        If the file is missing, larger than 1 MiB, or malformed.
     """
     path = Path(path)
     kind = "JSON" if path.suffix == ".json" else "TOML"
@@ -68,9 +68,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
-            raise ConfigError(f"{path}: a configuration has at most {_MAX_BYTES:,} bytes.")
+            raise ConfigError(f"{path}: expected at most {_MAX_BYTES:,} bytes.")
         if kind == "TOML" and data.count(b".") > _MOST_DOTS:
-            raise ConfigError(f"{path}: a configuration has at most {_MOST_DOTS:,} dots.")
+            raise ConfigError(f"{path}: expected at most {_MOST_DOTS:,} dots.")
         values = json.loads(data) if kind == "JSON" else tomllib.loads(data.decode())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
@@ -82,7 +82,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def nearest(key: str, known: list[str]) -> str:
-    """Return " Did you mean ...?" with the nearest known key, or an empty string."""
+    """Return " Did you mean ...?" with the most similar key, or an empty string."""
     sections = {k.split(".")[0] for k in known if "." in k}
     tails = {k.rsplit(".", 1)[-1]: k for k in known} | {k: k for k in (*known, *sections)}
     found = difflib.get_close_matches(key, tails, n=1, cutoff=0.5)
@@ -107,7 +107,7 @@ def _flattened(values: Mapping[str, Any], known: Mapping[str, object], where: st
             elif key in known:
                 flat[key] = value
             elif key in sections:
-                raise ConfigError(f"{where}: {key} is a section or a name; found {shown(value)}.")
+                raise ConfigError(f"{where}: {key} must be a section or a name; found {shown(value)}.")
             else:
                 raise ConfigError(f"{where}: unknown key {shown(key)}.{nearest(key[:_LONG], list(known))}")
 
@@ -116,7 +116,7 @@ def _flattened(values: Mapping[str, Any], known: Mapping[str, object], where: st
 
 
 def _typed(key: str, value: Any, kind: Any, where: str) -> Any:
-    """Return `value` as the field's type; an int will do for a float, and nothing else is converted."""
+    """Return `value` in the type of the field; the only conversion is from int to float."""
     choices = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
     for choice in choices:
         if get_origin(choice) is Literal and isinstance(value, str) and value in get_args(choice):
@@ -134,7 +134,7 @@ def from_text(name: str, text: str, kind: Any) -> Any:
     Raises
     ------
     ConfigError
-        If it is not of its kind.
+        If the text is not a value of the given type.
     """
     choices = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
     for choice in choices:
@@ -147,15 +147,15 @@ def from_text(name: str, text: str, kind: Any) -> Any:
                 number = choice(text)
             except ValueError:
                 continue
-            if abs(number) < 1e300:  # neither infinite nor NaN
+            if abs(number) < 1e300:  # rejects infinity and NaN
                 return number
     raise ConfigError(f"--{name} takes {describe(kind)}; found {shown(text)}.")
 
 
 def describe(kind: Any) -> str:
-    """Describe the values that a field takes."""
+    """Return a description of the values of a type."""
     if get_origin(kind) in (UnionType, Union):
         return " or ".join(describe(c) for c in get_args(kind) if c is not NoneType)
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
-    return {int: "an integer", float: "a number", str: "a text", bool: "true or false"}[kind]
+    return {int: "an integer", float: "a number", str: "a string", bool: "true or false"}[kind]

@@ -1,4 +1,4 @@
-"""The configuration of a run, and the rules that its options must satisfy together."""
+"""The configuration of a run, and checks that its options are compatible."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ __all__ = ["TrainConfig"]
 
 _WARPS = ("affine", "rotation", "elastic", "all", "neighbours")
 _PAPER = ("lenet5", "lenet4", "lenet1")
-# The choices that use an option, if not all choices of its section do.
+# For each option that only some choices of its section use: those choices.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     **{("optimizer", name): owners for name, owners in OPTIMIZER_OWNERS.items()},
     **{("schedule", name): owners for name, owners in SCHEDULE_OWNERS.items()},
@@ -43,7 +43,7 @@ _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     },
 }
 _BATCH = {"lenet5-mattwang44": 256, "tensorflow-tutorial": 100}
-# What units a loss is for; and those of networks that leave no choice.
+# Output units for each loss, loss for each type of output units, and output units of networks without a choice.
 _UNITS: dict[str, Any] = {"map": "rbf", "mle": "rbf", "softmax": "softmax", "squared": "dense"}
 _LOSS: dict[str, Any] = {"rbf": "map", "softmax": "softmax", "dense": "squared"}
 _FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang44": "rbf"}
@@ -51,50 +51,50 @@ _FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang
 
 @dataclass(frozen=True)
 class TrainConfig(Section):
-    """One training run. The defaults are the paper's."""
+    """Configuration of a training run. The defaults are those of the paper."""
 
     dataset: str = option(
         "auto",
-        "auto is mnist if it is available, else the embedded digits; mnist insists; others are "
-        f"{', '.join(NAMES[1:-1])}; idx is four IDX files of your own in data-dir, named as MNIST's. Or a path of your "
-        "own: a folder with a sub-folder of pictures for each class, a CSV file or folder of Kaggle's, an .npz file",
+        "name or path; auto is mnist if available, otherwise digits, which scikit-learn includes; others are mnist, "
+        f"{', '.join(NAMES[1:-1])}; idx is your own four IDX files in data-dir, named as MNIST's. A path can be a "
+        "folder with a sub-folder of images for each class, a CSV file or folder from Kaggle, or an .npz file",
         metavar="NAME_OR_PATH",
     )
     data_dir: str | None = option(None, "folder with the files of the data set", metavar="DIR")
-    verify: bool = option(True, "check files against the published SHA-256 (false: accept your own files)")
+    verify: bool = option(True, "verify files by their published SHA-256; false accepts your own files")
     mmap: bool | None = option(
         None,
-        "keep the images in their raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for sets "
-        "larger than memory; default: only for idx files over 2 GB",
+        "map the images from their raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for sets "
+        "larger than memory (default: only for idx files over 2 GB)",
     )
-    epochs: int = option(20, "number of passes over the training images", least=1)
+    epochs: int = option(20, "number of epochs", least=1)
     batch_size: int | None = option(
         None,
-        "patterns per update; default 1 for lenet1, 4 and 5, as in the paper, 256 for lenet5-mattwang44, 100 for "
-        "tensorflow-tutorial, else 128",
+        "patterns per update (default: 1 for lenet1, lenet4 and lenet5, as in the paper, 256 for lenet5-mattwang44, "
+        "100 for tensorflow-tutorial, 128 for others)",
         least=1,
     )
     seed: int = option(0, "seed of weights, order and samples", least=0, below=2**63)
     threads: int | None = option(
-        None, "number of threads; default all cores. The results are the same bits for any number", least=1, below=1025
+        None, "number of threads, which does not change the results (default: all cores)", least=1, below=1025
     )
-    out: str | None = option(None, "folder of the run; default runs/NAME-TIME", metavar="DIR")
+    out: str | None = option(None, "folder of the run (default: runs/NAME-TIME)", metavar="DIR")
     validation_split: float = option(0.0, "share of the training set held out for validation", least=0.0, below=1.0)
-    train_size: int | None = option(None, "train on the first N patterns only", least=1)
+    train_size: int | None = option(None, "train only on the first N images", least=1)
     patience: int | None = option(
-        None, "stop after N epochs without improvement of --monitor; needs a validation split", least=1
+        None, "stop after N epochs without improvement of --monitor; requires --validation-split", least=1
     )
     monitor: Literal["validation_loss", "validation_error"] = option(
         "validation_loss", "quantity that --patience monitors; the weights of the best epoch are kept in best.npz"
     )
     average: float | None = option(
-        None, "end with the mean of the weights over the last epochs, a share X of all", least=1e-9, most=1.0
+        None, "average the weights over the last epochs, which are a share X of all epochs", least=1e-9, most=1.0
     )
     checkpoint_minutes: float = option(5.0, "minutes between checkpoints within an epoch", least=0.0)
     tensorboard: str | None = option(
-        None, "folder to write TensorBoard's event files to (extra tensorboard)", metavar="DIR"
+        None, "folder for TensorBoard's event files (requires the extra tensorboard)", metavar="DIR"
     )
-    quiet: bool = option(False, "print nothing but errors")
+    quiet: bool = option(False, "print only errors")
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -103,7 +103,7 @@ class TrainConfig(Section):
     distort: DistortConfig = field(default_factory=DistortConfig)
 
     def resolved(self) -> "TrainConfig":
-        """Fill in every default that depends on another option.
+        """Return the configuration with all defaults that depend on other options filled in.
 
         Raises
         ------
@@ -132,23 +132,23 @@ class TrainConfig(Section):
         return filled
 
     def _units(self) -> Any:
-        """Return the kind of output units; raise ConfigError if the loss needs another kind."""
+        """Return the type of the output units; raise ConfigError if the loss needs another type."""
         model, criterion = self.model, self.loss.name
         units: Any = model.output if model.name == "lenet5" else _FIXED.get(model.name, "softmax")
         units = units or (_UNITS[criterion] if criterion else "rbf")
         if criterion and _UNITS[criterion] != units:
             owner = f"model.output {units}" if model.name == "lenet5" else f"the outputs of {model.name} ({units})"
             needs = ", ".join(f"{name} needs {unit}" for name, unit in _UNITS.items())
-            raise ConfigError(f"{owner} and loss.name {criterion} do not go together: {needs}.")
+            raise ConfigError(f"{owner} and loss.name {criterion} are incompatible: {needs}.")
         return units
 
     def _check_owners(self) -> None:
-        """Raise ConfigError if an option is given that the choice of its section does not use."""
+        """Raise ConfigError if the choice of a section does not use a given option."""
         for (part, name), owners in _OWNERS.items():
             section = getattr(self, part)
             if section.name not in owners and getattr(section, name) != getattr(type(section)(), name):
                 raise ConfigError(
-                    f"{part}.{name} belongs to {', '.join(owners)}; {section.name or 'none'} does not use it."
+                    f"{part}.{name} applies to {', '.join(owners)} only, not to {section.name or 'none'}."
                 )
 
     def _check_pairs(self) -> None:
@@ -158,14 +158,14 @@ class TrainConfig(Section):
         if self.mmap and self.dataset in ("auto", "cifar10", "digits", "mnist-lines"):
             raise ConfigError(f"mmap needs IDX files: --dataset idx, mnist or fashion-mnist; found {self.dataset}.")
         if named and self.data != DataConfig():
-            raise ConfigError(f"data.* are for a data set given by its path; {self.dataset} is read as it is.")
+            raise ConfigError(f"data.* apply only to data sets given by a path, not to {self.dataset}.")
         if self.patience is not None and not self.validation_split:
-            raise ConfigError("patience watches the validation set: give a --validation-split, such as 0.1.")
+            raise ConfigError("patience needs a validation set: give --validation-split, such as 0.1.")
         if self.patience is None and self.monitor != type(self)().monitor:
-            raise ConfigError("monitor selects what patience watches: give --patience, such as 10.")
+            raise ConfigError("monitor applies only with patience: give --patience, such as 10.")
         if distort.sigma is not None and distort.name in ("affine", "rotation") and not distort.elastic:
-            raise ConfigError("distort.sigma belongs to the elastic field: give --distort.elastic, such as 34.")
+            raise ConfigError("distort.sigma applies only to elastic distortion: give --distort.elastic, such as 34.")
         if model.subsampling == "trainable" and model.name != "lenet5":
-            raise ConfigError(f"model.subsampling of {model.name} is average or max; found trainable.")
+            raise ConfigError(f"model.subsampling of {model.name} must be average or max; found trainable.")
         if model.subsampling in ("average", "max") and model.coefficient is not None:
-            raise ConfigError("model.coefficient belongs to trainable sub-sampling; fixed pooling does not use it.")
+            raise ConfigError("model.coefficient applies to trainable sub-sampling only, not to {model.subsampling}.")

@@ -1,4 +1,4 @@
-"""Sections of the configuration: help, limits and default of each option."""
+"""Sections of the configuration, with help, limits and default of each option."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ def option(
     most: float | None = None,
     metavar: str | None = None,
 ) -> Any:
-    """Return a field with its help, the limits of its numbers (at least, below, at most), and a word for its value."""
+    """Return a field with its help text, its limits (at least, below, at most) and a metavar."""
     about = {"help": help, "least": least, "below": below, "most": most, "metavar": metavar}
     return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
 class Section:
-    """Options whose numbers are checked against their limits."""
+    """Base class of sections, which checks numeric options against their limits."""
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -60,23 +60,27 @@ class ModelConfig(Section):
 
     name: Literal[
         "lenet5", "lenet4", "lenet1", "lenet5-mattwang44", "caffe", "tensorflow-tutorial", "d2l", "lenet5-cifar10"
-    ] = option("lenet5", "network; lenet5 is the paper's Fig. 2, the others are printed by python -m lenet5.models")
+    ] = option("lenet5", "network; lenet5 is that of Fig. 2 of the paper, python -m lenet5.models prints the others")
     subsampling: Literal["trainable", "average", "max"] | None = option(
         None,
-        "S2 and S4: the paper's trainable sub-sampling, which is lenet5's own, or fixed pooling; default average for "
-        "d2l, max for lenet5-cifar10",
+        "sub-sampling in S2 and S4: trainable as in the paper, only for lenet5, or fixed pooling (default: trainable "
+        "for lenet5, average for d2l, max for lenet5-cifar10)",
     )
-    activation: Activation | None = option(None, "squash; default sigmoid for d2l, relu for lenet5-cifar10")
+    activation: Activation | None = option(
+        None, "squashing function (default: sigmoid for d2l, relu for lenet5-cifar10)"
+    )
     output: Literal["rbf", "softmax", "dense"] | None = option(
-        None, "output units: RBF (eq. 7), ten scores, or ten units with a squash; default: what the loss needs"
+        None, "output units: RBF (eq. 7), scores, or units with a squashing function (default: as the loss needs)"
     )
     init: Init | None = option(
         None,
-        "initial weights; for lenet5 uniform +-1/sqrt(F) is fan-in, the default (+-2.4/sqrt(F) with average "
-        "pooling); paper is the +-2.4/F of appendix A, which does not train at the paper's rates",
+        "initial weights; fan-in is uniform +-1/sqrt(F), fan-in-2.4 is +-2.4/sqrt(F), the defaults for lenet5 without "
+        "and with average pooling; paper is +-2.4/F as in appendix A, which does not train at the paper's rates",
     )
-    coefficient: float | None = option(None, "initial coefficients of S2 and S4; default 1", least=-1e300, below=1e300)
-    norm: bool | None = option(None, "batch normalisation in front of every squash (d2l, lenet5-cifar10)")
+    coefficient: float | None = option(
+        None, "initial coefficients of S2 and S4 (default: 1)", least=-1e300, below=1e300
+    )
+    norm: bool | None = option(None, "batch normalisation before every squashing function (d2l, lenet5-cifar10)")
     dropout: float | None = option(None, "dropout rate of C5 and F6 (d2l, lenet5-cifar10)", least=0.0, below=1.0)
     variation: Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"] | None = (
         option(None, "variant of tensorflow-tutorial")
@@ -88,18 +92,19 @@ class ModelConfig(Section):
 
 @dataclass(frozen=True)
 class LossConfig(Section):
-    """The criterion."""
+    """The loss."""
 
     name: Literal["map", "mle", "softmax", "squared"] | None = option(
         None,
         "map is eq. 9, mle is eq. 8, softmax is cross-entropy, squared is half the squared distance from targets of "
-        "+-1; default map for RBF units, else the one that fits the output units",
+        "+-1 (default: the loss for the output units, map for RBF units)",
     )
-    j: float = option(0.1, "penalty of the rubbish class in eq. 9; the paper gives no value", least=1e-300)
+    j: float = option(0.1, "penalty of the rubbish class in eq. 9, for which the paper gives no value", least=1e-300)
     smoothing: float = option(0.0, "label smoothing (softmax)", least=0.0, below=1.0)
     scale: float | None = option(
         None,
-        "factor on the whole loss, default 1/2 for map and mle, else 1; with SDLM 1/2 is the same as doubling mu",
+        "factor of the loss; with SDLM, 1/2 has the same effect as doubling mu (default: 1/2 for map and mle, "
+        "otherwise 1)",
         least=1e-300,
         below=1e300,
     )
@@ -109,9 +114,9 @@ Options = Mapping[str, Option]
 
 
 def _choices(title: str, what: str, registry: Mapping[str, Options], common: Options) -> tuple[Any, dict]:
-    """Make a section from a registry; its help says which choices use each option.
+    """Make a section from a registry; the help of an option lists the choices that use it.
 
-    An option that has another default in each choice is None, and every choice takes its own.
+    If the default of an option depends on the choice, its default in the section is None.
     """
     fields: list[Any] = [("name", Literal[tuple(registry)] | None, option(None, what))]
     owners: dict[str, tuple[str, ...]] = {}
@@ -123,7 +128,7 @@ def _choices(title: str, what: str, registry: Mapping[str, Options], common: Opt
         default = known.default if same else None
         text = known.help if len(users) in (0, len(registry)) else f"{known.help} ({', '.join(users)})"
         if not same:
-            text += "; default " + ", ".join(f"{value:g} for {choice}" for choice, value in defaults.items())
+            text += " (default: " + ", ".join(f"{value:g} for {choice}" for choice, value in defaults.items()) + ")"
         kind = known.kind if default is not None else known.kind | None
         fields.append((name, kind, option(default, text, least=known.least, below=known.below)))
         if users and len(users) < len(registry):
@@ -137,15 +142,15 @@ OptimizerConfig: Any
 ScheduleConfig: Any
 OptimizerConfig, OPTIMIZER_OWNERS = _choices(
     "OptimizerConfig",
-    "sdlm is the paper's second-order method (eq. 21), sgd the plain one; the others came later. Default sdlm for "
-    "lenet1, 4 and 5 and lenet5-mattwang44, else adam",
+    "optimiser; sdlm is the paper's second-order method (eq. 21), sgd is plain gradient descent, the others are more "
+    "recent (default: sdlm for lenet1, lenet4, lenet5 and lenet5-mattwang44, otherwise adam)",
     {name: kind.options for name, kind in OPTIMIZERS.items()},
     {},
 )
 ScheduleConfig, SCHEDULE_OWNERS = _choices(
     "ScheduleConfig",
-    "learning rate from epoch to epoch; paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5; default paper "
-    "for sdlm, else constant",
+    "schedule of the learning rate; paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5 (default: paper for "
+    "sdlm, otherwise constant)",
     {name: options for name, (_, options) in SCHEDULES.items()},
     {"warmup": Option(0, "epochs of linear warm-up", int, least=0)},
 )
@@ -153,50 +158,54 @@ ScheduleConfig, SCHEDULE_OWNERS = _choices(
 
 @dataclass(frozen=True)
 class DataConfig(Section):
-    """Options for a data set that is given by its path."""
+    """Options for data sets given by a path."""
 
     size: int | None = option(
         None,
-        "side of the images of a folder; default: their own size if all have the same, of at most 128 pixels; else 28",
+        "side of a folder's images, in pixels (default: their own size if it is the same for all and at most 128, "
+        "otherwise 28)",
         least=8,
         most=128,
     )
     fit: Literal["auto", "digit", "scale"] = option(
         "auto",
-        "pictures of a folder: digit makes them as MNIST's are, for photographs and scans of characters; scale fits "
-        "the "
-        "whole picture into the square; auto keeps pictures of one size as they are, and scales others",
+        "preparation of a folder's images: digit converts them to the format of MNIST, for photographs and scans of "
+        "characters; scale scales whole images to data.size; auto keeps images of equal size and scales others",
     )
-    colour: bool | None = option(None, "keep the colours of a folder's pictures; default if there are any")
-    label: str | None = option(None, "label column of a CSV file; default: label, or the first column")
-    test_split: float = option(0.2, "share of each class for the test set, if there is none", least=1e-6, below=1.0)
+    colour: bool | None = option(None, "keep the colours of a folder's images (default: true if an image has colours)")
+    label: str | None = option(None, "label column of a CSV file (default: label, otherwise the first column)")
+    test_split: float = option(0.2, "share of each class for the test set, if none is given", least=1e-6, below=1.0)
 
 
 @dataclass(frozen=True)
 class DistortConfig(Section):
-    """Distortions of the training images, fresh before each epoch; a number that is not given is the name's own."""
+    """Random distortions of the training images in each epoch; the defaults of all options depend on `name`."""
 
     name: Literal["none", "shift", "affine", "rotation", "elastic", "all", "noise", "neighbours"] | None = option(
         None,
-        "shift moves by up to a pixel; affine is the paper's translation, scaling, squeezing and horizontal shear; "
-        "elastic is Simard's of 2003; all is affine, rotation and elastic; noise inverts a tenth of the pixels; "
-        "neighbours puts digits side by side. Default none, but shift for the few images of digits and neighbours for "
-        "mnist-lines",
+        "distortion; shift moves images by up to a pixel; affine is the paper's translation, scaling, squeezing and "
+        "horizontal shear; elastic is that of Simard et al. (2003); all is affine, rotation and elastic; noise inverts "
+        "a tenth of the pixels; neighbours puts digits side by side (default: shift for digits, neighbours for "
+        "mnist-lines, otherwise none)",
     )
-    translation: float | None = option(None, "largest move, in pixels", least=0.0, below=1e6)
+    translation: float | None = option(None, "largest shift, in pixels", least=0.0, below=1e6)
     scale: float | None = option(None, "largest relative change of size", least=0.0, below=0.9)
     squeeze: float | None = option(
         None, "largest relative change of height, with the opposite change of width", least=0.0, below=0.9
     )
     shear: float | None = option(None, "largest horizontal shear, in columns per row", least=0.0, below=1e6)
     rotation: float | None = option(None, "largest rotation, in degrees", least=0.0, below=1e6)
-    elastic: float | None = option(None, "Simard's alpha: the field's amplitude, in pixels", least=0.0, below=1e6)
-    sigma: float | None = option(None, "s.d. of the Gaussian that smooths the field, in pixels", least=0.1, below=1e6)
-    share: float | None = option(None, "share of the images that are distorted", least=0.0, most=1.0)
+    elastic: float | None = option(
+        None, "amplitude of the elastic displacement field (Simard's alpha), in pixels", least=0.0, below=1e6
+    )
+    sigma: float | None = option(
+        None, "standard deviation of the Gaussian that smooths the field, in pixels", least=0.1, below=1e6
+    )
+    share: float | None = option(None, "share of the images to distort", least=0.0, most=1.0)
     final: float | None = option(
         None,
-        "strength of all distortions at the end, relative to the start: they shrink over the last quarter of the "
-        "epochs (default 1)",
+        "strength of all distortions at the end, relative to the start; they shrink during the last quarter of the "
+        "epochs (default: 1)",
         least=0.0,
         most=1.0,
     )
