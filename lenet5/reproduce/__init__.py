@@ -1,4 +1,4 @@
-"""Reproduction of the tables and figures of the paper and of four predecessors, with several seeds."""
+"""Reproduce tables and figures of the paper and of four earlier projects, with several seeds."""
 
 from .sweep import report, run
 from .tables import TABLES, Column, Row, Table

@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.reproduce``: list the tables, run them, and join them into one report."""
+"""Command ``python -m lenet5.reproduce``: list tables, run them, and combine them in a report."""
 
 import sys
 from collections.abc import Sequence
@@ -13,28 +13,29 @@ from .tables import TABLES
 
 __all__ = ["main"]
 
-_EPILOG = """`list` shows every table; `run NAME ...` (or `run all`) trains what is missing and writes
-OUT/NAME/ with a JSON record per run, table.md and curves.png; `report` joins all tables into OUT/report.md. Finished
-runs are not repeated; start an interrupted sweep again to resume it. To use a cluster, call
-lenet5.reproduce.run(...) inside joblib.parallel_config("dask") or ("ray"). Exit codes: 0 done, 2 bad option, 3 no
-data, 130 interrupted."""
+_EPILOG = """`list` prints all tables. `run NAME ...` (or `run all`) performs the missing runs and writes OUT/NAME/ with
+a JSON record per run, table.md and curves.png. `report` combines all tables in OUT/report.md. Finished runs are not
+repeated. Repeat the command of an interrupted sweep to resume it. To use a cluster, call lenet5.reproduce.run(...)
+inside joblib.parallel_config("dask") or ("ray"). Exit codes: 0 done, 2 invalid option, 3 no data, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
+    """Run the command and return its exit code."""
     parser = Parser(
         prog="python -m lenet5.reproduce",
         positional="{list,run,report} [NAME ...]",
-        description="Run the tables and figures of the paper and of four predecessors again.",
+        description="Reproduce tables and figures of the paper and of four earlier projects.",
         epilog=_EPILOG,
     )
-    parser.add_argument("what", metavar="{list,run,report}", help="what to do")
-    parser.add_argument("names", metavar="NAME", nargs="*", help="tables to run; all is all of them")
-    parser.add_option("--seeds", type=int, default=5, metavar="N", help="runs of each row (default 5)")
-    parser.add_switch("--quick", help="one seed, 600 images, two epochs: a quick check")
-    parser.add_option("--jobs", type=int | None, default=None, metavar="N", help="runs at a time; default all cores")
-    parser.add_option("--out", default="results", metavar="DIR", help="folder of the results (default results)")
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data set")
+    parser.add_argument("what", metavar="{list,run,report}", help="action")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="tables to run, or all")
+    parser.add_option("--seeds", type=int, default=5, metavar="N", help="number of runs per row (default: 5)")
+    parser.add_switch("--quick", help="quick check with one seed, 600 images and two epochs")
+    parser.add_option(
+        "--jobs", type=int | None, default=None, metavar="N", help="number of parallel runs (default: all cores)"
+    )
+    parser.add_option("--out", default="results", metavar="DIR", help="folder of the results (default: results)")
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder of the data set")
     options = parser.parse(argv)
     what, names, out = options["what"], options["names"], Path(options["out"])
     if what not in ("list", "run", "report"):
@@ -50,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"see {out / 'report.md'}")
         return 0
     if not names:
-        raise ConfigError(f"name a table to run, or all; there are {', '.join(TABLES)}.")
+        raise ConfigError(f"give the names of tables to run, or all. The tables are {', '.join(TABLES)}.")
     if options["jobs"] is not None and options["jobs"] < 1:
-        raise ConfigError(f"--jobs is at least 1; found {options['jobs']}.")
+        raise ConfigError(f"--jobs must be at least 1; found {options['jobs']}.")
     report_compiling()
     chosen = list(TABLES) if "all" in names else names
     sweep(

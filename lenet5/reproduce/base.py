@@ -1,4 +1,4 @@
-"""Definition of tables: rows of runs, columns of figures, and the figures of others."""
+"""Definitions of tables: rows of runs, columns of results, and published results to compare with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,16 +9,16 @@ __all__ = ["ACCURACY", "ERROR", "PASSES", "TRAINING", "Column", "Row", "Table"]
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of every run.
+    """One result of every run.
 
     Parameters
     ----------
     heading : str
-        Also the key of the others' figure in `Row.theirs`.
+        Heading of the column, and key of the published result in `Row.theirs`.
     key : str
-        In the ``result`` of a run's record; of "test_error@3" in the history of its third pass.
+        Key in the ``result`` of a run's record. For "test_error@3", key "test_error" in the record of epoch 3.
     form : str
-        Format of a value; of "%" formats means and spreads are given in per cent.
+        Format of a value. If it ends in "%", values are converted to per cent.
     """
 
     heading: str
@@ -39,33 +39,34 @@ class Row:
     Parameters
     ----------
     label : str
+        Name of the row.
     config : mapping
-        Options of a `TrainConfig`, nested.
+        Nested options of a `TrainConfig`.
     theirs : mapping of str to str
-        Heading of a column -> what others found, as they print it.
+        Heading of a column -> published result, as printed by its authors.
     note : str
-        A sentence: how this differs from what they did, and why the figures do.
+        Note on the differences from the published method, and on the reasons for different results.
     classifier : str
-        Key of `classifiers.CLASSIFIERS`, in place of a network.
+        Key of `classifiers.CLASSIFIERS`, for a classifier instead of a network.
     committee : tuple of Row and int, optional
-        The networks of that row's first so many seeds, answering together, in place of training. That row keeps them.
+        Instead of training, combine networks: a row with `keep`, and the number of its seeds to use.
     keep : bool
-        Write the trained networks beside their records.
+        Whether to save the trained networks next to their records.
     network : str
-        Key of `networks.NETWORKS`, in place of the configuration's.
+        Key of `networks.NETWORKS`, for a network that replaces the configuration's.
     images : str
-        Key of `images.IMAGES`: a change of all images, of training and test set alike.
+        Key of `images.IMAGES`, for a transformation of all training and test images.
     variant : str
-        Key of `variants.VARIANTS`: a change of the trainer that no configuration can make.
+        Key of `variants.VARIANTS`, for a change of the trainer that no option provides.
     measures : tuple of str
-        Keys of `measures.MEASURES` and `neighbours.MEMORIES`, taken after training, and of `measures.WATCHERS`, taken
-        after each pass. Of a classifier: "rejected" or nothing.
+        Keys of `measures.MEASURES` and `neighbours.MEMORIES`, which are measured after training, and of
+        `measures.WATCHERS`, which are measured after each epoch. Only "rejected" for classifiers.
     keys : mapping of str to str
-        Heading of a column -> key in the ``result``, where this row's is another than the column's.
+        Heading of a column -> key in the ``result``, if it differs from that of the column.
     seeds : int, optional
-        At most so many; for what is deterministic, or dear.
+        Maximum number of runs, for deterministic or expensive rows.
     dataset : str
-        In place of the table's.
+        Data set of the row, if it differs from that of the table.
     """
 
     label: str
@@ -90,13 +91,21 @@ class Table:
 
     Parameters
     ----------
-    name, title, text : str
+    name : str
+        Name of the table in commands and folders.
+    title : str
+        Heading of the page.
+    text : str
+        Introduction of the page.
     rows : tuple of Row
+        Rows of the table.
     columns : tuple of Column
+        Columns of the table.
     dataset : str
+        Name of the data set.
     curves : tuple of str
-        Keys of the history that are drawn against passes: the first as ``curves.png``, others under their names. Of
-        "kept" loss and error are drawn against the parameters that are left.
+        Keys of the history to draw as a function of the epoch. The first is drawn in ``curves.png``, others in files
+        named after them. "kept" draws loss and error as a function of the number of parameters.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The boosted LeNet-4: three networks, each trained on what the ones before it find hard (Drucker et al. 1993)."""
+"""Boosted LeNet-4: three networks, each trained on patterns hard for the previous ones (Drucker et al. 1993)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -13,14 +13,14 @@ from ..run import build, config
 
 __all__ = ["Boosted", "disagreed", "half_wrong", "supply"]
 
-# Patterns that are distorted and answered at a time.
+# Number of patterns that are distorted and classified at a time.
 _CHUNK = 5000
 Images = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 
 
 def supply(data: Dataset, rng: np.random.Generator, rounds: int) -> Iterator[tuple[Images, Labels]]:
-    """Yield distorted images with their labels, in random order and fresh in each round through the data set."""
+    """Yield batches of distorted images and labels; each round has a new random order and new distortions."""
     for _ in range(rounds):
         order = rng.permutation(len(data))
         for start in range(0, len(data), _CHUNK):
@@ -29,9 +29,9 @@ def supply(data: Dataset, rng: np.random.Generator, rounds: int) -> Iterator[tup
 
 
 def half_wrong(patterns: Iterator[tuple[Images, Labels]], net: Sequential, count: int) -> tuple[Images, Labels]:
-    """Return `count` patterns of which the network answers one half rightly and the other wrongly, in random order.
+    """Return `count` patterns, of which the network classifies one half correctly and the other half wrongly.
 
-    Fewer, and still half of each, where the supply ends before.
+    If the supply ends early, there are fewer patterns, but still half of each.
     """
     kept: dict[bool, list[tuple[Images, Labels]]] = {True: [], False: []}
     found = {True: 0, False: 0}
@@ -51,7 +51,7 @@ def half_wrong(patterns: Iterator[tuple[Images, Labels]], net: Sequential, count
 def disagreed(
     patterns: Iterator[tuple[Images, Labels]], first: Sequential, second: Sequential, count: int
 ) -> tuple[Images, Labels]:
-    """Return the first `count` patterns that two networks answer differently, or fewer if the supply ends."""
+    """Return the first `count` patterns that two networks classify differently, or fewer if the supply ends."""
     kept, found = [], 0
     for images, labels in patterns:
         chosen = np.flatnonzero(first.predict(images) != second.predict(images))[: count - found]
@@ -63,34 +63,36 @@ def disagreed(
 
 
 class Boosted:
-    """Three LeNet-4 whose outputs are added (section III.C).
+    """Three LeNet-4 networks whose outputs are added (section III.C).
 
-    The first learns distorted images, fresh in each epoch. The second learns patterns that are filtered by the first:
-    one half it answers wrongly, one half rightly. The third learns patterns on which the first two disagree. Both sets
-    are drawn once, from a long supply of distorted images.
+    The first network is trained on distorted images, with new distortions in each epoch. The second is trained on
+    patterns of which the first classifies one half correctly and the other half wrongly. The third is trained on
+    patterns on which the first two disagree. Both of these sets are drawn once, from a long supply of distorted images.
 
     Parameters
     ----------
     seed : int
+        Seed of the networks and of the supply.
     count : int
-        Patterns that the second and the third learn.
+        Number of training patterns of the second and of the third network.
     epochs : int
-        Of each network.
+        Number of epochs of each network.
     rounds : int
-        Limit of the supply, in times the training set.
+        Size of the supply, as a multiple of the training set.
 
     Attributes
     ----------
     members : list of Sequential
+        The trained networks.
     counts : list of int
-        Patterns that each member was trained on.
+        Number of training patterns of each network.
     """
 
     def __init__(self, seed: int, *, count: int, epochs: int = 20, rounds: int = 200) -> None:
         self.seed, self.count, self.epochs, self.rounds = seed, count, epochs, rounds
 
     def fit(self, images: Any, labels: Any) -> Self:
-        """Train on images and labels as `Dataset` takes them."""
+        """Train on images and labels in the formats that `Dataset` accepts."""
         data = Dataset(images, labels)
         rng = np.random.default_rng([self.seed, 2])
         self.members: list[Sequential] = []
@@ -103,7 +105,7 @@ class Boosted:
         return self
 
     def _add(self, data: Dataset, **distort: str) -> None:
-        """Train one more member."""
+        """Train another network."""
         rng = np.random.default_rng([self.seed, len(self.members)])
         options = {"model": "lenet4", "epochs": self.epochs, "threads": 1, **distort}
         settings = config.from_dict(options).resolved()
@@ -113,7 +115,7 @@ class Boosted:
         self.counts.append(len(data))
 
     def decision_function(self, images: Any) -> NDArray[np.float32]:
-        """Return the sum of the members' outputs (N, classes)."""
+        """Return the sum of the networks' outputs (N, classes)."""
         return np.sum([net.outputs(images) for net in self.members], axis=0)
 
     def predict(self, images: Any) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
-"""The paper's other classifiers (Fig. 9): scikit-learn's, and those of the modules beside this one.
+"""The other classifiers of the paper's Fig. 9, from scikit-learn and from this package.
 
-All take flat images of 784 grey levels between 0 and 1.
+All accept flattened images of 784 grey levels between 0 and 1.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ __all__ = ["CLASSIFIERS", "SupportVectors", "jittered"]
 
 
 def linear(seed: int, n: int) -> Any:
-    """Ten linear units, least squares."""
+    """Return a classifier of ten linear units, trained by least squares."""
     from sklearn.linear_model import RidgeClassifier
 
     return RidgeClassifier(alpha=1.0)
 
 
 def pairwise_linear(seed: int, n: int) -> Any:
-    """A linear unit for each of the 45 pairs of classes; they vote."""
+    """Return a classifier of 45 linear units that vote, one for each pair of classes."""
     from sklearn.linear_model import RidgeClassifier
     from sklearn.multiclass import OneVsOneClassifier
 
@@ -32,17 +32,17 @@ def pairwise_linear(seed: int, n: int) -> Any:
 
 
 def k_nearest(seed: int, n: int) -> Any:
-    """Three nearest neighbours, Euclidean; each votes with the inverse of its distance."""
+    """Return a classifier of three Euclidean nearest neighbours, which vote with the inverse of their distances."""
     return KNearest(3)
 
 
 def tangent_distance(seed: int, n: int) -> Any:
-    """The nearest neighbour by tangent distance, among those that are nearest by Euclidean distance."""
+    """Return a nearest-neighbour classifier with tangent distance, applied to the nearest Euclidean neighbours."""
     return TangentNearest(500, sigma=0.9)
 
 
 def pca_quadratic(seed: int, n: int) -> Any:
-    """Forty principal components, their products of two, and ten linear units."""
+    """Return a classifier of ten linear units on 40 principal components and their pairwise products."""
     from sklearn.decomposition import PCA
     from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
@@ -53,14 +53,14 @@ def pca_quadratic(seed: int, n: int) -> Any:
 
 
 def rbf_network(seed: int, n: int) -> Any:
-    """A thousand radial basis functions (or half as many as images) around centres of k-means, and ten linear units."""
+    """Return a classifier of ten linear units on 1,000 radial basis functions (or n / 2) around k-means centres."""
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
     centres = MiniBatchKMeans(min(1000, n // 2), random_state=seed, batch_size=4096, n_init=1, max_iter=20)
-    # k-means turns images into distances; a Gaussian of half their typical size follows.
+    # k-means returns distances; the width of the Gaussian is half their typical value.
     return make_pipeline(centres, FunctionTransformer(_gaussian), RidgeClassifier(alpha=0.01))
 
 
@@ -69,19 +69,19 @@ def _gaussian(distances: np.ndarray) -> np.ndarray:
 
 
 def svm_poly_4(seed: int, n: int) -> Any:
-    """A support vector machine with a polynomial kernel of degree 4."""
+    """Return a support vector machine with a polynomial kernel of degree 4."""
     return SupportVectors(4, 0.0)
 
 
 def virtual_svm(seed: int, n: int) -> Any:
-    """A support vector machine of degree 9, trained again on its support vectors and their shifts."""
+    """Return a support vector machine of degree 9, retrained on its support vectors and their shifts."""
     return SupportVectors(9, 1.0, virtual=True)
 
 
 def jittered(images: NDArray[Any]) -> NDArray[Any]:
-    """Return images (N, H*W), which are square, and behind them their moves by a pixel up, down, left and right.
+    """Return square images (N, H*W), followed by their shifts by one pixel up, down, left and right.
 
-    What enters at the border is 0.
+    Pixels that enter at the border are 0.
     """
     side = int(np.sqrt(images.shape[1]))
     padded = np.pad(images.reshape(-1, side, side), [(0, 0), (1, 1), (1, 1)])
@@ -91,21 +91,23 @@ def jittered(images: NDArray[Any]) -> NDArray[Any]:
 
 
 class SupportVectors:
-    """A support vector machine on images of length 1, with the kernel ((x.y + offset) / (1 + offset))^degree.
+    """Support vector machine on images scaled to length 1, with the kernel ((x.y + offset) / (1 + offset))^degree.
 
     Parameters
     ----------
     degree : int
+        Degree of the kernel.
     offset : float
+        Offset of the kernel.
     c : float
-        Penalty of a unit of slack.
+        Penalty of slack.
     virtual : bool
-        Train again on the support vectors and their moves by a pixel (Schoelkopf, Burges and Vapnik 1996).
+        Whether to retrain on the support vectors and their shifts by a pixel (Schoelkopf, Burges and Vapnik 1996).
 
     Attributes
     ----------
     counts : tuple of int
-        Support vectors of each training.
+        Number of support vectors after each training.
     """
 
     def __init__(self, degree: int, offset: float, c: float = 2.0, *, virtual: bool = False) -> None:
@@ -113,14 +115,14 @@ class SupportVectors:
         self.counts: tuple[int, ...] = ()
 
     def fit(self, images: NDArray[Any], labels: NDArray[Any]) -> Self:
-        """Train on rows (N, H*W), for `virtual` of square images."""
+        """Train on flattened images (N, H*W), which must be square if `virtual` is true."""
         kept = self._train(images, labels)
         if self.virtual:
             self._train(jittered(images[kept]), np.tile(labels[kept], 5))
         return self
 
     def _train(self, images: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.integer]:
-        """Train once; return the places of the support vectors."""
+        """Train once and return the indices of the support vectors."""
         from sklearn.preprocessing import normalize
         from sklearn.svm import SVC
 
@@ -133,9 +135,9 @@ class SupportVectors:
         return self.machine.support_
 
     def decision_function(self, images: NDArray[Any]) -> NDArray[np.float64]:
-        """Return scores (N, classes): 0 for the class that wins most of its pairs, minus its margin over each other.
+        """Return scores (N, classes): 0 for the class with the most votes, minus its margin for the others.
 
-        The votes themselves hardly measure doubt: the best two classes mostly win nine and eight pairs.
+        The votes themselves are a poor measure of confidence: the two best classes usually win nine and eight pairs.
         """
         from sklearn.preprocessing import normalize
 
@@ -147,7 +149,7 @@ class SupportVectors:
         return -margins[np.arange(len(images)), (margins > 0).sum(axis=2).argmax(axis=1)]
 
     def predict(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Return the class of the largest score."""
+        """Return the class with the largest score."""
         return self.machine.classes_[self.decision_function(images).argmax(axis=1)]
 
     def __repr__(self) -> str:
@@ -156,7 +158,7 @@ class SupportVectors:
 
 
 def boosted(seed: int, n: int) -> Any:
-    """Three LeNet-4 whose outputs are added."""
+    """Return three boosted LeNet-4 networks whose outputs are added."""
     return Boosted(seed, count=n // 2, epochs=12)
 
 

@@ -1,4 +1,4 @@
-"""Changes applied to all images, training and test set alike, before a row's classifier or network."""
+"""Transformations applied to all training and test images of a row."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,12 +13,12 @@ __all__ = ["IMAGES", "changed", "cropped", "shrunk"]
 
 
 def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shrink digits of 20x20 to 16x16 in the middle of the same field: the input of the paper's LeNet-1."""
+    """Shrink digits from 20x20 to 16x16 in images of the same size, as in the input of the paper's LeNet-1."""
     return transform(images, scale=16 / 20)
 
 
 def cropped(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the middle 20x20 pixels, in which MNIST's digits lie before their centre of mass is centred."""
+    """Return the central 20x20 pixels, the size of MNIST's digits."""
     height, width = images.shape[1:3]
     top, left = max(height - 20, 0) // 2, max(width - 20, 0) // 2
     return images[:, top : top + 20, left : left + 20]
@@ -32,5 +32,5 @@ IMAGES: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 
 
 def changed(data: Dataset, name: str) -> Dataset:
-    """Return a data set with the change of that name, or as it is for an empty name."""
+    """Return a data set with the named transformation applied, or unchanged if the name is empty."""
     return replace(data, images=IMAGES[name](data.images)) if name else data

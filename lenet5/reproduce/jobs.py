@@ -1,4 +1,4 @@
-"""One run of one row: train or resume, measure, and write the record."""
+"""Execute a run of a row: train or resume, measure, and write the record."""
 
 import dataclasses
 import hashlib
@@ -36,7 +36,7 @@ from .variants import VARIANTS
 
 __all__ = ["Job", "execute", "finished", "read_record", "recipe", "write_record"]
 
-# What does not touch the numbers of a run.
+# Options that do not change the results of a run.
 _IDLE = {"checkpoint_minutes", "data_dir", "out", "quiet", "tensorboard", "threads", "verify"}
 _QUICK = {"epochs": 2, "train_size": 600, "test": 300}
 _NEEDED = {
@@ -47,23 +47,26 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class Job:
-    """A row with a seed: plain values, so that it can be sent to another process or machine.
+    """One run of a row; it contains only plain values, so that it can be sent to another process or machine.
 
     Parameters
     ----------
-    table : str
+    table, dataset : str
+        Names of the table and of the data set.
     row : Row
+        Row of the table.
     seed : int
-    dataset : str
+        Seed of the run.
     data_dir : str or None
+        Folder of the data set's files.
     data_sha256 : str
-        Of the training images.
+        SHA-256 of the training set.
     out : str
         Folder of all results.
     quick : bool
-        A few hundred images and two passes: to see that everything works.
+        Whether this is a quick check with 600 images and two epochs.
     more : frozenset of str
-        Measures beside those of the row, for other tables that share this run.
+        Additional measures for other tables that share this run.
     """
 
     table: str
@@ -78,7 +81,7 @@ class Job:
 
     @property
     def settings(self) -> TrainConfig:
-        """The run's resolved configuration."""
+        """Resolved configuration of the run."""
         made = config.from_dict(self.row.config, where=f"{self.table}, {self.row.label}")
         if self.quick:
             size = min(made.train_size or _QUICK["train_size"], _QUICK["train_size"])
@@ -94,18 +97,18 @@ class Job:
 
     @property
     def measures(self) -> frozenset[str]:
-        """All that is measured besides error and loss."""
+        """All measures other than error and loss."""
         return self.more | set(self.row.measures)
 
     @property
     def path(self) -> Path:
-        """Path of its record."""
+        """Path of the record."""
         slug = re.sub(r"[^a-z0-9.]+", "-", self.row.label.lower()).strip("-")
         return Path(self.out) / self.table / f"{slug}-seed-{self.seed}.json"
 
     @property
     def network(self) -> Path:
-        """Path of its trained network, if the row keeps it."""
+        """Path of the trained network, if the row saves it."""
         return self.path.with_suffix(".npz")
 
     def answered_by(self, record: Mapping[str, Any] | None) -> bool:
@@ -114,11 +117,11 @@ class Job:
 
 
 def recipe(row: Row) -> str:
-    """Return twelve hexadecimal digits that identify a row's recipe, without seed and data set.
+    """Return twelve hexadecimal digits that identify a row's recipe, independent of seed and data set.
 
-    It depends on the row's definition only: after a change of a default, a classifier or a variant, run the rows anew.
+    They depend only on the definition of the row. If a default, a classifier or a variant changes, repeat the runs.
     """
-    # Only what differs from the defaults: an option that is added later changes nothing.
+    # Include only values that differ from the defaults, so that new options do not change old recipes.
     more = {name: value for name in ("images", "network") if (value := getattr(row, name))}
     if row.classifier:
         return _digest({"classifier": row.classifier} | more)
@@ -129,19 +132,19 @@ def recipe(row: Row) -> str:
 
 
 def execute(job: Job) -> dict[str, Any]:
-    """Run or resume a job; write its record and return it.
+    """Run or resume a job, write its record and return it.
 
-    One that another process is busy with, such as a worker of a killed sweep, is waited for.
+    If another process is executing the same job, such as a worker of a killed sweep, wait for it.
     """
     with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock"):
         clear_unfinished(job.path.parent, {job.path.name, job.network.name})
-        found = finished(Path(job.out)).get(job.key)  # by a sweep that runs beside this one
+        found = finished(Path(job.out)).get(job.key)  # possibly from a concurrent sweep
         kept = not job.row.keep or job.network.exists()
         return found if found is not None and job.answered_by(found) and kept else _run(job)
 
 
 def finished(out: Path) -> dict[str, dict[str, Any]]:
-    """Return every finished run below `out` by its key; of several, the one with the most measured."""
+    """Return all finished runs in `out` by key; if several have the same key, the one with the most measures."""
     found = (read_record(path) for path in sorted(out.glob("*/*-seed-*.json")))
     records = (record for record in found if record is not None)
     return {record["key"]: record for record in sorted(records, key=lambda record: len(record["measured"]))}
@@ -173,12 +176,12 @@ def _run(job: Job) -> dict[str, Any]:
         **runs.circumstances(),
     }
     write_record(job.path, record)
-    shutil.rmtree(Path(job.out) / ".unfinished" / job.key, ignore_errors=True)  # only now that the record is safe
+    shutil.rmtree(Path(job.out) / ".unfinished" / job.key, ignore_errors=True)  # after the record was written
     return record
 
 
 class _Spent(callbacks.Callback):
-    """Processor seconds of the training, those before a kill up to its last checkpoint included."""
+    """Processor seconds of the training, including those up to the checkpoint it was resumed from."""
 
     def __init__(self) -> None:
         self._before, self._start = 0.0, time.process_time()
@@ -198,7 +201,7 @@ def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
     train, validation = runs.split(settings, whole)
     rng = np.random.default_rng(settings.seed)
     net = NETWORKS[job.row.network](train, rng) if job.row.network else None
-    # A run that fails is a result here: nothing stops it.
+    # A run that diverges is also a result, so it is not stopped.
     trainer = runs.make_trainer(settings, train, net=net, rng=rng, validation=validation, test=test, guard=False)
     if job.row.variant:
         VARIANTS[job.row.variant](trainer)
@@ -212,7 +215,7 @@ def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
         try:
             arrays, meta = checkpoint.load(file)
             trainer.load_state(arrays, meta.get("trainer", {}))
-        except LenetError:  # of another version of the library: begin again
+        except LenetError:  # from another version of the library: restart
             shutil.rmtree(work)
             return _train(job, whole, test)
     trainer.fit(train, epochs=settings.epochs)
@@ -240,7 +243,7 @@ def _digest(what: Mapping[str, Any]) -> str:
 
 
 def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of nested dictionaries that are not the defaults."""
+    """Return the entries of nested dictionaries that differ from the defaults."""
     found = {
         name: _differences(value, defaults[name]) if isinstance(value, Mapping) else value
         for name, value in values.items()
@@ -285,7 +288,7 @@ def _classify(job: Job, train: Dataset, test: Dataset) -> dict[str, Any]:
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record whole or not at all, one pass to a line."""
+    """Write a record atomically, with one epoch per line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     top = {name: value for name, value in record.items() if name != "history"}
     lines = ",\n  ".join(json.dumps(_plain(entry)) for entry in record["history"])

@@ -1,4 +1,4 @@
-"""Section VII: networks swept across lines of digits."""
+"""Table of section VII: networks swept across lines of digits."""
 
 from typing import Any
 
@@ -15,24 +15,24 @@ _TRAINED: dict[str, Any] = {
 SECTION_VII = Table(
     "paper-section-vii",
     "Section VII: lines of five digits, read by sweeping the network across them",
-    "Share of lines with any mistake, of 1,000 lines of five test digits, by the number of columns between the ink of "
-    "neighbours; -2 is an overlap. The paper shows pictures and gives no figures. The test error is that of single "
-    "digits and, in the last two rows, blank paper.",
+    "Share of lines with at least one mistake, out of 1,000 lines of five test digits, by the number of columns "
+    "between the ink of neighbours; -2 is an overlap. The paper shows figures but gives no error rates. The test error "
+    "is that of single digits and, in the last two rows, of blank images too.",
     (
         Row(
             "LeNet-5, single digits",
             {},
             {},
-            "The recipe of paper-fig5: the weights lenet5-mnist are of such a run. A window "
-            "whose penalties are all above 16 is no digit.",
+            "The recipe of paper-fig5; the weights lenet5-mnist are from such a run. A window is blank if all its "
+            "penalties exceed 16.",
             measures=("lines",),
         ),
         Row(
             "LeNet-5, neighbours in sight, 10 % noise",
             _TRAINED,
             {},
-            "As the paper: a class for none of the above, neighbours in sight, a tenth of the pixels inverted. "
-            "These lines are clean.",
+            "As in the paper: a class for none of the above, neighbouring digits, and a tenth of the pixels inverted. "
+            "The test lines have no noise.",
             variant="noisy-windows",
             measures=("lines",),
             dataset="mnist-lines",
@@ -41,7 +41,7 @@ SECTION_VII = Table(
             "LeNet-5, neighbours in sight",
             _TRAINED,
             {},
-            "Without noise; the weights lenet5-line are of the run with seed 0, rounded to 16 bits.",
+            "Without noise. The weights lenet5-line are from the run with seed 0, rounded to 16 bits.",
             measures=("lines",),
             dataset="mnist-lines",
         ),

@@ -1,4 +1,4 @@
-"""Measures besides error and loss, taken after training or after each epoch."""
+"""Measures other than error and loss, taken after training or after each epoch."""
 
 from collections.abc import Callable
 
@@ -20,12 +20,12 @@ _SAMPLE = 500
 
 
 def rejected(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Share of the test images to reject to answer 0.5 % of the others wrongly (the paper's Fig. 10)."""
+    """Return the share of test images to reject for an error of 0.5 % on the others (Fig. 10 of the paper)."""
     return {"rejected": metrics.rejection_rate(_scores(net, test), net.relabelled(test).labels)}
 
 
 def top_3(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Share of images whose label is among the three likeliest classes."""
+    """Return the share of images whose label is among the three most likely classes."""
     sets = {"test": test} | ({"validation": validation} if validation is not None else {})
     return {
         f"{name}_top_3": metrics.top_k_accuracy(_scores(net, data), net.relabelled(data).labels, 3)
@@ -34,13 +34,13 @@ def top_3(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[st
 
 
 def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Test error on changed images (the paper's Fig. 13); and the mean of turning them either way."""
+    """Return the test errors on distorted images (Fig. 13 of the paper), and means over both directions of rotation."""
     errors = {f"{kind}_{step:g}": error for kind, steps in measure(net, test).items() for step, error in steps.items()}
     return errors | {f"rotation_{a}_either": (errors[f"rotation_{a}"] + errors[f"rotation_-{a}"]) / 2 for a in (20, 30)}
 
 
 def lines(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Share of 1,000 lines of five test digits that are read wrongly, for each gap between neighbours."""
+    """Return the share of 1,000 lines of five test digits with mistakes, for each gap between neighbours."""
     digits = test.subset(np.array(test.classes)[test.labels] != BLANK)
     return {f"lines_{gap}": 1 - read_lines(net, digits, gap=gap) for gap in (-2, 0, 2, 6, 10)}
 
@@ -59,10 +59,10 @@ def _scores(net: Sequential, data: Dataset) -> np.ndarray:
 
 
 class Saturation(Callback):
-    """Record the share of units with a squash that are within 5 % of its limits, on some training images."""
+    """Record the share of squashing-function outputs within 5 % of the limits, on some training images."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record it: ``saturated`` over all units, ``saturated_F6`` and so on for each stage."""
+        """Record ``saturated`` for all units, and ``saturated_F6`` and so on for each stage."""
         sample = trainer.train.images[:_SAMPLE]
         x, shares, units = trainer.net.scaled(sample), {}, {}
         for layer in trainer.net:
@@ -76,10 +76,10 @@ class Saturation(Callback):
 
 
 class RateQuantiles(Callback):
-    """Record the distribution of the effective rates: their 5, 25, 50, 75 and 95 % points."""
+    """Record the 5, 25, 50, 75 and 95 % quantiles of the effective learning rates."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record it as ``rates``."""
+        """Record the quantiles as ``rates``."""
         if trainer.optimizer.curvature_patterns:
             points = np.quantile(trainer.optimizer.rates, (0.05, 0.25, 0.5, 0.75, 0.95))
             trainer.history[-1]["rates"] = [float(f"{p:.3g}") for p in points]

@@ -1,6 +1,6 @@
-"""Classifiers that keep the training set: nearest neighbours, by Euclidean or tangent distance, and local learning.
+"""Classifiers that store the training set: Euclidean nearest neighbours, and local learning.
 
-The neighbours of an image are all found by scikit-learn; here they vote, or train a classifier of their own.
+scikit-learn finds the neighbours of an image. Then they vote, or train a classifier for this image.
 """
 
 from collections.abc import Callable
@@ -20,16 +20,19 @@ Floats = NDArray[np.floating[Any]]
 
 
 def votes(distances: Floats, labels: NDArray[Any], classes: int) -> NDArray[np.float64]:
-    """Return scores (N, classes): every neighbour votes for its class with the inverse of its distance.
+    """Return scores (N, classes): sums of the inverse distances of the neighbours of each class.
 
-    They are not normalised, so that an image far from all others leaves the two best classes close together and is
-    rejected first.
+    The scores are not normalised, so the two best scores of an image far from all neighbours are close together, and
+    the image is rejected first.
 
     Parameters
     ----------
     distances : ndarray (N, K)
+        Distances of the K neighbours of each image.
     labels : integer ndarray (N, K)
+        Class numbers of the neighbours.
     classes : int
+        Number of classes.
     """
     scores, rows = np.zeros((len(labels), classes)), np.arange(len(labels))
     for k in range(labels.shape[1]):
@@ -38,13 +41,13 @@ def votes(distances: Floats, labels: NDArray[Any], classes: int) -> NDArray[np.f
 
 
 class Memory:
-    """A classifier that keeps its training set; a subclass scores the nearest `neighbours` of an image."""
+    """Base class of classifiers that store the training set; subclasses compute scores from nearest neighbours."""
 
     def __init__(self, neighbours: int) -> None:
         self.neighbours = neighbours
 
     def fit(self, images: Floats, labels: NDArray[Any]) -> Self:
-        """Keep vectors (N, D) and their labels (N,)."""
+        """Store vectors (N, D) and their labels (N,)."""
         from sklearn.neighbors import NearestNeighbors
 
         self.known, self.labels, self.classes = images, labels, int(labels.max()) + 1
@@ -72,25 +75,25 @@ class Memory:
 
 
 class KNearest(Memory):
-    """K nearest neighbours, each with a vote of 1 / distance."""
+    """K nearest neighbours, which vote with 1 / distance."""
 
     def _scores(self, images: Floats, distances: Floats, places: NDArray[np.int64]) -> NDArray[np.float64]:
         return votes(distances, self.labels[places], self.classes)
 
 
 class LocalLinear(Memory):
-    """A linear classifier for each image, trained on its neighbours alone (Bottou and Vapnik 1992).
+    """Local learning: for each image, a linear classifier trained only on its neighbours (Bottou and Vapnik 1992).
 
-    With z_k the neighbours relative to the image and t_k their targets of +-1, it minimises sum_k |b + W z_k - t_k|^2 +
-    decay |W|^2 and answers b, its output at the image itself. With a = (Z Z^T + decay I)^-1 1 that is
-    b = sum_k a_k t_k / sum_k a_k, so no W is computed.
+    Let z_k be the neighbours relative to the image, and t_k their targets of ±1. The classifier minimises sum_k |b + W
+    z_k - t_k|^2 + decay |W|^2, and its score is b, its output for the image itself. With a = (Z Z^T + decay I)^-1 1,
+    this is b = sum_k a_k t_k / sum_k a_k, so W is not needed.
 
     Parameters
     ----------
     neighbours : int
-        K.
+        Number of neighbours, K.
     decay : float
-        In units of the mean squared distance of the neighbours. A large one leaves the plain vote of all neighbours.
+        Weight decay, in units of the neighbours' mean squared distance. For large values, all votes are equal.
     """
 
     def __init__(self, neighbours: int, decay: float) -> None:
@@ -108,7 +111,7 @@ class LocalLinear(Memory):
 
 
 def features(net: Sequential, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the states (N, D) of the last stage before a network's outputs."""
+    """Return the outputs (N, D) of the last stage before a network's output layer."""
     parts = []
     for start in range(0, len(images), _CHUNK):
         chunk = images[start : start + _CHUNK]
@@ -118,7 +121,7 @@ def features(net: Sequential, images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _in_place_of_outputs(name: str, make: Callable[[], Memory]) -> Callable[..., dict[str, float]]:
-    """Return a measure of a classifier that replaces a network's output layer."""
+    """Return a measure that replaces a network's output layer by a classifier."""
 
     def measure(net: Sequential, train: Dataset, test: Dataset) -> dict[str, float]:
         train, test = net.relabelled(train), net.relabelled(test)
@@ -132,7 +135,7 @@ def _in_place_of_outputs(name: str, make: Callable[[], Memory]) -> Callable[...,
     return measure
 
 
-# Number of neighbours and decay were chosen on 10,000 held-out training images.
+# The numbers of neighbours and the decay were chosen on 10,000 held-out training images.
 MEMORIES: dict[str, Callable[[Sequential, Dataset, Dataset], dict[str, float]]] = {
     "nearest": _in_place_of_outputs("nearest", lambda: KNearest(5)),
     "local": _in_place_of_outputs("local", lambda: LocalLinear(150, 1.0)),

@@ -1,4 +1,4 @@
-"""Fully connected networks of Fig. 9, which no configuration names."""
+"""Fully connected networks of Fig. 9, which are not available as a configuration."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,9 +14,9 @@ __all__ = ["NETWORKS", "fully_connected"]
 
 
 def fully_connected(*hidden: int) -> Callable[[Dataset, np.random.Generator], Sequential]:
-    """Return a builder of networks with hidden layers of these sizes.
+    """Return a function that builds networks with hidden layers of the given sizes.
 
-    All units have the paper's squash. The outputs are for `SquaredError`, with targets of +-1.
+    All units have the paper's squashing function. The outputs are meant for `SquaredError`, with targets of ±1.
     """
 
     def make(train: Dataset, rng: np.random.Generator) -> Sequential:

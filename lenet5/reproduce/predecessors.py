@@ -1,4 +1,4 @@
-"""Tables for four predecessors, whose own figures are single runs."""
+"""Tables of four earlier projects, whose own results are single runs."""
 
 from itertools import product
 from typing import Any
@@ -12,11 +12,11 @@ def _tutorial() -> tuple[Row, ...]:
     found = {
         "original": ("97.36 %", "32 and 64 maps, 1,024 units."),
         "third-stage": ("96.38 %", "A third convolution, to 128 maps."),
-        "7x7": ("97.33 %", "Its second kernel is 7x7."),
+        "7x7": ("97.33 %", "The second kernel is 7x7."),
         "half-width": ("96.8 %", "16 and 32 maps."),
-        "sigmoid": ("86.93 %", "Barely begun after 900 updates, as its own curve shows; not incapable."),
-        "dense-128": ("95.84 %", "128 units in place of 1,024."),
-        "extra-dense": ("96.7 %", "128 units behind the 1,024."),
+        "sigmoid": ("86.93 %", "Training has barely begun after 900 updates, as its own curve shows."),
+        "dense-128": ("95.84 %", "128 units instead of 1,024."),
+        "extra-dense": ("96.7 %", "Another 128 units after the 1,024."),
     }
     rows = []
     for variation, (accuracy, note) in found.items():
@@ -32,7 +32,7 @@ def _tutorial() -> tuple[Row, ...]:
                     "epochs": 2,
                 },
                 {"test accuracy": accuracy},
-                f"{note} Its 1,000 'epochs' are 900 updates of 100 images; here two passes over 45,000.",
+                f"{note} Its 1,000 'epochs' are 900 updates of 100 images, here two epochs of 45,000.",
                 seeds=3,
             )
         )
@@ -49,8 +49,8 @@ def _tutorial() -> tuple[Row, ...]:
                     "epochs": passes,
                 },
                 {},
-                f"Adam from 1e-3 to 0 along a cosine, {600 * passes:,} updates; one seed: of all networks here these "
-                "take longest.",
+                f"Adam with a cosine schedule from 1e-3 to 0, {600 * passes:,} updates. One seed, because these "
+                "networks take longest.",
                 seeds=1,
             )
         )
@@ -60,10 +60,10 @@ def _tutorial() -> tuple[Row, ...]:
 TUTORIAL = Table(
     "tensorflow-tutorial",
     "LuxxxLucy/mnist_LeNet (2017): seven networks",
-    "Theirs are single runs, stopped after 900 updates of Adam at 1e-4; the binomial s.d. of 97 % on 10,000 images is "
-    "0.17 points. Below, the same again, and then four passes over 60,000 images, two for the two largest, with a rate "
-    "that begins ten times as high and falls to 0: four are near convergence (see the training accuracy), but for the "
-    "sigmoids; two are not.",
+    "Their results are single runs, stopped after 900 updates of Adam at 1e-4. The binomial standard deviation of 97 % "
+    "on 10,000 images is 0.17 points. The first rows repeat this. The others train for four epochs of 60,000 images, "
+    "or two for the two largest networks, with a rate that starts ten times as high and falls to 0. Four networks are "
+    "then close to convergence (see the training accuracy); sigmoid and the two largest are not.",
     _tutorial(),
     (ACCURACY, Column("training accuracy", "train_accuracy")),
 )
@@ -101,9 +101,9 @@ def _modern() -> tuple[Row, ...]:
                     "patience": 10 if stopping else None,
                 },
                 dict(zip(heads, figures, strict=True)),
-                "Their validation accuracy is almost surely a top-3 accuracy in the wrong column: compare ours."
+                "Their validation accuracy is almost certainly a top-3 accuracy in the wrong column, as ours suggests."
                 if slip
-                else "The same recipe; theirs is one run on another split.",
+                else "Same recipe; theirs is a single run on another split.",
                 measures=("top-3",),
                 seeds=3,
             )
@@ -125,7 +125,7 @@ def _modern() -> tuple[Row, ...]:
                     "epochs": 15,
                 },
                 {},
-                "Promised in its text; no code for it exists.",
+                "Announced in its text, but without code.",
                 measures=("top-3",),
                 seeds=3,
             )
@@ -135,10 +135,10 @@ def _modern() -> tuple[Row, ...]:
 
 MODERN = Table(
     "modern-techniques",
-    "cx-olquinjica/LeNet-5 (2023): early stopping, activations, decay; and the grid it promised",
-    "Adam with amsgrad at 1e-3, batches of 128, a tenth of the training set held out, the rate a tenth after 50 "
-    "passes; early stopping waits 10 passes for a better validation loss. The last 12 rows are its unrun grid of "
-    "penalties, optimisers and initialisers, with ReLU and 15 passes.",
+    "cx-olquinjica/LeNet-5 (2023): early stopping, activations, decay, and the announced grid",
+    "Adam with amsgrad at 1e-3, batches of 128, and a tenth of the training set held out. The rate is divided by ten "
+    "after 50 epochs. Early stopping waits 10 epochs for a better validation loss. The last 12 rows are its announced "
+    "grid of penalties, optimisers and initialisers, with ReLU and 15 epochs.",
     _modern(),
     (
         Column("validation top-1", "validation_accuracy"),
@@ -172,9 +172,9 @@ def _fashion() -> tuple[Row, ...]:
                     "epochs": 30,
                 },
                 theirs.get((activation, rate), {}),
-                f"Theirs, on Fashion-MNIST: {accuracy} of the validation set after 100 passes, read off a plot."
+                f"Their result: {accuracy} of the Fashion-MNIST validation set after 100 epochs, read off a plot."
                 if accuracy
-                else "Still at a loss of 2.30, where theirs stays for 3 passes at 0.1.",
+                else "The loss stays at 2.30; theirs stays there for 3 epochs at 0.1.",
                 seeds=3,
             )
         )
@@ -184,8 +184,8 @@ def _fashion() -> tuple[Row, ...]:
 FASHION = Table(
     "fashion-learning-rate",
     "cx-olquinjica/LeNet-5 (2023): learning rates on Fashion-MNIST",
-    "Plain SGD, batches of 256, 30 passes (theirs: 100). Where Fashion-MNIST can be neither found nor downloaded it "
-    "runs on MNIST; the records and the line below the table say which.",
+    "Plain SGD, batches of 256, 30 epochs (theirs: 100). If Fashion-MNIST can be neither found nor downloaded, MNIST "
+    "is used instead; the records and the line below the table state the data set.",
     _fashion(),
     (ACCURACY, Column("test loss", "test_loss", ".3f"), Column("training accuracy", "train_accuracy")),
     dataset="fashion-mnist",
@@ -194,13 +194,13 @@ FASHION = Table(
 CAFFE = Table(
     "caffe-keras",
     "Adya (2019): Caffe's network in Keras",
-    "SGD at 0.01, batches of 128, 20 passes, grey levels from 0 to 1. The post shows curves and prints no figure.",
+    "SGD at 0.01, batches of 128, 20 epochs, grey levels from 0 to 1. The post shows curves, but gives no values.",
     (
         Row(
             "20-50-500",
             {"model": "caffe", "optimizer": {"name": "sgd", "lr": 0.01}, "batch_size": 128, "epochs": 20},
             {},
-            "1,256,080 parameters, as theirs.",
+            "1,256,080 parameters, like theirs.",
             seeds=3,
         ),
     ),
@@ -221,21 +221,27 @@ def _mattwang() -> tuple[Row, ...]:
     one_by_one = recipe(5e-4, scale=1.0, momentum=0.0, rule="maximum") | {"batch_size": 1}
     both, eta = "rate-per-layer, pool-quarter", 5e-4
     found = {"test error": "1.52 %", "training error": "1.28 %"}
-    # A sum over the batch is the mean times 256.
+    # The sum over a batch is 256 times the mean.
     rows = [
-        ("its recipe", recipe(100 * 256 * eta), both, found, "All three mistakes, rates x 100. Here F6 adds its bias."),
-        ("its recipe, rates x 1", recipe(256 * eta), both, {}, "Rates from sums of h over a layer are far too small."),
-        ("1 mended", recipe(eta), "pool-quarter", {}, "One rate per weight; from here on the mean over the batch."),
-        ("1 and 2 mended", recipe(eta), "", {}, "1/16 through average pooling."),
-        ("all mended", recipe(eta, scale=1.0), "", {}, "The paper's rates as they are, in batches."),
+        ("its recipe", recipe(100 * 256 * eta), both, found, "All three mistakes, rates x 100; here F6 adds its bias."),
+        ("its recipe, rates x 1", recipe(256 * eta), both, {}, "Rates from sums of h over a layer are far too low."),
+        (
+            "1 mended",
+            recipe(eta),
+            "pool-quarter",
+            {},
+            "One rate per weight. From this row on, gradients are means over the batch.",
+        ),
+        ("1 and 2 mended", recipe(eta), "", {}, "Factor 1/16 in average pooling."),
+        ("all mended", recipe(eta, scale=1.0), "", {}, "The paper's rates, unchanged, with batches."),
         (
             "all mended, sums",
             recipe(256 * eta, scale=1.0),
             "",
             {},
-            "Rates of up to eta/mu are too long for 256 at once.",
+            "Rates of up to eta/mu are too high for sums over 256.",
         ),
-        ("all mended, one by one", one_by_one, "", {}, "As the paper trains, h as in paper-fig5, no momentum."),
+        ("all mended, one by one", one_by_one, "", {}, "Training as in the paper, h as in paper-fig5, no momentum."),
     ]
     return tuple(
         Row(label, config, theirs, note, variant=variant, seeds=3) for label, config, variant, theirs, note in rows
@@ -244,12 +250,13 @@ def _mattwang() -> tuple[Row, ...]:
 
 MATTWANG = Table(
     "mattwang44",
-    "mattwang44/LeNet-from-Scratch (2018): what three mistakes cost",
-    "Eq. 8, batches of 256 whose gradients it adds up, momentum 0.9, 20 passes, the paper's eta schedule, h estimated "
-    "anew before each pass. Its three mistakes: 1, one rate per layer, from the sum of h; 2, curvature through "
-    "average pooling times 1/4 where 1/16 belongs; 3, a factor 1/2 on the loss. It then makes the rates 100 times as "
-    "large. Its 1.38 % is the best of 20 passes, chosen on the test set; 1.52 % is its last. Its training error is "
-    "measured after the pass, ours on the fly. Rates of rows with sums are those of means over 256: divide by 256.",
+    "mattwang44/LeNet-from-Scratch (2018): the cost of three mistakes",
+    "Eq. 8, sums of gradients over batches of 256, momentum 0.9, 20 epochs, the paper's schedule of eta, and h from "
+    "the estimate before each epoch. Its three mistakes are: (1) one rate per layer, from the sum of h; (2) a factor "
+    "of 1/4 instead of 1/16 for curvatures in average pooling; (3) a factor of 1/2 in the loss. It then multiplies the"
+    " rates by 100. Its 1.38 % is the best of 20 epochs, chosen on the test set; 1.52 % is the last. Its training "
+    "error is measured after the epoch, ours during it. In rows with sums, rates apply to means over 256 images: "
+    "divide them by 256.",
     _mattwang(),
     (
         ERROR,

@@ -1,4 +1,4 @@
-"""Run tables: finished runs are not repeated, and interrupted ones are resumed."""
+"""Run tables; skip finished runs and resume interrupted ones."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -24,44 +24,44 @@ def run(
     data_dir: str | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Run tables, and write ``out/NAME/``: a JSON record per run, ``table.md`` and ``curves.png``.
+    """Run tables and write ``out/NAME/`` with a JSON record per run, ``table.md`` and ``curves.png``.
 
-    The runs are independent jobs of joblib: inside ``joblib.parallel_config("dask")``, or ``"ray"``, they go
-    to that cluster, whose machines have to share the folder `out`. A finished run is found again by all
-    that determines its numbers, in any table.
+    The runs are independent joblib jobs. Inside ``joblib.parallel_config("dask")`` or ``("ray")`` they are distributed
+    over that cluster, whose machines must share the folder `out`. A finished run is reused in every table whose row has
+    the same recipe, data, seed and measures.
 
     Parameters
     ----------
     *names : str
-        Keys of `TABLES`.
+        Tables to run, as keys of `TABLES`.
     seeds : int
-        Runs of each row, with seeds 0, 1, ...
+        Number of runs per row, with seeds 0, 1, ...
     quick : bool
-        One seed, a few hundred images, two passes, into ``out/quick``: to see that everything works.
+        Quick check: one seed, 600 images and two epochs, written to ``out/quick``.
     jobs : int, optional
-        Processes; default: joblib's configuration, else 1.
+        Number of processes (default: that of joblib's configuration, or 1).
     out, data_dir : path-like
-        Folder of all results, and of the data set's files.
+        Folder of all results, and folder of the data set's files.
     say : callable taking str
-        Told of each run that has ended.
+        Called with a line of text after each run.
 
     Raises
     ------
     ConfigError
-        If there is no such table, or no seed.
+        If a table is unknown, or `seeds` is below 1.
     DataError
-        If the data can neither be found nor downloaded.
+        If the data set can be neither found nor downloaded.
     """
     unknown = [name for name in names if name not in TABLES]
     if unknown:
-        raise ConfigError(f"no table {', '.join(unknown)}; there are {', '.join(TABLES)}.")
+        raise ConfigError(f"no table {', '.join(unknown)}; the tables are {', '.join(TABLES)}.")
     if seeds < 1:
-        raise ConfigError(f"a table needs at least one seed; found {seeds}.")
-    # Workers may have another working directory.
+        raise ConfigError(f"expected at least one seed; found {seeds}.")
+    # Workers can have another working directory.
     out, data_dir = Path(out).absolute(), None if data_dir is None else str(Path(data_dir).absolute())
     out = out / "quick" if quick else out
     known, wanted = finished(out), []
-    sets: dict[str, tuple[str, str]] = {}  # asked for -> name and digest of what there is
+    sets: dict[str, tuple[str, str]] = {}  # requested name -> name and digest of the data set found
     for table, row in ((TABLES[name], row) for name in names for row in TABLES[name].rows):
         asked = row.dataset or table.dataset
         if asked not in sets:
@@ -75,14 +75,14 @@ def run(
     todo: dict[str, Job] = {}
     for job in wanted:
         if not job.answered_by(known.get(job.key)):
-            # With all that other tables want or already have of the same run.
+            # Include all measures of the same run that other tables need or already have.
             first = todo.setdefault(job.key, job)
             also = known[job.key]["measured"] if job.key in known else ()
             todo[job.key] = dataclasses.replace(first, more=first.more | job.measures | set(also))
-    say(f"{len(todo)} runs to do, {len(wanted) - len(todo)} finished or shared between tables")
+    say(f"{len(todo)} runs to do, {len(wanted) - len(todo)} already finished or shared between tables")
     for number, record in enumerate(_in_parallel(list(todo.values()), jobs), 1):
         error = record["result"].get("test_error")
-        told = "no answer" if error is None else f"test error {error:.2%}"
+        told = "no test error" if error is None else f"test error {error:.2%}"
         say(
             f"[{number}/{len(todo)}] {record['table']}: {record['row']}, seed {record['seed']}: {told}, "
             f"{record['seconds']:.0f} s"
@@ -90,7 +90,7 @@ def run(
     known = finished(out)
     for job in wanted:
         if not job.answered_by(known.get(job.key)):
-            raise ConfigError(f"{job.path} has not appeared: all workers have to share the folder {out}.")
+            raise ConfigError(f"{job.path} is missing: all workers must share the folder {out}.")
         if not job.answered_by(read_record(job.path)):
             command = f"python -m lenet5.reproduce run {job.table}{' --quick' if quick else ''}"
             write_record(job.path, known[job.key] | {"table": job.table, "row": job.row.label, "command": command})
@@ -99,16 +99,16 @@ def run(
 
 
 def report(out: str | Path = "results") -> str:
-    """Join the tables that have been run into ``out/report.md``; return its text.
+    """Combine all tables with results in ``out/report.md`` and return its text.
 
     Raises
     ------
     ConfigError
-        If there is none.
+        If there are no results.
     """
     found = [table for table in TABLES.values() if (Path(out) / table.name).is_dir()]
     if not found:
-        raise ConfigError(f"{out} holds no results: run a table first, as python -m lenet5.reproduce run paper-fig5.")
+        raise ConfigError(f"{out} has no results: run a table first, as by python -m lenet5.reproduce run paper-fig5.")
     return pages.join(found, Path(out))
 
 
@@ -118,17 +118,17 @@ def _in_parallel(jobs: list[Job], workers: int | None) -> Iterable[dict[str, Any
     calls = [joblib.delayed(execute)(job) for job in jobs]
     try:
         return joblib.Parallel(workers, return_as="generator_unordered")(calls)
-    except ValueError:  # a backend that gives everything back at the end
+    except ValueError:  # a backend that returns all results at the end
         return joblib.Parallel(workers)(calls)
 
 
 def _data(table: str, name: str, quick: bool, data_dir: str | None, say: Callable[[str], None]) -> Dataset:
-    """Return the training set of that name, or one that can be had in its place."""
+    """Return the training set of a data set, or of a substitute if it is unavailable."""
     try:
         return datasets.load(name, data_dir, progress=False)[0]
     except LenetError as error:
         if name.startswith("mnist") and not quick:
             raise
         train, _, notice = datasets.load_auto(data_dir, progress=False)
-        say(f"{table}: {error} It runs on {train.name} in place of {name}. {notice or ''}")
+        say(f"{table}: {error} Using {train.name} instead of {name}. {notice or ''}")
         return train

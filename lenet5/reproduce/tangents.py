@@ -11,23 +11,23 @@ from .neighbours import Memory
 __all__ = ["TangentNearest", "smoothed", "tangent_bases", "tangent_distances", "tangents"]
 
 _CHUNK = 2000
-# Keeps the systems below solvable where tangents of two images coincide.
+# Keeps the linear systems solvable if tangents of two images coincide.
 _RIDGE = 1e-3
 Floats = NDArray[np.floating[Any]]
 
 
 def smoothed(images: Floats, sigma: float) -> NDArray[np.float32]:
-    """Return images (N, H, W) smoothed with a Gaussian of that standard deviation in pixels; outside is 0."""
+    """Return images (N, H, W) smoothed with a Gaussian, with 0 outside; `sigma` is in pixels."""
     rows, columns = (gaussian(side, sigma) for side in images.shape[1:])
     return rows @ np.asarray(images, np.float32) @ columns.T
 
 
 def tangents(images: Floats) -> NDArray[np.float32]:
-    """Return the derivatives (N, 7, H, W) of smooth images (N, H, W) by seven transformations.
+    """Return the derivatives (N, 7, H, W) of smooth images (N, H, W) with respect to seven transformations.
 
-    With p_x and p_y the derivatives of the picture, and x, y from its middle: translations p_x and p_y; scaling
-    x p_x + y p_y; rotation y p_x - x p_y; the two hyperbolic ones x p_x - y p_y and y p_x + x p_y; thickness
-    p_x^2 + p_y^2.
+    Let p_x and p_y be the derivatives of the image, and x and y the coordinates relative to its centre. The tangents
+    are: translations p_x and p_y; scaling x p_x + y p_y; rotation y p_x - x p_y; hyperbolic transformations x p_x - y
+    p_y and y p_x + x p_y; thickness p_x^2 + p_y^2.
     """
     height, width = images.shape[1:]
     p_y, p_x = np.gradient(np.asarray(images, np.float32), axis=(1, 2))
@@ -38,7 +38,7 @@ def tangents(images: Floats) -> NDArray[np.float32]:
 
 
 def tangent_bases(images: Floats) -> NDArray[np.float32]:
-    """Return orthonormal bases (N, 7, H*W) of the planes that the tangents of smooth images (N, H, W) span."""
+    """Return orthonormal bases (N, 7, H*W) of the spaces spanned by the tangents of smooth images (N, H, W)."""
     bases = np.empty((len(images), 7, images[0].size), np.float32)
     for start in range(0, len(images), _CHUNK):
         t = tangents(images[start : start + _CHUNK]).reshape(-1, 7, images[0].size).astype(np.float64)
@@ -49,16 +49,18 @@ def tangent_bases(images: Floats) -> NDArray[np.float32]:
 
 
 def tangent_distances(image: Floats, basis: Floats, others: Floats, bases: Floats) -> NDArray[np.float64]:
-    """Return the two-sided tangent distances (K,) of one image (D,) and K others (K, D), with their bases.
+    """Return the two-sided tangent distances (K,) between an image and K others.
 
-    The distance of the planes p + P^T a and q + Q^T b: the smallest |d + P^T a - Q^T b|, d = p - q, with a small ridge
-    on a and b. As P and Q are orthonormal, it is |d|^2 - r^T A^-1 r with r = (P d, Q d) and
-    A = [[1 + ridge, M], [M^T, 1 + ridge]], M = P Q^T.
+    This is the distance between the planes p + P^T a and q + Q^T b: the minimum of |d + P^T a - Q^T b| with d = p - q
+    and a small ridge on a and b. As P and Q are orthonormal, its square is |d|^2 - r^T A^-1 r with r = (P d, Q d), A =
+    [[1 + ridge, M], [M^T, 1 + ridge]] and M = P Q^T.
 
     Parameters
     ----------
     image, basis : ndarray (D,), (7, D)
+        The image and its tangent basis.
     others, bases : ndarray (K, D), (K, 7, D)
+        The other images and their tangent bases.
     """
     d = image - others
     r = np.concatenate([d @ basis.T, (bases @ d[:, :, None])[..., 0]], axis=1).astype(np.float64)
@@ -71,17 +73,17 @@ def tangent_distances(image: Floats, basis: Floats, others: Floats, bases: Float
 
 
 class TangentNearest(Memory):
-    """The nearest neighbour by tangent distance, among the nearest `neighbours` by Euclidean distance.
+    """Nearest neighbour by tangent distance, among the nearest neighbours by Euclidean distance.
 
-    The score of a class is the distance of its nearest candidate, with the sign changed; that of a class without a
-    candidate is the largest distance of any. The two best scores then measure how doubtful an answer is.
+    The score of a class is minus the tangent distance of its nearest candidate. For a class without candidates, it is
+    minus the largest distance. The difference between the two best scores measures the confidence.
 
     Parameters
     ----------
     neighbours : int
-        Candidates that tangent distances are computed to.
+        Number of candidates, for which tangent distances are computed.
     sigma : float
-        Of the Gaussian that smooths the images, in pixels.
+        Standard deviation of the Gaussian that smooths the images, in pixels.
     """
 
     def __init__(self, neighbours: int, sigma: float) -> None:
@@ -89,7 +91,7 @@ class TangentNearest(Memory):
         self.sigma = sigma
 
     def fit(self, images: Floats, labels: NDArray[Any]) -> Self:
-        """Keep smooth images of rows (N, H*W), which are square, with their tangents and labels (N,)."""
+        """Store smoothed images, their tangents and labels (N,); the images are square and flattened (N, H*W)."""
         smooth = self._smoothed(images)
         self._bases = tangent_bases(smooth)
         return super().fit(smooth.reshape(len(images), -1), labels)
@@ -99,7 +101,7 @@ class TangentNearest(Memory):
         return smoothed(images.reshape(-1, side, side), self.sigma)
 
     def decision_function(self, images: Floats) -> NDArray[np.float64]:
-        """Return scores (N, classes) for images as `fit` takes them."""
+        """Return scores (N, classes) for images in the format of `fit`."""
         return super().decision_function(self._smoothed(images).reshape(len(images), -1))
 
     def _scores(self, images: Floats, distances: Floats, places: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,12 +1,14 @@
-"""Second-order training as in mattwang44/LeNet-from-Scratch: three mistakes, separately or together.
+"""Variants of training: mistakes of mattwang44/LeNet-from-Scratch, noisy windows, and pruning.
 
-1. One rate for all weights and biases of a layer, from the *sum* of h over its weights, where the paper has one each.
-2. Average pooling passes curvatures on with 1/4 per connection, where the square of its 1/4 belongs.
-3. The loss has a factor 1/2 that the paper's eq. 7 has not.
+The three mistakes in the second-order training of mattwang44/LeNet-from-Scratch are:
 
-The rates then come out far too small, and are made 100 times as large; and its gradients are sums over a batch of
-256, where ours are means, so ours have to be 256 times its. Factors on the loss and on the rate are options of the
-configuration; the first two mistakes are here.
+1. One rate for all weights and biases of a layer, from the *sum* of h over its weights. The paper has one per weight.
+2. Average pooling multiplies curvatures by 1/4 per connection, instead of by the square of 1/4.
+3. The loss has a factor 1/2, which eq. 7 of the paper lacks.
+
+The resulting rates are far too low and are then multiplied by 100. Gradients are sums over a batch of 256. Ours are
+means, so our rates have to be 256 times as high. The factors of the loss and of the rate are options of the
+configuration; the first two mistakes are implemented here.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from ..training.trainer import Trainer
 
 __all__ = ["LEVELS", "PRUNED_FROM", "RETRAINING", "VARIANTS", "pool_quarter", "rate_per_layer"]
 
-# Optimal Brain Damage: epochs of training before the first deletion, what is kept then, and the rates of the epochs
+# Optimal Brain Damage: epochs before the first deletion, numbers of parameters kept, and learning rates of the epochs
 # between two deletions, chosen on 10,000 held-out training images.
 PRUNED_FROM = 20
 LEVELS = (45_000, 30_000, 22_500, 15_000, 10_000, 7_000, 5_000, 3_000)
@@ -32,12 +34,12 @@ RETRAINING = (3e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5)
 
 
 class _SummedSDLM(SDLM):
-    """SDLM with one h for a layer: the sum of those of its weights."""
+    """SDLM with a single h per layer, the sum over its weights."""
 
-    layers: tuple[tuple[slice, slice], ...] = ()  # weights and biases of each
+    layers: tuple[tuple[slice, slice], ...] = ()  # weights and biases of each layer
 
     def observe(self) -> None:
-        """Take sums in place of the entries of `hess`."""
+        """Replace the entries of `hess` by sums over layers."""
         for weights, biases in self.layers:
             total = self.params.hess[weights].sum()
             self.params.hess[weights] = self.params.hess[biases] = total
@@ -45,15 +47,15 @@ class _SummedSDLM(SDLM):
 
 
 class _QuarterPool(AvgPool2D):
-    """Average pooling whose curvature has a 1/4 for each of four cells; it is 1/16."""
+    """Average pooling that multiplies curvatures by 1/4 instead of 1/16."""
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """hx = hy/4 in every cell: the mistake."""
+        """Return hx = hy/4 for every cell, which is the mistake."""
         return self.backward(hy, to_input=to_input)
 
 
 def rate_per_layer(trainer: Trainer) -> None:
-    """Make mistake 1."""
+    """Apply mistake 1 to a trainer."""
     old = trainer.optimizer
     assert isinstance(old, SDLM)
     options: Any = {"mu": old.mu, "momentum": old.momentum, "rule": old.rule, "patterns": old.curvature_patterns}
@@ -65,7 +67,7 @@ def rate_per_layer(trainer: Trainer) -> None:
 
 
 def pool_quarter(trainer: Trainer) -> None:
-    """Make mistake 2. The network then runs through its layers' own methods."""
+    """Apply mistake 2 to a trainer. The network then uses its layers' own methods, not compiled code."""
     for layer in trainer.net:
         if type(layer) is AvgPool2D:
             layer.__class__ = _QuarterPool
@@ -77,14 +79,14 @@ def _both(trainer: Trainer) -> None:
 
 
 def _noisy(trainer: Trainer) -> None:
-    """Invert a tenth of the pixels of windows, as the paper's section VII does."""
+    """Invert a tenth of the pixels of windows, as in section VII of the paper."""
     assert isinstance(trainer.distort, Neighbours)
     trainer.distort = replace(trainer.distort, noise=0.1)
 
 
 def _pruning(criterion: str) -> Callable[[Trainer], None]:
     def change(trainer: Trainer) -> None:
-        """Delete parameters after the paper's 20 epochs, and retrain the remaining ones."""
+        """Delete parameters after the paper's 20 epochs, and retrain the others."""
         test = next(c.sets["test"] for c in trainer.callbacks if isinstance(c, Evaluate))
         levels = {PRUNED_FROM + len(RETRAINING) * k: count for k, count in enumerate(LEVELS)}
         trainer.callbacks.append(Pruning(levels, criterion, test=test))

@@ -142,7 +142,7 @@ def test_rows_that_share_runs_have_keys_of_their_own(tmp_path, monkeypatch):
     table = Table("mine", "Mine", "Words.", rows, dataset="digits")
     monkeypatch.setitem(sweep.TABLES, "mine", table)
     reproduce.run("mine", quick=True, out=tmp_path, say=told.append)
-    assert told[0] == "1 runs to do, 1 finished or shared between tables"
+    assert told[0] == "1 runs to do, 1 already finished or shared between tables"
     record = json.loads((tmp_path / "quick" / "mine" / "nearest-seed-0.json").read_text())
     text = (tmp_path / "quick" / "mine" / "table.md").read_text()
     for name, key in (("plain", "test_error"), ("nearest", "nearest_error")):

@@ -75,12 +75,12 @@ def test_runs_are_shared_and_not_repeated(tmp_path, on_digits):
     told = []
     options = {"quick": True, "out": tmp_path, "say": told.append}
     reproduce.run("paper-fig6", "sub-sampling", **options)
-    assert told[0] == "6 runs to do, 1 finished or shared between tables"
+    assert told[0] == "6 runs to do, 1 already finished or shared between tables"
     first = records(tmp_path / "quick")  # separate from the full runs
     assert first["paper-fig6/60-000-seed-0.json"][3:] == first["sub-sampling/trainable-seed-0.json"][3:]
     told.clear()
     reproduce.run("paper-fig6", "sub-sampling", **options)
-    assert told == ["0 runs to do, 7 finished or shared between tables"]
+    assert told == ["0 runs to do, 7 already finished or shared between tables"]
     assert records(tmp_path / "quick") == first
     assert not list(tmp_path.glob("*/.unfinished/*"))
     (tmp_path / "quick" / "sub-sampling" / "average-seed-0.json").write_text("{ half a rec")  # must be run again
@@ -333,13 +333,13 @@ def test_the_command(tmp_path, on_digits, capsys):
     assert "[1/1] paper-fig5: LeNet-5, seed 0: test error" in out and "table.md" in out
     assert main(["report", "--out", str(tmp_path / "quick")]) == 0
     for argv, what in [
-        (["run"], "name a table"),
+        (["run"], "names of tables"),
         (["run", "paper-fig55"], "no table paper-fig55"),
         (["run", "paper-fig5", "--seeds", "0"], "at least one seed"),
         (["run", "paper-fig5", "--jobs", "0"], "at least 1"),
         (["walk"], "list, run or report"),
         (["list", "paper-fig5"], "takes no names"),
-        (["report", "--out", str(tmp_path / "none")], "holds no results"),
+        (["report", "--out", str(tmp_path / "none")], "has no results"),
     ]:
         with pytest.raises(ConfigError, match=what):
             main(argv)
