@@ -1,1 +1,1 @@
-"""The page on which a network reads drawn digits."""
+"""Web page on which a network reads drawn digits."""

@@ -1,4 +1,4 @@
-"""Build the page: one HTML file with a network, the code that runs it, and example images."""
+"""Build the page: a single HTML file with a network, the code to run it, and example images."""
 
 import base64
 import json
@@ -21,26 +21,26 @@ __all__ = ["page_of"]
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("engine.js", "picture.js", "view.js", "unit.js")
-# Operations that form a sum, in which a stage has one at most.
+# Operations that form a sum. The page explains the sum of stages that have exactly one.
 _MAIN = ("Convolution", "Pooling", "FullConnection", "Distances")
 _NOTES = {"dataset": "Trained on {}.".format, "test_error": lambda error: f"Test error {float(error):.2%}."}
-_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # images that are looked at; of those the most that go into the page
+_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # images to evaluate; maximum of correct and of misread examples
 
 
 def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[str, str] | None = None) -> str:
-    """Return a page on which one draws, or opens a picture, and watches the network read it.
+    """Return a page on which users draw digits or open images, and watch the network read them.
 
-    The forward pass runs in the page: it needs no server and no Python, and makes no requests.
+    The forward pass runs in the browser. The page needs neither a server nor Python, and makes no requests.
 
     Parameters
     ----------
     net : Sequential
-        For images, prepared by `datasets.prepare`. Lines of digits are read by the package's weights for lines, if this
-        reads digits by the same operations, and by itself otherwise.
+        Network for images that are prepared by `datasets.prepare`. If it reads digits with the same operations as the
+        package's weights for lines, these read the lines of digits; otherwise the network itself does.
     examples : Dataset, optional
-        Images for the buttons: 60 that the network reads, and up to 40 that it misreads.
+        Example images: up to 60 that the network reads correctly, and up to 40 that it misreads.
     notes : mapping of str to str, optional
-        ``dataset`` and ``test_error`` are named on the page.
+        ``dataset`` and ``test_error``, which the page states.
 
     Raises
     ------
@@ -73,23 +73,23 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
 
 
 class _Block(list[np.ndarray]):
-    """All arrays of a network, one after the other."""
+    """All arrays of a network, concatenated."""
 
     def put(self, array: np.ndarray) -> dict[str, list[int]]:
-        """Return the position of an array for the page."""
+        """Append an array and return its position in the block."""
         first = sum(each.size for each in self)
         self.append(np.ravel(array).astype("<f4"))
         return {"block": [first, first + array.size]}
 
     def told(self) -> dict[str, Any]:
-        """Return the block as text; of numbers that are whole in 16 bits (bfloat16) only these."""
-        halves = np.concatenate(self).view("<u2").reshape(-1, 2)  # the lower bits come first
+        """Return the block as base64 text; if all values fit into bfloat16, only their upper 16 bits."""
+        halves = np.concatenate(self).view("<u2").reshape(-1, 2)  # lower bits first
         whole = not halves[:, 0].any()
         return {"block": _base64(halves[:, 1] if whole else halves), "halves": whole}
 
 
 def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
-    """Return a network: its steps and stages, and how a line is read."""
+    """Return a network as JSON data: its steps, stages, and rules for reading a line."""
     block, every, fields = _Block(), steps(net), receptive_fields(net)
     stages: dict[str, dict[str, Any]] = {}
     first = 0
@@ -101,13 +101,13 @@ def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
         stage["steps"].append(number)
         stage["shape"], first = [*step.out_shape, 1, 1][:3], number + 1
         if type(step.operation).__name__ in _MAIN:
-            stage["main"] = number if stage["main"] == -1 else -2  # of two sums in a stage neither is explained
+            stage["main"] = number if stage["main"] == -1 else -2  # -2: two sums, of which neither is explained
     codes, before = net.sublayers()[-1].codes, [*stages][-2:-1]
     field = [*fields.values()][-1]
     line = {**rule_of(net)._asdict(), "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}
     bitmaps = before[0] if codes is not None and codes.shape[1] == 84 and before else None
     told = [_told_step(step, block) for step in every]
-    # A line is swept by a network that can reject every class, and whose maps may be of any size.
+    # Sweeping needs a network that can reject every class and accepts inputs of any size.
     fixed = any(isinstance(step.operation, Flattening) and len(step.in_shape) == 3 for step in every)
     sweeps = net.in_shape[0] == 1 and net.outputs_penalties and not fixed
     return {
@@ -125,7 +125,7 @@ def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
 
 
 def _told_step(step: Step, block: _Block) -> dict[str, Any]:
-    """Return an operation as JSON can hold it, its arrays put into the block."""
+    """Return an operation as JSON data, with its arrays appended to the block."""
     operation, kind = step.operation, type(step.operation).__name__
     told: dict[str, Any] = {"kind": kind}
     for name, value in operation._asdict().items():
@@ -140,7 +140,7 @@ def _told_step(step: Step, block: _Block) -> dict[str, Any]:
 
 
 def _examples(net: Sequential, data: Dataset | None) -> dict[str, Any]:
-    """Return images with their labels and the network's answers; none that the network cannot take."""
+    """Return example images, labels and predictions, or none if the images do not fit the network."""
     none = {"images": "", "shape": [1, 1], "labels": [], "answers": [], "name": "", "wrong": 0, "of": 0}
     if data is None:
         return none

@@ -505,7 +505,7 @@ def test_what_is_no_picture(page, tmp_path):
     (tmp_path / "notes.txt").write_text("seven")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG nothing")
     Image.new("RGB", (50, 50), "white").save(tmp_path / "blank.png")
-    for name, words in (("notes.txt", "no picture"), ("broken.png", ""), ("blank.png", "Nothing is drawn")):
+    for name, words in (("notes.txt", "not a picture"), ("broken.png", ""), ("blank.png", "Nothing is drawn")):
         page.locator("input[type=file]").set_input_files(tmp_path / name)
         page.wait_for_function(
             "document.querySelector('.words .first').innerText !== 'Draw a digit: every stroke is read at once.'"

@@ -1,5 +1,5 @@
-// The network: the operations of lenet5/layers/operation.py, on maps {count, height, width, data}. A vector is so many
-// maps of one cell; of images larger than the field every layer makes larger maps (section VII of the paper).
+// The network: the operations of lenet5/layers/operation.py on maps {count, height, width, data}. A vector has one map
+// of one cell per element. For larger images, every layer makes larger maps (section VII of the paper).
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const mapsOf = (count, height, width) => ({ count, height, width, data: new Float32Array(count * height * width) });
 
@@ -11,7 +11,7 @@ function framed(x, [top, left, bottom, right]) {
   return { count: x.count, height, width, data };
 }
 
-// Calls each(source, target, cells) for the cells of every window of every map, row by row.
+// Sets each unit to each(data, first cell, offsets) of its window, map by map and row by row.
 function windows(x, { size, stride }, each) {
   const y = mapsOf(x.count, Math.floor((x.height - size) / stride) + 1, Math.floor((x.width - size) / stride) + 1);
   const cells = Array.from({ length: size * size }, (_, q) => Math.floor(q / size) * x.width + (q % size));
@@ -22,7 +22,7 @@ function windows(x, { size, stride }, each) {
   return y;
 }
 
-// One number for each unit o from the vector at each position p.
+// Sets each unit o at each position p to each(vector at p, o).
 function everywhere(x, units, each) {
   const y = mapsOf(units, x.height, x.width), positions = x.height * x.width, vector = new Float32Array(x.count);
   for (let p = 0; p < positions; p++) {
@@ -32,7 +32,7 @@ function everywhere(x, units, each) {
   return y;
 }
 
-// Cell by cell: value -> each(value, map, cell).
+// Sets each cell to each(value, map, cell).
 function overMaps(x, each) {
   const y = { ...x, data: new Float32Array(x.data.length) }, cells = x.height * x.width;
   for (let i = 0; i < y.data.length; i++) y.data[i] = each(x.data[i], Math.floor(i / cells), i);
@@ -104,28 +104,28 @@ const OPERATIONS = {
   Dropping: (x) => x,
 };
 
-// The network of the page's data: arrays are [first, end] in one block of float32, or of the upper halves of float32.
+// Decodes the page's network. Arrays are ranges [first, end) of a block of float32, or of the upper halves of float32.
 function networkOf(data) {
   const { buffer } = bytesOf(data.block), words = () => Uint32Array.from(new Uint16Array(buffer), (half) => half << 16);
   const block = new Float32Array(data.halves ? words().buffer : buffer);
   const held = ([key, value]) => [key, value && value.block ? block.subarray(...value.block) : value];
   const arrays = (op) => Object.fromEntries(Object.entries(op).map(held));
   const net = { ...data, steps: data.steps.map(arrays), levels: block.subarray(...data.levels.block) };
-  // A picture {height, width, channels, bytes} in the middle of the field.
+  // Centres an image {height, width, channels, bytes} in the network's input.
   net.placed = ({ height, width, channels, bytes }) => {
     const [down, right] = [Math.max(0, net.field[0] - height), Math.max(0, net.field[1] - width)], [top, left] = [down >> 1, right >> 1];
     const frame = [top, left * channels, down - top, (right - left) * channels];
     const { data } = framed({ count: 1, height, width: width * channels, data: bytes }, frame);
     return { height: height + down, width: width + right, channels, bytes: data };
   };
-  // A picture as what the first layer takes.
+  // Converts an image to the input of the first layer.
   net.input = (picture) => {
     const { height, width, channels, bytes } = net.placed(picture);
     const x = mapsOf(channels, height, width), cells = height * width;
     for (let i = 0; i < bytes.length; i++) x.data[(i % channels) * cells + Math.floor(i / channels)] = net.levels[bytes[i]];
     return x;
   };
-  // What every step gives, in order.
+  // Returns the outputs of all steps, in order.
   net.trace = (x) => net.steps.map((op) => (x = OPERATIONS[op.kind](x, op)));
   net.answer = (outputs) => {
     const scores = Array.from(outputs, (v) => (net.penalties ? -v : v)), most = Math.max(...scores);
@@ -133,7 +133,7 @@ function networkOf(data) {
     const order = scores.map((_, k) => k).sort((a, b) => scores[b] - scores[a] || a - b);
     return { outputs: Array.from(outputs), order, shares: powers.map((p) => p / total) };
   };
-  // The windows of a line that are digits, `gap` or more apart, with the largest sum of (penalty of no digit - penalty).
+  // Finds the digits of a line: windows at least `gap` apart that maximise the sum of (penalty of no digit - penalty).
   net.found = (last, { blank, reject, gap, column }) => {
     const positions = last.height * last.width, best = new Float64Array(positions + gap), windows = [];
     const of = (p) => Array.from({ length: last.count }, (_, k) => (k === blank ? Infinity : last.data[k * positions + p]));

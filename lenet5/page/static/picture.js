@@ -1,6 +1,6 @@
-// Pictures made as the network's training images were; the counterpart of lenet5/datasets/handwriting.py. A plane is
-// {height, width, data}, with one number for each pixel.
-const SIDE = 28, BOX = 20; // MNIST: the digit at most BOX on a side, in a picture of SIDE
+// Prepares images like the network's training images; the counterpart of lenet5/datasets/handwriting.py. A plane is
+// {height, width, data}, with one value per pixel.
+const SIDE = 28, BOX = 20; // as in MNIST: images are 28x28, digits up to 20x20
 const LINE_HEIGHT = 22, LINE_MARGIN = 16, LONGEST_LINE = 480;
 const planeOf = (height, width, data = new Float32Array(height * width)) => ({ height, width, data });
 function largest(data) {
@@ -10,7 +10,7 @@ function largest(data) {
 }
 const median = (values) => Float32Array.from(values).sort()[values.length >> 1] || 0;
 
-// Bicubic weights of the old pixels for each new one; over as many as it covers where the picture shrinks.
+// Bicubic weights of the old pixels for each new pixel. If the image shrinks, the kernel widens accordingly.
 function taps(from, to) {
   const scale = Math.max(from / to, 1);
   const cubic = (t) => (t < 1 ? (1.5 * t - 2.5) * t * t + 1 : t < 2 ? ((2.5 - 0.5 * t) * t - 4) * t + 2 : 0);
@@ -36,7 +36,7 @@ function resized({ height, width, data }, tall, wide) {
   return { ...out, data: out.data.map((v) => Math.max(v, 0)) };
 }
 
-// The best of each pixel's neighbours up to `radius` away, in rows and then in columns.
+// Replaces each pixel by the best value within `radius`, first along rows, then along columns.
 function filtered({ height, width, data }, radius, best) {
   const along = (source, step, at, length) => {
     let value = source[at];
@@ -53,12 +53,12 @@ const thickened = (ink, pixels) => {
   return pixels ? filtered(out, room, pixels > 0 ? Math.max : Math.min) : ink;
 };
 
-// The ink of a plane, up to 1, without faint grey and specks, cut to its extent.
+// Returns the ink of a plane, scaled to at most 1, without faint grey and specks, cropped to its extent.
 function cropped({ height, width, data }, noise = 0) {
   const peak = largest(data), faint = Math.max(height, width) > SIDE ? 0.1 * peak : 0, least = Math.min(Math.max(noise, faint), 0.4 * peak);
-  if (peak < Math.max(8, 1.5 * noise)) throw new Error("Nothing is drawn: no stroke stands out from its paper.");
+  if (peak < Math.max(8, 1.5 * noise)) throw new Error("Nothing is drawn: no stroke stands out from the paper.");
   const radius = Math.floor(Math.max(height, width) / 40), row = width + 1;
-  const around = new Float32Array(data.length), sums = new Float64Array((height + 1) * row); // of all ink above and to the left
+  const around = new Float32Array(data.length), sums = new Float64Array((height + 1) * row); // sums over all ink above and to the left
   for (let r = 0; r < height; r++)
     for (let s = 0, sum = 0; s < width; s++) {
       if (data[r * width + s] >= least) sum += data[r * width + s];
@@ -78,14 +78,14 @@ function cropped({ height, width, data }, noise = 0) {
       if (data[r * width + s] < least || !(around[r * width + s] > lonely)) around[r * width + s] = 0;
       else [top, bottom, left, right, most] = [Math.min(top, r), r, Math.min(left, s), Math.max(right, s), Math.max(most, data[r * width + s])];
     }
-  if (bottom < 0) throw new Error("Nothing is drawn: the picture shows specks, and no stroke.");
+  if (bottom < 0) throw new Error("Nothing is drawn: the picture shows specks, but no stroke.");
   const out = planeOf(bottom - top + 1, right - left + 1);
   for (let r = top, i = 0; r <= bottom; r++)
     for (let s = left; s <= right; s++, i++) if (around[r * width + s]) out.data[i] = data[r * width + s] / most;
   return out;
 }
 
-// How many characters stand side by side, or 0 for one.
+// Returns the number of characters side by side, or 0 for one.
 function sideBySide({ height, width, data }) {
   if (Math.min(height, width) < BOX) return 0;
   const tall = [];
@@ -106,20 +106,20 @@ function fitted(ink, factor) {
   const out = resized(ink, Math.max(1, Math.round(ink.height * factor)), Math.max(1, Math.round(ink.width * factor)));
   const least = 0.1 * largest(out.data), drawn = out.data.filter((v) => v > least).sort();
   const place = 0.75 * (drawn.length - 1), low = Math.floor(place), next = drawn[Math.min(low + 1, drawn.length - 1)];
-  const white = drawn[low] + (place - low) * (next - drawn[low]); // MNIST's strokes are white for a quarter of their area
+  const white = drawn[low] + (place - low) * (next - drawn[low]); // a quarter of MNIST's ink is white
   return { ...out, data: out.data.map((v) => Math.min(v / white, 1)) };
 }
 
-// Ink, up to 1, as a picture of that shape, from a row and a column on.
+// Places ink, scaled to at most 1, in an image of the given shape.
 function laid(ink, height, width, top, left, bytes = new Uint8Array(height * width)) {
   ink.data.forEach((v, i) => (bytes[(top + Math.floor(i / ink.width)) * width + left + (i % ink.width)] = Math.min(255, Math.round(255 * v))));
   return { height, width, channels: 1, bytes };
 }
 
-// One digit as MNIST's are: 20x20 by its ink, 28x28 by its centre of mass.
+// Converts a digit to the format of MNIST: scaled to 20x20, centred by mass in 28x28.
 function digitOf(plane, noise) {
   let ink = cropped(plane, noise);
-  if (sideBySide(ink)) throw new Error('Several digits: switch "A line of digits" on to read them.');
+  if (sideBySide(ink)) throw new Error('Several digits found: switch on "A line of digits" to read them.');
   const longest = Math.max(ink.height, ink.width), centre = [0, 0];
   if (longest < BOX - 1 || longest > BOX) ink = fitted(ink, BOX / longest);
   let total = 0;
@@ -131,14 +131,14 @@ function digitOf(plane, noise) {
   return laid(ink, SIDE, SIDE, place(ink.height, 0), place(ink.width, 1));
 }
 
-// A line of digits: ink 22 rows high in 28, with 16 columns of paper before and after it.
+// Converts a line of digits: 22 rows of ink in 28, with 16 columns of paper before and after it.
 function lineOf(plane, noise) {
   let ink = cropped(plane, noise);
   ink = fitted(ink, Math.min(LINE_HEIGHT / ink.height, LONGEST_LINE / ink.width));
   return laid(ink, SIDE, ink.width + 2 * LINE_MARGIN, (SIDE - ink.height) >> 1, LINE_MARGIN);
 }
 
-// The ink of a photograph {width, height, data: RGBA}: how far each pixel is from its paper, a plane fitted to the edge.
+// Returns the ink of a photograph {width, height, data: RGBA}: the difference from a plane fitted to the edge.
 function inkOf({ width, height, data }) {
   const edge = [], ring = Math.max(1, Math.floor(Math.min(width, height) / 50)), paper = [], residuals = [];
   for (let i = 0; i < width * height; i++) {
@@ -162,7 +162,7 @@ function inkOf({ width, height, data }) {
     for (const [i, r, s] of near) residuals.push(Math.abs(data[4 * i + c] - paper[c][0] - paper[c][1] * r - paper[c][2] * s));
   }
   const noise = 4 * 1.4826 * median(residuals), energy = [0, 0];
-  const sides = [planeOf(height, width), planeOf(height, width)]; // darker than the paper, and lighter
+  const sides = [planeOf(height, width), planeOf(height, width)]; // darker and lighter than the paper
   for (let i = 0; i < width * height; i++) {
     const [r, s] = [(2 * Math.floor(i / width)) / (height - 1 || 1) - 1, (2 * (i % width)) / (width - 1 || 1) - 1];
     for (const c of [0, 1, 2]) {
@@ -175,7 +175,7 @@ function inkOf({ width, height, data }) {
   return { ink: sides[energy[0] > energy[1] ? 0 : 1], noise };
 }
 
-// A picture {width, height, data: RGBA} scaled into the shape of the training images; free room has its edge's colour.
+// Scales an image {width, height, data: RGBA} to the training images' shape; the rest gets the colour of its edge.
 function scaledInto({ width, height, data }, [tall, wide, channels = 1]) {
   const factor = Math.min(tall / height, wide / width), bytes = new Uint8Array(tall * wide * channels);
   const [h, w] = [Math.max(1, Math.round(height * factor)), Math.max(1, Math.round(width * factor))];
@@ -193,7 +193,7 @@ function scaledInto({ width, height, data }, [tall, wide, channels = 1]) {
   return { height: tall, width: wide, channels, bytes };
 }
 
-// What the sliders do to a picture: turned by degrees, counter-clockwise, and a share of its pixels inverted.
+// Applies the sliders to an image: rotates it counter-clockwise and inverts a share of its pixels.
 function changed(picture, degrees, share) {
   const { height, width, channels } = picture, bytes = Uint8Array.from(picture.bytes);
   if (degrees) {
@@ -209,7 +209,7 @@ function changed(picture, degrees, share) {
         );
     }
   }
-  // The same pixels whatever is drawn: noise that is drawn anew with every stroke only flickers.
+  // Always inverts the same pixels, because noise that changes with every stroke would flicker.
   for (let i = 0, seed = 1; i < (share ? height * width : 0); i++) {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
     if (seed / 2 ** 32 < share) for (let c = 0; c < channels; c++) bytes[i * channels + c] ^= 255;

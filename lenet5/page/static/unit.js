@@ -1,36 +1,36 @@
-// How a unit's sum is formed, the walk through the stages, and what mouse and keyboard do.
+// Explanation of a unit's sum, steps through the stages, and mouse and keyboard control.
 const formulaOf = ({ squash, numbers }) => {
   const [a, b] = numbers || [];
   const tanh = `${a === 1 ? "" : `${a} `}tanh(${b === 1 ? "a" : `${Number(b).toFixed(3)} a`})`;
-  const below = `a, or ${squash === "elu" ? `${a} (exp(a) − 1)` : squash === "prelu" ? "α a" : `${a} a`} where a < 0`;
+  const below = `a, or ${squash === "elu" ? `${a} (exp(a) − 1)` : squash === "prelu" ? "α a" : `${a} a`} if a < 0`;
   return { tanh, sigmoid: "1 / (1 + exp(−a))", relu: "max(a, 0)" }[squash] || below;
 };
-// Why a stage is there and what it computes, with the paper's equations.
+// Explains what a stage computes, with the paper's equations.
 function explained(part) {
   const ops = NET.steps.slice(part.first, part.steps.at(-1) + 1), op = NET.steps[part.main];
   const squash = ops.find((each) => each.kind === "Squash"), unsure = ops.some((each) => each.kind === "Dropping");
   const texts = {
     Convolution: () => {
       const counts = [...new Set(op.sources.map((maps) => maps.length))].sort((a, b) => a - b), one = part.shape[1] * part.shape[2] === 1;
-      const table = op.table ? ` Each map looks at ${counts.join(", ")} of the maps of ${part.below}, as the connection table says (Table I for C3).` : "";
-      return `Convolution: a unit adds up the products of ${op.kernel.join(" × ")} cells of ${part.below} with a kernel that ${one ? "covers it whole" : "all units of its map share"}, plus a bias: a = b + Σ w x (section II.B).${table}`;
+      const table = op.table ? ` Each map is connected to ${counts.join(", ")} maps of ${part.below} by the connection table (Table I for C3).` : "";
+      return `Convolution: each unit is the sum of ${op.kernel.join(" × ")} cells of ${part.below} times a kernel that ${one ? "covers the whole map" : "all units of a map share"}, plus a bias: a = b + Σ w x (section II.B).${table}`;
     },
     Pooling: () =>
       op.pooling === "sum"
-        ? `Sub-sampling: the sum of ${op.size} × ${op.size} units, times a trainable coefficient, plus a bias: a = c Σ x + b (section II.B). Where exactly a feature lies matters less now.`
+        ? `Sub-sampling: the sum of ${op.size} × ${op.size} units, times a trainable coefficient, plus a bias: a = c Σ x + b (section II.B). This makes the exact position of a feature less important.`
         : `Pooling: the ${op.pooling === "max" ? "maximum" : "mean"} of ${op.size} × ${op.size} units. The paper's sub-sampling has a trainable coefficient and bias instead.`,
     FullConnection: () => `Full connection: a weighted sum of all units of ${part.below}, plus a bias: a = b + Σ w x (section II.B).`,
-    Distances: () => `Radial basis functions: the squared distance of ${part.below} from the code of each class, y = Σ (x − w)² (eq. 7). The smallest is the answer.`,
+    Distances: () => `Radial basis functions: the squared distance of ${part.below} from the code of each class, y = Σ (x − w)² (eq. 7). The class with the smallest distance is the answer.`,
   };
-  const squashed = squash ? ` Then the squash x = f(a) = ${formulaOf(squash)}${squash.squash === "tanh" ? " (eqs. 5 and 6)" : ""}.` : "";
-  const norm = ops.some((each) => each.kind === "Normalisation") ? " Batch normalisation, which is not in the paper, comes before the squash." : "";
-  return (op ? texts[op.kind]() : "") + norm + squashed + (unsure ? " In training some units are dropped at random; here all of them answer." : "");
+  const squashed = squash ? ` Then the squashing function x = f(a) = ${formulaOf(squash)}${squash.squash === "tanh" ? " (eqs. 5 and 6)" : ""}.` : "";
+  const norm = ops.some((each) => each.kind === "Normalisation") ? " Batch normalisation, which is not in the paper, comes before the squashing function." : "";
+  return (op ? texts[op.kind]() : "") + norm + squashed + (unsure ? " In training, some units are dropped at random; here all units are used." : "");
 }
 
-// A grid of numbers, written into its cells where there are few.
+// Draws a grid of cells, with their values if there are few.
 function grid(values, height, width, label, least = 0) {
   const bound = Math.max(least, ...values.map(Math.abs)) || 1, written = height * width <= 49, [x, y] = written ? [32, 17] : [9, 9];
-  const canvas = make("canvas", { role: "img", ariaLabel: `${label}: ${written ? values.map((v) => v.toFixed(2)).join(" ") : several(values.length, "number")}` });
+  const canvas = make("canvas", { role: "img", ariaLabel: `${label}: ${written ? values.map((v) => v.toFixed(2)).join(" ") : several(values.length, "value")}` });
   const context = sized(canvas, width * x, height * y);
   context.drawImage(tile(values, height, width, -bound, bound), 0, 0, width * x, height * y);
   [context.font, context.textAlign, context.textBaseline] = ["11px system-ui, sans-serif", "center", "middle"];
@@ -42,7 +42,7 @@ function grid(values, height, width, label, least = 0) {
 }
 const product = (...parts) => make("div", { className: "product" }, ...parts);
 
-// Elements and the value of what a unit's operation makes of its input x, before the squash.
+// Return the elements that explain a unit's sum, and its value before the squashing function.
 const FORMED = {
   Convolution(op, x, { map, row, column }, part) {
     x = framed(x, op.frame);
@@ -81,18 +81,18 @@ const FORMED = {
   },
 };
 
-// The panel of the unit that is pointed at.
+// Draws the panel of the unit under the pointer.
 function drawUnit() {
   const about = $(".about"), sum = $(".sum");
   if (!unit) {
-    about.textContent = "Point at a unit of any stage to see what it looks at and how its sum is formed; click to hold it.";
+    about.textContent = "Point at a unit of any stage to see its receptive field and how its sum is formed. Click to keep it selected.";
     return sum.replaceChildren();
   }
   const { stage, map, row, column } = unit, maps = mapsAt(stage), part = PARTS[stage], area = maps.height * maps.width > 1;
   let text = `${stage}${maps.count > 1 ? (area ? ` map ${map}` : ` unit ${map}`) : ""}${area ? `, row ${row}, column ${column}` : ""}: ${signed(cellAt(maps, unit))}.`;
   if (!part) {
     sum.replaceChildren();
-    return (about.textContent = `${text} Grey level ${reading.picture.bytes[(row * maps.width + column) * maps.count + map]} of 255, as the network takes it.`);
+    return (about.textContent = `${text} Grey level ${reading.picture.bytes[(row * maps.width + column) * maps.count + map]} of 255, scaled for the network.`);
   }
   const [size, move, start] = part.field, op = NET.steps[part.main];
   text += ` Sees ${size[0]} × ${size[1]} pixels of the input, from row ${start[0] + row * move[0]}, column ${start[1] + column * move[1]}.`;
@@ -102,7 +102,7 @@ function drawUnit() {
   } else if (op && op.kind === "Pooling") text += ` ${{ sum: "Sum", mean: "Mean", max: "Maximum" }[op.pooling]} of ${op.size} × ${op.size} units of ${part.below}.`;
   else if (op) text += ` Connected to all of ${part.below}.`;
   about.textContent = text;
-  // A frame of zeros behind the operation moves its units.
+  // Padding after the operation shifts its units.
   const frames = NET.steps.slice(part.main + 1, part.steps.at(-1) + 1).filter((each) => each.kind === "Padding");
   const place = frames.reduce((at, { frame }) => ({ ...at, row: at.row - frame[0], column: at.column - frame[1] }), unit);
   const made = op && reading.trace[part.main];
@@ -117,7 +117,7 @@ function drawUnit() {
   sum.replaceChildren(...formed.elements, make("div", { className: "total" }, total));
 }
 
-// Pointing and walking
+// Selection of units, and steps through the stages
 function choose(next, hold = pinned) {
   if (next && !within(next)) return;
   pinned = hold && next !== null;
@@ -142,7 +142,7 @@ function keyOnStage(name, event) {
   if (!move || !reading) return;
   event.preventDefault();
   const { height, width } = mapsAt(name), next = unit && unit.stage === name ? { ...unit } : middle(name);
-  const across = LAYS[name].across || CODE[1]; // a vector's units lie in rows like cells
+  const across = LAYS[name].across || CODE[1]; // the units of a vector are laid out in rows
   if (height * width === 1) next.map += move[0] + move[1] * across + move[2];
   else [next.map, next.row, next.column] = [next.map + move[0], next.row + move[1], next.column + move[2]];
   choose(next, true);
@@ -157,7 +157,7 @@ function walk(to) {
   }
   $(".stages").classList.toggle("stepping", step >= 0);
   $(".steps span").textContent = step < 0 ? "Step through the stages, from the input to the answer." : `Stage ${step + 1} of ${STAGES.length}: ${name}`;
-  if (part) CANVASES[name].parentElement.append($(".unit-panel")); // beside what it explains
+  if (part) CANVASES[name].parentElement.append($(".unit-panel")); // next to the stage that it explains
   else $(".steps").after($(".unit-panel"));
   if (step < 0) return choose(null);
   const best = part && step === STAGES.length - 1 && reading.order ? { ...middle(name), map: reading.order[0] } : middle(name);
@@ -171,14 +171,14 @@ function wire() {
     ...STAGES.map((name) => {
       const part = PARTS[name], [count, height, width] = part ? part.shape : [NET.channels, ...NET.field];
       const size = height * width === 1 ? several(count, "unit") : count > 1 ? `${count} × ${height} × ${width}` : `${height} × ${width}`;
-      const label = `${name}: ${size}. Arrow keys choose a unit, Page Up and Page Down a map, Escape lets it go.`;
+      const label = `${name}: ${size}. Arrow keys select a unit, Page Up and Page Down select a map, Escape deselects it.`;
       const canvas = (CANVASES[name] = make("canvas", { tabIndex: 0, role: "application", ariaLabel: label, ariaRoleDescription: "feature maps" }));
       canvas.dataset.stage = name;
       canvas.onpointermove = (event) => pinned || !reading || choose(unitUnder(name, event));
       canvas.onpointerdown = (event) => reading && choose(unitUnder(name, event), !pinned || event.pointerType !== "mouse");
       canvas.onpointerleave = (event) => pinned || event.pointerType !== "mouse" || choose(null);
       canvas.onkeydown = (event) => keyOnStage(name, event);
-      const why = part ? explained(part) : `${NET.channels > 1 ? "Levels of each colour" : "Grey levels"} as the network takes them: 0 becomes ${level(0)}, 255 becomes ${level(255)}${level(0) === "−0.100" ? " (section II.B)" : ""}.`;
+      const why = part ? explained(part) : `${NET.channels > 1 ? "Levels of each colour" : "Grey levels"} scaled for the network: 0 becomes ${level(0)}, 255 becomes ${level(255)}${level(0) === "−0.100" ? " (section II.B)" : ""}.`;
       const codes = name === NET.bitmaps ? [make("div", { className: "codes" })] : [];
       codes.forEach((each) => (each.dataset.testid = "codes"));
       const section = make("section", { className: name === "input" ? "stage input" : "stage", ariaLabel: name }, make("h2", {}, `${name} `, make("span", {}, size)), canvas, ...codes, make("p", { className: "why" }, why));
@@ -187,7 +187,7 @@ function wire() {
     }),
     $("footer"),
   );
-  $("footer").textContent = `${NET.name}, ${NET.parameters.toLocaleString("en")} parameters. ${NET.notes} ${LINE === ONE ? "" : "Lines of digits are read by weights of their own, trained with neighbours in sight. "}Black is high, white is low. This page is one file and makes no requests.`;
+  $("footer").textContent = `${NET.name}, ${NET.parameters.toLocaleString("en")} parameters. ${NET.notes} ${LINE === ONE ? "" : "Lines of digits are read with separate weights, trained on digits with neighbours.  "}Black is high, white is low. This page is one file and makes no requests.`;
   pad.onpointerdown = (event) => {
     if (event.button) return;
     event.preventDefault();
@@ -234,7 +234,7 @@ function wire() {
   $("#clear").onclick = () => again();
   $("#line").onchange = (event) => again(event.target.checked);
   [$("#line").disabled, $("#thickness").disabled] = [!LINE.sweeps, !NET.digits];
-  $(".switch").title = LINE.sweeps ? "" : "Needs a network with RBF units and no fixed size, as the paper's.";
+  $(".switch").title = LINE.sweeps ? "" : "Needs a network with RBF units and without a fixed input size, like the paper's.";
   $(".pad").classList.toggle("coloured", NET.channels > 1);
   $("#colour").hidden = NET.channels === 1;
   $("#open input").onchange = (event) => event.target.files[0] && opened(event.target.files[0]);
@@ -264,7 +264,7 @@ function wire() {
   $("#theme").onclick = () => (root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark");
   new ResizeObserver(() => room === (room = $(".stages").clientWidth) || draw()).observe($(".stages"));
 }
-// Images of the data set that came with the page: a random one, or one that is misread.
+// Shows example images of the page's data set: a random one, or one that is misread.
 function examples() {
   const { images, shape, labels, answers, name, wrong } = NET.examples, [height, width, channels = 1] = shape, cells = height * width * channels;
   const bytes = bytesOf(images), of = (k) => ({ height, width, channels, bytes: bytes.subarray(k * cells, (k + 1) * cells) });
@@ -292,6 +292,6 @@ function examples() {
 
 wire();
 restore();
-// For tests and for other pages: the outputs for the bytes of one picture; and whether what is drawn has been read.
+// For tests and other pages: the outputs for the bytes of an image, and whether the drawing has been read.
 window.lenet5 = { outputs: (bytes) => Array.from(NET.trace(NET.input({ height: NET.shape[0], width: NET.shape[1], channels: NET.channels, bytes })).at(-1).data) };
 window.lenet5Settled = () => since === null && !waiting;

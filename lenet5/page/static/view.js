@@ -1,10 +1,10 @@
-// What a person sees: the drawing area, the answer, every stage as pictures, and how the unit under the pointer adds up.
+// The view: drawing area, answer, and feature maps of every stage.
 const DATA = JSON.parse(document.getElementById("network").textContent);
 const ONE = networkOf(DATA), LINE = DATA.reader ? networkOf({ ...DATA, ...DATA.reader }) : ONE;
 LINE.levels = ONE.levels;
-let NET = ONE; // what reads: lines may have a network of their own, of the same operations
-const STORE = "lenet5-drawing", INK = 112, LONGEST = 4; // pixels of a drawing on a side, and its widest form in sides
-const GAP = 4, CODE = [12, 7]; // pixels between maps; rows and columns of a target code
+let NET = ONE; // current network; lines can have a separate network with the same operations
+const STORE = "lenet5-drawing", INK = 112, LONGEST = 4; // side of a drawing in pixels, and width of a line in sides
+const GAP = 4, CODE = [12, 7]; // pixels between maps; shape of a target code
 const STAGES = ["input", ...NET.stages.map((stage) => stage.name)], PARTS = Object.fromEntries(NET.stages.map((s) => [s.name, s]));
 const $ = (selector) => document.querySelector(selector);
 const signed = (v) => (v < 0 ? "−" : "+") + Math.abs(v).toFixed(2);
@@ -19,7 +19,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// The drawing area. `shown` is a picture that is read as it is, until something is drawn.
+// The drawing area. `shown` is an image that is read unchanged until something is drawn.
 const pad = $("#pad"), pen = $(".pen");
 let wide = false, empty = true, shown = null, held = null, hand = null;
 function sized(canvas, width, height, dense = window.devicePixelRatio || 1) {
@@ -57,7 +57,7 @@ function inkOnPad() {
   for (let i = 0; i < ink.data.length; i++) ink.data[i] = data[4 * i + 3];
   return ink;
 }
-// Puts a picture on the drawing area: its ink, or in colour the picture itself.
+// Puts an image on the drawing area: its ink, or the image itself if it is in colour.
 function put({ height, width, channels, bytes }) {
   const picture = new ImageData(width, height);
   for (let i = 0; i < width * height; i++)
@@ -72,7 +72,7 @@ function put({ height, width, channels, bytes }) {
   keep();
 }
 const show = (picture) => (put(picture), (shown = picture), changedAt(performance.now()));
-// A picture from a file, the clipboard or another window.
+// Opens an image from a file, the clipboard or another window.
 async function opened(file) {
   try {
     const image = await createImageBitmap(file), factor = Math.min(1, 400 / Math.sqrt(image.width * image.height));
@@ -86,7 +86,7 @@ async function opened(file) {
     };
     if (!NET.digits) return show(scaledInto(drawnOn("white"), NET.shape));
     let found = inkOf(drawnOn("white"));
-    if (!largest(found.ink.data)) found = inkOf(drawnOn("black")); // white on transparency
+    if (!largest(found.ink.data)) found = inkOf(drawnOn("black")); // white ink on a transparent background
     const ink = cropped(found.ink, found.noise);
     if (sideBySide(ink) && LINE.sweeps && !wide) cleared(true);
     const width = INK * (wide ? LONGEST : 1), scale = 0.8 * Math.min(INK / ink.height, width / ink.width);
@@ -94,21 +94,21 @@ async function opened(file) {
     put(laid(small, INK, width, (INK - small.height) >> 1, (width - small.width) >> 1));
     changedAt(performance.now());
   } catch (error) {
-    failed(file && !/^image\//.test(file.type) ? "That is no picture: open a PNG, JPEG, GIF or WebP file." : error.message);
+    failed(file && !/^image\//.test(file.type) ? "This file is not a picture: open a PNG, JPEG, GIF or WebP file." : error.message);
   }
 }
 
-// What survives a reload
+// State that is kept when the page is reloaded
 function keep() {
   try {
     sessionStorage.setItem(STORE, JSON.stringify({ wide, drawing: empty ? null : pad.toDataURL() }));
-  } catch {} // no storage, or none left: then it does not survive
+  } catch {} // storage is unavailable or full: nothing is kept
 }
 function restore() {
   let kept = null;
   try {
     kept = JSON.parse(sessionStorage.getItem(STORE));
-  } catch {} // whatever is there is not ours
+  } catch {} // not written by this page
   kept ||= {};
   cleared(kept.wide === true && LINE.sweeps);
   changedAt(performance.now());
@@ -122,7 +122,7 @@ function restore() {
   picture.src = kept.drawing;
 }
 
-// Reading: at once, and again in the next frame if more has changed until then.
+// Reads at once, and again in the next frame if there were more changes.
 let since = null, waiting = false, reading = null, failure = "";
 function changedAt(when) {
   since ??= when;
@@ -144,7 +144,7 @@ function pictureOnPad() {
   }
   if (empty) return laid(planeOf(0, 0), SIDE, SIDE * (wide ? LONGEST : 1), 0, 0);
   const ink = thickened(inkOnPad(), slider("thickness"));
-  if (!largest(ink.data)) throw new Error("Nothing is left of strokes that thin: move the thickness slider to the right.");
+  if (!largest(ink.data)) throw new Error("The strokes are too thin: move the thickness slider to the right.");
   return (wide ? lineOf : digitOf)(ink);
 }
 const failed = (message) => ((failure = message), drawAnswer(), finished());
@@ -169,7 +169,7 @@ function finished() {
   const delay = performance.now() - since;
   since = null;
   (window.lenet5Delays ||= []).push(delay);
-  $(".delay").textContent = `${delay.toFixed(1)} ms from stroke to picture`;
+  $(".delay").textContent = `${delay.toFixed(1)} ms from stroke to result`;
 }
 
 // The answer
@@ -199,7 +199,7 @@ function drawAnswer() {
   $(".bars").replaceChildren(...bars, ...(bars.length ? [make("div", { className: "soft", role: "listitem" }, measure)] : []));
 }
 
-// Stages as pictures
+// Feature maps of the stages
 const CANVASES = {}, LAYS = {};
 let unit = null, pinned = false, step = -1, room = 0;
 const mapsAt = (name) => (name === "input" ? reading.x : reading.trace[PARTS[name].steps.at(-1)]);
@@ -208,7 +208,7 @@ const within = ({ stage, map, row, column }) => {
   const { count, height, width } = mapsAt(stage);
   return map >= 0 && row >= 0 && column >= 0 && map < count && row < height && column < width;
 };
-// Numbers as grey pixels, `low` white and `high` black, as ink on paper.
+// Draws values as grey pixels, from `low` (white) to `high` (black), like ink on paper.
 function tile(values, height, width, low, high, colour = null) {
   const picture = new ImageData(width, height);
   for (let i = 0; i < width * height; i++) {
@@ -219,7 +219,7 @@ function tile(values, height, width, low, high, colour = null) {
   canvas.getContext("2d").putImageData(picture, 0, 0);
   return canvas;
 }
-// How the maps of a stage lie on its canvas: `across` in a row, cells of x by y pixels; vectors of 84 cells as bitmaps.
+// Lays out the maps of a stage: `across` maps per row, cells of x by y pixels; vectors of 84 cells are bitmaps.
 function layout(name) {
   const { count, height, width } = mapsAt(name), inner = room - 26;
   if (name === "input" && NET.channels === 3) return { across: 1, x: Math.max(2, Math.floor(160 / height)), y: Math.max(2, Math.floor(160 / height)), gap: 0, whole: true };
@@ -233,7 +233,7 @@ function layout(name) {
   }
   if (height === 1) return { across: 1, x: Math.max(2, Math.min(24, Math.floor(inner / width))), y: count > 40 ? 2 : 14, gap: 0 };
   let [least, most] = name === "input" ? [160, 192] : height > 20 ? [80, 112] : height > 10 ? [70, 112] : [60, 84];
-  if (width > 1.5 * height) least /= 2; // a line's maps are long enough
+  if (width > 1.5 * height) least /= 2; // the maps of a line are long
   for (let across = count; ; across--) {
     const fits = Math.floor((inner - GAP * (across - 1)) / (across * width));
     if (across > 1 && (count % across || fits * height < least)) continue;
@@ -241,7 +241,7 @@ function layout(name) {
     return { across, x: side, y: side, gap: GAP };
   }
 }
-// Where on its canvas a cell lies.
+// Returns the position of a cell on its canvas.
 function corner(lay, { width, height }, map, row, column) {
   if (lay.bitmaps) {
     const [x, y] = [column % lay.bitmaps, Math.floor(column / lay.bitmaps)];
@@ -270,7 +270,7 @@ function drawStage(name) {
       context.drawImage(tile(cells, ...CODE, low, high), ...corner(lay, maps, 0, 0, p), CODE[1] * lay.x, CODE[0] * lay.y);
     }
   else if (height === 1) {
-    const cells = new Float32Array(down * lay.across * width).fill(low); // in one picture: 120 small ones take ten times as long
+    const cells = new Float32Array(down * lay.across * width).fill(low); // a single image: 120 small ones take ten times as long
     cells.set(data);
     context.drawImage(tile(cells, down, lay.across * width, low, high), 0, 0, lay.across * width * lay.x, down * lay.y);
   } else {
@@ -285,7 +285,7 @@ function drawStage(name) {
   if (unit && within(unit)) mark(context, name, lay, maps);
   if (name === NET.bitmaps) drawCodes();
 }
-// The unit that is pointed at, and on other stages what it looks at.
+// Marks the selected unit, and its inputs in other stages.
 function mark(context, name, lay, maps) {
   const frame = (map, row, column, height, width, colour) => {
     const [x, y] = corner(lay, maps, map, row, column);
@@ -302,7 +302,7 @@ function mark(context, name, lay, maps) {
     for (const map of op.sources[unit.map]) frame(map, unit.row * op.stride[0] - op.frame[0], unit.column * op.stride[1] - op.frame[1], ...op.kernel, "#0072b2");
   else if (op.kind === "Pooling") frame(sourceOf(part, unit.map), unit.row * op.stride, unit.column * op.stride, op.size, op.size, "#0072b2");
 }
-// The map below that a map of sub-sampling reads, if copies of maps stand before it.
+// Returns the input map of a map of sub-sampling, which differs if maps were copied.
 const sourceOf = (part, map) => NET.steps.slice(part.first, part.main).reduce((at, op) => (op.kind === "Copies" ? Math.floor(at / op.copies) : at), map);
 function drawCodes() {
   const codes = $(".codes"), op = NET.steps.at(-1);
