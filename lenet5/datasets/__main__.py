@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_option(
         "--dataset", type=str, default="mnist", metavar="NAME", help="data set to distort (default: mnist)"
     )
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder that contains its files")
-    parser.add_option("--threads", type=int | None, default=None, metavar="N", help="threads (default: all cores)")
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder of the data set")
+    parser.add_option("--threads", type=int | None, default=None, metavar="N", help="number of threads (default: all)")
     parser.add_switch("--quiet", help="print only errors")
     options = parser.parse(argv)
     say = _Say(options["quiet"])

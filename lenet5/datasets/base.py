@@ -28,15 +28,14 @@ class Dataset:
         The shape is (N, H, W), (N, H, W, C), (N, C, H, W), or (N, H * W) for flattened square images. Tensors and data
         frames are also accepted.
     labels : array-like (N,), or one-hot (N, classes)
-        Integers, strings or bools. Integers from 0 up are class numbers; of other labels, each distinct value is a
-        class.
+        Integers, strings or bools. Integers from 0 up are class numbers. Otherwise, each distinct value is a class.
     name : str
         Name of the data set, such as "mnist".
     provenance : dict of str to str
         Origin of the data. "source" is a folder, a mirror or a library version. Every other key is a file name, with
         the "sha256:..." of the unzipped file.
     num_classes : int
-        Number of classes. If omitted or 0, the number of classes in `labels`.
+        Number of classes (default: the number found in `labels`).
     classes : sequence, optional
         All classes in order, as they occur in `labels`; or the names of the classes 0, 1, ...
     fit : str

@@ -12,8 +12,8 @@ __all__ = ["FASHION", "MNIST", "SETS", "IdxFile", "IdxSet"]
 class IdxFile:
     """One file of a data set: name, shape, size and SHA-256 of the .gz file, and SHA-256 of the unzipped file.
 
-    If the hash of the unzipped file is known, it decides, because the same content can be gzipped to different bytes.
-    If no hash is published, only shape and type are checked.
+    If the hash of the unzipped file is known, only it is checked, because the same content can be gzipped to different
+    bytes. If no hash is published, only shape and type are checked.
     """
 
     name: str

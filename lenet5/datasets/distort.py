@@ -84,9 +84,9 @@ def noise(images: NDArray[np.uint8], rng: np.random.Generator, *, share: float =
 class Distort:
     """Planar affine distortions of the paper (section III-B), rotation, and elastic deformation (Simard et al. 2003).
 
-    Each parameter is the bound of a uniform distribution that is symmetric about no change. The paper names
-    translation, scaling, squeezing ("simultaneous horizontal compression and vertical elongation, or the reverse") and
-    horizontal shearing. It does not rotate and gives no ranges; the defaults are ours.
+    Every change is drawn uniformly, in both directions up to the given limit. The paper names translation, scaling,
+    squeezing ("simultaneous horizontal compression and vertical elongation, or the reverse") and horizontal shearing.
+    It does not rotate and gives no ranges; the defaults are ours.
 
     Parameters
     ----------
@@ -100,8 +100,8 @@ class Distort:
     rotation : float
         Largest rotation, in degrees.
     elastic : float
-        Simard's alpha, in pixels: the factor of a displacement field that is drawn uniformly from ±1 and smoothed with
-        a Gaussian. With the published alpha 34 and sigma 4, pixels are displaced by 1.4 pixels (standard deviation)
+        Simard's alpha, in pixels. It scales a displacement field that is drawn uniformly from ±1 and smoothed with a
+        Gaussian. With the published alpha 34 and sigma 4, pixels are displaced by 1.4 pixels (standard deviation)
         along each axis.
     sigma : float
         Standard deviation of the smoothing Gaussian, in pixels.
@@ -196,9 +196,9 @@ def transform(
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
         Not modified. Pixels that enter at the border are background (0).
     scale : float
-        Factor of the size.
+        Factor by which the size is multiplied.
     squeeze : float
-        Factor of the height and divisor of the width.
+        Factor by which the height is multiplied and the width is divided.
     shear : float
         Shear, in columns per row.
     rotation : float

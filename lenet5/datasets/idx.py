@@ -1,7 +1,7 @@
 """Read and write IDX, the format of the MNIST files, raw or gzipped.
 
-Bytes 0 and 1 are zero, byte 2 is the element type (see `TYPES`), and byte 3 is the number of dimensions d. Then follow
-the d dimensions, as big-endian unsigned 32-bit integers, and the elements, big-endian, last dimension fastest.
+Bytes 0 and 1 are zero, byte 2 is the element type (see `TYPES`), and byte 3 is the number of dimensions d. The d
+dimensions follow as big-endian unsigned 32-bit integers, then the elements, big-endian, last dimension fastest.
 """
 
 import gzip

@@ -44,7 +44,7 @@ def load_idx_pair(images_path: Path_, labels_path: Path_, *, name: str = "own", 
     Raises
     ------
     DataError
-        If a file is malformed, empty, of another shape, or gzipped but to be mapped, or if the lengths differ.
+        If a file is malformed, empty, of another shape, or gzipped although `mmap` is true, or if the lengths differ.
     """
     paths = Path(images_path), Path(labels_path)
     if mmap is None:

@@ -108,7 +108,7 @@ def make_distorted(
     except OSError as error:
         size = times * train.images.nbytes / 1e9
         raise DataError(
-            f"{out}: cannot be written: {error.strerror or error}. It needs {size:.1f} GB in total; the same command "
+            f"{out}: cannot be written: {error.strerror or error}. The data set needs {size:.1f} GB; the same command "
             "continues from here."
         ) from error
 
@@ -216,12 +216,12 @@ def _found(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
     if not path.exists():
         there = [name for name in FILES if (out / name).exists()]
         if there:
-            raise ConfigError(f"{out}: {there[0]} has another origin; choose another folder.")
+            raise ConfigError(f"{out}: {there[0]} was not made by make-distorted. Choose another folder.")
         return None
     manifest = _read(path)
     other = [f"{key} {manifest.get(key)!r}, not {value!r}" for key, value in plan.items() if manifest.get(key) != value]
     if other:
-        raise ConfigError(f"{out}: another set is there: {'; '.join(other)}. Choose another folder.")
+        raise ConfigError(f"{out}: contains another set: {'; '.join(other)}. Choose another folder.")
     return manifest
 
 

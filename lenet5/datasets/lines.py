@@ -32,7 +32,7 @@ class Neighbours(Distort):
     translation, scale, squeeze, shear, rotation, elastic, sigma, share
         Distortions of each digit; see `Distort`. The default of translation is 0, since digits are placed by their ink.
     closest, farthest : int
-        Range of the columns between the ink of neighbours, which overlap if it is negative.
+        Smallest and largest number of columns between the ink of neighbours, which overlap if it is negative.
     reach : float
         Largest distance, in columns, between the middles of a window and of its digit. The default is half of the 4
         columns between windows of the paper's network, so that one or two windows are centred on each digit.

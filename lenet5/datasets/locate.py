@@ -1,4 +1,4 @@
-"""Search for data files in the usual folders; errors shared by all data sets."""
+"""Search for data files in the usual folders, and define the errors shared by all data sets."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ def user_folders(data_dir: str | os.PathLike[str] | None, default: str, inside: 
     default : str
         Name of the folder in the working directory.
     inside : sequence of str
-        Sub-folders to search in each of the three, after the folder itself.
+        Sub-folders to search in each of the three folders, after the folder itself.
 
     Raises
     ------

@@ -33,8 +33,8 @@ def load_idx_set(
 ) -> tuple[Dataset, Dataset]:
     """Load a known data set from the user's folders, the cache or a mirror; see `load`.
 
-    A folder with only some of the four files is skipped if they are correct; otherwise an error is raised. A folder
-    with the files of a related data set, which have the same names, is also skipped.
+    A folder with only some of the four files is skipped if these are correct; otherwise an error is raised. A folder
+    with the files of a related data set that uses the same names is also skipped.
     """
     notes = []
     system = [Path(known.system)] if known.system else []

@@ -44,7 +44,7 @@ def _other(change: dict[str, Any]) -> OtherReading:
 
 
 def read_picture(path: Path_, fit: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read an image file into a shape (H, W) or (H, W, 3), with the `fit` of a data set.
+    """Read an image file and convert it to `shape`, (H, W) or (H, W, 3), with a data set's `fit`.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def from_arrays(
     images, labels : array-like
         Images and labels as for `Dataset`. If `images` is a data frame, `labels` can be the name of its label column.
     test_images, test_labels : array-like, optional
-        Test set. If omitted, a random share of each class.
+        Test set (default: a random share of each class).
     name : str
         Name of the data set.
     classes : sequence, optional
@@ -171,7 +171,7 @@ def from_csv(
     path : path-like
         File with the training set, or with the whole data set.
     test : path-like, optional
-        File with the test set. If omitted, a random share of each class.
+        File with the test set (default: a random share of each class of the first file).
     label : str, optional
         Name of the column with the classes. Default: the column named label, class, target or y, otherwise the first
         column.

@@ -145,7 +145,7 @@ def test_a_damaged_set_is_found_and_mended(straight, digits, tmp_path, drawn, ca
 def test_nothing_of_another_origin_is_touched(straight, digits, tmp_path, put):
     put(tmp_path / "mnist", zipped=False)
     before = content(tmp_path / "mnist")
-    with pytest.raises(ConfigError, match="another origin"):
+    with pytest.raises(ConfigError, match="was not made by"):
         make_distorted(tmp_path / "mnist", *digits, times=2)
     assert content(tmp_path / "mnist") == before
     before = content(straight)
