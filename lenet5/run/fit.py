@@ -42,7 +42,7 @@ def fit(
     The recipe of the paper's networks is that of the paper: eq. 9 (or the loss that suits their outputs), stochastic
     diagonal Levenberg-Marquardt, one pattern per update, and the paper's schedule. The recipe of all other networks is
     cross-entropy and Adam at 1e-3 in batches of 128. Training starts from the current weights, so another call
-    continues it, but restarts optimiser and schedule.
+    continues it; optimiser and schedule restart.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved | None]:
-    """Return the configuration of the run in `folder` and its newest undamaged checkpoint, or None without one.
+    """Return the configuration of the run in `folder`, and its newest undamaged checkpoint if it has any.
 
     Parameters
     ----------
@@ -146,4 +146,4 @@ def same_data(then: dict[str, Any], now: dict[str, Any], where: str | Path) -> N
         If they were trained on different images.
     """
     if then.get("data_sha256") != now["data_sha256"]:
-        raise CheckpointError(f"{where}: the run was trained on other images than those found now in {now['dataset']}.")
+        raise CheckpointError(f"{where}: the run was trained on images that differ from those of {now['dataset']}.")

@@ -97,6 +97,7 @@ class WriteHistory(Callback):
     Parameters
     ----------
     folder : Path
+        Folder of the run.
     run : dict
         Configuration and data of the run.
     here : dict
@@ -110,7 +111,7 @@ class WriteHistory(Callback):
         self._starts: list[dict[str, Any]] = []
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Bring the files into line with the checkpoint, which can be older or newer after a kill."""
+        """Rewrite the files to match the checkpoint, from which they can differ if the process was killed."""
         self._starts.append({"after_epochs": trainer.epoch, "after_patterns": trainer.position, **self.here})
         if trainer.history or (self.folder / NAME).exists():
             self._write(trainer)

@@ -53,7 +53,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
     enlarged; for colour images it has three channels. A row whose length is a square is read as a square grey image,
     other rows as images of height 1. Pixels are scaled linearly so that the background becomes -0.1 and the foreground
     1.175, as in the paper: from 0 and 255 if the first training set is uint8, otherwise from its smallest and largest
-    value. Later data are scaled in the same way. If their range differs strongly, a `LenetWarning` is issued.
+    values. Later data are scaled in the same way. If their range differs strongly, a `LenetWarning` is issued.
 
     Parameters
     ----------
@@ -149,8 +149,8 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         y : array-like (n,)
             Labels, such as integers or strings.
         sample_weight : array-like (n,), optional
-            Relative frequency of each pattern in an epoch. A pattern is drawn in proportion to its share of the sum of
-            weights, randomly rounded up or down. The number of updates per epoch does not change.
+            Weight of each pattern. In an epoch, patterns occur in proportion to their weights, randomly rounded up or
+            down. The number of updates per epoch does not change.
 
         Raises
         ------

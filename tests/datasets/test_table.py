@@ -207,6 +207,6 @@ def test_the_command_takes_a_path(digits, tmp_path, capsys):
         assert "200 images" in capsys.readouterr().out
     assert train.run(["--resume", str(run), "--epochs", "5", "--quiet"]) == 0
     assert train.run(["--dataset", "mnist", "--data.size", "20"]) == 2
-    assert "read as it is" in capsys.readouterr().err
+    assert "only to data sets given by a path" in capsys.readouterr().err
     assert train.run(["--dataset", "digitz"]) == 2
     assert "did you mean digits" in capsys.readouterr().err

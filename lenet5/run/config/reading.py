@@ -55,7 +55,7 @@ def from_dict(values: Mapping[str, Any], *, where: str = "configuration") -> Tra
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a JSON file, if the name ends in `.json`, or else a TOML file, into nested dictionaries.
+    """Read a configuration file, JSON if its name ends in `.json` and otherwise TOML, into nested dictionaries.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         if len(data) > _MAX_BYTES:
             raise ConfigError(f"{path}: expected at most {_MAX_BYTES:,} bytes.")
         if kind == "TOML" and data.count(b".") > _MOST_DOTS:
-            raise ConfigError(f"{path}: expected at most {_MOST_DOTS:,} dots.")
+            raise ConfigError(f"{path}: expected at most {_MOST_DOTS:,} dots in the file.")
         values = json.loads(data) if kind == "JSON" else tomllib.loads(data.decode())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error

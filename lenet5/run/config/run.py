@@ -60,7 +60,7 @@ class TrainConfig(Section):
         "folder with a sub-folder of images for each class, a CSV file or folder from Kaggle, or an .npz file",
         metavar="NAME_OR_PATH",
     )
-    data_dir: str | None = option(None, "folder with the files of the data set", metavar="DIR")
+    data_dir: str | None = option(None, "folder of the data set", metavar="DIR")
     verify: bool = option(True, "verify files by their published SHA-256; false accepts your own files")
     mmap: bool | None = option(
         None,
@@ -88,7 +88,7 @@ class TrainConfig(Section):
         "validation_loss", "quantity that --patience monitors; the weights of the best epoch are kept in best.npz"
     )
     average: float | None = option(
-        None, "average the weights over the last epochs, which are a share X of all epochs", least=1e-9, most=1.0
+        None, "average the weights over the last epochs; X is their share of all epochs", least=1e-9, most=1.0
     )
     checkpoint_minutes: float = option(5.0, "minutes between checkpoints within an epoch", least=0.0)
     tensorboard: str | None = option(
@@ -168,4 +168,4 @@ class TrainConfig(Section):
         if model.subsampling == "trainable" and model.name != "lenet5":
             raise ConfigError(f"model.subsampling of {model.name} must be average or max; found trainable.")
         if model.subsampling in ("average", "max") and model.coefficient is not None:
-            raise ConfigError("model.coefficient applies to trainable sub-sampling only, not to {model.subsampling}.")
+            raise ConfigError(f"model.coefficient applies to trainable sub-sampling only, not to {model.subsampling}.")

@@ -86,7 +86,9 @@ class ModelConfig(Section):
         option(None, "variant of tensorflow-tutorial")
     )
     scale: Literal["paper", "unit", "signed", "standard"] | None = option(
-        None, "grey levels: paper is -0.1 to 1.175, unit 0 to 1, signed -1 to 1, standard mean 0 and s.d. 1 on MNIST"
+        None,
+        "range of the grey levels: paper is -0.1 to 1.175, unit is 0 to 1, signed is -1 to 1, standard is mean 0 and "
+        "standard deviation 1 on MNIST",
     )
 
 
@@ -96,8 +98,8 @@ class LossConfig(Section):
 
     name: Literal["map", "mle", "softmax", "squared"] | None = option(
         None,
-        "map is eq. 9, mle is eq. 8, softmax is cross-entropy, squared is half the squared distance from targets of "
-        "+-1 (default: the loss for the output units, map for RBF units)",
+        "loss; map is eq. 9, mle is eq. 8, softmax is cross-entropy, squared is half the squared distance from "
+        "targets of +-1 (default: the loss for the output units, map for RBF units)",
     )
     j: float = option(0.1, "penalty of the rubbish class in eq. 9, for which the paper gives no value", least=1e-300)
     smoothing: float = option(0.0, "label smoothing (softmax)", least=0.0, below=1.0)
