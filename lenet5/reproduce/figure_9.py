@@ -68,8 +68,8 @@ _ROWS = (
         "tangent distance",
         "tangent-distance",
         "1.1 %",
-        "Seven tangents of both images, on 28x28 pixels smoothed by 0.9 (16x16 in the paper), only to the 500 nearest "
-        "Euclidean neighbours. " + _FIXED,
+        "Two-sided with seven tangents, on 28x28 pixels smoothed by 0.9 (16x16 in the paper), computed only for the "
+        "500 nearest Euclidean neighbours. " + _FIXED,
         measures=("rejected",),
     ),
     _classifier(
@@ -113,7 +113,7 @@ _ROWS = (
         images="16x16",
         measures=("rejected",),
     ),
-    _lenet4("LeNet-4", "1.1 %", "50,698 parameters; the paper's 17,000 contradict its own layers.", "rejected"),
+    _lenet4("LeNet-4", "1.1 %", "50,698 parameters; the paper's figure of 17,000 contradicts its layers.", "rejected"),
     _lenet4(
         "LeNet-4, K-NN",
         "1.1 %",

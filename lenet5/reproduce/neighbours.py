@@ -84,9 +84,9 @@ class KNearest(Memory):
 class LocalLinear(Memory):
     """Local learning: for each image, a linear classifier trained only on its neighbours (Bottou and Vapnik 1992).
 
-    Let z_k be the neighbours relative to the image, and t_k their targets of ±1. The classifier minimises sum_k |b + W
-    z_k - t_k|^2 + decay |W|^2, and its score is b, its output for the image itself. With a = (Z Z^T + decay I)^-1 1,
-    this is b = sum_k a_k t_k / sum_k a_k, so W is not needed.
+    Let z_k be the neighbours relative to the image, and t_k their targets of ±1. The classifier minimises
+    sum_k |b + W z_k - t_k|^2 + decay |W|^2. Its score is b, its output for the image itself. With
+    a = (Z Z^T + decay I)^-1 1, this is b = sum_k a_k t_k / sum_k a_k, so W is not needed.
 
     Parameters
     ----------

@@ -55,7 +55,8 @@ def _pictures(table: Table) -> dict[str, str]:
 
 def _summary(tables: Sequence[Table], out: Path) -> str:
     """Return a summary table with the first result of every row that can be compared with a published one."""
-    lines = ["## Summary", "", "All rows with published results to compare with. All results are below.", ""]
+    text = "This table contains the rows with published results. The tables below contain all rows and results."
+    lines = ["## Summary", "", text, ""]
     lines += [_line(["table", "row", "figure", "theirs", "ours", "runs"]), _line(["---"] * 6)]
     for table in tables:
         for row, records in _found(table, out):

@@ -179,7 +179,7 @@ BEST = Table(
 FASHION_BOTH = Table(
     "fashion-mnist",
     "Fashion-MNIST with the paper's recipe and with modern training",
-    "Networks and recipes of paper-fig5 and modern-best, without any change or choice for Fashion-MNIST.",
+    "Networks and recipes of paper-fig5 and modern-best, without any tuning for Fashion-MNIST.",
     (
         Row("the paper's network and recipe", LENET5, {}, "Designed for digits in 1998.", seeds=3),
         replace(MODERN, keep=False, note="The distortions are designed for digits.", seeds=3),

@@ -26,8 +26,8 @@ def tangents(images: Floats) -> NDArray[np.float32]:
     """Return the derivatives (N, 7, H, W) of smooth images (N, H, W) with respect to seven transformations.
 
     Let p_x and p_y be the derivatives of the image, and x and y the coordinates relative to its centre. The tangents
-    are: translations p_x and p_y; scaling x p_x + y p_y; rotation y p_x - x p_y; hyperbolic transformations x p_x - y
-    p_y and y p_x + x p_y; thickness p_x^2 + p_y^2.
+    are: translations p_x and p_y; scaling x p_x + y p_y; rotation y p_x - x p_y; hyperbolic transformations
+    x p_x - y p_y and y p_x + x p_y; thickness p_x^2 + p_y^2.
     """
     height, width = images.shape[1:]
     p_y, p_x = np.gradient(np.asarray(images, np.float32), axis=(1, 2))
@@ -52,8 +52,8 @@ def tangent_distances(image: Floats, basis: Floats, others: Floats, bases: Float
     """Return the two-sided tangent distances (K,) between an image and K others.
 
     This is the distance between the planes p + P^T a and q + Q^T b: the minimum of |d + P^T a - Q^T b| with d = p - q
-    and a small ridge on a and b. As P and Q are orthonormal, its square is |d|^2 - r^T A^-1 r with r = (P d, Q d), A =
-    [[1 + ridge, M], [M^T, 1 + ridge]] and M = P Q^T.
+    and a small ridge on a and b. As P and Q are orthonormal, its square is |d|^2 - r^T A^-1 r with r = (P d, Q d),
+    A = [[1 + ridge, M], [M^T, 1 + ridge]] and M = P Q^T.
 
     Parameters
     ----------
