@@ -305,7 +305,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if "net_" in state:  # pickle the parameters without the work arrays
+        if "net_" in state:  # store the parameters without the work arrays
             state["net_"] = (self.net_.spec, self.net_.theta.copy(), self.net_.parameters().kept.copy())
         return state
 
