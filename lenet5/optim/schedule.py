@@ -96,7 +96,7 @@ def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
 
 # Name -> how to make it of the first rate and the number of epochs, and its options.
 _FINAL = option(
-    None, "final learning rate; default 0 for cosine (reached after the last epoch), lr/1000 for one-cycle (in it)",
+    None, "final learning rate (default: 0 for cosine, after the last epoch; lr/1000 for one-cycle, in the last epoch)",
     least=0.0, below=1e300, kind=float,
 )  # fmt: skip
 SCHEDULES: dict[str, tuple[Callable[..., Schedule], dict[str, Option]]] = {

@@ -20,9 +20,9 @@ class SDLM(Optimizer):
     h_kk estimates the Gauss-Newton diagonal of d2E/dvalue_k^2 (eq. 23). `observe` takes it from the
     parameters' `hess`, a mean over sampled patterns, before each epoch; it stays fixed in between.
 
-    Departs from the paper in what becomes of h from epoch to epoch. The paper replaces it. After the
-    first epoch units saturate, their h collapses and with it the bound on the rates: on MNIST the test
-    error rises from 3.6 to 9.8 % in epoch 2. The running maximum keeps the rates down and everything else as it is.
+    Departs from the paper, which replaces h before each epoch. After the first epoch units saturate, their h
+    collapses, and the learning rates are no longer bounded: on MNIST the test error rises from 3.6 to 9.8 % in
+    epoch 2. The running maximum bounds the learning rates and changes nothing else.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class SDLM(Optimizer):
         "mu": option(0.02, "mu of eq. 21, which bounds the rates", least=1e-12, below=1e300),
         "rule": option(
             "maximum",
-            "h from epoch to epoch: the maximum so far, 0.7 old + 0.3 new, or (the paper's words) latest",
+            "h from epoch to epoch: the maximum so far, average (0.7 old + 0.3 new), or latest, as in the paper",
             kind=Rule,
         ),
         "patterns": option(500, "number of patterns for the estimate of h before each epoch", least=1),
