@@ -27,8 +27,8 @@ __all__ = ["main"]
 
 _EPILOG = """The defaults are the paper's network and training (section III): LeNet-5 with RBF outputs, the loss of
 eq. 9, one pattern per update, and stochastic diagonal Levenberg-Marquardt with mu 0.02, curvatures from
-500 patterns before each epoch, and eta falling from 5e-4 to 1e-5 in 20 epochs. The defaults of --model.init
-and --optimizer.rule depart from the paper; the values paper and latest follow it. Exit codes: 0 done, 1 a
+500 patterns before each epoch, and eta falling from 5e-4 to 1e-5 in 20 epochs. The defaults of --model.init,
+--optimizer.rule and --loss.scale depart from the paper; paper, latest and 1 follow it. Exit codes: 0 done, 1 a
 repeated run differs or a file cannot be written, 2 invalid option, 3 no data, 4 invalid checkpoint,
 5 diverged, 130/143 interrupted and saved."""
 
