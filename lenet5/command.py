@@ -14,7 +14,10 @@ import jsonargparse
 from .errors import ConfigError, LenetError, LenetWarning
 from .run import config
 
-__all__ = ["Parser", "add_config_options", "add_run_argument", "command", "overrides", "report_compiling"]
+__all__ = [
+    "Parser", "add_config_options", "add_data_arguments", "add_run_argument", "command", "overrides",
+    "report_compiling",
+]  # fmt: skip
 
 # Sections that can be given by name alone, as in --optimizer sgd.
 _SHORT = ("distort", "loss", "model", "optimizer", "schedule")
@@ -110,6 +113,15 @@ def add_run_argument(parser: Parser, default: os.PathLike[str]) -> None:
         default=str(default),
         help="run folder, or .npz or .safetensors file (default: the pretrained weights of the package)",
     )
+
+
+def add_data_arguments(parser: Parser, help: str, *, verify: bool = False) -> None:
+    """Add the options ``--dataset``, whose help is given, ``--data-dir``, and ``--verify`` if asked for."""
+    parser.add_option("--dataset", type=str | None, default=None, metavar="NAME_OR_PATH", help=help)
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data files")
+    if verify:
+        help = "check files against the published SHA-256 (false: accept your own files)"
+        parser.add_option("--verify", type=bool, default=True, metavar="{true,false}", help=help)
 
 
 def overrides(options: dict[str, Any]) -> dict[str, Any]:

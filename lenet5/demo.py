@@ -6,7 +6,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from .command import Parser, add_run_argument, command, report_compiling
+from .command import Parser, add_data_arguments, add_run_argument, command, report_compiling
 from .export import export
 from .export.__main__ import images_for, notes_of
 from .models.weights import PRETRAINED, read
@@ -28,8 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--open", type=bool, default=True, metavar="{true,false}", help="open the page in a browser (default: true)"
     )
     help = "data set of the example images (default: the training data set; MNIST if it is on disk, else digits)"
-    parser.add_option("--dataset", type=str | None, default=None, metavar="NAME_OR_PATH", help=help)
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data files")
+    add_data_arguments(parser, help)
     options = parser.parse(argv)
     report_compiling()
     net, meta = read(options["run"])

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from . import datasets
 from .analysis import metrics
 from .analysis.committee import Committee
-from .command import Parser, command, report_compiling
+from .command import Parser, add_data_arguments, command, report_compiling
 from .datasets.base import Dataset
 from .errors import ConfigError
 from .models.weights import PRETRAINED, read
 from .network import Sequential
-from .run.source import load_again
+from .run.source import TEST_SET, load_again
 
 __all__ = ["evaluate", "main"]
 
@@ -86,15 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "the committee that averages their probabilities, and McNemar's test for each pair.",
     )
     parser.add_argument("weights", metavar="RUN_OR_FILE", nargs="*", default=[], help=_WEIGHTS)
-    parser.add_option("--dataset", type=str | None, default=None, metavar="NAME_OR_PATH", help=_DATASET)
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data files")
-    parser.add_option(
-        "--verify",
-        type=bool,
-        default=True,
-        metavar="{true,false}",
-        help="check files against the published SHA-256 (false: accept your own files)",
-    )
+    add_data_arguments(parser, TEST_SET, verify=True)
     parser.add_switch("--json", help="print everything as JSON")
     options = parser.parse(argv)
     report_compiling()
@@ -139,7 +130,6 @@ def _difference(compared: dict[str, Any]) -> str:
 
 _LEVEL = 0.05  # significance level of McNemar's test
 _WEIGHTS = "run folders, or .npz or .safetensors files (default: the pretrained weights of the package)"
-_DATASET = f"auto, {', '.join(datasets.NAMES)}, or a path (default: the training data set)"
 
 
 def _text(result: dict[str, Any]) -> str:

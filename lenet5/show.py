@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from . import bitmaps, datasets, optim
-from .command import Parser, add_run_argument, command, report_compiling
+from .command import Parser, add_data_arguments, add_run_argument, command, report_compiling
 from .datasets.base import Dataset
 from .errors import ConfigError, shown
 from .models.weights import PRETRAINED, read
 from .network import Sequential
 from .run import config, history
 from .run.build import make_loss
-from .run.source import load_again
+from .run.source import TEST_SET, load_again
 from .training.shards import Shards
 
 __all__ = ["main"]
@@ -197,21 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_option("--image", type=int, default=0, metavar="N", help="index of a test image (default: 0)")
     parser.add_option("--stage", default="C1", metavar="NAME", help="a convolution layer, such as C3 (default: C1)")
     parser.add_option("--characters", default="", metavar="TEXT", help="characters to draw (default: all of ASCII)")
-    parser.add_option(
-        "--dataset",
-        type=str | None,
-        default=None,
-        metavar="NAME_OR_PATH",
-        help=f"auto, {', '.join(datasets.NAMES)}, or a path (default: the training data set)",
-    )
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data files")
-    parser.add_option(
-        "--verify",
-        type=bool,
-        default=True,
-        metavar="{true,false}",
-        help="check files against the published SHA-256 (false: accept your own files)",
-    )
+    add_data_arguments(parser, TEST_SET, verify=True)
     parser.add_option(
         "-o", "--out", type=str | None, default=None, metavar="FILE", help="file to write (default: PICTURE.png)"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..command import Parser, command, report_compiling
+from ..command import Parser, add_data_arguments, command, report_compiling
 from ..errors import ConfigError, LenetError
 from ..models.weights import PRETRAINED, read
 from ..run.source import load_again
@@ -27,20 +27,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=f"Write a network in the format that the ending of FILE names. {endings}.",
         epilog="Weights come back by lenet5.load (.safetensors, .npz), lenet5.interop.from_torch and from_keras.",
     )
-    help = "folder of a run, .npz or .safetensors file (default: the package's weights), and the file to write"
+    help = "run folder, .npz or .safetensors file (default: the pretrained weights), and the file to write"
     parser.add_argument("files", metavar="FILE", nargs="+", help=help)
     parser.add_switch("--prepare", help=".onnx: take uint8 images, with the preparation inside the graph")
-    help = ".onnx: scores (or penalties), probabilities, class, separated by commas (default all three)"
+    help = ".onnx: scores (or penalties), probabilities, class, separated by commas (default: all three)"
     parser.add_option("--outputs", type=str | None, default=None, metavar="NAMES", help=help)
     help = f".c, .h: 8-bit weights and activations, calibrated on {_CALIBRATION:,} training images"
     parser.add_switch("--int8", help=help)
-    help = "images for --int8 and for .html (default the set it was trained on; digits if that is not on disk)"
-    parser.add_option("--dataset", type=str | None, default=None, metavar="NAME_OR_PATH", help=help)
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with its files")
+    help = "images for --int8 and for .html (default: the training data set; digits if that is not on disk)"
+    add_data_arguments(parser, help)
     options = parser.parse(argv)
     files = options["files"]
     if len(files) > 2:
-        raise ConfigError(f"one network and one file to write; found {', '.join(files)}. See --help.")
+        raise ConfigError(f"expected one network and one file to write; found {', '.join(files)}. See --help.")
     run, path = files if len(files) == 2 else (str(PRETRAINED), files[0])
     ending = format_of(path)
     report_compiling()
@@ -52,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         train, test = images_for(meta, options["dataset"], options["data_dir"])
         given |= {"examples": test} if ending == ".html" else {"images": train.images[:_CALIBRATION]}
     elif options["dataset"] or options["data_dir"]:
-        raise ConfigError("--dataset and --data-dir name images for --int8 and for .html; nothing here needs any.")
+        raise ConfigError("--dataset and --data-dir give images for --int8 and .html; this export uses none.")
     export(net, path, notes=notes_of(run, meta), **given)
     print(f"{path}: {os.path.getsize(path):,} bytes, {FORMATS[ending][0]}")
     return 0

@@ -12,7 +12,10 @@ from ..datasets.base import Dataset
 from ..errors import CheckpointError, ConfigError, shown
 from .config import TrainConfig, from_dict
 
-__all__ = ["given_path", "load_again", "load_configured", "noted"]
+__all__ = ["TEST_SET", "given_path", "load_again", "load_configured", "noted"]
+
+# Help of the commands' --dataset, which `load_again` resolves.
+TEST_SET = f"auto, {', '.join(datasets.NAMES)}, or a path (default: the training data set)"
 
 
 def given_path(settings: TrainConfig) -> bool:
