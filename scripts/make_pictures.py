@@ -3,7 +3,6 @@
 MNIST is downloaded if it is not on disk. The learning curves are drawn from the records in ``results/``.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 import lenet5
 from lenet5 import bitmaps, datasets, optim, plots
+from lenet5.reproduce.jobs import read_record
 from lenet5.run import build as runs
 from lenet5.run import config
 from lenet5.training.shards import Shards
@@ -19,8 +19,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def records(table: str, row: str) -> list[dict[str, Any]]:
-    """Return the records of a table's row in ``results/``, ordered by seed."""
-    return [json.loads(file.read_text()) for file in sorted((ROOT / "results" / table).glob(f"{row}-seed-*.json"))]
+    """Return the records of a table's row in ``results/``, ordered by file name."""
+    found = map(read_record, sorted((ROOT / "results" / table).glob(f"{row}-seed-*.json")))
+    return [record for record in found if record]
 
 
 def rates(train: datasets.Dataset) -> Any:

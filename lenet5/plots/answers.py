@@ -34,7 +34,7 @@ def mistakes(net: Sequential, data: Dataset, *, limit: int = 200) -> Figure:
     wrong = np.flatnonzero(answers != data.labels)
     shown = wrong[:limit]
     more = "" if len(shown) == len(wrong) else f", first {len(shown)} shown"
-    count = f"{len(wrong)} of {len(data):,} images of {data.name} misread ({len(wrong) / len(data):.2%}){more}"
+    count = f"{len(wrong)} of {len(data):,} images of {data.name} misclassified ({len(wrong) / len(data):.2%}){more}"
     labels = [f"{names[data.labels[i]]}->{names[answers[i]]}" for i in shown]
     return _grid(data.images[shown], labels, f"{count}: true->answer")
 
@@ -108,11 +108,11 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
                   color="white" if dark else "black")  # fmt: skip
     names = [name if len(name) <= 16 else name[:15] + "…" for name in net.classes]
     turned = 90 if max(map(len, names)) > 2 else 0
-    axes.set(xlabel="answer", ylabel="true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_yticks(range(classes), names)
     axes.set_xticks(range(classes), names, rotation=turned)
     errors = int(counts.sum() - np.trace(counts))
-    axes.set_title(f"{errors} of {counts.sum():,} images of {data.name} misread", fontsize=10)
+    axes.set_title(f"{errors} of {counts.sum():,} images of {data.name} misclassified", fontsize=10)
     return figure
 
 
@@ -180,7 +180,7 @@ def saliency(net: Sequential, image: np.ndarray) -> Figure:
     slope = net.backward(lead)
     assert slope is not None
     title = f"Best class {net.classes[order[0]]}, second {net.classes[order[1]]}: d(margin)/d(pixel)"
-    return _beside(x, slope[0].sum(axis=0), title, "more ink increases (+) or decreases (-) the margin")
+    return _beside(x, slope[0].sum(axis=0), title, "effect of more ink on the margin")
 
 
 def occlusion(net: Sequential, image: np.ndarray, *, size: int = 5) -> Figure:
