@@ -90,6 +90,7 @@ def run(path, names):
 @pytest.mark.parametrize("path", [p for p in PAGES if blocks(p, "python")], ids=lambda path: path.stem)
 def test_code_runs(path, names, monkeypatch, capsys):
     if path.stem == "exchange":
+        monkeypatch.setenv("KERAS_BACKEND", "torch")  # the default is TensorFlow, which is not needed
         frameworks(names)
     if path.stem == "results":
         client = pytest.importorskip("distributed").Client(processes=False, dashboard_address=None)
