@@ -1,7 +1,7 @@
-"""The engine: compiled loops and the code that compiles and calls them. It knows no layer.
+"""The engine: compiled loops and the code that compiles and calls them. It does not depend on layer classes.
 
-`program` goes through a whole network at once, by the functions that its layers bring along; `im2col`, `scale_pixels`
-and `warp` are called by methods written in NumPy, and have a NumPy twin each, which `numpy_only` puts in their place.
+`program` runs a whole network in one call, with the compiled functions of its layers. `im2col`, `scale_pixels` and
+`warp` are called by NumPy methods. Each has a version in NumPy, which `numpy_only` uses instead.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ __all__ = [
 
 @contextmanager
 def numpy_only() -> Iterator[None]:
-    """Run every kernel that methods call as its NumPy twin inside the block, in the whole process."""
+    """Use the NumPy versions of the kernels that methods call within the block, in the whole process."""
     compiled = {name: globals()[name] for name in TWINS if name in globals()}
     globals().update({name: TWINS[name] for name in compiled})
     try:

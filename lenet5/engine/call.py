@@ -1,12 +1,12 @@
-"""Arguments of compiled layer functions, and accessors for the vectors that belong to a layer.
+"""Arguments of compiled layer functions, and accessors for a layer's parts of the vectors.
 
-Everything a network computes with lies in a few flat vectors. A row of the table says where a layer's parts of them
-begin, and how long they are; a `Call` leads to the row and to the vectors. With `lanes` above 1 that many patterns
-lie side by side: every cell of a state is then so many numbers in a row, one for each pattern.
+All data of a network are stored in a few flat vectors. A row of the table contains the positions and sizes of a
+layer's parts; a `Call` refers to the row and the vectors. If `lanes` is above 1, that many patterns are interleaved:
+every element of a state consists of `lanes` consecutive values, one for each pattern.
 
-A layer's functions are ``code(call, lanes)``. The forward function writes `outputs`; the reverse function reads `above`
-and writes `below`, and adds to `gradients`. For curvatures `power` is 2, and `parameters` and `operands` are squares:
-the reverse function that is right for gradients is then right for eqs. 23 to 27, if it squares its own factors.
+A layer's functions are ``code(call, lanes)``. The forward function writes `outputs`. The reverse function reads
+`above`, writes `below`, and adds to `gradients`. For curvatures `power` is 2, and `parameters` and `operands` are
+squared. So the reverse function for gradients also computes eqs. 23 to 27, if it squares its own factors.
 """
 
 from collections.abc import Callable
@@ -29,18 +29,17 @@ __all__ = [
     "to_input", "top", "typed", "zero",
 ]  # fmt: skip
 
-# The columns of a row: addresses of its functions; where its input, output, parameters, own cells, constants and
-# links begin, and the sizes of the first four; its input and output as maps (vectors are maps of one cell); whether
-# its derivative at the input is wanted; and whether its reverse function steps its own parameters.
+# Columns of a row: addresses of its functions; positions of its input, output, parameters, stored values, constants and
+# links, and the sizes of the first four; shapes of its input and output as maps (vectors are maps of one element);
+# whether the derivative at its input is needed; and whether its reverse function updates its own parameters.
 COLUMNS = (
     FORWARD, REVERSE, X, X_SIZE, Y, Y_SIZE, C, H, W, OUT, HO, WO, P, P_SIZE, OWN, OWN_SIZE, NUMBERS, LINKS,
     TO_INPUT, STEPS,
 ) = range(20)  # fmt: skip
 
-# The addresses of the vectors, and what else is the same for all rows: POWER is 1 or 2; STEP whether parameters are
-# to be moved at once; LOSS and CURVATURE the addresses of the loss's functions; LARGEST whether the largest output
-# names the class; SIZE how many numbers a pattern's states are; KEEP how far the states of one group of patterns lie
-# from those of the next.
+# Addresses of the vectors, and values that are the same for all rows: POWER is 1 or 2; STEP: whether to update
+# parameters immediately; LOSS and CURVATURE: addresses of the loss functions; LARGEST: whether the largest output wins;
+# SIZE: number of values of a pattern's states; KEEP: distance between the states of consecutive groups of patterns.
 BASES = (
     STATES, SQUARES, DERIVATIVES, PARAMETERS, SQUARED, GRADIENTS, RATES, CONSTANTS, LINKED, ROOM, TOP, LOSS, CURVATURE,
     LOSS_NUMBERS, LARGEST, POWER, STEP, SIZE, KEEP,
@@ -48,7 +47,7 @@ BASES = (
 
 
 class Call(NamedTuple):
-    """One layer's call: pointers to its row, the bases, the states, and the states or their squares."""
+    """Arguments of a layer's call: pointers to its row, the bases, the states, and the states or their squares."""
 
     op: Any
     at: Any
@@ -57,7 +56,7 @@ class Call(NamedTuple):
 
 
 class LossCall(NamedTuple):
-    """A loss's call for one pattern: outputs y (classes,), room for dE/dy, the loss's numbers, the label, a factor."""
+    """Arguments of a loss for one pattern: outputs y (classes,), dE/dy, the loss's constants, the label, a factor."""
 
     y: Any
     v: Any
@@ -68,7 +67,7 @@ class LossCall(NamedTuple):
 
 
 def signature_of_layers(dtype: np.dtype, lanes: int) -> Any:
-    """Return the Numba type of a layer's functions; `lanes` 0 leaves their number open."""
+    """Return the Numba type of a layer's functions; 0 `lanes` stands for any number."""
     number, whole = types.CPointer(numba.from_dtype(dtype)), types.CPointer(types.int64)
     call = types.NamedTuple((whole, whole, number, number), Call)
     return types.void(call, types.literal(lanes) if lanes else types.int64)
@@ -87,7 +86,7 @@ def _intrinsic(typed: Callable[..., Any]) -> Any:
 
 @_intrinsic
 def pointer(context, array):  # type: ignore[no-untyped-def]
-    """Return a pointer to an array's first number."""
+    """Return a pointer to an array's first element."""
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
         return context.make_array(signature.args[0])(context, build, values[0]).data
@@ -97,7 +96,7 @@ def pointer(context, array):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def zero(context, like):  # type: ignore[no-untyped-def]
-    """Return 0 as a number of the kind that a pointer points to."""
+    """Return 0 in the pointer's element type."""
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
         return context.get_constant(signature.return_type, 0)
@@ -107,7 +106,7 @@ def zero(context, like):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def cast(context, value, like):  # type: ignore[no-untyped-def]
-    """Return a value as a number of the kind that a pointer points to: an integer among float32 makes float64."""
+    """Convert a value to the pointer's element type; mixing an integer with float32 would give float64."""
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
         return context.cast(build, values[0], signature.args[0], signature.return_type)
@@ -117,7 +116,7 @@ def cast(context, value, like):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def typed(context, address, like):  # type: ignore[no-untyped-def]
-    """Return the address as a pointer of the kind of `like`."""
+    """Convert an address to a pointer of the same type as `like`."""
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
         return build.inttoptr(values[0], context.get_value_type(signature.args[1]))
@@ -127,7 +126,7 @@ def typed(context, address, like):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def ahead(context, start, count):  # type: ignore[no-untyped-def]
-    """Return the pointer `count` numbers ahead."""
+    """Return a pointer advanced by `count` elements."""
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
         return build.gep(values[0], [values[1]])
@@ -136,9 +135,9 @@ def ahead(context, start, count):  # type: ignore[no-untyped-def]
 
 
 def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
-    """Make an accessor that returns a pointer to the start of a stretch.
+    """Make an accessor that returns a pointer to the start of a layer's part of a vector.
 
-    `base` is the name of a pointer in the call, or the number of a base.
+    `base` is the name of a pointer in the call, or the index of a base.
     """
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
@@ -171,8 +170,8 @@ def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
     return _intrinsic(of_patterns if per_pattern else of_all)
 
 
-# Pointers. With (call, lanes): to a layer's x and y; x in the reverse function, squared for curvatures; the derivatives
-# at y and x; the cells that it keeps from its forward to its reverse function, and these squared for curvatures.
+# Pointers with arguments (call, lanes): a layer's x and y; x in the reverse function, squared for curvatures;
+# derivatives at y and x; values stored from the forward for the reverse function, and these squared for curvatures.
 inputs, outputs, operands = (
     _stretch("states", X),
     _stretch("states", Y),
@@ -180,8 +179,8 @@ inputs, outputs, operands = (
 )
 above, below = _stretch(DERIVATIVES, Y), _stretch(DERIVATIVES, X)
 own, own_operands = _stretch("states", OWN), _stretch("operands", OWN)
-# With (call): a layer's parameters, one after the other (squared in the reverse function for curvatures), their
-# gradients and rates; its constants and its integers.
+# Pointers with the argument (call): a layer's parameters, concatenated (squared in the reverse function for
+# curvatures), their gradients and rates; its constants and its integers.
 parameters = _stretch(PARAMETERS, P, per_pattern=False)
 gradients = _stretch(GRADIENTS, P, per_pattern=False)
 rates = _stretch(RATES, P, per_pattern=False)
@@ -191,19 +190,19 @@ links = _stretch(LINKED, LINKS, per_pattern=False)
 
 @part
 def cells(call, lanes):  # type: ignore[no-untyped-def]
-    """Numbers of the output, of all patterns."""
+    """Number of output values of all patterns."""
     return call.op[Y_SIZE] * lanes
 
 
 @part
 def power(call):  # type: ignore[no-untyped-def]
-    """1 for gradients, 2 for curvatures."""
+    """Return 1 for gradients, 2 for curvatures."""
     return call.at[POWER]
 
 
 @part
 def stepping(call):  # type: ignore[no-untyped-def]
-    """Whether parameters are updated at once instead of their gradients."""
+    """Whether to update parameters immediately instead of accumulating gradients."""
     return call.at[STEP] > 0
 
 
@@ -215,13 +214,13 @@ def to_input(call):  # type: ignore[no-untyped-def]
 
 @part
 def room(call):  # type: ignore[no-untyped-def]
-    """Room to work in, as a pointer."""
+    """Return a pointer to the workspace."""
     return typed(call.at[ROOM], call.states)
 
 
 @part
 def top(call):  # type: ignore[no-untyped-def]
-    """dE/dy of the last layer, also while curvatures are computed, as a pointer."""
+    """Return a pointer to dE/dy of the last layer, also during the computation of curvatures."""
     return typed(call.at[TOP], call.states)
 
 

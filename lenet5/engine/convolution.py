@@ -1,14 +1,14 @@
-"""Convolution at stride 1, for one pattern in planes and for patterns side by side.
+"""Convolution with stride 1, for one pattern in planes and for interleaved patterns.
 
-One pattern: x is laid out once for every column of a kernel, each time moved by one more column, in rows of whole
-vectors. So a kernel runs along a whole plane, its row ends included, and every vector that it takes begins at a cache
-line: vectors that lie across two take twice as long. What the row ends give is not read.
+One pattern: x is copied once for every column of a kernel, each time shifted by one more column, with rows padded to
+whole vectors. So a kernel runs along a whole plane, including row ends, and every vector starts at a cache line.
+Vectors across two cache lines take twice as long. The results at row ends are ignored.
 
-Side by side every cell of a map is VECTOR numbers, one of each pattern. The loops run along one row of a map for
-all of them, so every vector is whole and begins at a cache line.
+Interleaved patterns: every element of a map consists of VECTOR values, one of each pattern. The loops run along a row
+of a map for all patterns, so every vector is complete and starts at a cache line.
 
-All arrays are pointers. Kernels are listed map by map: those of map o are starts[o] to starts[o+1], each of `taps`
-weights behind the last one's, from the input map channels[m]; the biases of all maps follow them.
+All arrays are pointers. Kernels are ordered by map: those of map o are starts[o] to starts[o+1]. Kernel m has `taps`
+weights and reads the input map channels[m]. The biases of all maps follow the kernels.
 """
 
 from typing import Any, NamedTuple
@@ -43,7 +43,7 @@ __all__ = [
 
 
 class Geometry(NamedTuple):
-    """Maps (C, H, W) to maps (O, Ho, Wo) by kernels (kh, kw); and pointers to the kernels' starts and channels."""
+    """Shapes of a convolution from (C, H, W) to (O, Ho, Wo), and pointers to the kernels' starts and channels."""
 
     maps: Any
     out: Any
@@ -52,8 +52,8 @@ class Geometry(NamedTuple):
     channels: Any
 
 
-# The integers of a convolution's row: kernel size, stride and zeros before the input, each (down, right); then the
-# starts of the maps' kernels, and the input map of each kernel.
+# Integers of a convolution's row: kernel size, stride and leading padding, each (down, right); then the starts of the
+# maps' kernels, and the input map of each kernel.
 STRIDE, BEFORE, _STARTS = 2, 4, 6
 
 
@@ -67,25 +67,25 @@ def geometry_of(call):  # type: ignore[no-untyped-def]
 
 
 def geometry_links(*parts: Any) -> np.ndarray:
-    """Return a convolution's integers: kernel size, stride and zeros before the input, then starts and channels."""
+    """Return a convolution's integers: kernel size, stride and leading padding, then starts and channels."""
     return np.concatenate([np.ravel(part) for part in parts])
 
 
 def room_for_planes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
-    """Return how many numbers `line` needs to have for these maps (C, H, W) and size of kernels."""
+    """Return the required size of `line` for maps (C, H, W) and a size of kernels."""
     (channels, height, width), (kh, kw) = maps, size
     row = width + VECTOR
     return (kw + 1) * channels * height * row + (kw + 2) * (height + kh - 1) * (row + kw)
 
 
 def room_for_lanes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
-    """Return how many numbers `line` needs to have for VECTOR patterns side by side."""
+    """Return the required size of `line` for VECTOR interleaved patterns."""
     return (maps[1] + size[0] - 1) * (maps[2] + size[1] - 1) * VECTOR
 
 
 @part
 def _whole(n):  # type: ignore[no-untyped-def]
-    """n rounded up to whole vectors."""
+    """Round n up to whole vectors."""
     return (n + VECTOR - 1) & -VECTOR
 
 
@@ -102,7 +102,7 @@ def _add_taps(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-d
 
 @part
 def _add_turned(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """`_add_taps` with the weights from the last to the first."""
+    """`_add_taps` with the weights in reverse order."""
     last = kernel[0] * kernel[1] - 1
     for r in range(size[0]):
         out = ahead(y, r * rows[1])
@@ -126,7 +126,7 @@ def _add_dots(x, g, v, size, rows, window, kernel):  # type: ignore[no-untyped-d
 
 @part
 def _add_taps_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """5x5 taps, as fast as can be if the planes have the width of the paper's."""
+    """`_add_taps` for 5x5 kernels, specialised for planes of the paper's widths."""
     if window[0] == 16:
         add_taps_5x5_16(x, w, y, size, rows, window, kernel)
     elif window[0] == 32:
@@ -137,7 +137,7 @@ def _add_taps_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-unt
 
 @part
 def _add_turned_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """`_add_taps_plane` with the weights from the last to the first."""
+    """`_add_taps_plane` with the weights in reverse order."""
     if window[0] == 16:
         add_turned_5x5_16(x, w, y, size, rows, window, kernel)
     elif window[0] == 32:
@@ -148,7 +148,7 @@ def _add_turned_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-u
 
 @part
 def _add_dots_plane(x, g, v, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """5x5 dots, as `_add_taps_plane`."""
+    """`_add_dots` for 5x5 kernels, like `_add_taps_plane`."""
     if window[0] == 16:
         add_dots_5x5_16(x, g, v, size, rows, window, kernel)
     elif window[0] == 32:
@@ -159,7 +159,7 @@ def _add_dots_plane(x, g, v, size, rows, window, kernel):  # type: ignore[no-unt
 
 @part
 def _lay_out(x, maps, kw, row, line):  # type: ignore[no-untyped-def]
-    """line[j, c, r, s] = x[c, r, s + j] for s < row; values beyond x are multiplied by zeros or not read."""
+    """line[j, c, r, s] = x[c, r, s + j] for s < row; values beyond x are multiplied by zeros or not used."""
     channels, height, width = maps
     rows = channels * height
     for j in range(kw):
@@ -167,13 +167,13 @@ def _lay_out(x, maps, kw, row, line):  # type: ignore[no-untyped-def]
 
 
 def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
-    """Make forward and reverse convolution of one pattern in planes from loops over one kernel's size."""
+    """Make the forward and reverse convolution of one pattern in planes from loops for one kernel size."""
 
     @part
     def forward(call):  # type: ignore[no-untyped-def]
         """y = bias + kernels * x, for one pattern.
 
-        `line` is room to work in. The 2 VECTOR numbers behind x may be read, the VECTOR numbers behind y overwritten.
+        `line` is a workspace. The 2 VECTOR values after x may be read, and the VECTOR values after y overwritten.
         """
         x, w, y, line = eng.inputs(call, 1), eng.parameters(call), eng.outputs(call, 1), eng.room(call)
         geometry = geometry_of(call)
@@ -195,7 +195,7 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
     def reverse(call):  # type: ignore[no-untyped-def]
         """Add the pattern's part to the kernels' and biases' derivatives in g; write vx, placed as x, if `to_input`.
 
-        The 2 VECTOR numbers behind x may be read, the VECTOR numbers behind vx overwritten.
+        The 2 VECTOR values after x may be read, and the VECTOR values after vx overwritten.
         """
         x, w, v = eng.operands(call, 1), eng.parameters(call), eng.above(call, 1)
         g, vx, line = eng.gradients(call), eng.below(call, 1), eng.room(call)
@@ -204,8 +204,8 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
         row, wide, count = _whole(wo), _whole(width), kh * kw
         plane, tall = height * row, height + kh - 1
         _lay_out(x, geometry.maps, kw, row, line)
-        # Of v: its rows as long as those of x; the same moved by each column of the kernel, in planes with kh - 1 rows
-        # of zeros above and below; and both are copied from its rows between zeros. And vx, in rows of whole vectors.
+        # Copies of v: with rows as long as those of x; shifted by each column of the kernel, in planes with kh - 1 rows
+        # of zeros above and below; and the zero-padded rows from which both are copied. Also vx, with padded rows.
         aligned = ahead(line, kw * c_count * plane)
         moved = ahead(aligned, ho * row)
         under = ahead(moved, kw * tall * wide)
@@ -241,11 +241,11 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
 
 def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
-    """Make forward and reverse convolution of VECTOR patterns side by side from loops over one kernel's size."""
+    """Make the forward and reverse convolution of VECTOR interleaved patterns from loops for one kernel size."""
 
     @part
     def forward(call):  # type: ignore[no-untyped-def]
-        """y = bias + kernels * x, for VECTOR patterns side by side."""
+        """y = bias + kernels * x, for VECTOR interleaved patterns."""
         x, w, y = eng.inputs(call, VECTOR), eng.parameters(call), eng.outputs(call, VECTOR)
         geometry = geometry_of(call)
         (_, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
@@ -267,7 +267,7 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
         geometry, to_input = geometry_of(call), eng.to_input(call)
         (c_count, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
         row, out_row, count = width * VECTOR, wo * VECTOR, kh * kw
-        # v between margins of zeros: every cell of x sees kh x kw cells of it.
+        # v with margins of zeros, so that every element of x depends on kh x kw elements of it.
         wide, corner = row + (kw - 1) * VECTOR, (kh - 1) * (row + (kw - 1) * VECTOR) + (kw - 1) * VECTOR
         if to_input:
             for p in range((height + kh - 1) * wide):
@@ -296,7 +296,7 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
     return forward, reverse
 
 
-# Made for the paper's 5x5, for 3x3, and for kernels of any size: only those that a network uses are compiled.
+# Versions for the paper's 5x5, for 3x3, and for any size; only those that a network uses are compiled.
 conv_plane_5x5, conv_plane_5x5_back = _plane(_add_taps_plane, _add_turned_plane, _add_dots_plane)
 conv_plane_3x3, conv_plane_3x3_back = _plane(add_taps_3x3, add_turned_3x3, add_dots_3x3)
 conv_plane, conv_plane_back = _plane(_add_taps, _add_turned, _add_dots)

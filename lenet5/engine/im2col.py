@@ -1,4 +1,4 @@
-"""Convolution as a matrix product: `im2col` lays out receptive fields as columns, `col2im` adds columns back."""
+"""Convolution as a matrix product: `im2col` copies receptive fields to columns, `col2im` adds columns back."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ __all__ = ["Grid", "col2im", "conv_strided", "conv_strided_back", "im2col"]
 
 
 class Grid(NamedTuple):
-    """Positions of kernels: size, stride, zeros above and left of x, and their number.
+    """Kernel size, stride, padding above and left of x, and number of positions.
 
     Each is (down, right).
     """
@@ -26,14 +26,14 @@ class Grid(NamedTuple):
 
 @part
 def _inside(j, width, stride, left, count):  # type: ignore[no-untyped-def]
-    """Return the positions s, first to last - 1, whose input column s*stride + j - left lies inside x."""
+    """Return the range of positions s, first to last - 1, whose input column s*stride + j - left is inside x."""
     first = min(max(0, -((j - left) // stride)), count)
     return first, max(first, min(count, (width - 1 + left - j) // stride + 1))
 
 
 @part
 def _im2col_one(x, cols, maps, grid, lanes):  # type: ignore[no-untyped-def]
-    """cols[(c,i,j), (r,s), l] = x[c, r*stride + i - before, s*stride + j - before, l], 0 outside; of pointers."""
+    """cols[(c,i,j), (r,s), l] = x[c, r*stride + i - before, s*stride + j - before, l], or 0 outside x."""
     (channels, height, width), (kh, kw), (sh, sw) = maps, grid.kernel, grid.stride
     (top, left), (ho, wo) = grid.before, grid.out
     for k in range(channels * kh * kw):
@@ -83,7 +83,7 @@ def _grid(call):  # type: ignore[no-untyped-def]
 
 @part
 def conv_strided(call, lanes):  # type: ignore[no-untyped-def]
-    """y = bias + kernels * x at any stride and padding, of columns that are laid out in the layer's room."""
+    """y = bias + kernels * x for any stride and padding, with columns in the layer's workspace."""
     shape, grid, cols = geometry_of(call), _grid(call), eng.room(call)
     w, taps, n = eng.parameters(call), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
     y, bias = eng.outputs(call, lanes), eng.ahead(w, shape.starts[shape.out[0]] * taps)
@@ -94,7 +94,7 @@ def conv_strided(call, lanes):  # type: ignore[no-untyped-def]
             out[p] = bias[o]
         for m in range(shape.starts[o], shape.starts[o + 1]):
             first, kernel, done = eng.ahead(cols, shape.channels[m] * taps * n), eng.ahead(w, m * taps), taps & -4
-            for q in range(0, done, 4):  # four taps in one go over the map, which is then read and written less often
+            for q in range(0, done, 4):  # four taps at a time, so that the map is read and written less often
                 one, two, three, four = kernel[q], kernel[q + 1], kernel[q + 2], kernel[q + 3]
                 a, b = eng.ahead(first, q * n), eng.ahead(first, (q + 1) * n)
                 c, d = eng.ahead(first, (q + 2) * n), eng.ahead(first, (q + 3) * n)
@@ -108,7 +108,7 @@ def conv_strided(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def conv_strided_back(call, lanes):  # type: ignore[no-untyped-def]
-    """Add the patterns' part to the kernels' and biases' derivatives; write vx if it is wanted."""
+    """Add the patterns' part to the kernels' and biases' derivatives; write vx if needed."""
     shape, grid, cols = geometry_of(call), _grid(call), eng.room(call)
     w, taps, n = eng.parameters(call), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
     v, g, down = eng.above(call, lanes), eng.gradients(call), eng.to_input(call)
@@ -128,7 +128,7 @@ def conv_strided_back(call, lanes):  # type: ignore[no-untyped-def]
                 k = shape.channels[m] * taps + q
                 column, target = eng.ahead(cols, k * n), eng.ahead(v_cols, k * n)
                 weight, total = w[m * taps + q], eng.zero(v)
-                if down:  # both in one go over v
+                if down:  # both in one loop over v
                     for p in range(n):
                         total += v_map[p] * column[p]
                         target[p] += weight * v_map[p]
@@ -160,7 +160,7 @@ def im2col(x: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pa
     x : ndarray (N, C, H, W)
         Contiguous.
     kernel_size, stride, before, out : (int, int)
-        Kernel height and width; step between positions; zeros put above and left of x; positions (Ho, Wo).
+        Kernel height and width; step between positions; padding above and left of x; positions (Ho, Wo).
     cols : ndarray (N, C*kh*kw, Ho*Wo), of x's dtype
         Contiguous; overwritten.
     """
@@ -200,7 +200,7 @@ def col2im(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out:
 
 
 def _padded(x: np.ndarray, grid: Grid) -> np.ndarray:
-    """Return x with zeros around it, large enough for every receptive field."""
+    """Return x padded with zeros for every receptive field."""
     pads = [(0, 0), (0, 0)]
     for axis in (0, 1):
         reach = (grid.out[axis] - 1) * grid.stride[axis] + grid.kernel[axis]

@@ -1,4 +1,4 @@
-"""Compile loops with Numba: kernels with a NumPy twin, and the functions of layers and losses, cached on disk."""
+"""Compile loops with Numba: kernels with a NumPy version, and functions of layers and losses, cached on disk."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ import platformdirs
 try:
     import numba
 
-    if getattr(numba.config, "DISABLE_JIT", 0):  # a debugger's switch: the readable methods are what it is for
+    if getattr(numba.config, "DISABLE_JIT", 0):  # set for debugging, which is meant for the readable methods
         numba = None  # type: ignore[assignment]
-except ImportError:  # a Python or NumPy newer than any Numba: NumPy alone carries the library
+except ImportError:  # no Numba for this version of Python or NumPy: use NumPy only
     numba = None  # type: ignore[assignment]
 
 __all__ = [
@@ -32,12 +32,12 @@ _decorating = threading.RLock()
 
 
 def cache_folder() -> Path:
-    """Return the folder of compiled code: `$LENET5_CACHE`, else the user's cache.
+    """Return the folder of compiled code: `$LENET5_CACHE`, otherwise the user's cache folder.
 
-    Never beside the source: an installation may be read-only, and files that pip did not put
-    there would outlive an uninstall.
+    It is not the folder of the source, because an installation can be read-only, and pip would not remove other
+    files when uninstalling.
     """
-    # Numba looks at the file of a function alone; a change in one that it calls must show as well.
+    # Numba only checks the file of a function itself, but changes in called functions must invalidate the cache too.
     files = [*sorted((_PACKAGE / "engine").glob("*.py")), *sorted((_PACKAGE / "layers").glob("*.py"))]
     sources = b"".join(path.read_bytes() for path in [*files, _PACKAGE / "losses.py"])
     base = Path(os.environ.get("LENET5_CACHE") or platformdirs.user_cache_dir("lenet5"))
@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether compiled code can be cached in a folder; otherwise Numba caches beside the source."""
+    """Whether compiled code can be cached in a folder; otherwise Numba caches next to the source."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -55,7 +55,7 @@ def _writable(folder: Path) -> bool:
 
 _FOLDER = cache_folder()
 _CACHED = _writable(_FOLDER)
-# Nothing is allocated in compiled code, so views need not be counted (_nrt): that took a third of a convolution.
+# Compiled code allocates nothing, so reference counting (_nrt) is disabled; it took a third of a convolution's time.
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
     "_nrt": False,
@@ -65,7 +65,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def target() -> str:
-    """Return the family of processors that kernels are compiled for: another one rounds other last bits."""
+    """Return the processor type that kernels are compiled for, since rounding can differ between types."""
     if not HAVE_NUMBA:
         return "NumPy"
     from llvmlite import binding
@@ -75,15 +75,15 @@ def target() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of the compiler, if there is one."""
+    """Return the version of the compiler, if available."""
     return {"numba": numba.__version__} if HAVE_NUMBA else {}
 
 
 def kernel(twin: Callable[..., T]) -> Callable[[Callable[..., Any]], Callable[..., T]]:
-    """Make a Numba kernel of the decorated loop; `twin` is the same map written in NumPy.
+    """Make a Numba kernel from the decorated loop; `twin` is the equivalent NumPy function.
 
-    The loop is compiled at its first call, without the interpreter lock. Floating-point sums may be
-    reordered so that they vectorise; NaN and infinity keep their meaning.
+    The loop is compiled at its first call and runs without the interpreter lock. Floating-point sums may be
+    reordered for vectorisation; NaN and infinity are handled correctly.
     """
 
     def choose(loop: Callable[..., Any]) -> Callable[..., T]:
@@ -94,11 +94,11 @@ def kernel(twin: Callable[..., T]) -> Callable[[Callable[..., Any]], Callable[..
 
 
 def part(loop: Callable[..., Any]) -> Any:
-    """Make `loop` a part of the kernels that call it: compiled into each of them, never called on its own.
+    """Make `loop` a helper that is compiled into each kernel that calls it.
 
-    A function that several kernels share would be linked from whichever of them was loaded first, and rounded
-    as that one was optimised: a process that has just compiled and one that reads the cache would
-    differ in the last bit.
+    Otherwise, a function shared by several kernels would be linked from the first one loaded, with rounding that
+    depends on that kernel's optimisation. A process that compiles and one that reads the cache could then differ in
+    the last bit.
     """
     return jit(loop, forceinline=True, cache=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
@@ -111,15 +111,15 @@ def jit(loop: Callable[..., Any], *, cache: bool = True, **more: Any) -> Any:
 
 
 def _decorated(decorate: Callable[[bool], Any]) -> Any:
-    """Return decorate(whether to cache), with Numba's cache in our folder."""
+    """Call decorate(whether to cache), with Numba's cache in our folder; return the result."""
     settings: Any = numba.config
     with _decorating:
         saved = settings.CACHE_DIR
-        # Numba picks the folder when it decorates; set only for that moment, so other users of Numba keep theirs.
+        # Numba selects the folder when it decorates. Set it only then, so that other users of Numba keep theirs.
         settings.CACHE_DIR = str(_FOLDER)
         try:
             return decorate(_CACHED)
-        except RuntimeError as error:  # a function typed at a prompt has no file for a cache to watch
+        except RuntimeError as error:  # a function defined at a prompt has no file that the cache could check
             if "cannot cache" not in str(error):
                 raise
             return decorate(False)
@@ -128,34 +128,34 @@ def _decorated(decorate: Callable[[bool], Any]) -> Any:
 
 
 class Compilation:
-    """Observer of compilation, not of cache hits: subclass it, and pass it to `compiling`."""
+    """Base class of listeners for compilation (not for cache hits); pass an instance to `compiling`."""
 
     def begin(self, functions: int) -> None:
-        """Take notice that the next `functions` functions are needed."""
+        """Called when the next `functions` functions are needed."""
 
     def done(self, name: str, *, cached: bool) -> None:
-        """Take notice that one is ready."""
+        """Called when a function is ready."""
 
 
 _listener = Compilation()
 
 
 def compiling(listener: Compilation) -> Compilation:
-    """Tell `listener` from now on; return the one before."""
+    """Set the listener for compilation; return the previous one."""
     global _listener
     before, _listener = _listener, listener
     return before
 
 
 class Function:
-    """A function that compiled code calls by its address; compiled when an address is first asked for.
+    """A function that compiled code calls by its address. It is compiled when its address is first requested.
 
     Parameters
     ----------
     code : callable
-        What Numba compiles.
+        Function to compile.
     signature : callable
-        (dtype, lanes) -> its Numba type; `lanes` 0 leaves it open how many patterns lie side by side.
+        (dtype, lanes) -> Numba type; 0 `lanes` stands for any number of interleaved patterns.
     """
 
     def __init__(self, code: Callable[..., Any], signature: Callable[..., Any]) -> None:
@@ -164,12 +164,12 @@ class Function:
         self._compiled: dict[tuple[np.dtype, int], Any] = {}
 
     def side_by_side(self, code: Callable[..., Any]) -> Callable[..., Any]:
-        """Take other code for patterns side by side; in that for one pattern `lanes` is a constant. A decorator."""
+        """Decorate a separate version for interleaved patterns; in the version for one pattern, `lanes` is constant."""
         self._lanes_code = code
         return code
 
     def address(self, dtype: np.dtype, lanes: int = 0) -> int:
-        """Return the address of the function for this dtype and this many patterns side by side."""
+        """Return the address of the function for a dtype and a number of interleaved patterns."""
         key = self._key(dtype, lanes)
         if key not in self._compiled:
             code = self._lanes_code if self._lanes_code is not None and lanes > 1 else self.code
@@ -181,7 +181,7 @@ class Function:
         return self._compiled[key].address
 
     def missing(self, dtype: np.dtype, lanes: int = 0) -> bool:
-        """Whether `address` would have to compile or read the cache."""
+        """Whether `address` must compile the function or read it from the cache."""
         return self._key(dtype, lanes) not in self._compiled
 
     def _key(self, dtype: np.dtype, lanes: int) -> tuple[np.dtype, int]:
@@ -189,16 +189,16 @@ class Function:
 
 
 def announce(functions: "list[Function]", dtype: np.dtype, lanes: int = 0) -> None:
-    """Tell the listener how many of these functions are not ready yet."""
+    """Report to the listener how many of these functions are not ready."""
     missing = sum(function.missing(dtype, lanes) for function in dict.fromkeys(functions))
     if missing:
         _listener.begin(missing)
 
 
 def layer_function(code: Callable[..., Any]) -> Function:
-    """Make of code(call, lanes) a layer's compiled forward or reverse function: see `engine.call`.
+    """Make a layer's compiled forward or reverse function from code(call, lanes); see `engine.call`.
 
-    The decorator ``@function.side_by_side`` adds other code for patterns side by side, which is compiled on its own.
+    The decorator ``@function.side_by_side`` adds a version for interleaved patterns, which is compiled separately.
     """
     from .call import signature_of_layers
 
@@ -206,14 +206,14 @@ def layer_function(code: Callable[..., Any]) -> Function:
 
 
 def loss_function(code: Callable[..., Any]) -> Function:
-    """Make of code(call) a loss's compiled function of one pattern: see `engine.call`."""
+    """Make a loss's compiled function for one pattern from code(call); see `engine.call`."""
     from .call import signature_of_losses
 
     return Function(code, signature_of_losses)
 
 
 def by_precision(single: Callable[[Any], Any], double: Callable[[Any], Any]) -> Any:
-    """Return a function of one number for use in kernels: `single` for float32, `double` for float64."""
+    """Return a scalar function for use in kernels: `single` for float32, `double` for float64."""
     if numba is None:
         return double
 

@@ -1,4 +1,4 @@
-"""Loops over the table of a network: forward; forward and backward; and training steps, pattern by pattern."""
+"""Loops over the rows of a network: forward, forward and backward, and single-pattern updates."""
 
 from . import call as eng
 from .jit import jit, part
@@ -11,7 +11,7 @@ MODES = _GRADIENT, _CURVATURE, _STEP, _EVALUATE = range(4)
 
 @part
 def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
-    """Place patterns first, first + 1, ... side by side at the front of `states`; missing ones are zeros."""
+    """Interleave patterns first, first + 1, ... at the start of `states`; missing ones are zeros."""
     if lanes == 1:
         row = x[first]
         for p in range(len(row)):
@@ -29,7 +29,7 @@ def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _store(states, y, first, lanes):  # type: ignore[no-untyped-def]
-    """Take patterns first, first + 1, ... out of numbers that lie side by side."""
+    """Extract patterns first, first + 1, ... from interleaved values."""
     for k in range(min(lanes, len(y) - first)):
         row = y[first + k]
         for p in range(len(row)):
@@ -38,7 +38,7 @@ def _store(states, y, first, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _forward(table, at, states, lanes):  # type: ignore[no-untyped-def]
-    """Run every row on the patterns that lie at the front of `states`."""
+    """Run every row on the patterns at the start of `states`."""
     for k in range(len(table)):
         op = eng.ahead(eng.pointer(table), k * _WIDTH)
         eng.call_layer(op[eng.FORWARD], eng.Call(op, eng.pointer(at), states, states), lanes)
@@ -46,7 +46,7 @@ def _forward(table, at, states, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _reverse(table, at, states, lanes):  # type: ignore[no-untyped-def]
-    """Push the derivatives at the last row's output down to every parameter, and to the input if it is wanted."""
+    """Propagate the derivatives at the last row's output to all parameters, and to the input if needed."""
     where = eng.pointer(at)
     operands, theta = states, eng.typed(at[eng.PARAMETERS], states)
     if at[eng.POWER] == 2:
@@ -58,7 +58,7 @@ def _reverse(table, at, states, lanes):  # type: ignore[no-untyped-def]
         op = eng.ahead(eng.pointer(table), k * _WIDTH)
         first, size = op[eng.P], op[eng.P_SIZE]
         if op[eng.TO_INPUT] == 0 and size == 0:
-            continue  # no parameter here, nor below
+            continue  # no parameters in this row or before it
         moved = at[eng.STEP] > 0 and op[eng.STEPS] == 0
         grad, rates = eng.typed(at[eng.GRADIENTS], states), eng.typed(at[eng.RATES], states)
         if moved:
@@ -86,7 +86,7 @@ def run(table, at, x, y, lanes):  # type: ignore[no-untyped-def]
 
 @jit
 def push(table, at, vy, vx, lanes):  # type: ignore[no-untyped-def]
-    """vx (N, inputs) = the derivatives at x for vy (N, outputs) at y, of the states that `run` has kept."""
+    """Compute vx (N, inputs), the derivatives at x, from vy (N, outputs) at y and the states stored by `run`."""
     last = len(table) - 1
     states = eng.typed(at[eng.STATES], eng.pointer(vy))
     derivatives = eng.typed(at[eng.DERIVATIVES], states)
@@ -100,27 +100,27 @@ def push(table, at, vy, vx, lanes):  # type: ignore[no-untyped-def]
 
 @jit
 def learn(mode, table, at, x, labels, factor, total, lanes):  # type: ignore[no-untyped-def]
-    """Go through patterns x (N, inputs) with their labels; return total plus factor * losses, and the errors.
+    """Process patterns x (N, inputs) with their labels; return total plus factor * losses, and the number of errors.
 
-    Gradients, or for _CURVATURE the Gauss-Newton diagonal (eqs. 23 to 27), are added to those that are there. _STEP
-    updates the parameters after every single pattern, each number by its own rate; lanes is then 1. _EVALUATE stops
-    at the loss: in place of `run`, so that training need not compile both.
+    Gradients, or the Gauss-Newton diagonal (eqs. 23 to 27) for _CURVATURE, are accumulated. _STEP updates all
+    parameters after every pattern, each with its own rate; lanes is then 1. _EVALUATE stops at the loss; it is used
+    instead of `run`, so that training does not compile both.
     """
     last = len(table) - 1
     classes = table[last, eng.Y_SIZE]
     states = eng.typed(at[eng.STATES], eng.pointer(x))
     outputs = eng.ahead(states, table[last, eng.Y] * lanes)
     top, numbers = eng.typed(at[eng.TOP], states), eng.typed(at[eng.LOSS_NUMBERS], states)
-    derivative = top  # to evaluate there is no other room
+    derivative = top  # evaluation has no other workspace
     if mode != _EVALUATE:
         derivative = eng.ahead(eng.typed(at[eng.DERIVATIVES], states), table[last, eng.Y] * lanes)
-    y = eng.ahead(top, classes * lanes)  # of one pattern
+    y = eng.ahead(top, classes * lanes)  # for one pattern
     v = eng.ahead(y, classes)
     errors = 0
     for first in range(0, len(x), lanes):
         _load(x, first, states, lanes)
         _forward(table, at, states, lanes)
-        for p in range(classes * lanes):  # and so it stays for lanes without a pattern, which then add nothing
+        for p in range(classes * lanes):  # remains 0 for lanes without a pattern, which then contribute nothing
             derivative[p] = 0
             top[p] = 0
         for k in range(min(lanes, len(x) - first)):

@@ -1,4 +1,4 @@
-"""Conversion of pixels to numbers."""
+"""Conversion of pixels to floats."""
 
 import numpy as np
 
@@ -16,9 +16,9 @@ def _scale_numpy(images: np.ndarray, levels: np.ndarray, out: np.ndarray) -> Non
 
 @kernel(twin=_scale_numpy)
 def scale_pixels(images, levels, out):  # type: ignore[no-untyped-def]
-    """out[n, c, i, j] = levels[images[n, i - top, j - left, c]] in the middle of out, levels[0] around it.
+    """out[n, c, i, j] = levels[images[n, i - top, j - left, c]] at the centre of out, and levels[0] around it.
 
-    images: uint8 (N, H, W, C); levels (256,) and out (N, C, H' >= H, W' >= W) of one dtype.
+    images is uint8 (N, H, W, C); levels (256,) and out (N, C, H' >= H, W' >= W) have the same dtype.
     """
     n, height, width, channels = images.shape
     rows, columns = out.shape[2:]
@@ -44,7 +44,7 @@ def _brightness_numpy(images: np.ndarray) -> tuple[int, float]:
 
 @kernel(twin=_brightness_numpy)
 def brightness(images):  # type: ignore[no-untyped-def]
-    """Return the largest of the pixels uint8 (N, H, W), and the mean of those at the edge of their picture."""
+    """Return the largest pixel of images uint8 (N, H, W), and the mean of the pixels at their edges."""
     n, height, width = images.shape
     flat = images.reshape(images.size)
     largest, total, count = np.uint8(0), 0, 0

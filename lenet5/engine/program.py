@@ -1,10 +1,10 @@
-"""A network as a table: each row holds the addresses of a layer's compiled functions and their arguments.
+"""A network as a table, whose rows contain the addresses of the layers' compiled functions and their arguments.
 
-One loop calls them in order, so a pattern goes through forward, loss, backward and update without Python in between.
-The engine knows no layer: any object whose method `compiled` returns `Row`s can enter the table.
+A loop calls them in order, so forward, loss, backward and update of a pattern run without returning to Python. The
+engine does not depend on layer classes: any object whose method `compiled` returns `Row`s can be used.
 
-If a batch is large enough, `LANES` patterns go side by side: every cell of every state is then that many numbers in a
-row, and the vectors of the processor run along patterns.
+If a batch is large enough, `LANES` patterns are interleaved: every element of every state consists of that many
+consecutive values, and the processor's vectors run along patterns.
 """
 
 from collections.abc import Iterable
@@ -26,15 +26,15 @@ _GRADIENT, _CURVATURE, _STEP, _EVALUATE = loop.MODES
 
 
 class Workspace:
-    """The vectors that one run of a program works in; never used by two at once.
+    """Vectors for one run of a program, never used by two runs at the same time.
 
     Parameters
     ----------
     program : Program
     learning : bool
-        Whether derivatives will be asked for.
+        Whether derivatives are needed.
     groups : int
-        Groups of patterns whose states are kept.
+        Number of groups of patterns whose states are stored.
     """
 
     def __init__(self, program: "Program", *, learning: bool = False, groups: int = 1) -> None:
@@ -45,7 +45,7 @@ class Workspace:
         self.room = _aligned(program.room, dtype)
         self.top = _aligned((LANES + 2) * program.rows[-1].Y_SIZE + VECTOR, dtype)
         self.constants = program.constants.copy()
-        self.spare = np.zeros(program.theta.size if learning else 0, dtype)  # squared parameters, or gradients unread
+        self.spare = np.zeros(program.theta.size if learning else 0, dtype)  # squared parameters, or unused gradients
         self.at = np.zeros(len(eng.BASES), np.int64)
         at = self.at
         at[eng.STATES], at[eng.ROOM], at[eng.TOP], at[eng.CONSTANTS] = map(
@@ -59,7 +59,7 @@ class Workspace:
 
 @dataclass
 class _Placed:
-    """A row with its places in the vectors, under the names of the columns."""
+    """A row with its positions in the vectors, by the names of the columns."""
 
     row: Row
     X: int
@@ -77,17 +77,17 @@ class _Placed:
 
 
 class Program:
-    """Layers in sequence, written down; any number of threads may run it at once.
+    """A compiled sequence of layers. It is thread-safe.
 
     Parameters
     ----------
     layers : iterable of Part
-        Their parameters lie end to end in `theta`.
+        Layers whose parameters are contiguous in `theta`.
     in_shape : tuple of int
     theta : ndarray (parameters,)
-        The flat vector of all of the network's parameters.
+        Flat vector of all parameters of the network.
     to_input : bool
-        Whether the derivatives at the input are ever wanted.
+        Whether derivatives at the input are needed.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Program:
     classes : int
         Size of the output.
     random : bool
-        Whether a row draws at random: x then needs what `drawn` adds.
+        Whether a row needs random values, which `drawn` appends to x.
     """
 
     def __init__(
@@ -158,11 +158,11 @@ class Program:
         self._free: dict[bool, list[Workspace]] = {False: [], True: []}
 
     def table(self, lanes: int, *, learning: bool) -> np.ndarray:
-        """Return the table for so many patterns side by side, with every function that it needs compiled."""
+        """Return the table for a number of interleaved patterns, with all its functions compiled."""
         key = lanes, learning
         if key not in self._tables:
             both = [(r.row.forward, r.row.reverse if learning else None) for r in self.rows]
-            assert not learning or all(reverse for _, reverse in both), "a state in which nothing is differentiated"
+            assert not learning or all(reverse for _, reverse in both), "this state has no derivatives"
             announce([f for pair in both for f in pair if f is not None], self.dtype, lanes)
             rows = []
             for placed, (forward, reverse) in zip(self.rows, both, strict=True):
@@ -176,7 +176,7 @@ class Program:
         return self._tables[key]
 
     def _borrow(self, *, learning: bool) -> Workspace:
-        """Return a workspace that no other run uses, until it is put back among the free ones of its kind."""
+        """Return a workspace for exclusive use, until it is returned to the free ones of its type."""
         free = self._free[learning]
         space = free.pop() if free else Workspace(self, learning=learning)
         for placed in self._changing:
@@ -198,26 +198,26 @@ class Program:
         return np.concatenate([x.reshape(len(x), -1), *(draw(len(x), *key, *path) for draw, path in self._drawing)], 1)
 
     def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Any, n: int, out: np.ndarray) -> tuple[float, int]:
-        """Write these patterns' part of the gradient of the mean loss of n to `out` (parameters,).
+        """Write these patterns' part of the gradient of the mean loss over n patterns to `out` (parameters,).
 
         Returns
         -------
         loss : float
-            Sum over the patterns.
+            Sum of the losses over the patterns.
         errors : int
         """
         return self._learned(_GRADIENT, x, labels, loss, n, gradients=out)
 
     def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Any, n: int, out: np.ndarray) -> tuple[float, int]:
-        """Write their part of the Gauss-Newton diagonal of that mean to `out`; return as `gradient` does."""
+        """Write their part of the Gauss-Newton diagonal of that mean to `out`; return the same as `gradient`."""
         return self._learned(_CURVATURE, x, labels, loss, n, gradients=out)
 
     def evaluate(self, x: np.ndarray, labels: np.ndarray, loss: Any) -> tuple[float, int]:
-        """Return the sum of the loss, and the errors."""
+        """Return the sum of the losses and the number of errors."""
         return self._learned(_EVALUATE, x, labels, loss, len(x))
 
     def step(self, x: np.ndarray, labels: np.ndarray, loss: Any, rates: np.ndarray, total: float) -> tuple[float, int]:
-        """Move every parameter by its rate after each pattern; return total plus the losses, and the errors."""
+        """Update every parameter with its own rate after each pattern; return total plus the losses, and the errors."""
         return self._learned(_STEP, x, labels, loss, 1, rates=rates, total=total)
 
     def _learned(
@@ -265,7 +265,7 @@ def _size(shape: tuple[int, ...]) -> int:
 
 
 def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
-    """Return zeros (size,) from a cache line on, so that no vector lies across two."""
+    """Return zeros (size,) aligned to a cache line, so that no vector crosses two lines."""
     in_line = 64 // dtype.itemsize
     room = np.zeros(size + in_line, dtype)
     first = -address(room) % 64 // dtype.itemsize
@@ -273,17 +273,17 @@ def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
 
 
 def lanes_for(n: int) -> int:
-    """Return how many patterns to lay side by side: not so many that most sums would be taken in vain."""
+    """Return the number of patterns to interleave, such that most lanes are used."""
     return LANES if n > LANES // 2 else 1
 
 
 def flat(x: np.ndarray) -> np.ndarray:
-    """(N, ...) as (N, D), such as one compiled signature takes: contiguous and writable."""
+    """Return (N, ...) as (N, D), contiguous and writable, as compiled functions require."""
     x = x.reshape(len(x), -1)
     flags = x.flags
     return x if flags.c_contiguous and flags.writeable else x.copy()
 
 
 def _maps(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A vector as maps of one cell."""
+    """Return the shape of a vector as maps of one element."""
     return shape if len(shape) == 3 else (*shape, 1, 1)

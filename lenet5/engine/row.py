@@ -1,4 +1,4 @@
-"""Rows that layers and losses contribute to the table, and the check that they match the methods."""
+"""Compiled versions of layers and losses, and the check that they match the NumPy methods."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ __all__ = ["Criterion", "Part", "Row", "criterion_of", "halves_agree", "rows_of"
 
 @dataclass(frozen=True)
 class Criterion:
-    """A loss's compiled half.
+    """Compiled version of a loss.
 
     Attributes
     ----------
     value, curvature : Function
-        Made by `loss_function`: the first writes dE/dy into v and returns the loss of one pattern, each times the
-        factor; the second finds that dE/dy in v, and replaces it by the diagonal of d2E/dy2.
+        Functions from `loss_function`. `value` writes dE/dy to v and returns the loss of one pattern, both multiplied
+        by the factor. `curvature` reads this dE/dy from v and replaces it by the diagonal of d2E/dy2.
     largest : bool
-        Whether the largest output names the class, or the smallest.
+        Whether the class with the largest output wins, or the one with the smallest.
     numbers : array-like
         Constants for the functions.
     """
@@ -39,26 +39,25 @@ class Row:
     Attributes
     ----------
     forward, reverse : Function
-        Made by `layer_function`. The second is None in a state in which nothing is differentiated.
+        Functions from `layer_function`. `reverse` is None if the state has no derivatives.
     out_shape : tuple of int
         (C, H, W) or (D,).
     numbers, links : array-like
-        Constants for the functions: numbers of the network's precision, and integers.
+        Constants for the functions: floats of the network's precision, and integers.
     own : int
-        Cells of each pattern that the forward function leaves for the reverse function besides its output.
+        Number of values per pattern that the forward function stores for the reverse function, besides its output.
     room : int
-        Numbers that the functions need to work in.
+        Size of the workspace that the functions need.
     in_place : bool
-        Whether the output may take the place of the input: both functions then find their results where their
-        operands were.
+        Whether the output may overwrite the input; both functions then write results over their operands.
     reads_output : bool
-        Whether the reverse function needs the output, which then no later layer may overwrite.
+        Whether the reverse function needs the output, which later layers must then not overwrite.
     steps : bool
-        Whether the reverse function moves the parameters itself if `stepping`; else it gives their gradients.
+        Whether the reverse function updates the parameters itself if `stepping`; otherwise it returns gradients.
     current : callable, optional
-        Returns `numbers` as they are now, for layers whose constants change between calls.
+        Function that returns the current `numbers`, for layers whose constants change between calls.
     draw : callable, optional
-        (N, *key) -> numbers (N, own) for the layer's own cells: what it draws at random for N patterns.
+        (N, *key) -> random values (N, own) for the layer's stored values of N patterns.
     """
 
     forward: Function
@@ -76,10 +75,10 @@ class Row:
 
 
 def halves_agree(one: Any, half: str = "compiled") -> bool:
-    """Whether a compiled half or an operation comes from the same class as the methods.
+    """Whether a compiled version or an operation comes from the same class as the methods.
 
-    A subclass that overrides a method of the class that gives that half may compute something else; so may
-    an object one of whose methods was replaced.
+    A subclass that overrides one of the methods can compute something else, and so can an object with a replaced
+    method.
     """
     for kind in type(one).__mro__:
         if half in vars(kind):
@@ -94,14 +93,14 @@ def _is_method(value: object) -> bool:
 
 
 def rows_of(layer: Any, *, training: bool = False) -> list[Row] | None:
-    """Return the rows of a layer, or None if it has no compiled half that matches its methods."""
+    """Return the rows of a layer, or None if it has no compiled version that matches its methods."""
     return layer.compiled(training=training) if HAVE_NUMBA and halves_agree(layer) else None
 
 
 def criterion_of(loss: Any) -> Criterion | None:
-    """Return the compiled half of a loss, or None if it has none that matches its methods."""
+    """Return the compiled version of a loss, or None if it has none that matches its methods."""
     return loss.compiled() if HAVE_NUMBA and halves_agree(loss) else None
 
 
-# Of each layer its rows, the arrays of its parameters, its out_shape, and what is added to a key for what it draws.
+# For each layer: its rows, the arrays of its parameters, its out_shape, and the suffix of its random key.
 Part = tuple[Sequence[Row], Sequence[np.ndarray], tuple[int, ...], tuple[int, ...]]

@@ -1,4 +1,4 @@
-"""Runs of compiled layers between layers that are not compiled."""
+"""Sequences of compiled layers between layers that are not compiled."""
 
 import numpy as np
 
@@ -10,15 +10,15 @@ __all__ = ["Stretch"]
 
 
 class Stretch:
-    """Compiled layers that stand next to each other, as one layer of a network whose other layers are not compiled.
+    """Consecutive compiled layers, used as a single layer of a network with other layers that are not compiled.
 
     Parameters
     ----------
     program : Program
     gradients, curvatures : ndarray (parameters,)
-        The network's flat vectors, to which `backward` and `bbprop` write their parts.
+        Flat vectors of the network, to which `backward` and `bbprop` write their parts.
     parts : slice
-        Of the stretch's parameters in them.
+        Slice of the stretch's parameters in these vectors.
     """
 
     def __init__(self, program: Program, gradients: np.ndarray, curvatures: np.ndarray, parts: slice) -> None:
@@ -27,7 +27,7 @@ class Stretch:
         self._lanes = self._groups = 0
 
     def forward(self, x: np.ndarray, *key: int) -> np.ndarray:
-        """Return y (N, *out_shape) for x (N, ...), and keep the states for `backward`."""
+        """Return y (N, *out_shape) for x (N, ...), and store the states for `backward`."""
         program, self._n = self.program, len(x)
         self._in_shape = x.shape
         x = flat(program.drawn(x, *key) if program.random else x)
@@ -40,11 +40,11 @@ class Stretch:
         return y.reshape(-1, *program.out_shape)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Set the gradients for dy (N, *out_shape); return dx if `to_input`."""
+        """Compute the gradients from dy (N, *out_shape); return dx if `to_input`."""
         return self._reverse(dy, to_input, 1)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Set the curvatures for hy (N, *out_shape); return hx if `to_input`."""
+        """Compute the curvatures from hy (N, *out_shape); return hx if `to_input`."""
         return self._reverse(hy, to_input, 2)
 
     def _reverse(self, vy: np.ndarray, to_input: bool, power: int) -> np.ndarray | None:

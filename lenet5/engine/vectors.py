@@ -1,8 +1,8 @@
 """Inner loops of convolutions and full connections, written for vector registers.
 
-A compiler that is given loops over single numbers finds vectors for these only with much luck: it has to prove
-that arrays do not overlap, and to keep all taps of a kernel in registers. So here the loops are put together
-from LLVM's vector instructions, for a few sizes of kernels. LLVM knows how each processor does them.
+A compiler rarely vectorises scalar loops of this kind, because it must prove that arrays do not overlap, and keep all
+taps of a kernel in registers. So these loops are generated from LLVM's vector instructions, for a few kernel sizes.
+LLVM translates them for each processor.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ __all__ = [
     "add_taps_of_all", "add_turned_3x3", "add_turned_5x5", "copy_rows",
 ]  # fmt: skip
 
-# Numbers in a vector: one of AVX-512 holds as many float32.
+# Values per vector: the number of float32 in an AVX-512 register.
 VECTOR = 16
 
 
@@ -30,8 +30,8 @@ def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -
     """Make ``add_taps(x, w, y, (rows, n), (x_row, y_row), (width, step), (kh, kw))`` of pointers x, w and y.
 
     y[r y_row + p] += sum_ij w[i kw + j] x[r x_row + p + i width + j step]
-    for every row r and p < n, where n is a multiple of VECTOR; `turned` takes the weights from the last to the first.
-    The size of the kernel is this one's own; it is named for functions that take any.
+    for every row r and p < n, where n is a multiple of VECTOR; with `turned`, the weights are in reverse order.
+    The kernel size is fixed; it is an argument only for compatibility with functions for any size.
     """
 
     def write(code: "_Code") -> None:
@@ -39,7 +39,7 @@ def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -
         weights = [code.spread(code.w(k)) for k in (reversed(order) if turned else order)]
         with code.vectors():
             total = code.load(code.y())
-            for i in range(kh):  # a sum for each row: in a single chain every product would wait for the one before
+            for i in range(kh):  # one sum per row; in a single chain, every product would wait for the previous one
                 part = code.build.fmul(weights[i * kw], code.load(code.x(i, 0)))
                 for j in range(1, kw):
                     part = code.add_product(part, weights[i * kw + j], code.load(code.x(i, j)))
@@ -52,7 +52,7 @@ def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -
 def _dots(kh: int, kw: int, *, known: int | None = None) -> Any:
     """Make ``add_dots(x, g, v, (rows, n), (x_row, v_row), (width, step), (kh, kw))``.
 
-    g[i kw + j] += sum_rp v[r v_row + p] x[r x_row + p + i width + j step], as for taps.
+    g[i kw + j] += sum_rp v[r v_row + p] x[r x_row + p + i width + j step], with arguments as in `_taps`.
     """
 
     def write(code: "_Code") -> None:
@@ -78,7 +78,7 @@ def _dots(kh: int, kw: int, *, known: int | None = None) -> Any:
 def _sums(count: int) -> Any:
     """Make ``add_sums(x, w, y, (1, n), (0, 0), (width, step), (0, 0))``.
 
-    For q < count and every number l of a vector: y[q VECTOR + l] += sum_k w[q width + k step] x[k VECTOR + l],
+    For q < count and every element l of a vector: y[q VECTOR + l] += sum_k w[q width + k step] x[k VECTOR + l],
     k < n/VECTOR.
     """
 
@@ -95,7 +95,7 @@ def _sums(count: int) -> Any:
 
 
 def _copy() -> Any:
-    """Make a function like those of `_taps` for y[r y_row + p] = x[r x_row + p], row after row."""
+    """Make a function with the arguments of `_taps` that copies rows: y[r y_row + p] = x[r x_row + p]."""
 
     def write(code: "_Code") -> None:
         with code.vectors():
@@ -105,7 +105,7 @@ def _copy() -> Any:
 
 
 def _function(write: Callable[["_Code"], None], known: int | None = None) -> Any:
-    """Make a kernel function with the arguments that `_taps` names from the code that `write` generates."""
+    """Make a kernel function with the arguments of `_taps` from the code that `write` generates."""
     if not HAVE_NUMBA:
         return None
 
@@ -135,7 +135,7 @@ class _Code:
 
     @contextmanager
     def vectors(self) -> Iterator[None]:
-        """Go through all rows, vector by vector; `x` and `y` go along."""
+        """Generate a loop over all rows, vector by vector, that advances the pointers to x and y."""
         b, zero, one_vector = self.build, ir.IntType(64)(0), ir.IntType(64)(VECTOR)
         with cgutils.for_range(b, self._rows) as row, cgutils.for_range_slice(b, zero, self._n, one_vector) as (p, _):
             self._in_x = b.add(b.mul(row.index, self._x_row), p)
@@ -144,26 +144,26 @@ class _Code:
             yield
 
     def x(self, i: int, j: int) -> Any:
-        """Point to the present vector of x, i rows and j steps further on."""
+        """Return a pointer to the vector of x that is i rows and j steps after the current one."""
         b, int64 = self.build, ir.IntType(64)
         offset = b.add(b.mul(self._width, int64(i)), b.mul(self._step, int64(j)))
         return b.gep(self._x, [b.add(self._in_x, offset)])
 
     def y(self) -> Any:
-        """Point to the present vector of y."""
+        """Return a pointer to the current vector of y."""
         return self.build.gep(self._y, [self._in_y])
 
     def y_vector(self, q: int) -> Any:
-        """Point to vector q of y, from its beginning."""
+        """Return a pointer to vector q of y, counted from its start."""
         return self.build.gep(self._y, [ir.IntType(64)(q * VECTOR)])
 
     def w_beside(self, q: int) -> Any:
-        """Point to the number of w that belongs to the present vector of x and to row q."""
+        """Return a pointer to the element of w for the current vector of x and row q."""
         b = self.build
         return b.gep(self._w, [b.add(b.mul(self._width, ir.IntType(64)(q)), b.mul(self._vector, self._step))])
 
     def w(self, k: int) -> Any:
-        """Point to number k of a kernel."""
+        """Return a pointer to element k of a kernel."""
         return self.build.gep(self._w, [ir.IntType(64)(k)])
 
     def load(self, pointer: Any) -> Any:
@@ -173,27 +173,27 @@ class _Code:
         self.build.store(vector, self.build.bitcast(pointer, self.vector.as_pointer()), align=self.bits // 8)
 
     def spread(self, pointer: Any) -> Any:
-        """Load one number into all places of a vector."""
+        """Load one value into all elements of a vector."""
         nothing, first = ir.Constant(self.vector, ir.Undefined), ir.IntType(32)(0)
         one = self.build.insert_element(nothing, self.build.load(pointer), first)
         return self.pick(one, nothing, [0] * VECTOR)
 
     def pick(self, a: Any, b: Any, which: Sequence[int]) -> Any:
-        """Return the vector of these numbers of a, counted from 0, and b, counted from VECTOR."""
+        """Shuffle two vectors: indices from 0 select elements of a, indices from VECTOR elements of b."""
         return self.build.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), list(which)))
 
     def variable(self, start: Any = None) -> Any:
-        """Make room for a vector, of zeros at first: a register, once compiled."""
+        """Allocate a vector of zeros, which becomes a register when compiled."""
         room = cgutils.alloca_once(self.build, self.vector)
         self.build.store(ir.Constant(self.vector, None) if start is None else start, room)
         return room
 
     def add_product(self, total: Any, a: Any, b: Any) -> Any:
-        """Return total + a b, rounded once if the processor supports it."""
+        """Return total + a b, as a fused multiply-add if the processor supports it."""
         return self.build.fadd(total, self.build.fmul(a, b, flags=("contract",)), flags=("contract",))
 
     def sums(self, vectors: Sequence[Any]) -> Any:
-        """Return the vector of the sums of up to VECTOR vectors, added up in pairs."""
+        """Return a vector with the sums of up to VECTOR vectors, computed in pairs."""
         level = [*vectors, *[ir.Constant(self.vector, None)] * (VECTOR - len(vectors))]
         while len(level) > 1:
             level = [

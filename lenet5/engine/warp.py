@@ -28,10 +28,10 @@ def _warp_numpy(
 
 @kernel(twin=_warp_numpy)
 def warp(images, matrices, displacement, alpha, out):  # type: ignore[no-untyped-def]
-    """out[n, p] = images[n] at matrices[n] (p, 1) + alpha displacement[n, p], bilinear; 0 outside the picture.
+    """out[n, p] = images[n] at matrices[n] (p, 1) + alpha displacement[n, p], bilinear; 0 outside the image.
 
-    images, out: uint8 (N, H, W, C); matrices (N, 2, 3) take (row, column, 1) to (row, column); displacement
-    (N, 2, H, W), rows before columns, or (0, 2, H, W) for none; all of these float32.
+    images and out are uint8 (N, H, W, C). matrices (N, 2, 3) map (row, column, 1) to (row, column). displacement is
+    (N, 2, H, W), rows before columns, or (0, 2, H, W) for none. Both are float32.
     """
     n, height, width, channels = images.shape
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
@@ -49,7 +49,7 @@ def warp(images, matrices, displacement, alpha, out):  # type: ignore[no-untyped
                     for m in range(channels):
                         out[k, r, s, m] = 0
                     continue
-                top, left = int(row + one) - 1, int(column + one) - 1  # int() cuts towards 0
+                top, left = int(row + one) - 1, int(column + one) - 1  # int() truncates towards 0
                 v, u = row - np.float32(top), column - np.float32(left)
                 for m in range(channels):
                     here = right = below = across = zero

@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.export``: ONNX, safetensors, C, a page, or weights of PyTorch or Keras."""
+"""The command ``python -m lenet5.export``: ONNX, safetensors, C, a web page, PyTorch or Keras."""
 
 import json
 import os
@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m lenet5.export",
         positional="[RUN_OR_FILE] FILE",
-        description=f"Write a network in the format that the ending of FILE names. {endings}.",
-        epilog="Weights come back by lenet5.load (.safetensors, .npz), lenet5.interop.from_torch and from_keras.",
+        description=f"Export a network; the extension of FILE selects the format. {endings}.",
+        epilog="To read weights, use lenet5.load (.safetensors, .npz), lenet5.interop.from_torch and from_keras.",
     )
     help = "run folder, .npz or .safetensors file (default: the pretrained weights), and the file to write"
     parser.add_argument("files", metavar="FILE", nargs="+", help=help)
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def images_for(meta: dict[str, Any], dataset: str | None, data_dir: str | None) -> tuple[Any, Any]:
-    """Return the training and test set that are named, or that the network was trained on, or else the digits."""
+    """Return the named training and test set; by default the network's own, or digits if those are unavailable."""
     from .. import datasets
 
     if dataset is None and meta.get("dataset", "auto") in ("auto", "mnist"):
@@ -70,7 +70,7 @@ def images_for(meta: dict[str, Any], dataset: str | None, data_dir: str | None) 
 
 
 def notes_of(run: str | os.PathLike[str], meta: dict[str, Any]) -> dict[str, str]:
-    """Return the notes about a network: data set, recipe and test error, as far as they are recorded."""
+    """Return the recorded notes about a network, such as data set, recipe and test error."""
     notes = {"dataset": str(meta["dataset"])} if "dataset" in meta else {}
     path = Path(run)
     record = path / "history.json" if path.is_dir() else path.with_suffix(".json")
@@ -81,7 +81,7 @@ def notes_of(run: str | os.PathLike[str], meta: dict[str, Any]) -> dict[str, str
         recipe = {key: config[key] for key in ("model", "loss", "optimizer", "schedule", "distort", "epochs", "seed")}
         notes |= {"recipe": json.dumps(recipe), "test_error": f"{float(last['test_error']):.4f}"}
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, LenetError):
-        pass  # no record beside it, or none of ours: the notes only describe
+        pass  # without a record of ours; the notes are only informative
     return notes
 
 

@@ -1,4 +1,4 @@
-"""Export to one self-contained C99 file without malloc that needs only math.h."""
+"""Export to a self-contained C99 file that needs only math.h and uses no malloc."""
 
 import os
 import re
@@ -28,13 +28,13 @@ from .sparse import kernels, sparse
 
 __all__ = ["SQUASHES", "Source", "folded", "write"]
 
-# What follows the name of a layer in the names of its arrays.
+# Suffixes of the names of a layer's arrays.
 _SUFFIXES = (
     "", "_weight", "_bias", "_starts", "_inputs", "_scale", "_shift", "_codes", "_slopes", "_finish", "_multiplier",
     "_below",
 )  # fmt: skip
 
-# The functions of squashes without an array, by the names of `Squash`.
+# Functions of activations without arrays, by the names of `Squash`.
 SQUASHES = {
     "tanh": "squash_tanh",
     "sigmoid": "squash_sigmoid",
@@ -54,27 +54,27 @@ def write(
 ) -> None:
     """Write a network as C99 source: ``int predict(const uint8_t image[784], float out[10])``.
 
-    The function prepares the image, fills `out` with what `Sequential.outputs` gives, and returns the number of the
-    class. Its head comment states the bytes of constants and of RAM. Weights that are zero are left out where that
-    makes the file's constants smaller: kernels that Table I does not have, and what has been pruned.
+    The function prepares the image, writes the same outputs as `Sequential.outputs` to `out`, and returns the class
+    number. A comment at the top states the size of constants and RAM in bytes. Zero weights are omitted if that makes
+    the constants smaller: kernels that are missing in Table I, and pruned weights.
 
     Parameters
     ----------
     net : Sequential
-        For uint8 images. A float64 network is written in float32.
+        Network for uint8 images. A float64 network is converted to float32.
     path : path-like
-        Ends in .c, or in .h for a header whose functions are static. Replaced only when the new file is complete.
+        File to write: .c, or .h for a header with static functions. An existing file is replaced atomically.
     int8 : bool
-        Quantise weights and activations to 8 bits: see `lenet5.export.int8`.
+        Whether to quantise weights and activations to 8 bits; see `lenet5.export.int8`.
     images : ndarray of uint8 (N, H, W) or (N, H, W, C), optional
-        Training images, to calibrate the activations of `int8`.
+        Training images for calibrating the activations of `int8`.
     notes : mapping of str to str, optional
-        Written into the head comment.
+        Notes to write to the comment at the top.
 
     Raises
     ------
     ConfigError
-        If a layer or the preparation cannot be exported, a number is not finite, or `int8` has no images.
+        If a layer or the preparation cannot be exported, a value is not finite, or `int8` has no images.
     """
     known, every = preparation(net), steps(net)
     check_finite(every)
@@ -89,18 +89,18 @@ def write(
 
 
 class Source:
-    """Pieces of a C file as they are put together.
+    """Parts of a C file under construction.
 
     Attributes
     ----------
     constants, calls : list of str
         Definitions of arrays and structs; the statements of `predict`.
     used : set of str
-        Functions of `c_functions` that are called.
+        Names of the called functions of functions.c.
     bytes : int
-        Of constants.
+        Size of the constants.
     room : Room
-        Of activations, in cells of `kind`.
+        Buffer of the activations, in elements of type `kind`.
     """
 
     def __init__(self, kind: str) -> None:
@@ -114,7 +114,7 @@ class Source:
         self.names: set[str] = set()
 
     def name(self, layer: str) -> str:
-        """Return a name of C for a layer, another one for each."""
+        """Return a unique C name for a layer."""
         base = name = identifier(layer)
         k = 2
         while not self.names.isdisjoint(name + suffix for suffix in _SUFFIXES):
@@ -132,7 +132,7 @@ class Source:
         return name
 
     def struct(self, kind: str, name: str, *fields: object) -> str:
-        """Define a struct of a layer's numbers; return a pointer to it."""
+        """Define a struct of a layer's values; return a pointer to it."""
         self.used.add(kind)
         self.constants.append(f"static const {kind} {name} = {{{', '.join(map(str, fields))}}};\n")
         return f"&{name}"
@@ -144,7 +144,7 @@ class Source:
 
 
 def folded(op: Normalisation) -> tuple[np.ndarray, np.ndarray]:
-    """Return a normalisation as scale and shift (C,) in float64."""
+    """Return scale and shift (C,) of a normalisation in float64."""
     scale = op.weight.astype(np.float64) / np.sqrt(op.variance.astype(np.float64) + op.epsilon)
     return scale, op.bias - scale * op.mean
 
@@ -235,7 +235,7 @@ def _copies(op: Copies, step: Step, source: Source) -> None:
 
 
 def _nothing(op: Flattening | Dropping, step: Step, source: Source) -> None:
-    """Cells lie in the order of the vector already, and all of them answer."""
+    """Write nothing, because the memory order does not change."""
 
 
 _EMIT: dict[type, Callable[[Any, Step, Source], None]] = {
@@ -262,9 +262,9 @@ def _file(net: Sequential, known: Preparation, source: Source, path: Path, notes
     comment = [
         f"{(net.spec or {}).get('name', 'network')} in {precision}, written by lenet5.",
         "",
-        f"int predict(const uint8_t image[{pixels}], float out[{classes}]) returns the number of the class of an image",
-        f"of {' x '.join(map(str, known.shape))} grey levels, 0 to 255 ({layout}), and fills out with the",
-        f"{kind}, of which the {wins} wins. Names of the classes: lenet5_classes.",
+        f"int predict(const uint8_t image[{pixels}], float out[{classes}]) returns the class number of an image",
+        f"of {' x '.join(map(str, known.shape))} grey levels, 0 to 255 ({layout}), and writes to out the",
+        f"{kind}, of which the {wins} wins. Class names: lenet5_classes.",
         "",
         f"constants    {source.bytes:,} bytes, {source.weights:,} of them for {net.theta.size:,} parameters",
         f"activations  {ram:,} bytes of static RAM: predict is not re-entrant",

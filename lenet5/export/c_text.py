@@ -12,15 +12,15 @@ from ..models.steps import Step
 
 __all__ = ["Room", "array", "check_finite", "functions", "identifier", "integer", "number", "remark", "text"]
 
-_ROW = 110  # characters of a line of numbers
+_ROW = 110  # maximum number of characters in a line of numbers
 _NOT_FINITE = (
-    "The network holds numbers that are not finite in float32: it has failed in training, or is float64 with numbers "
-    "beyond 3.4e38; nothing is written."
+    "The network has values that are not finite in float32: its training diverged, or it is float64 with values "
+    "beyond 3.4e38. No file was written."
 )
 
 
 def functions(used: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the types and the functions of functions.c that are used, and those that they use, in C's order."""
+    """Return the used types and functions of functions.c with their dependencies, in the order of the file."""
     parts = re.split(r"^//: (\w+)\n", (Path(__file__).parent / "functions.c").read_text(encoding="utf-8"), flags=re.M)
     known = {name: code.strip() for name, code in zip(parts[1::2], parts[2::2], strict=True)}
     needed = set(used)
@@ -32,23 +32,23 @@ def functions(used: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 class Room:
-    """Places in one buffer for the states of successive layers; inputs and outputs never overlap."""
+    """Allocates the states of successive layers in one buffer; a layer's input and output do not overlap."""
 
     def __init__(self) -> None:
         self.first = self.size = self.needed = 0
 
     def begin(self, size: int) -> int:
-        """Put the input at the start; return its place."""
+        """Place the input at the start; return its position."""
         self.size = self.needed = size
         return 0
 
     def shrink(self, size: int) -> int:
-        """Let a layer write over its own input; return the place."""
+        """Let a layer overwrite its input; return the position."""
         self.size = size
         return self.first
 
     def beside(self, size: int) -> tuple[int, int]:
-        """Return the places of a layer's input and of its output: in front of the input if it fits, else behind it."""
+        """Return the positions of a layer's input and output; the output is before the input if it fits, else after."""
         source = self.first
         self.first = 0 if size <= source else source + self.size
         self.size = size
@@ -57,14 +57,14 @@ class Room:
 
 
 def number(value: float) -> str:
-    """Write a float32 so that C reads the same one.
+    """Format a float32 so that C reads exactly the same value.
 
     Raises
     ------
     ConfigError
-        If it is not finite.
+        If the value is not finite.
     """
-    with np.errstate(over="ignore"):  # a float64 may be finite and no float32
+    with np.errstate(over="ignore"):  # a finite float64 can overflow float32
         short = np.float32(value)
     if not np.isfinite(short):
         raise ConfigError(_NOT_FINITE)
@@ -73,7 +73,7 @@ def number(value: float) -> str:
 
 
 def check_finite(every: Iterable[Step]) -> None:
-    """Raise ConfigError if an array of an operation has a number that is not finite in float32."""
+    """Raise ConfigError if an array of an operation has a value that is not finite in float32."""
     for step in every:
         for field in step.operation:
             with np.errstate(over="ignore"):
@@ -82,12 +82,12 @@ def check_finite(every: Iterable[Step]) -> None:
 
 
 def integer(value: float) -> str:
-    """Write an int that fits into 32 bits."""
+    """Format an int of 32 bits."""
     return "(-2147483647 - 1)" if value == -(1 << 31) else str(int(value))
 
 
 def array(kind: str, name: str, values: Iterable[float]) -> str:
-    """Return the definition of a constant array of floats, or of whole numbers for any other kind."""
+    """Return the definition of a constant array of floats, or of integers for another type."""
     words = [(number if kind == "float" else integer)(value) for value in values]
     lines: list[str] = []
     line = ""
@@ -101,12 +101,12 @@ def array(kind: str, name: str, values: Iterable[float]) -> str:
 
 
 def identifier(name: str) -> str:
-    """Turn the name of a layer into one of C."""
+    """Convert the name of a layer to a C name."""
     return "layer_" + re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
 def text(value: str) -> str:
-    """Write a text as a C string in UTF-8; bytes other than plain characters, and the ? of trigraphs, are octal."""
+    """Format a text as a C string in UTF-8; special bytes, and the ? of trigraphs, are octal."""
     plain = {
         ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&'()*+,-./:;<=>@[]^_`{|}~"
     }
@@ -115,10 +115,10 @@ def text(value: str) -> str:
 
 
 def remark(lines: Iterable[str]) -> str:
-    """Return lines as a comment, without signs that end it or mean anything else in one."""
+    """Return lines as a C comment, without character sequences that would end it or have a special meaning."""
     kept = []
     for line in lines:
-        line = line.replace("\\", "/")  # first, since it can make the signs below
+        line = line.replace("\\", "/")  # first, because it can create the sequences below
         line = "".join(c if c.isprintable() else " " for c in line)
         for sign in ("*/", "/*", "??"):
             line = line.replace(sign, " ".join(sign))

@@ -27,11 +27,11 @@ from ..network import Sequential
 
 __all__ = ["OUTPUTS", "write"]
 
-# What a graph may give; "scores" stands for the penalties of a network without them, and the other way round.
+# Possible outputs of a graph; "scores" and "penalties" both select the network's outputs.
 OUTPUTS = ("scores", "probabilities", "class")
-_OPSET, _IR = 17, 8  # read by every runtime since 2022
+_OPSET, _IR = 17, 8  # supported by all runtimes since 2022
 
-# A node: kind of operator, its constant inputs by name, its attributes
+# A node: operator, its constant inputs by name, its attributes
 Node = tuple[str, dict[str, np.ndarray], dict[str, Any]]
 
 
@@ -45,32 +45,35 @@ def write(
 ) -> None:
     """Write a network as an ONNX graph, in float32, for batches of any size.
 
-    Every stage's output carries its name: C1, S2, ... Table I is a dense kernel with zeros, sub-sampling a convolution
-    of each map by itself, and dropout is left out.
+    The output of every stage has the stage's name: C1, S2, ... Table I becomes a dense kernel with zeros,
+    sub-sampling a depthwise convolution, and dropout is omitted.
 
     Parameters
     ----------
     net : Sequential
     path : path-like
-        Replaced only when the new file is complete.
+        File to write. An existing file is replaced atomically.
     prepare : bool
-        Put the preparation into the graph: its input is then uint8 ``images`` (N, 28, 28), or (N, H, W, C) in colour,
-        in place of float32 ``input`` (N, C, H, W), which `Sequential.prepared` gives.
+        Whether to include the preparation in the graph. Its input is then uint8 ``images`` (N, 28, 28), or
+        (N, H, W, C) in colour, instead of float32 ``input`` (N, C, H, W), the result of `Sequential.prepared`.
     outputs : iterable of str, optional
-        Of "scores" (or "penalties", for RBF units), "probabilities" and "class" (int64). Default all three.
+        Outputs of the graph: "scores" (or "penalties" for RBF units), "probabilities" and "class" (int64).
+        Default: all three.
     notes : mapping of str to str, optional
-        Added to the metadata of the file.
+        Notes to add to the metadata of the file.
 
     Raises
     ------
     ConfigError
-        If onnx is not installed, there is no such output, or a layer or the preparation cannot be exported.
+        If onnx is not installed, an output is unknown, or a layer or the preparation cannot be exported.
     """
     wanted = list(OUTPUTS if outputs is None else outputs)
     values = "penalties" if net.outputs_penalties else "scores"
     unknown = [name for name in wanted if name not in ("penalties", *OUTPUTS)]
     if unknown or not wanted:
-        raise ConfigError(f"Outputs of an ONNX graph are {values}, probabilities and class; found {unknown or 'none'}.")
+        raise ConfigError(
+            f"Outputs of an ONNX graph must be {values}, probabilities or class; found {unknown or 'none'}."
+        )
     wanted = [values if name in ("penalties", "scores") else name for name in wanted]
     try:
         import onnx
@@ -79,7 +82,7 @@ def write(
     graph = _Graph(onnx, net)
     x = graph.prepared(net) if prepare else graph.input("input", onnx.TensorProto.FLOAT, net.in_shape)
     parts = [(step, _NODES[type(step.operation)](step.operation, step)) for step in steps(net)]
-    # The last step of each stage gives the value that has the stage's name.
+    # The value of each stage's last step gets the stage's name.
     last = {step.stage: number for number, (step, nodes) in enumerate(parts) if step.stage and nodes}
     for number, (step, nodes) in enumerate(parts):
         x = graph.add(step, nodes, x, closes=last.get(step.stage) == number)
@@ -91,7 +94,7 @@ def write(
 
 
 class _Graph:
-    """Nodes and constants as they are added; `onnx` is the package."""
+    """Nodes and constants of a graph under construction; `onnx` is the package."""
 
     def __init__(self, onnx: Any, net: Sequential) -> None:
         self.onnx, self.name = onnx, str((net.spec or {}).get("name", "network"))
@@ -99,8 +102,8 @@ class _Graph:
         self.constants: list[Any] = []
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
-        self.taken: set[str] = set()  # names of values
-        self.named: set[str] = set()  # of nodes
+        self.taken: set[str] = set()  # names of values in use
+        self.named: set[str] = set()  # names of nodes in use
 
     def input(self, name: str, kind: int, shape: tuple[int, ...]) -> str:
         self.inputs.append(self.onnx.helper.make_tensor_value_info(name, kind, ["N", *map(int, shape)]))
@@ -118,7 +121,7 @@ class _Graph:
         return output
 
     def add(self, step: Step, nodes: list[Node], x: str, *, closes: bool) -> str:
-        """Add a step that reads the value `x`; return the name of the value that it gives."""
+        """Add a step with the input value `x`; return the name of its output value."""
         for k, (kind, constants, attributes) in enumerate(nodes):
             named = [self.constant(f"{step.name}.{name}", array) for name, array in constants.items()]
             whole = k == len(nodes) - 1
@@ -150,7 +153,7 @@ class _Graph:
         return x
 
     def answer(self, x: str, values: str, wanted: list[str], shape: tuple[int, ...]) -> None:
-        """Add the outputs of the graph, which follow from the last layer's value `x`."""
+        """Add the outputs of the graph, computed from the last layer's value `x`."""
         tensor, classes = self.onnx.TensorProto, int(np.prod(shape))
         if len(shape) > 1:
             x = self.node("Flatten", [x], "output/flatten", axis=1)
@@ -180,7 +183,7 @@ class _Graph:
         return model
 
     def _free(self, name: str, taken: set[str] | None = None) -> str:
-        """Return a name that no value, or node, has yet: networks within networks may use one twice."""
+        """Return a unique name, because nested networks can use a name twice."""
         taken = self.taken if taken is None else taken
         found, k = name, 2
         while found in taken:
@@ -200,7 +203,7 @@ def _pooling(op: Pooling, step: Step) -> list[Node]:
         nodes: list[Node] = [("MaxPool", {}, sides)]
     elif op.kind == "mean":
         nodes = [("AveragePool", {}, sides)]
-    else:  # a convolution of each map by itself, with the same weight in every cell
+    else:  # a depthwise convolution with equal weights
         maps = step.in_shape[0]
         scale = np.ones(maps) if op.scale is None else op.scale
         shift = np.zeros(maps) if op.shift is None else op.shift

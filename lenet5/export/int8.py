@@ -1,8 +1,8 @@
-"""Quantisation to 8-bit weights and activations, in integer arithmetic up to the outputs.
+"""Quantisation to 8-bit weights and activations, with integer arithmetic up to the outputs.
 
-A number x of an activation is scale * (q - zero) for an int8 q; a weight w of output map o is scale[o] * q. Sums of
-products are exact in 32 bits; a multiplier and a shift turn them into the next layer's q, or into one of 1,024 places
-of a squash's table. Ranges of activations are those of the images that the network is calibrated on.
+An activation is scale * (q - zero) for an int8 q; a weight of output map o is scale[o] * q. Sums of products are exact
+in 32 bits. A multiplier and a shift convert them to the next layer's q, or to one of 1,024 indices of a squashing
+function's table. The ranges of activations are measured on calibration images.
 """
 
 from collections.abc import Iterator
@@ -32,14 +32,14 @@ from .sparse import kernels, sparse
 
 __all__ = ["quantised"]
 
-_PLACES = 1024  # of a table
-_MOST = 2000  # images to calibrate on
-# Squashes with a table, and from where on they are flat; times 1 / slope for tanh.
+_PLACES = 1024  # size of a table
+_MOST = 2000  # number of calibration images
+# Squashing functions with a table, and the limit beyond which they are flat (divided by the slope for tanh).
 _FAR = {"tanh": 4.0, "sigmoid": 8.0, "elu": np.inf}
 
 
 class Group(NamedTuple):
-    """A step that sums, or None, the normalisation and the squash behind it, and the last one's range in use."""
+    """A step that sums (or None), the normalisation and activation after it, and the range of the last one."""
 
     main: Step | None
     norm: Normalisation | None
@@ -51,16 +51,16 @@ class Group(NamedTuple):
 
 
 def quantised(net: Sequential, known: Preparation, every: list[Step], images: np.ndarray | None) -> Source:
-    """Return the pieces of the C file.
+    """Return the parts of the C file.
 
     Raises
     ------
     ConfigError
-        If there are no images to calibrate on, or a number is not finite.
+        If there are no calibration images, or a value is not finite.
     """
     if images is None or not len(images):
         raise ConfigError(
-            "int8 needs images of the training set, to see how large activations get: export(net, path, int8=True, "
+            "int8 needs training images to measure the range of activations: export(net, path, int8=True, "
             "images=train.images[:1000])."
         )
     levels = known.levels.astype(np.float64)
@@ -80,7 +80,7 @@ def quantised(net: Sequential, known: Preparation, every: list[Step], images: np
 
 
 def _ranges(net: Sequential, images: np.ndarray) -> list[tuple[float, float]]:
-    """Return the least and the largest number that every layer gives on the images."""
+    """Return the smallest and largest output of every layer on the images."""
     found = np.array([[np.inf, -np.inf]] * len(net.sublayers()))
     twin = net.replica().eval()
     for start in range(0, len(images), 250):
@@ -105,7 +105,7 @@ def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[fl
         norm = squash = None
         before = ranges[k - 1] if k else ends
         if not alone:
-            # Dropout, where it stands between, changes nothing.
+            # Dropout between them has no effect.
             while k < len(every) and isinstance(every[k].operation, Dropping):
                 k += 1
             if k < len(every) and isinstance(every[k].operation, Normalisation):
@@ -116,14 +116,14 @@ def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[fl
 
 
 class _Writer:
-    """Adds groups to the source one after the other."""
+    """Adds groups to the source in order."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.tables: dict[bytes, str] = {}
 
     def add(self, group: Group, at: Scale, *, last: bool) -> Scale:
-        """Write a group that reads numbers of scale `at`; return the scale of those that it gives."""
+        """Write a group whose input has the scale `at`; return the scale of its output."""
         source, main = self.source, group.main
         op: Any = None if main is None else main.operation
         if isinstance(op, Padding | Copies):
@@ -152,7 +152,7 @@ class _Writer:
             self.source.call("copy_q", maps, op.copies, size // maps, f"room + {x}", f"room + {y}")
 
     def _sums(self, group: Group, at: Scale) -> Scale:
-        """Write sums of products, or the plain numbers if nothing is summed, with their final scaling."""
+        """Write sums of products, or the plain values if nothing is summed, with their final scaling."""
         source, main, maps = self.source, group.main, group.shape[0]
         op: Any = None if main is None else main.operation
         name, room = source.name(group.name), source.room
@@ -191,7 +191,7 @@ class _Writer:
     def _finish(self, name: str, group: Group, scale: np.ndarray, shift: np.ndarray) -> tuple[str, Scale]:
         """Define the conversion of scale * sum + shift to int8; return a pointer to it and the result's scale."""
         squash, table = group.squash, "0"
-        slopes: Any = 1.0  # below 0
+        slopes: Any = 1.0  # for negative sums
         if squash is not None and squash.name in _FAR:
             low, high = _bounded(squash, group.before)
             unit = (high - low) / (_PLACES - 1)
@@ -202,11 +202,11 @@ class _Writer:
             unit, zero = to.scale, to.zero
             if squash is not None:
                 slopes = {"relu": 0.0, "leaky-relu": squash.numbers[:1]}.get(squash.name, squash.slopes)
-        # A map that is almost all shift: a multiplier of few bits, or a bias beyond 32, would lose the shift.
-        least = np.maximum(least_scale(np.abs(scale), shift), 1e-30 * unit)  # 1e-30: neither sum nor shift
+        # If the shift dominates a map, a multiplier of few bits, or a bias beyond 32 bits, would lose the shift.
+        least = np.maximum(least_scale(np.abs(scale), shift), 1e-30 * unit)  # 1e-30 has no effect on sum and shift
         scale = np.copysign(np.maximum(np.abs(scale), least), scale)
         above, below = scale / unit, scale / unit * np.asarray(slopes, np.float64)
-        # Where the scale is negative, sums below 0 are activations above it.
+        # If the scale is negative, negative sums are positive activations.
         factors = np.where(scale > 0, [above, below], [below, above])
         bits = shift_of(factors)
         values = zip(("multiplier", "below", "bias"), (*(factors * 2.0**bits), shift / scale), strict=True)
@@ -222,7 +222,7 @@ class _Writer:
         if squash.name == "tanh":
             amplitude, slope = squash.numbers
             y = amplitude * np.tanh(slope * x)
-            # With a whole number of steps to 1 the codes of RBF units, +-1, are exact.
+            # With an integer number of steps to 1, the codes +-1 of RBF units are exact.
             to = Scale(float(1 / np.floor(127 / amplitude)) if 0.5 < amplitude <= 127 else abs(amplitude) / 127, 0)
         elif squash.name == "sigmoid":
             y, to = 1 / (1 + np.exp(-x)), Scale(1 / 255, -128)
@@ -238,7 +238,7 @@ class _Writer:
         codes = np.rint(op.codes / at.scale)
         if np.abs(codes).max() > 127 or codes.shape[1] * 382**2 >= 1 << 31:  # 382 = 255 + 127, the largest difference
             raise ConfigError(
-                f"{group.name}: codes far beyond its input, or too long for sums of 32 bits; int8 cannot."
+                f"{group.name}: int8 is not possible: codes far outside the input's range, or too long for 32 bits."
             )
         name = self.source.array("int8_t", f"{self.source.name(group.name)}_codes", codes, weights=True)
         classes, cells = op.codes.shape
@@ -247,7 +247,7 @@ class _Writer:
         return at
 
     def _scores(self, op: FullConnection, group: Group, at: Scale) -> Scale:
-        """Write the last full connection, whose outputs and following steps are floats."""
+        """Write the last full connection, whose outputs and later steps are floats."""
         source, name = self.source, self.source.name(group.name)
         op, scale, bias = _products(op, group, at)
         units, inputs = op.weight.shape
@@ -271,7 +271,7 @@ def _windows(op: Pooling, step: Any) -> tuple[int, ...]:
 
 
 def _products(op: Any, group: Group, at: Scale) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Return the operation with int8 weights, and scale and shift of each output's sums, normalisation included."""
+    """Return the operation with int8 weights, and the scale and shift of each output's sums, with normalisation."""
     by, moved = (np.ones(len(op.bias)), 0.0) if group.norm is None else folded(group.norm)
     flat = op.weight.reshape(len(op.weight), -1) * by[:, None]
     shift = op.bias * by + moved
@@ -280,12 +280,12 @@ def _products(op: Any, group: Group, at: Scale) -> tuple[Any, np.ndarray, np.nda
     scale[scale == 0] = 1.0  # neither weights nor shift
     weight = np.rint(flat * (at.scale / scale)[:, None]).astype(np.int8).reshape(op.weight.shape)
     if np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1).max() * 255 >= 1 << 31:
-        raise ConfigError(f"{group.name} adds up so many products that their sum may leave 32 bits; int8 cannot.")
+        raise ConfigError(f"{group.name}: int8 is not possible, because sums of so many products can exceed 32 bits.")
     return op._replace(weight=weight), scale, shift
 
 
 def _bounded(squash: Squash, before: tuple[float, float]) -> tuple[float, float]:
-    """Return the inputs of a squash that its table covers."""
+    """Return the range of inputs that the table of a squashing function covers."""
     far = _FAR[squash.name] / abs(squash.numbers[1] if squash.name == "tanh" else 1.0)
     low, high = max(before[0], -far), min(before[1], far)
     if squash.name != "elu":

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["Scale", "least_scale", "rounded", "scale_of", "shift_of"]
 
-_BITS = 20  # of a multiplier
+_BITS = 20  # bits of a multiplier
 
 
 class Scale(NamedTuple):
@@ -17,23 +17,23 @@ class Scale(NamedTuple):
 
 
 def scale_of(values: tuple[float, float]) -> Scale:
-    """Return the scale that covers a range of numbers, and 0."""
+    """Return the scale for a range of values that includes 0."""
     low, high = min(values[0], 0.0), max(values[1], 0.0)
     scale = (high - low) / 255 or 1.0
     return Scale(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
 def rounded(values: np.ndarray, at: Scale) -> np.ndarray:
-    """Return numbers as int8 of a scale."""
+    """Quantise values to int8 with a scale."""
     return np.clip(np.rint(values / at.scale) + at.zero, -128, 127).astype(np.int8)
 
 
 def least_scale(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return the scale of each map below which its multiplier has under 10 bits, or its bias over 30."""
+    """Return the smallest scale of each map for which its multiplier has at least 10 bits, and its bias at most 30."""
     return np.maximum(scale.max() / (1 << 10), np.abs(shift) / (1 << 30))
 
 
 def shift_of(factors: np.ndarray) -> int:
-    """Return the shift with which the largest factor has `_BITS` bits."""
+    """Return the shift for which the largest factor has `_BITS` bits."""
     largest = float(np.abs(factors).max()) or 1.0
     return int(np.clip(_BITS - 1 - np.floor(np.log2(largest)), 16, 45))

@@ -1,4 +1,4 @@
-"""Sparse weights for export: kernels that are not all zero, and single weights of heavily pruned layers."""
+"""Sparse weights for export: kernels that are not all zero, and single weights of strongly pruned layers."""
 
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["kernels", "sparse"]
 
-_MOST = 0xFFFF  # numbers that the starts of maps count to
+_MOST = 0xFFFF  # largest value of the starts of maps
 
 
 def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str]:
-    """Define the kernels of a convolution, and their inputs if some do not exist; return the three pointers."""
+    """Define the kernels of a convolution, and their inputs if some are missing; return the three pointers."""
     present = _present(op)
     if present.all() or present.sum() > _MOST:
         whole = source.array(kind, f"{name}_weight", op.weight, weights=True)
@@ -34,28 +34,28 @@ def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str
 def sparse(
     source: "Source", name: str, op: Convolution | FullConnection, step: Step, kind: str, *more: str
 ) -> str | None:
-    """Define the single weights of a layer, each with the steps from one input to the next, if that is smaller.
+    """Define the non-zero weights of a layer, each with the distance to the next input, if that is smaller.
 
     Parameters
     ----------
     source, name
-        Where, and under what name, arrays are defined.
+        Source to which the arrays are added, and their name.
     op : Convolution or FullConnection
-        With the weights as they are written, floats or int8.
+        Operation with the weights to write, float or int8.
     step : Step
     kind : {"float", "int8_t"}
     *more : str
-        Further pointers of the struct.
+        Additional pointers of the struct.
 
     Returns
     -------
     str or None
-        A pointer to the struct ``sparse`` or ``sparse_q``; None if all weights, or all kernels, take less room.
+        Pointer to the struct ``sparse`` or ``sparse_q``; None if all weights, or all kernels, are smaller.
     """
     cell, weight = (4 if kind == "float" else 1), op.weight
     dense = weight.size * cell
     if isinstance(op, Convolution):
-        if any(op.frame):  # windows then reach beyond the input
+        if any(op.frame):  # windows would extend beyond the input
             return None
         present = _present(op)
         if not present.all():
@@ -73,7 +73,7 @@ def sparse(
     for each in weight.reshape(len(weight), -1):
         before, at = len(steps), 0
         for k in np.flatnonzero(each):
-            while places[k] - at > 255:  # too far for a byte: a weight of 0 on the way
+            while places[k] - at > 255:  # the distance exceeds one byte, so insert a zero weight
                 steps.append(255)
                 values.append(0)
                 at += 255
@@ -92,11 +92,11 @@ def sparse(
 
 
 def _present(op: Convolution) -> np.ndarray:
-    """Return which kernels (O, C) exist and are not all zero."""
+    """Return a mask (O, C) of the kernels that are not all zero."""
     present = (op.weight != 0).any(axis=(2, 3))
     return present if op.table is None else present & op.table.T
 
 
 def _starts(counts: ArrayLike) -> list[int]:
-    """Return the start of each map's part, and the end of the last."""
+    """Return the start of each map's part, and the end of the last one."""
     return np.concatenate([[0], np.cumsum(np.asarray(counts))]).astype(int).tolist()

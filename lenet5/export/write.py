@@ -1,4 +1,4 @@
-"""Export: the ending of the file selects the format."""
+"""Export a network; the file extension selects the format."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from ..network import Sequential
 
 __all__ = ["FORMATS", "export", "format_of"]
 
-# What each ending stands for, and which options belong to it.
+# Description and options of the format of each extension.
 FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     ".onnx": ("ONNX", ("prepare", "outputs")),
     ".safetensors": ("safetensors", ()),
@@ -39,32 +39,32 @@ def export(
     examples: Any = None,
     notes: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a network in the format that the ending of the file names.
+    """Export a network in the format selected by the file extension.
 
     Parameters
     ----------
     net : Sequential
     path : path-like
-        Ends in .onnx, .safetensors, .npz, .keras, .weights.h5, .pt, .pth, .c, .h or .html. Replaced only when the new
-        file is complete.
+        File to write, with the extension .onnx, .safetensors, .npz, .keras, .weights.h5, .pt, .pth, .c, .h or .html.
+        An existing file is replaced atomically.
     prepare : bool
-        Of .onnx: take uint8 images in place of the floats of `Sequential.prepared`.
+        For .onnx: accept uint8 images instead of the floats of `Sequential.prepared`.
     outputs : iterable of str, optional
-        Of .onnx: "scores" (or "penalties"), "probabilities", "class"; default all three.
+        For .onnx: "scores" (or "penalties"), "probabilities", "class". Default: all three.
     int8 : bool
-        Of .c and .h: 8-bit weights and activations, calibrated on `images`.
+        For .c and .h: use 8-bit weights and activations, calibrated on `images`.
     images : ndarray of uint8 (N, H, W) or (N, H, W, C), optional
-        Training images for `int8`; a thousand are enough.
+        Training images for `int8`; a thousand are sufficient.
     examples : Dataset, optional
-        Of .html: images for the page's buttons, those that the network gets wrong among them.
+        For .html: example images on the page, including misread ones.
     notes : mapping of str to str, optional
-        Data set, recipe, error, licence and the like, kept in the file where its format has room.
+        Notes such as data set, recipe, error and licence, stored in the file if its format supports them.
 
     Raises
     ------
     ConfigError
-        If there is no such format, an option belongs to another one, a package is missing, or the network cannot be
-        written in it.
+        If the format is unknown, an option does not apply to it, a package is missing, or the network cannot be
+        written in this format.
     OSError
         If the file cannot be written.
     """
@@ -102,18 +102,18 @@ def export(
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """Return the ending of `FORMATS` that a path has.
+    """Return the extension of a path, a key of `FORMATS`.
 
     Raises
     ------
     ConfigError
-        If it has none of them.
+        If the extension is unknown.
     """
     name = os.fspath(path)
     ending = next((known for known in FORMATS if name.lower().endswith(known)), None)
     if ending is None:
         kinds = ", ".join(f"{known} ({what})" for known, (what, _) in FORMATS.items())
-        raise ConfigError(f"{name}: a file to export to ends in one of {kinds}.")
+        raise ConfigError(f"{name}: unknown format; the extension must be one of {kinds}.")
     return ending
 
 
@@ -123,7 +123,7 @@ def _torch(net: Sequential, path: str | os.PathLike[str]) -> None:
     module = to_torch(net).module
     if module is None:
         raise ConfigError(
-            "Writing .pt needs PyTorch: pip install torch. Without it .safetensors holds the same arrays."
+            "Writing .pt needs PyTorch: pip install torch. Or export to .safetensors, with the same arrays."
         )
     import torch
 

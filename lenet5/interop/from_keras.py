@@ -23,13 +23,13 @@ from .to_keras import CONSTANT, DIFFERENCES, h5py_library, snake
 
 __all__ = ["from_keras"]
 
-_SECONDS, _RATE = 10.0, 20e6  # for a file: so many, and one more for every 20 MB
-_UNPACKED = 64 << 20  # bytes that entries may claim besides as many as the file has
-_CONFIG = 1 << 20  # bytes of a model's description: as objects they are many times as large
+_SECONDS, _RATE = 10.0, 20e6  # minimum number of seconds for a file, plus one second for every 20 MB
+_UNPACKED = 64 << 20  # bytes that entries may declare in addition to the size of the file
+_CONFIG = 1 << 20  # bytes of a model's description, which takes much more memory as objects
 
 
 class _Described(NamedTuple):
-    """Description in config.json of the layer whose weights are at a path of the weights file."""
+    """Description of a layer in config.json, whose weights are at a path of the weights file."""
 
     place: int
     epsilon: float | None  # of a batch normalisation
@@ -44,24 +44,24 @@ def from_keras(
 ) -> Sequential:
     """Return a network with the weights of a Keras 3 model.
 
-    Kernels are transposed, and the full connection behind Flatten is put into our order, map by map. Arrays and layers
-    are matched by their names, if `to_keras` wrote them, else by order and shape. Activations and pooling are not
-    read: they are options of `model`, such as ``activation="relu", subsampling="max"``, and have to be the ones of your
-    model. The optimiser's state is left out.
+    Kernels are transposed, and the inputs of the full connection after Flatten are reordered map by map. Arrays and
+    layers are matched by name if the file was written by `to_keras`, otherwise by order and shape. Activations and
+    pooling are not read; pass those of your model as options of `model`, such as ``activation="relu",
+    subsampling="max"``. The optimiser's state is ignored.
 
-    A .keras file records the epsilon of a batch normalisation (Keras's default is 1e-3, ours 1e-5): the difference is
-    added to the variance. A .weights.h5 file does not: give a network with layers ``BatchNorm(epsilon=1e-3)``.
+    A .keras file contains the epsilon of batch normalisation (Keras's default is 1e-3, ours 1e-5), and the difference
+    is added to the variance. A .weights.h5 file does not: pass a network with layers ``BatchNorm(epsilon=1e-3)``.
 
     Parameters
     ----------
     path : path-like
         A .keras file, or the .weights.h5 file of ``save_weights``.
     model : str or Sequential
-        Key of `lenet5.models.MODELS`, such as "d2l" (maps padded to 32x32 in C1); or a network, which is written into.
+        Key of `lenet5.models.MODELS`, such as "d2l" (maps padded to 32x32 in C1), or a network, which is modified.
     mapping : mapping of str to str, optional
-        Names of our layers to names of Keras's: ``{"C1": "conv2d", "F6": "dense_1", ...}``, for all with parameters.
+        Names of our layers and of Keras's: ``{"C1": "conv2d", "F6": "dense_1", ...}``, for all layers with parameters.
     **options
-        Of the model. `channels`, `classes`, `norm`, and a `size` of 28 or 32, are taken from the arrays unless given.
+        Options of the model. By default, `channels`, `classes`, `norm` and a `size` of 28 or 32 are inferred.
 
     Returns
     -------
@@ -70,23 +70,23 @@ def from_keras(
     Raises
     ------
     CheckpointError
-        If the file is missing or damaged; if arrays and layers do not fit, or more than one way; if a table has no
-        place for a connection that is not 0; if a number is not finite.
+        If the file is missing or damaged; if arrays and layers do not match, or match ambiguously; if a kernel that is
+        missing in a connection table is not 0; if a value is not finite.
     ConfigError
-        If there is no such model or option, or h5py is not installed.
+        If the model or an option is unknown, or h5py is not installed.
 
     Warns
     -----
     LenetWarning
-        If the file does not record the epsilon of a batch normalisation.
+        If the file does not contain the epsilon of batch normalisation.
     """
     path = Path(path)
     h5py_library()
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
+            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; the maximum is {MAX_BYTES:,}.")
         data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+    except (OSError, ValueError) as error:  # ValueError for a path with a null character
         raise CheckpointError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
     described: dict[str, _Described] = {}
     if data[:2] == b"PK":
@@ -96,8 +96,8 @@ def from_keras(
     own = {name.replace(".", "_") for name, _ in net.named_sublayers()}
     if any("mean" in module.arrays and module.epsilon is None and module.name not in own for module in modules):
         warnings.warn(
-            f"{path} does not record the epsilon of its batch normalisation: the network's own is used, 1e-5 unless "
-            "you gave another one, and Keras's default is 1e-3. Read the .keras file, or give a network with "
+            f"{path} does not contain the epsilon of its batch normalisation, so that of the network is used (1e-5 by "
+            "default). Keras's default is 1e-3. Read the .keras file instead, or pass a network with "
             "BatchNorm(epsilon=1e-3).",
             LenetWarning,
             stacklevel=2,
@@ -106,27 +106,27 @@ def from_keras(
 
 
 def _unzipped(path: Path, data: bytes) -> tuple[bytes, dict[str, _Described]]:
-    """Return the weights of a .keras file, and its layers by their paths if they can be determined."""
+    """Return the weights of a .keras file, and its layers by path if they can be determined."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
                 if info.file_size > (_CONFIG if info.filename == "config.json" else len(data) + _UNPACKED):
-                    raise CheckpointError(f"{path}: its entry {info.filename[:80]} claims {info.file_size:,} bytes.")
+                    raise CheckpointError(f"{path}: its entry {info.filename[:80]} declares {info.file_size:,} bytes.")
             weights, config = archive.read("model.weights.h5"), json.loads(archive.read("config.json"))
     except CheckpointError:
         raise
     except KeyError as error:
-        raise CheckpointError(f"{path}: not a .keras file of Keras 3: {error.args[0]}.") from error
-    except Exception as error:  # zipfile, zlib and json meet damaged bytes with many kinds
+        raise CheckpointError(f"{path}: not a Keras 3 file: {error.args[0]}.") from error
+    except Exception as error:  # zipfile, zlib and json raise many types for damaged bytes
         raise CheckpointError(f"{path}: damaged or not a .keras file: {error}.") from error
     try:
         return weights, _described(config, "layers/", 0)
     except (KeyError, TypeError, ValueError, RecursionError):
-        return weights, {}  # a model of a class of the user's
+        return weights, {}  # a model of a user's class
 
 
 def _described(model: Any, prefix: str, first: int) -> dict[str, _Described]:
-    """Return the layers of a model by their paths, nested models in place."""
+    """Return the layers of a model by path, including those of nested models."""
     counts: dict[str, int] = {}
     found: dict[str, _Described] = {}
     for layer in model["config"]["layers"]:
@@ -141,9 +141,9 @@ def _described(model: Any, prefix: str, first: int) -> dict[str, _Described]:
 
 
 def _modules(path: Path, data: bytes, described: dict[str, _Described]) -> list[Module]:
-    """Return the layers with weights, in the order of the model if its names are known."""
+    """Return the layers with weights, in the order of the model if it is known."""
     if data[:8] != b"\x89HDF\r\n\x1a\n":
-        raise CheckpointError(f"{path}: not a file of Keras 3: neither .keras nor .weights.h5.")
+        raise CheckpointError(f"{path}: not a Keras 3 file: expected .keras or .weights.h5.")
     found = _read(path, data)
     known = all(place in described for place, _, _ in found)
     labels = [name or place.rpartition("/")[2] for place, name, _ in found]
@@ -163,19 +163,19 @@ def _modules(path: Path, data: bytes, described: dict[str, _Described]) -> list[
         modules.append((told.place, Module(label, own, None if known else order, True, told.epsilon)))
     modules.sort(key=lambda each: each[0])
     if not modules:
-        raise CheckpointError(f"{path}: it holds no weights.")
+        raise CheckpointError(f"{path}: the file contains no weights.")
     return [module for _, module in modules]
 
 
 def _codes(path: Path, place: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the codes of RBF units that `to_keras` wrote as differences."""
+    """Return the codes of RBF units, which `to_keras` writes as differences."""
     if len(arrays) != 2 or arrays[0].ndim != 2 or arrays[1].ndim != 1 or arrays[1].size % max(arrays[0].shape[0], 1):
-        raise CheckpointError(f"{path}: {place} does not hold the codes that its name refers to.")
+        raise CheckpointError(f"{path}: {place} does not contain the codes that its name implies.")
     return {"codes": -arrays[1].reshape(-1, arrays[0].shape[0])}
 
 
 def _read(path: Path, data: bytes) -> list[tuple[str, str, list[np.ndarray]]]:
-    """Return (path, name, arrays) of everything that has arrays, read by a process of its own: see h5.py."""
+    """Return (path, name, arrays) of all groups with arrays, read by a separate process; see h5.py."""
     command = [sys.executable, "-P", str(Path(__file__).with_name("h5.py"))]
     try:
         done = subprocess.run(
@@ -183,10 +183,10 @@ def _read(path: Path, data: bytes) -> list[tuple[str, str, list[np.ndarray]]]:
         )
         head, _, rest = done.stdout.partition(b"\n")
         told = json.loads(head)
-    except (ValueError, subprocess.TimeoutExpired):  # it has crashed, or does not end
-        raise CheckpointError(f"{path}: damaged or not a file of Keras 3: the HDF5 library fails on it.") from None
+    except (ValueError, subprocess.TimeoutExpired):  # it crashed or timed out
+        raise CheckpointError(f"{path}: damaged or not a Keras 3 file: the HDF5 library fails on it.") from None
     except OSError as error:
-        raise ConfigError(f"Files of Keras are read by a process that cannot be started: {error}.") from None
+        raise ConfigError(f"The process that reads Keras files cannot be started: {error}.") from None
     if "error" in told:
         raise CheckpointError(f"{path}: {told['error']}.")
     found, start = [], 0
@@ -208,11 +208,9 @@ def _in_our_layout(path: Path, group: str, arrays: list[np.ndarray]) -> dict[str
             return dict(zip(("main", "bias", "mean", "variance"), (first, *rest), strict=True))
     elif len(rest) <= 1 and all(array.ndim == 1 for array in rest):
         if first.ndim == 4:
-            # (kh, kw, C, O), or of a depthwise convolution (kh, kw, C, 1)
+            # (kh, kw, C, O), or (kh, kw, C, 1) for a depthwise convolution
             first = first.transpose(2, 3, 0, 1) if group.startswith("depthwise") else first.transpose(3, 2, 0, 1)
         elif first.ndim == 2:
             first = first.T
         return {"main": first} | ({"bias": rest[0]} if rest else {})
-    raise CheckpointError(
-        f"{path}: {group} has {len(arrays)} arrays, which are not those of a layer that is known here."
-    )
+    raise CheckpointError(f"{path}: the {len(arrays)} arrays of {group} are not those of a supported layer.")

@@ -1,4 +1,4 @@
-"""A PyTorch state dict as a network of this library."""
+"""Convert a PyTorch state dict to a network of this library."""
 
 import math
 import os
@@ -16,10 +16,10 @@ from .matching import ROLES, Module, fill, network_for
 
 __all__ = ["from_torch"]
 
-# Under which keys checkpoints keep a state dict among other things.
+# Keys under which checkpoints usually store a state dict.
 _WITHIN = ("state_dict", "model_state_dict", "model", "net")
 _IGNORED = ("num_batches_tracked",)
-# Numbers of a file in 8 bytes each: of a file of one byte each they are 8 times as large.
+# Values take 8 bytes in memory, and possibly only one in the file.
 _TIMES, _UNPACKED = 8, 64 << 20
 
 
@@ -28,9 +28,9 @@ def from_torch(
 ) -> Sequential:
     """Return a network with the weights of a PyTorch model.
 
-    Arrays and layers are matched by their names, if `to_torch` made them, else by order and shape. A state dict does
-    not contain the activations and the pooling of its model: those are options of `model`, such as
-    ``activation="relu", subsampling="max"``, and have to be the ones of your model.
+    Arrays and layers are matched by name if the state is from `to_torch`, otherwise by order and shape. A state dict
+    does not contain activations and pooling; pass those of your model as options of `model`, such as
+    ``activation="relu", subsampling="max"``.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ def from_torch(
         A state dict of tensors or arrays; a module; or a file: .pt or .pth, read by
         ``torch.load(..., weights_only=True)``, or .safetensors.
     model : str or Sequential
-        Key of `lenet5.models.MODELS`, such as "d2l" (maps padded to 32x32 in C1) or "lenet5-cifar10" (no padding); or
-        a network, which is written into.
+        Key of `lenet5.models.MODELS`, such as "d2l" (maps padded to 32x32 in C1) or "lenet5-cifar10" (no padding), or
+        a network, which is modified.
     mapping : mapping of str to str, optional
-        Names of our layers to names of modules: ``{"C1": "conv1", "F6": "fc2", ...}``, for all layers with parameters;
-        or of our arrays to entries: ``{"C1.weight": "W1", "C1.bias": "b1", ...}``, for all entries.
+        Names of our layers and of modules: ``{"C1": "conv1", "F6": "fc2", ...}``, for all layers with parameters;
+        or names of our arrays and of entries: ``{"C1.weight": "W1", "C1.bias": "b1", ...}``, for all entries.
     **options
-        Of the model. `channels`, `classes`, `norm`, and a `size` of 28 or 32, are taken from the arrays unless given.
+        Options of the model. By default, `channels`, `classes`, `norm` and a `size` of 28 or 32 are inferred.
 
     Returns
     -------
@@ -53,10 +53,10 @@ def from_torch(
     Raises
     ------
     CheckpointError
-        If the file is damaged or holds more than weights; if arrays and layers do not fit, or more than one way; if a
-        table has no place for a connection that is not 0; if a number is not finite.
+        If the file is damaged or contains more than weights; if arrays and layers do not match, or match ambiguously;
+        if a kernel that is missing in a connection table is not 0; if a value is not finite.
     ConfigError
-        If there is no such model or option, or a package is missing.
+        If the model or an option is unknown, or a package is missing.
     """
     where: Any = "state dict"
     most = None
@@ -65,7 +65,7 @@ def from_torch(
     elif callable(getattr(state, "state_dict", None)):
         state = state.state_dict()
     if not isinstance(state, Mapping):
-        raise ConfigError(f"from_torch takes a state dict, a module or a file of one; found {shown(state)}.")
+        raise ConfigError(f"from_torch needs a state dict, a module or a file; found {shown(state)}.")
     for key in _WITHIN:
         if isinstance(state.get(key), Mapping):
             state = state[key]
@@ -76,82 +76,84 @@ def from_torch(
 
 
 def _renamed(state: Mapping[Any, Any], mapping: Mapping[str, str], where: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a state dict under the names of our arrays, and the mapping of our layers that goes with it."""
+    """Return a state dict with the names of our arrays, and the corresponding mapping of our layers."""
     unknown = [shown(name) for name in mapping.values() if name not in state]
     unused = [shown(name) for name in state if name not in mapping.values() and not str(name).endswith(_IGNORED)]
     if unknown or unused or len(set(mapping.values())) < len(mapping):
-        named = ", ".join((unknown or unused)[:8]) or "one entry twice"
-        raise CheckpointError(f"{where}: the mapping leaves out, or does not know, or names twice: {named}.")
+        named = ", ".join((unknown or unused)[:8]) or "an entry used twice"
+        raise CheckpointError(f"{where}: the mapping must use each entry once; missing, unknown or repeated: {named}.")
     renamed = {ours: state[theirs] for ours, theirs in mapping.items()}
     return renamed, {layer: layer for layer in (ours.rpartition(".")[0] for ours in mapping)}
 
 
 def _modules(state: Mapping[Any, Any], where: Any, most: int | None) -> list[Module]:
-    """Return the arrays of a state dict, module by module; of at most so many bytes, if it is a file's."""
+    """Return the arrays of a state dict by module; for a file, limit their size in bytes."""
     found: dict[str, dict[str, np.ndarray]] = {}
     names = [name for name in state if isinstance(name, str)]
-    prefix = "module." if names and all(name.startswith("module.") for name in names) else ""  # of DataParallel
+    prefix = "module." if names and all(name.startswith("module.") for name in names) else ""  # added by DataParallel
     for full, value in state.items():
         name, _, what = str(full).removeprefix(prefix).rpartition(".")
         if what in _IGNORED:
             continue
-        if most is not None:  # tensors can be views that repeat few numbers any number of times
+        if most is not None:  # tensors can be views that repeat a few values many times
             most -= math.prod(getattr(value, "shape", ())) * 8
             if most < 0:
                 raise CheckpointError(f"{where}: its entries are far larger than the file.")
         array = _array(value)
         if array is None or what not in ROLES:
-            raise CheckpointError(
-                f"{where}: {shown(full)} is no weight that is known here: {shown(type(value).__name__)}."
-            )
+            raise CheckpointError(f"{where}: {shown(full)} is not a supported weight: {shown(type(value).__name__)}.")
         found.setdefault(name, {})[ROLES[what]] = array
     if not found:
-        raise CheckpointError(f"{where}: it holds no weights.")
+        raise CheckpointError(f"{where}: no weights found.")
     return [Module(name, arrays) for name, arrays in found.items()]
 
 
 def _array(value: Any) -> np.ndarray | None:
-    """Return a tensor or array in float64 or float32; None for anything else."""
+    """Convert a tensor or array to float64 or float32; return None for anything else."""
     try:
         if hasattr(value, "detach"):
             value = value.detach().cpu()
             value = (value if str(value.dtype) == "torch.float64" else value.float()).numpy()
         array = np.asarray(value)
-    except Exception:  # any error of a foreign object's conversion
+    except Exception:  # a foreign object may raise anything on conversion
         return None
     return array if array.dtype.kind in "fiu" else None
 
 
 def _read(path: Path) -> tuple[Any, int]:
-    """Return the content of a file, and the number of bytes that it may have."""
+    """Return the content of a file, and the maximum size of its arrays in bytes."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise CheckpointError(f"{path}: {size:,} bytes; at most {MAX_BYTES:,} are read.")
+            raise CheckpointError(f"{path}: {size:,} bytes; the maximum is {MAX_BYTES:,}.")
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:  # torch.save does not compress
                 if sum(info.file_size for info in archive.infolist()) > size:
-                    raise CheckpointError(f"{path}: its entries are compressed, or claim more bytes than the file has.")
+                    raise CheckpointError(
+                        f"{path}: its entries are compressed, or declare more bytes than the file has."
+                    )
     except CheckpointError:
         raise
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}.") from None
-    except Exception as error:  # damaged archives are met by many kinds; ValueError: a path with a NUL
-        raise CheckpointError(f"{path}: damaged: {error}. Save it by torch.save(model.state_dict(), path).") from error
+    except Exception as error:  # many types for damaged archives; ValueError also for a path with a null character
+        raise CheckpointError(
+            f"{path}: damaged: {error}. Save the model with torch.save(model.state_dict(), path)."
+        ) from error
     most = _TIMES * size + _UNPACKED
     if path.suffix.lower() == ".safetensors":
         return _safetensors(path), most
     try:
         import torch
     except ImportError:
-        raise ConfigError(f"{path}: reading PyTorch's files needs PyTorch: pip install torch.") from None
+        raise ConfigError(f"{path}: reading PyTorch files needs PyTorch: pip install torch.") from None
     try:
         return torch.load(path, map_location="cpu", weights_only=True), most
-    except Exception as error:  # UnpicklingError, BadZipFile, RuntimeError: damaged bytes are met by many
+    except Exception as error:  # UnpicklingError, BadZipFile, RuntimeError and others for damaged bytes
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
-            f"{path}: not a file of weights alone, which is all that is read: {why} "
-            "Save them by torch.save(model.state_dict(), path)."
+            f"{path}: only files with nothing but weights are read: {why} "
+            "Save the weights with torch.save(model.state_dict(), path)."
         ) from error
 
 
@@ -159,8 +161,8 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         from safetensors.numpy import load_file
     except ImportError:
-        raise ConfigError("Files of that kind need safetensors: pip install 'lenet5[safetensors]'.") from None
+        raise ConfigError("Reading .safetensors needs safetensors: pip install 'lenet5[safetensors]'.") from None
     try:
         return load_file(path)
-    except Exception as error:  # SafetensorError, KeyError for types that NumPy lacks
+    except Exception as error:  # SafetensorError, or KeyError for types that NumPy lacks
         raise CheckpointError(f"{path}: damaged or not a .safetensors file: {error}.") from error

@@ -1,7 +1,7 @@
-"""Separate program that `from_keras` starts: reads the arrays of a .weights.h5 file from stdin, writes plain bytes.
+"""Separate program, started by `from_keras`, that reads a .weights.h5 file from stdin and writes plain bytes.
 
-The HDF5 library can crash on damaged files, or ask for any amount of memory: here that ends this process alone. Nothing
-of lenet5 is imported. The first line that is written is JSON, an error or the layers; the arrays' bytes follow.
+The HDF5 library can crash on damaged files or allocate any amount of memory, which then only ends this process. It does
+not import lenet5. The first line of output is JSON with an error or the layers; the bytes of the arrays follow.
 """
 
 import contextlib
@@ -10,21 +10,23 @@ import json
 import sys
 from typing import Any
 
-_DEEPEST = 8  # groups within groups
-_MOST = 10_000  # groups and arrays of a file
-_SPARE = 1 << 30  # bytes of memory besides the file: what Python, NumPy and h5py take
-_UNPACKED = 64 << 20  # bytes of all arrays together, besides as many as the file has: chunks may be compressed
-_STATE = ("optimizer", "seed_generator")  # groups that hold what training needs, and no weights
+_DEEPEST = 8  # maximum depth of nested groups
+_MOST = 10_000  # maximum number of groups and arrays in a file
+_SPARE = 1 << 30  # bytes of memory for Python, NumPy and h5py, in addition to the file
+_UNPACKED = (
+    64 << 20
+)  # maximum total bytes of arrays in addition to the size of the file, because chunks can be compressed
+_STATE = ("optimizer", "seed_generator")  # groups with the state of training instead of weights
 
 
 class Refused(Exception):
-    """Something that is not read, in words for a person."""
+    """Raised if a file cannot be read; the message is for users."""
 
 
 def main() -> None:
-    """Read stdin; write stdout."""
+    """Read a file from stdin and write its arrays to stdout."""
     data = sys.stdin.buffer.read()
-    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no such limit
+    with contextlib.suppress(ImportError, ValueError, OSError):  # not available on Windows
         import resource
 
         most = _SPARE + 4 * len(data)
@@ -35,8 +37,8 @@ def main() -> None:
     except Refused as error:
         told: dict[str, Any] = {"error": str(error)}
         layers = []
-    except Exception as error:  # h5py meets damaged bytes with OSError, RuntimeError, KeyError, MemoryError, ...
-        told = {"error": f"damaged or not a file of Keras 3: {error}"}
+    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, MemoryError, ... for damaged bytes
+        told = {"error": f"damaged or not a Keras 3 file: {error}"}
         layers = []
     else:
         shapes = [[(array.shape, array.dtype.str) for array in arrays] for _, _, arrays in layers]
@@ -48,7 +50,7 @@ def main() -> None:
 
 
 def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
-    """Return (path, name, arrays) of every group that has arrays, without "/vars" in the path; links lead nowhere."""
+    """Return (path, name, arrays) of every group with arrays, without "/vars" in the path; links are rejected."""
     import h5py
 
     found: list[tuple[str, str, list[Any]]] = []
@@ -62,9 +64,9 @@ def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
                 continue
             seen += 1
             if depth > _DEEPEST or seen > _MOST:
-                raise Refused("it has more groups within groups than a model")
+                raise Refused("its groups are nested more deeply than those of a model")
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                raise Refused(f"{key[:80]!r} is a link to somewhere else")
+                raise Refused(f"{key[:80]!r} is a link")
             kind = group.get(key, getclass=True)
             if kind is h5py.Group:
                 visit(group[key], depth + 1)
@@ -76,7 +78,7 @@ def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
             size = array.size * array.dtype.itemsize
             plain = array.dtype.kind in "fiu" and not array.external and not array.is_virtual
             if not plain or size > (left if array.chunks is not None else min(left, len(data))):
-                raise Refused(f"the array {array.name[:80]} is no plain array of numbers of the file's own")
+                raise Refused(f"the array {array.name[:80]} is not a plain numeric array stored in the file")
             left -= size
             kept.append(array[()].astype(array.dtype.newbyteorder("<")))
         if kept:
@@ -86,7 +88,7 @@ def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
     with h5py.File(io.BytesIO(data), "r") as file:
         if "model_weights" in file or "layer_names" in file.attrs:
             raise Refused(
-                "a file of Keras 2. Open it in Keras and save it again, by model.save_weights('model.weights.h5')"
+                "a Keras 2 file. Open it in Keras and save it again with model.save_weights('model.weights.h5')"
             )
         visit(file, 0)
     return found

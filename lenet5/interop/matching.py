@@ -1,6 +1,6 @@
-"""Assignment of another library's arrays to layers by name, by a mapping, or by order and shape.
+"""Matching of another library's arrays to layers, by name, by a mapping, or by order and shape.
 
-Arrays come in PyTorch's layout: kernels (O, C, kh, kw), matrices (O, D).
+Arrays are in PyTorch's layout: kernels (O, C, kh, kw), matrices (O, D).
 """
 
 import inspect
@@ -18,14 +18,14 @@ from ..network import Sequential
 
 __all__ = ["Module", "fill", "network_for"]
 
-# What other libraries call the arrays of a module, and what they are to us.
+# Names of a module's arrays in other libraries, and their roles here.
 ROLES = {
     "weight": "main", "coefficient": "main", "alpha": "main", "bias": "bias", "codes": "codes",
     "running_mean": "mean", "mean": "mean", "running_var": "variance", "variance": "variance",
 }  # fmt: skip
 
 
-_USUAL = (28, 32)  # sizes of images that are tried if a model's own does not fit
+_USUAL = (28, 32)  # image sizes that are tried if the model's default does not fit
 
 
 class Module(NamedTuple):
@@ -35,13 +35,13 @@ class Module(NamedTuple):
     ----------
     name : str
     arrays : dict of str to ndarray
-        By role: "main", "bias", "mean", "variance", "codes".
+        Arrays by role: "main", "bias", "mean", "variance", "codes".
     order : tuple, optional
-        Kind and number if the order among modules of one kind is known; None if the order of all is.
+        Type and number if only the order among modules of one type is known; None if the whole order is known.
     rows_last : bool
-        Whether a matrix behind `Flatten` expects its input row by row with the channels last.
+        Whether a matrix after `Flatten` expects channels-last input.
     epsilon : float, optional
-        Of a batch normalisation, if it is known; None takes that of our layer.
+        Epsilon of a batch normalisation; None for that of our layer.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Module(NamedTuple):
 
 
 class _Slot(NamedTuple):
-    """A layer with arrays of its own, by role; `maps` is the shape that was flattened in front of it, if one was."""
+    """A layer with its arrays by role; `maps` is the shape before a preceding `Flatten`, if any."""
 
     name: str
     layer: Layer
@@ -61,23 +61,23 @@ class _Slot(NamedTuple):
 
 
 def network_for(model: str | Sequential, modules: list[Module], options: dict[str, Any]) -> Sequential:
-    """Return the network to fill; options that are not given are inferred from the arrays.
+    """Return the network to fill; missing options are inferred from the arrays.
 
     Raises
     ------
     ConfigError
-        If there is no such model or option.
+        If the model or an option is unknown.
     """
     if isinstance(model, Sequential):
         if options:
-            raise ConfigError(f"{', '.join(options)}: options are for the name of a model, not for a network.")
+            raise ConfigError(f"{', '.join(options)}: options apply to a model given by name, not to a network.")
         if not model.in_shape:
-            raise ConfigError("This network is not built: call net.build((1, 28, 28)) before weights are read into it.")
+            raise ConfigError("This network is not built: call net.build((1, 28, 28)) before reading weights into it.")
         return model
     one_of("model", model, tuple(MODELS))
     known = inspect.signature(MODELS[model]).parameters
     mains = [module.arrays["main"] for module in modules if "main" in module.arrays]
-    # Not the kernels of sub-sampling, each of one number.
+    # Exclude the kernels of sub-sampling, which have one element each.
     kernels = [array for array in mains if array.ndim == 4 and array.size and (array != array[:, :, :1, :1]).any()]
     seen: dict[str, Any] = {"norm": True} if any("mean" in module.arrays for module in modules) else {}
     if kernels:
@@ -92,34 +92,34 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
             net = MODELS[model](**chosen)
         if "size" in options or _sizes(net) <= {array.size for array in mains}:
             return net
-        # LeNets on MNIST without padding differ in the full connection behind their maps alone.
+        # LeNets for MNIST without padding differ only in the full connection after their maps.
         others = [MODELS[model](**chosen, size=size) for size in _USUAL]
         return next((other for other in others if _sizes(other) <= {array.size for array in mains}), net)
     except TypeError as error:
-        raise ConfigError(f"The network {model!r} has no such option: {error}.") from error
+        raise ConfigError(f"Unknown option of the network {model!r}: {error}.") from error
 
 
 def _end(sides: set[int], others: set[int]) -> int:
-    """Return the only side that no other layer is joined to, else the smallest."""
+    """Return the only side that does not connect to another layer, otherwise the smallest."""
     return min(sides - others if len(sides - others) == 1 else sides)
 
 
 def _sizes(net: Sequential) -> set[int]:
-    """Return how many numbers the matrices of a network have."""
+    """Return the number of elements in the matrices of a network."""
     return {p.size for p in net.parameters() if p.value.ndim == 2}
 
 
 def fill(
     net: Sequential, modules: list[Module], *, mapping: Mapping[str, str] | None, where: str | os.PathLike[str]
 ) -> Sequential:
-    """Write the arrays of modules into a network; nothing is written unless all of them have a place.
+    """Write the arrays of modules into a network, only if all of them match.
 
-    Parameters that were deleted are parameters again.
+    Pruned parameters become unpruned.
 
     Raises
     ------
     CheckpointError
-        If arrays and layers do not fit, or a number is not finite.
+        If arrays and layers do not match, or a value is not finite.
     """
     slots = _slots(net)
     pairs = _assigned(slots, modules, dict(mapping or {}), where)
@@ -129,11 +129,11 @@ def fill(
         if found is None:
             raise CheckpointError(f"{where}: {module.name} does not fit {slot.name}: {why}.{_both(slots, modules)}")
         if isinstance(slot.layer, BatchNorm) and (found["variance"] + slot.layer.epsilon <= 0).any():
-            raise CheckpointError(f"{where}: {module.name} has variances below 0.")
-        with np.errstate(over="ignore"):  # what is too large for a float32 is found below
+            raise CheckpointError(f"{where}: {module.name} has negative variances.")
+        with np.errstate(over="ignore"):  # overflow of float32 is detected below
             values += [(slot.arrays[role], array.astype(slot.arrays[role].dtype)) for role, array in found.items()]
     if not all(np.isfinite(array).all() for _, array in values):
-        raise CheckpointError(f"{where}: there are numbers in it that are not finite, or too large for the network.")
+        raise CheckpointError(f"{where}: some values are not finite, or too large for the network.")
     net.parameters().kept[...] = True
     for target, array in values:
         target[...] = array
@@ -148,7 +148,7 @@ def _slots(net: Sequential) -> list[_Slot]:
         }
         arrays |= {ROLES[name]: array for name, array in layer.running().items() if name in ROLES}
         if len(arrays) != len(layer.parameters()) + len(layer.running()):
-            raise ConfigError(f"{layer} has parameters that weights of other libraries cannot be read into.")
+            raise ConfigError(f"{layer} has parameters that cannot be imported from other libraries.")
         if layer.codes is not None:
             arrays["codes"] = np.array(layer.codes)
         if arrays:
@@ -162,7 +162,7 @@ def _slots(net: Sequential) -> list[_Slot]:
 def _assigned(
     slots: list[_Slot], modules: list[Module], mapping: dict[str, str], where: Any
 ) -> list[tuple[_Slot, Module]]:
-    """Return which module each layer gets."""
+    """Return the module for each layer."""
     named = {module.name: module for module in modules}
     slots = [slot for slot in slots if set(slot.arrays) != {"codes"} or any("codes" in m.arrays for m in modules)]
     if mapping:
@@ -177,7 +177,7 @@ def _assigned(
             pairs = _by_shape(slots, modules, where)
     left = [module.name for module in modules if all(module is not taken for _, taken in pairs)]
     if left:
-        raise CheckpointError(f"{where}: no layer takes {', '.join(left[:8])}.{_both(slots, modules)}")
+        raise CheckpointError(f"{where}: no layer matches {', '.join(left[:8])}.{_both(slots, modules)}")
     return pairs
 
 
@@ -189,18 +189,18 @@ def _mapped(
         wanted = mapping.get(slot.name)
         if wanted not in named:
             raise CheckpointError(
-                f"{where}: mapping gives {shown(wanted)} for {slot.name}; there are {', '.join(list(named)[:20])}."
+                f"{where}: mapping: no module {shown(wanted)} for {slot.name}; choose from {', '.join(list(named)[:20])}."
             )
         pairs.append((slot, named[wanted]))
         used.add(wanted)
     unknown = sorted(mapping.keys() - {slot.name for slot in slots}) or sorted(named.keys() - used)
     if unknown:
-        raise CheckpointError(f"{where}: the mapping leaves out, or does not know, {', '.join(unknown[:8])}.")
+        raise CheckpointError(f"{where}: missing or unknown in mapping: {', '.join(unknown[:8])}.")
     return pairs
 
 
 def _by_shape(slots: list[_Slot], modules: list[Module], where: Any) -> list[tuple[_Slot, Module]]:
-    """Give each layer the only module of its shape, or of several numbered ones of a kind the first that is left."""
+    """Assign to each layer the only module that fits, or the first unused one of several numbered modules."""
     left, pairs = list(modules), []
     for slot in slots:
         fitting = [module for module in left if _fitted(slot, module)[0] is not None]
@@ -215,12 +215,12 @@ def _by_shape(slots: list[_Slot], modules: list[Module], where: Any) -> list[tup
 
 
 def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, str]:
-    """Return a module's arrays in the shapes of a layer's, by role; or None, and why not."""
+    """Return a module's arrays by role, in the shapes of a layer; if they do not fit, return None and the reason."""
     own, given = slot.arrays, module.arrays
     found: dict[str, np.ndarray] = {}
     extra = given.keys() - own.keys()
     if extra or ("mean" in own) != ("mean" in given) or ("codes" in own) != ("codes" in given):
-        return None, "they are of different kinds"
+        return None, "the types differ"
     for role, target in own.items():
         if role in given:
             array = _in_shape(given[role], role, slot, module)
@@ -230,11 +230,11 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
                 if module.epsilon != slot.layer.epsilon:
                     array = array + (module.epsilon - slot.layer.epsilon)
             if role == "codes" and not np.array_equal(array, target):
-                return None, "its codes are other ones"
+                return None, "its codes differ"
             if role != "codes":
                 found[role] = array
         elif role == "bias" or (role == "main" and "mean" in own):
-            found[role] = np.full(target.shape, 0.0 if role == "bias" else 1.0)  # left out where it changes nothing
+            found[role] = np.full(target.shape, 0.0 if role == "bias" else 1.0)  # omitted if it has no effect
         else:
             return None, f"it has no {role}"
     return found, ""
@@ -246,11 +246,11 @@ def _outside(array: np.ndarray, slot: _Slot) -> str:
     if table is None or array.shape != (*table.T.shape, *slot.arrays["main"].shape[1:]):
         return ""
     wrong = int((array[~table.T] != 0).any(axis=(1, 2)).sum())
-    return f"the table has no place for {wrong} kernels that are not 0"
+    return f"{wrong} kernels that are missing in the table are not 0"
 
 
 def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.ndarray | None:
-    """Return an array in the shape of a layer's, if it means the same there."""
+    """Convert an array to the shape of a layer's array, if they are equivalent."""
     shape = slot.arrays[role].shape
     table = getattr(slot.layer, "table", None)
     if table is not None and len(shape) == 3:
@@ -259,7 +259,7 @@ def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.n
         maps, inputs = np.nonzero(table.T)
         return array[maps, inputs]
     matrix = array.ndim == 2
-    alone = "main" in slot.arrays and slot.arrays["main"].ndim == 1  # a number for each cell of the vector
+    alone = "main" in slot.arrays and slot.arrays["main"].ndim == 1  # one value per element of the vector
     if module.rows_last and slot.maps is not None and (matrix or alone and array.size == np.prod(slot.maps)):
         channels, height, width = slot.maps
         if array.shape[-1] != channels * height * width:
@@ -277,7 +277,7 @@ def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.n
             return array.reshape(shape)
         if role != "main" or isinstance(slot.layer, BatchNorm):
             return None
-        if array.size == 1 and isinstance(slot.layer, PReLU):  # one number for all maps
+        if array.size == 1 and isinstance(slot.layer, PReLU):  # one value for all maps
             return np.full(shape, array.ravel()[0])
         cells = (
             np.moveaxis(array, array.shape.index(shape[0]), 0).reshape(shape[0], -1)
@@ -290,11 +290,11 @@ def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.n
 
 
 def _both(slots: list[_Slot], modules: list[Module]) -> str:
-    """List both sides, and explain how to give a mapping."""
+    """List both sides, and explain how to pass a mapping."""
     ours = "; ".join(f"{s.name} {_shapes(s.arrays)}" for s in slots)
     theirs = "; ".join(f"{m.name} {_shapes(m.arrays)}" for m in modules[:20])
     example = f"mapping={{'{slots[0].name if slots else 'C1'}': '{modules[0].name if modules else 'conv1'}', ...}}"
-    return f" Layers: {ours}. Found: {theirs}. Say which belongs to which by {example}."
+    return f" Layers: {ours}. Found: {theirs}. To match them explicitly, pass {example}."
 
 
 def _shapes(arrays: dict[str, np.ndarray]) -> str:

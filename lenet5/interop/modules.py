@@ -1,4 +1,4 @@
-"""PyTorch modules for the layers, including those that PyTorch lacks. Only `to_torch` imports this file."""
+"""PyTorch modules for all layers, including those that PyTorch lacks. Only `to_torch` imports this file."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ __all__ = ["KINDS", "RBF", "Copies", "ScaledTanh", "Subsampling", "keep_zeros", 
 
 
 def sequence(made: Mapping[str, nn.Module]) -> nn.Sequential:
-    """Return modules in sequence, under their names."""
+    """Return a sequence of named modules."""
     return nn.Sequential(OrderedDict(made))
 
 
 def keep_zeros(weight: torch.Tensor, table: torch.Tensor) -> None:
-    """Let no gradient reach the kernels (O, C) of a weight (O, C, kh, kw) that a table does not have."""
+    """Set the gradients of missing kernels (O, C) of a weight (O, C, kh, kw) to zero."""
     weight.register_hook(lambda gradient: gradient * table[:, :, None, None].to(gradient))
 
 
@@ -61,7 +61,7 @@ class RBF(nn.Module):
 
 
 class Copies(nn.Module):
-    """Every map `copies` times in a row."""
+    """Repeat every map `copies` times."""
 
     def __init__(self, copies: int) -> None:
         super().__init__()

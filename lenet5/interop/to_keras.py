@@ -1,4 +1,4 @@
-"""A network as a Keras 3 model of Keras's own layers, channels last, written without Keras."""
+"""Export a network as a Keras 3 model of Keras's own layers (channels last), without using Keras."""
 
 import io
 import json
@@ -29,36 +29,36 @@ from ..network import Sequential
 
 __all__ = ["CONSTANT", "DIFFERENCES", "h5py_library", "snake", "to_keras"]
 
-# How layers are named whose weights are no parameters: codes, copies of maps.
+# Name suffix of layers whose weights are not parameters: codes, copies of maps.
 CONSTANT = "lenet5_constant_"
-DIFFERENCES = "_differences"  # how that of the codes ends
-_VERSION = "3.0.0"  # of Keras, that reads such files
+DIFFERENCES = "_differences"  # end of the name of the layer with the codes
+_VERSION = "3.0.0"  # version of Keras that reads such files
 
 
 def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
-    """Write a network as a Keras 3 model that computes the same.
+    """Write a network as an equivalent Keras 3 model.
 
-    ``keras.models.load_model(path)`` opens a .keras file, with no class of ours; a .weights.h5 file holds the weights
-    of that model for its ``load_weights``. The model takes (N, H, W, C), which is
-    ``net.prepared(images).transpose(0, 2, 3, 1)``, and gives penalties or scores, as ours. Table I becomes a dense
-    kernel with zeros (Keras's training fills them in), sub-sampling a depthwise convolution whose kernels have one
-    number each, the scaled tanh a tanh between two rescalings.
+    ``keras.models.load_model(path)`` opens a .keras file without custom classes; a .weights.h5 file contains the
+    weights for ``load_weights`` of that model. The model's input is (N, H, W, C), which is
+    ``net.prepared(images).transpose(0, 2, 3, 1)``; its outputs are penalties or scores, like those of the network.
+    Table I becomes a dense kernel with zeros (which change if Keras trains the model), sub-sampling becomes a
+    depthwise convolution with equal weights in each kernel, and the scaled tanh a tanh between two rescalings.
 
     Parameters
     ----------
     net : Sequential
     path : path-like
-        Ends in .keras or .weights.h5. Replaced only when the new file is complete.
+        File to write: .keras or .weights.h5. An existing file is replaced atomically.
 
     Raises
     ------
     ConfigError
-        If h5py is not installed, the ending is another one, a layer has no `operation`, or Keras has no
-        place for its name.
+        If h5py is not installed, the extension differs, a layer has no `operation`, or its name is not possible in
+        Keras.
     """
     name = os.fspath(path).lower()
     if not name.endswith((".keras", ".weights.h5")):
-        raise ConfigError(f"{os.fspath(path)}: a file for Keras 3 ends in .keras or .weights.h5.")
+        raise ConfigError(f"{os.fspath(path)}: the extension of a Keras 3 file must be .keras or .weights.h5.")
     model = _Model(net)
     for step in steps(net):
         _LAYERS[type(step.operation)](step.operation, step, model)
@@ -74,37 +74,37 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
 
 
 def h5py_library() -> Any:
-    """Return h5py; ConfigError if it is not installed."""
+    """Import h5py; raise ConfigError if it is not installed."""
     try:
         import h5py
     except ImportError:
-        raise ConfigError("Files of Keras need h5py: pip install 'lenet5[keras]'.") from None
+        raise ConfigError("Keras files need h5py: pip install 'lenet5[keras]'.") from None
     return h5py
 
 
 def snake(name: str) -> str:
-    """Return a class's name as Keras writes it in files: Conv2D is conv2d, PReLU is p_re_lu."""
+    """Convert a class name to Keras's form in files: Conv2D becomes conv2d, PReLU becomes p_re_lu."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 class _Model:
-    """Layers of a functional model in a row, as they are added."""
+    """Sequence of layers of a functional model under construction."""
 
     def __init__(self, net: Sequential) -> None:
         self.dtype, self.name = net.dtype.name, str((net.spec or {}).get("name", "network")).replace("-", "_")
         self.arrays: list[tuple[str, str, list[np.ndarray]]] = []
         self.layers: list[dict[str, Any]] = []
         self.shape = _last(net.in_shape)
-        self.maps: tuple[int, ...] | None = None  # the shape that was flattened and not mixed since
+        self.maps: tuple[int, ...] | None = None  # shape before flattening, if no layer has mixed the elements since
         batch = {"batch_shape": [None, *self.shape], "dtype": self.dtype, "name": "input"}
         self._put("InputLayer", "input", batch, [], [])
 
     def add(
         self, kind: str, name: str, shape: tuple[int, ...], *arrays: np.ndarray, twice: bool = False, **config: Any
     ) -> None:
-        """Add a layer that gives numbers of that shape."""
+        """Add a layer with the given output shape."""
         name = name.replace(".", "_")
         before = self.layers[-1]["name"]
         tensor = {"shape": [None, *self.shape], "dtype": self.dtype, "keras_history": [before, 0, 0]}
@@ -116,7 +116,7 @@ class _Model:
     def _put(self, kind: str, name: str, config: dict[str, Any], nodes: list[Any], arrays: list[np.ndarray]) -> None:
         if "/" in name or any(name == other["name"] for other in self.layers):
             raise ConfigError(
-                f"Keras has no place for a layer called {name!r}: rename it or the other one of that name."
+                f"Keras does not allow a layer named {name!r} here: rename it, or the other layer with that name."
             )
         layer = {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
         self.layers.append(layer | {"name": name, "inbound_nodes": nodes})
@@ -130,7 +130,7 @@ class _Model:
         return functional | {"config": config, "registered_name": "Functional"}
 
     def weights(self) -> bytes:
-        """Return the file of weights."""
+        """Return the content of the weights file."""
         counts: dict[str, int] = {}
         stream = io.BytesIO()
         with h5py_library().File(stream, "w") as file:
@@ -146,7 +146,7 @@ class _Model:
 
 
 def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(C, H, W) as (H, W, C)."""
+    """Convert (C, H, W) to (H, W, C)."""
     return (*shape[1:], shape[0]) if len(shape) == 3 else shape
 
 
@@ -159,7 +159,7 @@ def _frame(name: str, frame: tuple[int, int, int, int], model: _Model) -> None:
 
 
 def _rows_last(vectors: np.ndarray, model: _Model) -> np.ndarray:
-    """Return arrays (..., C*H*W) over a flattened map as Keras flattens it: (..., H*W*C)."""
+    """Reorder arrays (..., C*H*W) over flattened maps to Keras's order (..., H*W*C)."""
     if model.maps is None:
         return vectors
     return np.moveaxis(vectors.reshape(-1, *model.maps), 1, 3).reshape(vectors.shape)
@@ -193,7 +193,7 @@ def _full_connection(op: FullConnection, step: Step, model: _Model) -> None:
 
 
 def _distances(op: Distances, step: Step, model: _Model) -> None:
-    """(x - w)^2, summed: differences by a full connection, their product with themselves, another full connection."""
+    """Add squared distances: differences by a full connection, their squares, and sums by another full connection."""
     classes, cells = op.codes.shape
     if len(step.in_shape) == 3:
         model.add("Flatten", f"{step.name}_flatten", (cells,))

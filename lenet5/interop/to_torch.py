@@ -1,4 +1,4 @@
-"""A network for PyTorch: the arrays of a state dict, and a module that computes the same."""
+"""Convert a network to PyTorch: the arrays of a state dict, and an equivalent module."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -32,9 +32,9 @@ class TorchNetwork(NamedTuple):
     Attributes
     ----------
     state : dict of str to ndarray
-        The state dict of `module`: its names and shapes.
+        State dict with the names and shapes of `module`.
     module : torch.nn.Module or None
-        In the state to evaluate; None where PyTorch is not installed.
+        Equivalent module in the evaluation state; None if PyTorch is not installed.
     """
 
     state: State
@@ -44,10 +44,10 @@ class TorchNetwork(NamedTuple):
 def to_torch(net: Sequential) -> TorchNetwork:
     """Return a network's state dict and, if PyTorch is installed, an equivalent module.
 
-    The module is a ``torch.nn.Sequential`` of PyTorch's own layers, and of small ones for what PyTorch lacks: the
-    scaled tanh, trainable sub-sampling and the RBF units. Names of layers stay, with "_" for ".": "C1",
-    "C1_ScaledTanh". A table such as Table I becomes a dense kernel whose absent connections are 0, and stay 0 when the
-    module is trained. Outputs are penalties or scores, as ours; `Sequential.prepared` gives the input, (N, C, H, W).
+    The module is a ``torch.nn.Sequential`` of PyTorch's layers, and of small custom modules for the scaled tanh,
+    trainable sub-sampling and RBF units. Layer names are kept, with "_" for ".": "C1", "C1_ScaledTanh". A table such
+    as Table I becomes a dense kernel whose missing connections are 0 and remain 0 in training. The input is
+    (N, C, H, W), as returned by `Sequential.prepared`; the outputs are penalties or scores, like those of the network.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def to_torch(net: Sequential) -> TorchNetwork:
     Raises
     ------
     ConfigError
-        If a layer has no `operation`, or PyTorch has no place for its name.
+        If a layer has no `operation`, or its name is not possible in PyTorch.
     """
     parts = [
         (step.name.replace(".", "_"), step, *_PARTS[type(step.operation)](step.operation, step)) for step in steps(net)
@@ -73,7 +73,7 @@ def to_torch(net: Sequential) -> TorchNetwork:
     ]
     doubled = sorted({name for name in called if called.count(name) > 1})
     if doubled:
-        raise ConfigError(f"Two layers would be called {doubled[0]!r} in PyTorch: rename one of them.")
+        raise ConfigError(f"Two layers would have the name {doubled[0]!r} in PyTorch: rename one of them.")
     state = {f"{name}.{key}": np.array(array) for name, _, arrays, _ in parts for key, array in arrays.items()}
     try:
         import torch
@@ -81,7 +81,7 @@ def to_torch(net: Sequential) -> TorchNetwork:
         return TorchNetwork(state, None)
     from . import modules
 
-    with torch.random.fork_rng(devices=[]):  # new modules draw weights, which are overwritten
+    with torch.random.fork_rng(devices=[]):  # new modules draw random weights, which are overwritten
         made: list[Any] = [modules.KINDS[kind](*arguments) for _, _, _, kinds in parts for kind, arguments in kinds]
     named = dict(zip(called, made, strict=True))
     for name, step, _, _ in parts:
@@ -91,14 +91,14 @@ def to_torch(net: Sequential) -> TorchNetwork:
     try:
         network = modules.sequence(named)
     except KeyError as error:  # "train", "forward"
-        raise ConfigError(f"PyTorch has no place for a layer of that name: {error.args[0]}. Rename it.") from None
+        raise ConfigError(f"PyTorch does not allow this layer name: {error.args[0]}. Rename the layer.") from None
     network = network.to(torch.float64 if net.dtype == np.float64 else torch.float32).eval()
     with torch.no_grad():
         network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     return TorchNetwork(state, network)
 
 
-# What a step is made of: the arrays of its last module by their names there, and (class, arguments) of each module.
+# Parts of a step: the arrays of its last module by name, and (class, arguments) of each module.
 Parts = tuple[State, list[tuple[str, tuple[Any, ...]]]]
 
 

@@ -81,11 +81,11 @@ class ScaledTanh(Activation):
         slope += self.amplitude * self.slope
 
     def operation(self) -> Operation:
-        """Return the squash."""
+        """Return the activation."""
         return Squash("tanh", (self.amplitude, self.slope))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the squash."""
+        """Return the activation."""
         return self._row(_tanh_forward, _tanh_reverse, self.amplitude, self.slope)
 
 
@@ -163,11 +163,11 @@ class Sigmoid(Activation):
         slope *= y
 
     def operation(self) -> Operation:
-        """Return the squash."""
+        """Return the activation."""
         return Squash("sigmoid")
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the squash."""
+        """Return the activation."""
         return self._row(_sigmoid_forward, _sigmoid_reverse)
 
 

@@ -1,4 +1,4 @@
-"""Fixed pooling, not in the paper: the mean, and the maximum of most later networks named LeNet."""
+"""Average and max pooling. Not in the paper, but in most later networks named LeNet."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ __all__ = ["AvgPool2D", "MaxPool2D"]
 
 
 class AvgPool2D(Windowed):
-    """y = mean of the window: a sub-sampling whose coefficient is fixed at 1/n for n cells."""
+    """y = mean of the window, which is sub-sampling with the fixed coefficient 1/n for n elements."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
@@ -24,11 +24,11 @@ class AvgPool2D(Windowed):
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dx = dy/n in every cell of the window."""
+        """dx = dy/n for every element of the window."""
         return self._reverse(dy, 1.0 / self.size**2, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """hx = hy/n^2 in every cell of the window: 1/16 for 2x2, not 1/4."""
+        """hx = hy/n^2 for every element of the window; for 2x2 the factor is 1/16, not 1/4."""
         return self._reverse(hy, 1.0 / self.size**4, to_input)
 
     def _reverse(self, vy: np.ndarray, factor: float, to_input: bool) -> np.ndarray | None:
@@ -65,7 +65,7 @@ def _average_reverse(call, lanes):  # type: ignore[no-untyped-def]
 
 
 class MaxPool2D(Windowed):
-    """y = maximum of the window; of equal cells the first, row by row, is chosen."""
+    """y = maximum of the window; ties go to the first element, row by row."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
@@ -74,12 +74,12 @@ class MaxPool2D(Windowed):
         y = self._buffer("y", shape)
         self._chosen, self._x_shape = self._buffer("chosen", shape, np.intp), x.shape
         cells = np.stack(self._cells(x, shape[2:]))
-        np.argmax(cells, axis=0, out=self._chosen)  # NaN wins: a network that has failed must not look healthy
+        np.argmax(cells, axis=0, out=self._chosen)  # NaN is propagated, so that a diverged network is detected
         np.max(cells, axis=0, out=y)
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dx = dy at the cell that was chosen, 0 elsewhere."""
+        """dx = dy at the maximum, 0 elsewhere."""
         self._expect(dy)
         if not to_input:
             return None
@@ -90,9 +90,9 @@ class MaxPool2D(Windowed):
         return dx
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """The same map as `backward`: its Jacobian holds only zeros and ones.
+        """Same as `backward`, because the Jacobian has only zeros and ones.
 
-        With overlapping windows the entries of one row of J stay separate, so the rule still holds.
+        This also holds for overlapping windows, since each row of the Jacobian has a single 1.
         """
         return self.backward(hy, to_input=to_input)
 
@@ -101,16 +101,16 @@ class MaxPool2D(Windowed):
         return Pooling("max", self.size, self.stride)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the maximum, which keeps the cell that it chose in each window."""
+        """Return the compiled maximum, which stores the selected element of each window."""
         size, links = int(np.prod(self.out_shape)), (self.size, self.stride)
-        # The numbers of the cells, in the precision of what is compared.
+        # Element indices, in the same precision as the compared values.
         cells = tuple(map(float, range(self.size**2)))
         return [Row(_forward, _reverse, self.out_shape, numbers=cells, links=links, own=size)]
 
 
 @part
 def _larger(best, v):  # type: ignore[no-untyped-def]
-    """Whether v takes the place of the best cell so far. NaN wins, as in NumPy."""
+    """Whether v replaces the maximum so far. NaN is propagated, as in NumPy."""
     return (best == best) & (not v <= best)
 
 
@@ -124,7 +124,7 @@ def _forward(call, lanes):  # type: ignore[no-untyped-def]
         upper = eng.ahead(x, (c * op[eng.H] + r * stride) * row)
         out, which = eng.ahead(y, m * wo * lanes), eng.ahead(chosen, m * wo * lanes)
         if size == 2:
-            # Selections without branches, over lanes that lie side by side, of numbers in registers: these vectorise.
+            # Selection without branches, on adjacent lanes and values in registers, so that the loop vectorises.
             lower = eng.ahead(upper, row)
             first, second, third, fourth = number[0], number[1], number[2], number[3]
             for s in range(wo):

@@ -1,4 +1,4 @@
-"""The output layer: Euclidean radial basis functions around fixed target codes (eq. 7)."""
+"""Output layer of Euclidean radial basis functions around fixed target codes (eq. 7)."""
 
 import numpy as np
 
@@ -14,22 +14,22 @@ __all__ = ["RBF"]
 
 
 class RBF(Layer):
-    """y_i = sum_j (x_j - w_ij)^2 (eq. 7, without 1/2): a penalty for each class.
+    """y_i = sum_j (x_j - w_ij)^2 (eq. 7), the penalty of each class.
 
-    The codes are fixed, as in the paper "at least initially": trained together with the network
-    under eq. 8 they collapse to one point. So the layer has no trainable parameters.
+    The codes are fixed, as in the paper "at least initially", because codes that are trained with eq. 8
+    collapse to one point. So the layer has no trainable parameters.
 
     Parameters
     ----------
     codes : ndarray (classes, D) or str
-        Targets w, one row per class, or the characters whose 7x12 bitmaps are the targets;
-        default the ten digits.
+        Target codes w, one row per class, or the characters whose 7x12 bitmaps are the codes.
+        Default: the ten digits.
     name : str
 
     Raises
     ------
     ConfigError
-        If `codes` is not a matrix, or names characters without a bitmap.
+        If `codes` is not a matrix, or contains characters without a bitmap.
     """
 
     outputs_penalties = True
@@ -40,18 +40,18 @@ class RBF(Layer):
         super().__init__(name=name)
         self.codes: np.ndarray = bitmaps.codes(codes) if isinstance(codes, str) else np.array(codes, dtype=np.float64)
         if self.codes.ndim != 2 or not np.isfinite(self.codes).all():
-            raise ConfigError(f"codes is a finite matrix (classes, D); found shape {self.codes.shape}.")
+            raise ConfigError(f"codes must be a finite matrix (classes, D); found shape {self.codes.shape}.")
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if in_shape[0] != self.codes.shape[1] or in_shape[1:] not in ((), (1, 1)):
-            raise ShapeError(f"RBF {self.name}: its codes have {self.codes.shape[1]} cells; x has {in_shape}.")
+            raise ShapeError(f"RBF {self.name}: its codes have {self.codes.shape[1]} components, but x has {in_shape}.")
         self._w = self.codes.astype(self.dtype)
         self.codes.setflags(write=False)
         self._w.setflags(write=False)
         return (len(self.codes),)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return the penalties y (N, classes) for x (N, D), or maps of them for maps of x."""
+        """Return the penalties y (N, classes) for x (N, D), or maps of penalties for maps of x."""
         self._check(x)
         self._like, flat = x, rows(x)
         self._difference = self._buffer("difference", (len(flat), *self._w.shape))
@@ -62,7 +62,7 @@ class RBF(Layer):
         return self._done(from_rows(y, x))
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dx_j = sum_i dy_i 2 (x_j - w_ij); dy is kept for `bbprop`."""
+        """dx_j = sum_i dy_i 2 (x_j - w_ij); dy is stored for `bbprop`."""
         self._expect(dy)
         difference = self._difference
         self._dy = kept = self._buffer("dy", difference.shape[:2])
@@ -75,15 +75,15 @@ class RBF(Layer):
         return from_rows(dx[:, 0, :], self._like).reshape(self._like.shape)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """hx_j = sum_i hy_i (2 (x_j - w_ij))^2 + 2 sum_i dy_i, kept non-negative.
+        """hx_j = sum_i hy_i (2 (x_j - w_ij))^2 + 2 sum_i dy_i, clipped at 0.
 
-        y is quadratic in x, so its own second derivative, 2, meets the gradient dy of the last
-        `backward`. For eq. 8 that term alone is left: hx = 2/N.
+        The second term is the second derivative of y, 2, times the gradient dy of the last
+        `backward`. For eq. 8 it is the only term: hx = 2/N.
         """
         self._expect(hy)
         dy, difference = self._dy, self._difference
         if dy is None:
-            raise ShapeError(f"{self}: call backward() first; its curvature needs the gradient.")
+            raise ShapeError(f"{self}: call backward() first, because the curvature needs the gradient.")
         if not to_input:
             return None
         hx = np.einsum("ni,nij,nij->nj", rows(hy), difference, difference)
@@ -93,11 +93,11 @@ class RBF(Layer):
         return from_rows(hx, self._like).reshape(self._like.shape)
 
     def connections(self) -> int:
-        """Each class compares every cell of its code."""
+        """Count one connection per class and component of its code."""
         return self.codes.size
 
     def multiply_adds(self) -> int:
-        """Each class squares and adds up every cell's difference."""
+        """Count one squared difference per class and component."""
         return self.codes.size
 
     def operation(self) -> Operation:

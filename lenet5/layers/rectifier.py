@@ -1,4 +1,4 @@
-"""Activations with a bend at 0: ReLU and its successors. Not in the paper."""
+"""ReLU, leaky ReLU, ELU and PReLU. Not in the paper."""
 
 import numpy as np
 
@@ -24,11 +24,11 @@ class ReLU(Activation):
         np.greater(y, 0.0, out=slope, casting="unsafe")
 
     def operation(self) -> Operation:
-        """Return the squash."""
+        """Return the activation."""
         return Squash("relu")
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the squash."""
+        """Return the activation."""
         return self._row(_relu_forward, _relu_reverse)
 
 
@@ -38,7 +38,7 @@ def _relu_forward(call, lanes):  # type: ignore[no-untyped-def]
     y = eng.outputs(call, lanes)
     nothing = eng.zero(y)
     for p in range(eng.cells(call, lanes)):
-        y[p] = nothing if y[p] < nothing else y[p]  # NaN stays NaN
+        y[p] = nothing if y[p] < nothing else y[p]  # propagates NaN
 
 
 @layer_function
@@ -51,12 +51,12 @@ def _relu_reverse(call, lanes):  # type: ignore[no-untyped-def]
 
 
 class _Bent(Activation):
-    """An activation with a positive number of its own."""
+    """Base class of activations with a positive parameter alpha."""
 
     def __init__(self, alpha: float, *, name: str = "") -> None:
         super().__init__(name=name)
         if not 0 < alpha < np.inf:
-            raise ConfigError(f"alpha of {type(self).__name__} is positive and finite; found {alpha!r}.")
+            raise ConfigError(f"alpha of {type(self).__name__} must be positive and finite; found {alpha!r}.")
         self.alpha = float(alpha)
 
 
@@ -88,11 +88,11 @@ class LeakyReLU(_Bent):
         np.maximum(slope, self.alpha, out=slope, where=y <= 0)
 
     def operation(self) -> Operation:
-        """Return the squash."""
+        """Return the activation."""
         return Squash("leaky-relu", (self.alpha,))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the squash."""
+        """Return the activation."""
         return self._row(_leaky_forward, _leaky_reverse, self.alpha)
 
 
@@ -133,7 +133,7 @@ class ELU(_Bent):
         super().__init__(alpha, name=name)
 
     def _f(self, x: np.ndarray, y: np.ndarray) -> None:
-        np.minimum(x, 0.0, out=y)  # so that exp cannot overflow
+        np.minimum(x, 0.0, out=y)  # prevents overflow of exp
         np.expm1(y, out=y)
         y *= self.alpha
         np.add(y, x, out=y, where=x > 0)
@@ -145,11 +145,11 @@ class ELU(_Bent):
         np.copyto(slope, 1.0, where=y > 0)
 
     def operation(self) -> Operation:
-        """Return the squash."""
+        """Return the activation."""
         return Squash("elu", (self.alpha,))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the squash."""
+        """Return the activation."""
         return self._row(_elu_forward, _elu_reverse, self.alpha)
 
 
@@ -179,7 +179,7 @@ class PReLU(Layer):
     Parameters
     ----------
     alpha : float
-        Start of every alpha.
+        Initial value of every alpha.
     name : str
     """
 
@@ -205,7 +205,7 @@ class PReLU(Layer):
         return self._reverse(dy, self.alpha.value, np.minimum(self._x, 0), self.alpha.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """`backward` on squared operands."""
+        """Same as `backward`, with squared operands."""
         self._expect(hy)
         below = np.minimum(self._x, 0)
         return self._reverse(hy, self.alpha.value**2, below * below, self.alpha.hess, to_input)
@@ -233,7 +233,7 @@ class PReLU(Layer):
         return Squash("prelu", slopes=self.alpha.value.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the activation, which needs its input again."""
+        """Return the compiled activation, which keeps its input."""
         return [Row(_prelu_forward, _prelu_reverse, self.out_shape)]
 
 

@@ -1,6 +1,7 @@
-"""Layers in files: the name of a registered class and its constructor arguments.
+"""Registry of the layer classes that can be loaded from files.
 
-Only classes that are registered here come back out of a file: the library's own, and those that `register` was given.
+A file stores the name and the constructor arguments of each layer. Only registered classes can be loaded: those of the
+library, and those passed to `register`.
 """
 
 import inspect
@@ -18,17 +19,17 @@ LAYERS: dict[str, type[Layer]] = {}
 
 
 def register(kind: type[Layer]) -> type[Layer]:
-    """Let networks with layers of this class be loaded from their file alone. A class decorator.
+    """Register a layer class, so that networks with such layers can be loaded from files. A class decorator.
 
     Raises
     ------
     ConfigError
-        If it is no class of layers, or another one has its name.
+        If `kind` is not a layer class, or another class has the same name.
     """
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
-        raise ConfigError(f"register takes a class of layers; found {shown(kind)}.")
+        raise ConfigError(f"register needs a layer class; found {shown(kind)}.")
     if LAYERS.setdefault(kind.__name__, kind) is not kind:
-        raise ConfigError(f"There is a layer {kind.__name__} already; give the class another name.")
+        raise ConfigError(f"A layer class {kind.__name__} is already registered; rename this one.")
     return kind
 
 
@@ -46,33 +47,33 @@ def described(layer: Layer) -> dict[str, Any] | None:
 
 
 def made(description: Any) -> Layer:
-    """Return the layer that `described` told of.
+    """Create a layer from the description returned by `described`.
 
     Raises
     ------
     ConfigError
-        If there is no such layer or argument.
+        If the layer class or an argument is unknown.
     """
     if not isinstance(description, dict) or not isinstance(description.get("kind"), str):
-        raise ConfigError(f"A layer is described by its kind and its arguments; found {shown(description)}.")
+        raise ConfigError(f"The description of a layer needs its kind and arguments; found {shown(description)}.")
     options = {name: _read(value) for name, value in description.items() if name != "kind"}
     kind = LAYERS.get(description["kind"])
     if kind is None:
         raise ConfigError(
-            f"There is no layer {shown(description['kind'])}; known are {', '.join(sorted(LAYERS))}. A class of your "
-            "own is made known by lenet5.layers.register, before its network is loaded."
+            f"Unknown layer {shown(description['kind'])}; known are {', '.join(sorted(LAYERS))}. Register your own "
+            "class with lenet5.layers.register before loading its network."
         )
     try:
         return kind(**options)
     except (ArithmeticError, TypeError, ValueError) as error:
-        raise ConfigError(f"The layer {kind.__name__} cannot be made of {shown(options)}: {error}.") from error
+        raise ConfigError(f"The layer {kind.__name__} cannot be created with {shown(options)}: {error}.") from error
 
 
 _NOT = object()
 
 
 def _written(value: Any) -> Any:
-    """Return an argument as JSON can hold it, or _NOT."""
+    """Convert an argument to JSON types, or return _NOT."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
@@ -93,6 +94,6 @@ def _read(value: Any) -> Any:
             try:
                 return np.array(value["array"], np.float64)
             except (TypeError, ValueError) as error:
-                raise ConfigError(f"An array of numbers was expected: {error}.") from error
-        raise ConfigError(f"An argument of a layer is a number, a text or a list; found {shown(value)}.")
+                raise ConfigError(f"expected an array of numbers: {error}.") from error
+        raise ConfigError(f"An argument of a layer must be a number, a string or a list; found {shown(value)}.")
     return tuple(map(_read, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Several copies of each map, for sub-sampling maps that share one (LeNet-4)."""
+"""Copying of maps, for sub-sampling maps that share an input map (LeNet-4)."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ __all__ = ["Repeat"]
 
 
 class Repeat(Layer):
-    """y[c] = x[c // copies]: every map `copies` times in a row.
+    """y[c] = x[c // copies], which repeats every map `copies` times.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Repeat(Layer):
     def __init__(self, copies: int = 2, *, name: str = "") -> None:
         super().__init__(name=name)
         if not isinstance(copies, int | np.integer) or copies < 1:
-            raise ConfigError(f"Repeat makes at least one copy; found copies={copies!r}.")
+            raise ConfigError(f"Repeat needs at least one copy; found copies={copies!r}.")
         self.copies = int(copies)
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -51,7 +51,7 @@ class Repeat(Layer):
         return self._grouped(dy).sum(axis=2, out=self._buffer("dx", self._x_shape)) if to_input else None
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """The same map as `backward`: its Jacobian holds only zeros and ones."""
+        """Same as `backward`, because the Jacobian has only zeros and ones."""
         return self.backward(hy, to_input=to_input)
 
     def _grouped(self, y: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ class Repeat(Layer):
         return y.reshape(len(y), -1, self.copies, *y.shape[2:])
 
     def stages(self) -> bool:
-        """It only lays out anew."""
+        """False, because the layer only copies its input."""
         return False
 
     def operation(self) -> Operation:

@@ -14,14 +14,14 @@ __all__ = ["Subsampling", "Windowed", "spread", "window_sums"]
 
 
 class Windowed(Layer):
-    """Square windows over each map on its own; rows and columns that fill no window are left out.
+    """Base class of layers with square windows over each map; rows and columns that fill no window are ignored.
 
     Parameters
     ----------
     size : int
         Height and width of a window.
     stride : int, optional
-        Step between windows; default `size`, which leaves no overlap, as in the paper.
+        Step between windows. Default: `size`, so that windows do not overlap, as in the paper.
     name : str
 
     Raises
@@ -34,7 +34,7 @@ class Windowed(Layer):
         super().__init__(name=name)
         self.size, self.stride = size, size if stride is None else stride
         if not all(isinstance(v, int | np.integer) and v >= 1 for v in (self.size, self.stride)):
-            raise ConfigError(f"size and stride are positive integers; found size={size!r}, stride={stride!r}.")
+            raise ConfigError(f"size and stride must be positive integers; found size={size!r}, stride={stride!r}.")
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(in_shape) != 3:
@@ -48,20 +48,20 @@ class Windowed(Layer):
         return in_shape[0], ho, wo
 
     def connections(self) -> int:
-        """Each output sees its window."""
+        """Count the inputs in the window of each output."""
         return int(np.prod(self.out_shape)) * self.size**2
 
     def multiply_adds(self) -> int:
-        """Each output is multiplied once."""
+        """Count one multiplication per output."""
         return int(np.prod(self.out_shape))
 
     def window(self) -> Window:
-        """A unit sees its window."""
+        """Return the window."""
         return Window((self.size, self.size), (self.stride, self.stride))
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        """The paper's word for the trainable kind."""
+        """The paper's term for trainable pooling."""
         name = "sub-sampling" if self.parameters() else type(self).__name__.removesuffix("2D").lower()
         return f"{name}\n{self.size}x{self.size}"
 
@@ -75,7 +75,7 @@ class Windowed(Layer):
             sums += cells
 
     def _spread(self, v: np.ndarray) -> np.ndarray:
-        """Transpose of `_window_sums`: return the sum, in every cell of x, of v (N, C, Ho, Wo) of its windows."""
+        """Transpose of `_window_sums`: return, for every element of x, the sum of v (N, C, Ho, Wo) over its windows."""
         vx = self._buffer("vx", self._x_shape)
         vx[...] = 0
         for cells in self._cells(vx, v.shape[2:]):
@@ -83,7 +83,7 @@ class Windowed(Layer):
         return vx
 
     def _cells(self, x: np.ndarray, out: Shape) -> list[np.ndarray]:
-        """View the first, the second, ... cell of every window of x, row by row, as (N, C, Ho, Wo) each."""
+        """Yield views (N, C, Ho, Wo) of the first, second, ... element of every window of x, row by row."""
         (ho, wo), s = out, self.stride
         return [
             x[:, :, i : i + (ho - 1) * s + 1 : s, j : j + (wo - 1) * s + 1 : s]
@@ -95,15 +95,15 @@ class Windowed(Layer):
 class Subsampling(Windowed):
     """y[c] = coefficient[c] * (sum of the window of x[c]) + bias[c].
 
-    The sum, as the paper's text has it, not the mean. The coefficients start at `coefficient`
-    (the paper gives none; its rule for a fan-in of 4 would draw them from +-0.6), the biases at 0.
+    As in the paper's text, it uses the sum, not the mean. The coefficients start at `coefficient`
+    (the paper gives no value; its rule for a fan-in of 4 would draw them from +-0.6), the biases at 0.
 
     Parameters
     ----------
     size, stride, name
-        As for every windowed layer.
+        As for every layer with windows.
     coefficient : float
-        Start of the trainable coefficients.
+        Initial value of the trainable coefficients.
     """
 
     def __init__(self, size: int = 2, *, stride: int | None = None, coefficient: float = 1.0, name: str = "") -> None:
@@ -127,13 +127,13 @@ class Subsampling(Windowed):
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Per map: dcoefficient = sum of sums * dy; dbias = sum of dy; dx = coefficient * dy in every cell."""
+        """Per map: dcoefficient = sum of sums * dy; dbias = sum of dy; dx = coefficient * dy for every element."""
         self._expect(dy)
         c, sums = self.coefficient, self._sums
         return self._reverse(dy, c.value, sums, c.grad, self.bias.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """`backward` with the sums and the coefficient squared (eqs. 25 and 27)."""
+        """Same as `backward`, with squared sums and coefficients (eqs. 25 and 27)."""
         self._expect(hy)
         c, sums = self.coefficient, self._sums
         squares = np.square(sums, out=self._buffer("sums_squared", sums.shape))
@@ -165,11 +165,11 @@ class Subsampling(Windowed):
         return Pooling("sum", self.size, self.stride, self.coefficient.value.copy(), self.bias.value.copy())
 
     def connections(self) -> int:
-        """Each output sees its window and its bias."""
+        """Count the inputs in the window and the bias of each output."""
         return super().connections() + int(np.prod(self.out_shape))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the sub-sampling, which keeps its sums."""
+        """Return the compiled sub-sampling, which stores the sums."""
         size, links = int(np.prod(self.out_shape)), (self.size, self.stride)
         return [Row(_subsample, _subsample_reverse, self.out_shape, links=links, own=size)]
 
@@ -182,7 +182,7 @@ def window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
     for m in range(op[eng.OUT] * ho):
         c, r = m // ho, m % ho
         out, upper = eng.ahead(y, m * wo * lanes), eng.ahead(x, (c * op[eng.H] + r * stride) * row)
-        if size == 2 and stride == 2:  # the paper's
+        if size == 2 and stride == 2:  # as in the paper
             lower = eng.ahead(upper, row)
             if lanes == 1:
                 for s in range(wo):
@@ -208,7 +208,7 @@ def window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def spread(call, v, vx, lanes):  # type: ignore[no-untyped-def]
-    """Transpose of `_window_sums`: add v to all cells of its windows; vx is overwritten."""
+    """Transpose of `_window_sums`: add v to all elements of its windows; vx is overwritten."""
     op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
     ho, wo, row = op[eng.HO], op[eng.WO], op[eng.W] * lanes
     plain = size == 2 and stride == 2 and op[eng.H] == 2 * ho and op[eng.W] == 2 * wo

@@ -1,4 +1,4 @@
-"""Connection tables, which define the maps that a convolution connects, and helpers of convolutions."""
+"""Connection tables of convolutions, and helpers of convolutions."""
 
 import numpy as np
 
@@ -6,8 +6,8 @@ from ..errors import ConfigError
 
 __all__ = ["TABLE_I", "folded", "pair_of", "parse_table"]
 
-# Table I: which maps of S2 (rows 0 to 5) each map of C3 (columns 0 to 15) looks at.
-# The first six take three neighbours, the next six four, three take two pairs, the last takes all.
+# Table I: maps of S2 (rows 0 to 5) that each map of C3 (columns 0 to 15) is connected to.
+# The first six use three adjacent maps, the next six four, the next three two pairs, and the last one all.
 TABLE_I = """
     X . . . X X X . . X X X X . X X
     X X . . . X X X . . X X X X . X
@@ -24,23 +24,25 @@ def parse_table(table: str) -> np.ndarray:
     Raises
     ------
     ConfigError
-        If the rows differ in length or hold other signs.
+        If the rows differ in length or contain other characters.
     """
     lines = [line.split() for line in table.strip().splitlines()]
     signs = {sign for line in lines for sign in line}
     if len({len(line) for line in lines}) != 1 or not signs <= {"X", "."}:
-        raise ConfigError("A connection table has rows of one length, of the signs X and . between spaces.")
+        raise ConfigError(
+            "A connection table needs rows of equal length, of the characters X and . separated by spaces."
+        )
     return np.array(lines) == "X"
 
 
 def pair_of(value: int | tuple[int, int], what: str, *, least: int) -> tuple[int, int]:
-    """Return a number twice, or a pair as it is; raise ConfigError if they are not ints of at least `least`."""
+    """Return a number as a pair, or a pair unchanged; raise ConfigError unless they are ints of at least `least`."""
     pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(pair) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in pair):
-        raise ConfigError(f"{what} is an int of at least {least} or a pair of them; found {value!r}.")
+        raise ConfigError(f"{what} must be an int of at least {least} or a pair of such ints; found {value!r}.")
     return int(pair[0]), int(pair[1])
 
 
 def folded(a: np.ndarray) -> np.ndarray:
-    """View (N, D, P) as (1, D, N) if there is one position (C5): one product instead of N thin ones."""
+    """View (N, D, P) as (1, D, N) for a single position (C5), so that one product replaces N small ones."""
     return a.transpose(2, 1, 0) if a.shape[2] == 1 else a

@@ -1,4 +1,4 @@
-"""Named networks: the paper's, and those that others call LeNet; saving and loading."""
+"""Named networks of the paper and of others, and saving and loading."""
 
 from .build import CHARACTERS
 from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial

@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.models``: print every network layer by layer."""
+"""The command ``python -m lenet5.models``: print networks layer by layer."""
 
 import json
 import sys
@@ -19,10 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m lenet5.models",
         positional="[NAME ...]",
-        description="Print the layers of every network, or of those named: shapes, parameters, connections (as the "
-        "paper counts them: one per input and per bias of every unit) and multiply-adds of one forward pass.",
+        description="Print the layers of networks, with shapes, parameters, connections (counted as in the paper, one "
+        "per input and per bias of every unit) and multiply-adds of one forward pass.",
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help=f"{', '.join(MODELS)}; default all")
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"{', '.join(MODELS)} (default: all)")
     parser.add_option("--channels", type=int | None, default=None, metavar="N", help="number of image channels")
     parser.add_option("--size", type=int | None, default=None, metavar="N", help="side of the images")
     parser.add_option("--classes", type=int | None, default=None, metavar="N")
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse(argv)
     unknown = [name for name in options["names"] if name not in MODELS]
     if unknown:
-        raise ConfigError(f"no network {', '.join(unknown)}; there are {', '.join(MODELS)}.")
+        raise ConfigError(f"unknown network {', '.join(unknown)}; choose from {', '.join(MODELS)}.")
     own = {key: options[key] for key in ("channels", "size", "classes") if options[key] is not None}
     tables: dict[str, list[dict[str, Any]]] = {}
     for name in options["names"] or MODELS:

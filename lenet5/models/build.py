@@ -26,10 +26,10 @@ __all__ = [
     "size_of_s4",
 ]
 
-# Those with a bitmap in the paper's Fig. 3, in the order in which classes that are no characters themselves take them.
+# Characters with a bitmap in the paper's Fig. 3, in the order in which they are assigned to other classes.
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
 
-# Channels, and pixels on a side: upper bound.
+# Upper bound of channels, and of the side of images in pixels.
 _MOST = 1 << 16
 
 POOLS: dict[str, Callable[..., Layer]] = {"trainable": Subsampling, "average": AvgPool2D, "max": MaxPool2D}
@@ -55,14 +55,14 @@ def network(
     dtype: np.typing.DTypeLike,
     seed: int | np.random.Generator,
 ) -> Sequential:
-    """Build layers for images (channels, size, size) whose grey levels are scaled by `scale`.
+    """Build a network for images (channels, size, size) whose grey levels are scaled by `scale`.
 
-    `spec` holds the builder's name and other options: with it `from_spec` builds the same network again.
+    `spec` contains the builder's name and other options, from which `from_spec` rebuilds the network.
     """
     one_of("scale", scale, tuple(SCALES))
     for name, value in (("channels", channels), ("size", size)):
         if not isinstance(value, int | np.integer) or not 1 <= value <= _MOST:
-            raise ConfigError(f"{name} of the images is an int from 1 to {_MOST:,}; found {shown(value)}.")
+            raise ConfigError(f"{name} of the images must be an int from 1 to {_MOST:,}; found {shown(value)}.")
     spec = spec | {"channels": int(channels), "size": int(size), "scale": scale}
     net = Sequential(layers, prepare=partial(prepare, size=int(size), scale=scale), spec=spec)
     net.build((int(channels), int(size), int(size)), dtype=dtype, rng=np.random.default_rng(seed))
@@ -70,7 +70,7 @@ def network(
 
 
 def initializer(name: str) -> Initializer:
-    """Return the initialiser of that name, or raise ConfigError."""
+    """Return the initialiser with the given name, or raise ConfigError."""
     one_of("init", name, tuple(initializers.INITIALIZERS))
     return initializers.INITIALIZERS[name]
 
@@ -78,11 +78,11 @@ def initializer(name: str) -> Initializer:
 def one_of(what: str, value: object, known: tuple[str, ...]) -> None:
     """Raise ConfigError unless `value` is one of `known`."""
     if value not in known:
-        raise ConfigError(f"{what} is one of {', '.join(known)}; found {shown(value)}.")
+        raise ConfigError(f"{what} must be one of {', '.join(known)}; found {shown(value)}.")
 
 
 def size_of_s4(size: int) -> int:
-    """Return the side of S4's maps for images of that size, 5 in the paper; C5 covers them whole."""
+    """Return the side of S4's maps for a size of images (5 in the paper), which C5's kernels cover."""
     return max(1, ((size - 4) // 2 - 4) // 2)
 
 
@@ -92,19 +92,19 @@ def codes_of(classes: int | None, codes: str = "") -> str:
     codes = codes or CHARACTERS[: max(known, 0)]
     if len(codes) != known or not codes:
         raise ConfigError(
-            f"RBF units need a code for each of the {known} classes; found {len(codes)}. "
-            f"Without codes of your own there are {len(CHARACTERS)}; output softmax needs none."
+            f"RBF units need a code for each of the {known} classes; found {len(codes)}. There are "
+            f"{len(CHARACTERS)} default codes; output softmax needs none."
         )
     return codes
 
 
 def characters_of(classes: np.ndarray) -> str:
-    """Return one character per class: its own if all have one that can be printed, else the first of `CHARACTERS`."""
+    """Return one character per class: the class names if all are printable characters, else from `CHARACTERS`."""
     own = [str(c) if isinstance(c, str | np.integer | int) and not isinstance(c, bool) else "" for c in classes]
     if all(len(c) == 1 and c.isascii() and c.isprintable() for c in own):
         return "".join(own)
     if len(classes) > len(CHARACTERS):
         raise ConfigError(
-            f"There are bitmaps for {len(CHARACTERS)} classes, and y has {len(classes)}: use output='softmax'."
+            f"There are bitmaps for {len(CHARACTERS)} classes, but y has {len(classes)}: use output='softmax'."
         )
     return CHARACTERS[: len(classes)]

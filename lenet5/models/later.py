@@ -1,4 +1,4 @@
-"""Networks that others call LeNet, named by their origin."""
+"""Networks that others call LeNet, named after their origin."""
 
 from typing import Any, Literal, get_args
 
@@ -41,21 +41,21 @@ def mattwang44(
 ) -> Sequential:
     """Build the network of mattwang44/LeNet-from-Scratch (2018): LeNet-5 with average pooling, 59,956 parameters.
 
-    No squash follows the pooling. Its F6 trains a bias that it never adds; this one does add it.
+    There is no squashing function after pooling. In the original, F6 trains a bias but never adds it; here it is added.
 
     Parameters
     ----------
     init : str
-        Its layers start Gaussian with s.d. 0.1.
+        Initialiser; the original uses a Gaussian with standard deviation 0.1.
     bias : float
-        Start of the biases.
+        Initial value of the biases.
     channels, size, classes, scale, dtype, seed
         As for `lenet5`.
 
     Returns
     -------
     Sequential
-        Takes x (N, channels, size, size).
+        Network with input x (N, channels, size, size).
 
     Raises
     ------
@@ -95,14 +95,14 @@ def caffe(
     Parameters
     ----------
     init : str
-        Keras starts with Xavier's uniform rule.
+        Initialiser; Keras's default is Xavier's uniform rule.
     channels, size, classes, scale, dtype, seed
         As for `lenet5`.
 
     Returns
     -------
     Sequential
-        Takes x (N, channels, size, size); its outputs are scores.
+        Network with input x (N, channels, size, size) and scores as outputs.
 
     Raises
     ------
@@ -138,27 +138,27 @@ def tensorflow_tutorial(
     dtype: np.typing.DTypeLike = np.float32,
     seed: int | np.random.Generator = 0,
 ) -> Sequential:
-    """Build the 32-64-1024 network of TensorFlow's first tutorial, 3,274,634 parameters, or a variation of it.
+    """Build the 32-64-1024 network of TensorFlow's first tutorial (3,274,634 parameters), or a variation of it.
 
     The six variations are those of LuxxxLucy/mnist_LeNet (2017).
 
     Parameters
     ----------
     variation : str
-        "original"; "third-stage" adds a convolution to 128 maps and a pooling of stride 1; "7x7" enlarges the second
-        kernel; "half-width" has 16 and 32 maps; "sigmoid" replaces every ReLU; "dense-128" has 128 units in place of
-        1,024; "extra-dense" puts 128 units behind them.
+        "original"; "third-stage" adds a convolution with 128 maps and pooling with stride 1; "7x7" enlarges the second
+        kernel; "half-width" has 16 and 32 maps; "sigmoid" replaces every ReLU; "dense-128" has 128 units instead of
+        1,024; "extra-dense" adds 128 units after them.
     init : str
-        Truncated normal with s.d. 0.1.
+        Initialiser; the original uses a truncated normal with standard deviation 0.1.
     bias : float
-        Start of the biases.
+        Initial value of the biases.
     channels, size, classes, scale, dtype, seed
         As for `lenet5`.
 
     Returns
     -------
     Sequential
-        Takes x (N, channels, size, size); its outputs are scores.
+        Network with input x (N, channels, size, size) and scores as outputs.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def tensorflow_tutorial(
     ]
     if variation == "third-stage":
         layers += [Conv2D(128, 5, padding="same", **start, name="conv3"), activation()]
-        # "Same" pooling of stride 1: behind ReLU a maximum never notices the zeros.
+        # "Same" pooling with stride 1: after ReLU, zero padding does not change a maximum.
         layers += [ZeroPad2D(bottom=1, right=1), MaxPool2D(2, stride=1, name="pool3")]
     layers += [Flatten(), Dense(128 if variation == "dense-128" else 1024, **start, name="dense1"), activation()]
     if variation == "extra-dense":
@@ -209,22 +209,22 @@ def d2l(
     Parameters
     ----------
     activation : str
-        Key of `ACTIVATIONS`; the book starts with "sigmoid" and continues with "relu".
+        Key of `ACTIVATIONS`; the book uses "sigmoid" first and "relu" later.
     subsampling : {"average", "max"}
-        S2 and S4, with no squash behind them.
+        Pooling in S2 and S4, without a squashing function.
     norm : bool
-        Batch normalisation in front of every squash.
+        Whether to use batch normalisation before every activation.
     dropout : float
-        Share of the units of C5 and of F6 that are dropped in training.
+        Fraction of the units of C5 and F6 that are dropped in training.
     init : str
-        The book uses Xavier's uniform rule; "he" suits ReLU.
+        Initialiser; the book uses Xavier's uniform rule, and "he" is suitable for ReLU.
     channels, size, classes, scale, dtype, seed
         As for `lenet5`; images of 28x28 are padded to 32x32 in C1.
 
     Returns
     -------
     Sequential
-        Takes x (N, channels, size, size); its outputs are scores.
+        Network with input x (N, channels, size, size) and scores as outputs.
 
     Raises
     ------
@@ -255,12 +255,12 @@ def cifar10(
     Parameters
     ----------
     activation, subsampling, norm, dropout, init, channels, size, classes, scale, dtype, seed
-        As for `d2l`; nothing is padded, since the images are 32x32.
+        As for `d2l`, but without padding, because the images are 32x32.
 
     Returns
     -------
     Sequential
-        Takes x (N, channels, size, size); its outputs are scores.
+        Network with input x (N, channels, size, size) and scores as outputs.
 
     Raises
     ------
@@ -275,7 +275,7 @@ def cifar10(
 def _modern(
     activation: str, subsampling: str, norm: bool, dropout: float, init: str, classes: int, *, padding: int
 ) -> tuple[list[Layer], dict[str, Any]]:
-    """Return 6 and 16 maps, 120 and 84 units, and scores; and the options that they were made with."""
+    """Return layers with 6 and 16 maps, 120 and 84 units, and scores, and the options from which they were made."""
     one_of("activation", activation, tuple(ACTIVATIONS))
     one_of("subsampling", subsampling, ("average", "max"))
     draw, pool = initializer(init), POOLS[subsampling]

@@ -1,4 +1,4 @@
-"""The networks of the 1998 paper: LeNet-5, and LeNet-4 and LeNet-1 beside it (section III-C)."""
+"""The networks of the 1998 paper: LeNet-5, LeNet-4 and LeNet-1 (section III-C)."""
 
 from typing import Any, Literal
 
@@ -14,14 +14,14 @@ __all__ = ["Output", "Pooling", "lenet1", "lenet4", "lenet5"]
 Pooling = Literal["trainable", "average", "max"]
 Output = Literal["rbf", "softmax", "dense"]
 
-# C3 of LeNet-1, as in LeCun et al. 1990: the 1998 paper does not repeat it. Rows: maps of S2; columns: maps of C3.
+# C3 of LeNet-1 from LeCun et al. 1990; not given in the 1998 paper. Rows are maps of S2, columns maps of C3.
 TABLE_LENET1 = """
     X X X . X X . . . . . .
     . X X X X X . . . . . .
     . . . . . . X X X . X X
     . . . . . . . X X X X X
 """
-# C3 of LeNet-4: the paper gives no table. With three of the eight maps for each the connections are its 260,000.
+# C3 of LeNet-4. The paper gives no table; three of the eight maps for each map give its 260,000 connections.
 TABLE_LENET4 = """
     X . . . . . X X X . . . X . X .
     X X . . . . . X . X . . . X . X
@@ -53,38 +53,38 @@ def lenet5(
     Parameters
     ----------
     subsampling : {"trainable", "average", "max"}
-        S2 and S4: the paper's, with a coefficient and a bias per map, or fixed pooling.
+        S2 and S4: as in the paper, with a trainable coefficient and bias per map, or fixed pooling.
     output : {"rbf", "softmax", "dense"}
-        Ten RBF units (eq. 7); ten scores for softmax cross-entropy, with which F6 is trained freely; or ten
-        more units like those of F6, for `SquaredError` (the place code of section II.B).
+        Ten RBF units (eq. 7); ten scores for softmax cross-entropy; or ten units with a squashing function
+        for `SquaredError` (the place code of section II.B).
     codes : str
-        Characters, one per class; their bitmaps are the RBF centres. Default: the
-        first `classes` of `CHARACTERS`: 0-9, A-Z, a-z, punctuation.
+        One character per class, whose bitmaps are the RBF centres. Default: the
+        first `classes` characters of `CHARACTERS` (0-9, A-Z, a-z, punctuation).
     init : str, optional
-        Key of `lenet5.initializers.INITIALIZERS` for the weights. Default "fan-in", or "fan-in-2.4" where
-        the pooling takes the mean, which shrinks signals fourfold. The paper's own words are "paper".
+        Key of `lenet5.initializers.INITIALIZERS` for the weights; "paper" is that of the paper. Default: "fan-in",
+        or "fan-in-2.4" with average pooling, which divides signals by four.
     coefficient : float
-        Initial coefficients of S2 and S4; the paper gives none.
+        Initial coefficients of S2 and S4; the paper gives no values.
     channels, size : int
-        Images (channels, size, size), and the field that smaller ones are put in the middle of.
+        Size of the input (channels, size, size), in which smaller images are centred.
     classes : int, optional
-        Default: as many as there are codes, or 10.
+        Number of classes. Default: the number of codes, or 10.
     scale : str
-        Key of `lenet5.datasets.preparation.SCALES`: what the grey levels become.
+        Key of `lenet5.datasets.preparation.SCALES`, the range of the scaled grey levels.
     dtype : float32 or float64
     seed : int or numpy.random.Generator
-        Draws the weights.
+        Seed or generator for the initial weights.
 
     Returns
     -------
     Sequential
-        Takes x (N, channels, size, size); layers under the paper's names, as ``net["C3"]``. A larger image
-        gives maps of outputs, since C5 is a convolution.
+        Network with input x (N, channels, size, size), whose layers have the paper's names, as in ``net["C3"]``.
+        Since C5 is a convolution, larger images give maps of outputs.
 
     Raises
     ------
     ConfigError
-        If an option has no such value, or there are more classes than codes.
+        If an option is invalid, or there are more classes than codes.
     ShapeError
         If the images are too small for the layers.
     """
@@ -96,9 +96,11 @@ def lenet5(
     init = init or ("fan-in-2.4" if subsampling == "average" else "fan-in")
     draw = initializer(init)
     if subsampling != "trainable" and coefficient != 1.0:
-        raise ConfigError(f"coefficient belongs to trainable sub-sampling; found {coefficient!r} with {subsampling}.")
+        raise ConfigError(
+            f"coefficient applies only to trainable sub-sampling; found {coefficient!r} with {subsampling}."
+        )
     options = {"coefficient": coefficient} if subsampling == "trainable" else {}
-    # The squash follows C1 and C3 as well: the paper's text names it for every layer up to F6.
+    # The squashing function also follows C1 and C3: the paper's text requires it for every layer up to F6.
     layers: list[Layer] = [
         Conv2D(6, 5, init=draw, name="C1"),
         ScaledTanh(),
@@ -140,19 +142,19 @@ def lenet4(
 ) -> Sequential:
     """Build LeNet-4: 4 maps, 8 sub-sampling maps in pairs, 16 maps, 16 sub-sampling maps, 120 units, 10 units.
 
-    That is all the paper says, with "about 260,000 connections and 17,000 parameters". The connections
-    come out (262,306) with three of the eight maps for each map of C3. The parameters cannot: 120 units on
-    16 maps of 5x5 cells alone have 48,120, and the whole has 50,698.
+    The paper gives no more than this and "about 260,000 connections and 17,000 parameters". With three of the
+    eight maps for each map of C3 there are 262,306 connections. 17,000 parameters are impossible: 120 units on
+    16 maps of 5x5 already have 48,120, and the network has 50,698.
 
     Parameters
     ----------
     init, coefficient, channels, size, classes, scale, dtype, seed
-        As for `lenet5`; the outputs are ten units with a squash, for `SquaredError`.
+        As for `lenet5`; the outputs are ten units with a squashing function, for `SquaredError`.
 
     Returns
     -------
     Sequential
-        Takes x (N, channels, size, size).
+        Network with input x (N, channels, size, size).
 
     Raises
     ------
@@ -192,18 +194,18 @@ def lenet1(
 ) -> Sequential:
     """Build LeNet-1: 2,578 parameters and 98,442 connections (the paper: "2,600" and "100,000").
 
-    The paper shrinks its images to 16x16 in the 28x28 field, as ``datasets.transform(images, scale=0.8)`` does, and the
+    The paper reduces digits to 16x16 in images of 28x28, like ``datasets.transform(images, scale=0.8)`` and the
     row LeNet-1 of ``python -m lenet5.reproduce run paper-fig9``.
 
     Parameters
     ----------
     init, coefficient, channels, size, classes, scale, dtype, seed
-        As for `lenet5`; the outputs are ten units with a squash, for `SquaredError`.
+        As for `lenet5`; the outputs are ten units with a squashing function, for `SquaredError`.
 
     Returns
     -------
     Sequential
-        Takes x (N, channels, size, size).
+        Network with input x (N, channels, size, size).
 
     Raises
     ------

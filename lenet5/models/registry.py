@@ -18,7 +18,7 @@ from .paper import lenet1, lenet4, lenet5
 
 __all__ = ["MODELS", "from_spec", "preparation_of", "spec_of"]
 
-_DEEPEST = 16  # networks within networks
+_DEEPEST = 16  # maximum depth of nested networks
 
 MODELS: dict[str, Callable[..., Sequential]] = {
     "lenet5": lenet5,
@@ -33,10 +33,10 @@ MODELS: dict[str, Callable[..., Sequential]] = {
 
 
 def spec_of(net: Sequential) -> dict[str, Any] | None:
-    """Return the specification from which `from_spec` rebuilds the network, or None if it has unknown parts.
+    """Return the specification from which `from_spec` rebuilds the network, or None if that is not possible.
 
-    Those are layers of a class that is not registered (`lenet5.layers.register`), weights that start by a function of
-    their own, or another preparation than `datasets.prepare`.
+    It is not possible with layers of unregistered classes (`lenet5.layers.register`), custom initialisers, or another
+    preparation than `datasets.prepare`.
     """
     if net.spec is not None:
         return net.spec
@@ -45,7 +45,7 @@ def spec_of(net: Sequential) -> dict[str, Any] | None:
 
 
 def preparation_of(net: Sequential) -> dict[str, Any] | None:
-    """Return ``size`` and ``scale`` as `datasets.prepare` takes them for this network; None if it has its own way."""
+    """Return ``size`` and ``scale`` of `datasets.prepare` for this network, or None for another preparation."""
     prepare = net.prepare
     known: dict[str, Any] = {"size": list(net.in_shape[1:]), "scale": "unit"}
     if prepare is None:
@@ -73,7 +73,7 @@ def _layers_of(net: Sequential) -> list[Any] | None:
 def _from_layers(spec: dict[str, Any], *, dtype: Any = np.float32, seed: int | np.random.Generator = 0) -> Sequential:
     def sequence(layers: Any, depth: int = 0, **options: Any) -> Sequential:
         if not isinstance(layers, list) or depth > _DEEPEST:
-            raise ConfigError(f"layers of a network are a list, at most {_DEEPEST} deep; found {shown(layers)}.")
+            raise ConfigError(f"layers of a network must be a list, at most {_DEEPEST} deep; found {shown(layers)}.")
         inner: list[Layer] = []
         for layer in layers:
             nested = isinstance(layer, dict) and "layers" in layer
@@ -89,7 +89,7 @@ def _from_layers(spec: dict[str, Any], *, dtype: Any = np.float32, seed: int | n
             isinstance(side, int) and 0 < side < 1 << 16
             for side in (*shape, *([size] if isinstance(size, int) else size))
         ):
-            raise ConfigError(f"A network takes shapes of positive whole numbers; found {shown(spec)}.")
+            raise ConfigError(f"The shapes of a network must be positive integers; found {shown(spec)}.")
         one_of("scale", scale, tuple(SCALES))
     except (KeyError, TypeError) as error:
         raise ConfigError(f"A network of layers needs in_shape, size and scale: {error!r}.") from error
@@ -103,20 +103,20 @@ def _from_layers(spec: dict[str, Any], *, dtype: Any = np.float32, seed: int | n
 
 
 def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
-    """Build the network that a `Sequential.spec`, or `spec_of`, describes.
+    """Build the network described by `Sequential.spec` or `spec_of`.
 
     Parameters
     ----------
     spec : dict
-        ``name``, a key of `MODELS`, and the options of that builder; or ``layers``, ``in_shape``, ``size`` and
+        ``name``, a key of `MODELS`, with the options of that builder; or ``layers``, ``in_shape``, ``size`` and
         ``scale``.
     **more
-        Further options, such as ``seed``.
+        Additional options, such as ``seed``.
 
     Raises
     ------
     ConfigError
-        If there is no such network or option.
+        If the network or an option is unknown.
     """
     if "layers" in spec:
         return _from_layers(spec, **more)

@@ -1,4 +1,4 @@
-"""A network as exporters see it: operations in order, and the preparation of grey levels."""
+"""Description of networks for exporters: operations in order, and the preparation of images."""
 
 from typing import NamedTuple
 
@@ -13,24 +13,24 @@ from .registry import preparation_of
 
 __all__ = ["Preparation", "Step", "preparation", "steps"]
 
-_SIDE = 28  # of MNIST's images: what a network takes unless it remembers others
+_SIDE = 28  # size of MNIST's images, the default of networks without a record of their training set
 Shape = tuple[int, ...]
 
 
 class Step(NamedTuple):
-    """One layer's operation.
+    """Operation of one layer.
 
     Attributes
     ----------
     name : str
-        The layer's, such as "C1" or "C1.ScaledTanh".
+        Name of the layer, such as "C1" or "C1.ScaledTanh".
     stage : str
-        The name under which `Sequential.feature_maps` gives the output of a stage's last step; empty for a step that
-        only lays out anew.
+        Name of the step's output in `Sequential.feature_maps` if it is the last of a stage; empty for steps that only
+        rearrange.
     operation : Operation
         See `lenet5.layers.operation`.
     in_shape, out_shape : tuple of int
-        Of one pattern: (C, H, W) or (D,).
+        Shapes for one pattern, (C, H, W) or (D,).
     """
 
     name: str
@@ -41,16 +41,16 @@ class Step(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """Preparation of one uint8 image: each pixel becomes levels[pixel], centred in the field.
+    """Preparation of a uint8 image: pixels become levels[pixel], and the image is centred in the field.
 
     Attributes
     ----------
     shape : tuple of int
-        Of an image: (H, W), or (H, W, C) in colour.
+        Shape of an image, (H, W), or (H, W, C) in colour.
     levels : ndarray (256,)
-        In the network's dtype. ``levels[0]`` also fills the frame.
+        Values of the grey levels in the network's dtype. ``levels[0]`` also fills the frame.
     frame : (int, int, int, int)
-        Pixels added at the top, left, bottom and right.
+        Number of pixels added at the top, left, bottom and right.
     """
 
     shape: Shape
@@ -59,21 +59,21 @@ class Preparation(NamedTuple):
 
 
 def steps(net: Sequential) -> list[Step]:
-    """Return a network's operations in the evaluating state, layer by layer.
+    """Return the operations of a network in the evaluation state, layer by layer.
 
     Raises
     ------
     ConfigError
-        If a layer has no operation, or overrides a method of the class that has.
+        If a layer has no operation, or overrides a method of the class that defines it.
     """
     if not net.in_shape:
-        raise ConfigError("This network is not built: call net.build((1, 28, 28)), or train it, before it is exported.")
+        raise ConfigError("This network is not built: call net.build((1, 28, 28)), or train it, before exporting it.")
     found = []
     for name, layer in net.named_sublayers():
         operation = layer.operation() if halves_agree(layer, "operation") else None
         if operation is None:
             raise ConfigError(
-                f"{layer} cannot be exported, since its class {type(layer).__name__} has no `operation`: "
+                f"{layer} cannot be exported, because its class {type(layer).__name__} has no `operation`: "
                 "define operation(self), which returns one of lenet5.layers.operation."
             )
         stage = name.split(".")[0] if layer.stages() else ""
@@ -82,25 +82,25 @@ def steps(net: Sequential) -> list[Step]:
 
 
 def preparation(net: Sequential) -> Preparation:
-    """Return how a network's uint8 images become its input.
+    """Return the preparation of a network's uint8 images.
 
     Raises
     ------
     ConfigError
-        If it takes no images, or prepares them by a function of its own.
+        If the network's input is not images, or it has a custom preparation.
     """
     known = preparation_of(net)
     if known is None or len(net.in_shape) != 3:
         raise ConfigError(
-            "Only networks whose images go through lenet5.datasets.prepare can be exported with their preparation; "
-            "this one " + ("has a function of its own." if known is None else f"takes vectors {net.in_shape}.")
+            "Only networks that use lenet5.datasets.prepare can be exported with their preparation; "
+            "this one " + ("has a custom preparation." if known is None else f"takes vectors {net.in_shape}.")
         )
     channels, *sides = net.in_shape
     own = net.learned.shape[:2] or tuple(
         _SIDE if _SIDE <= side < 2 * _SIDE and channels == 1 else side for side in sides
     )
     if any(mine > side for mine, side in zip(own, sides, strict=True)):
-        raise ConfigError(f"The network's field of {sides} is smaller than the images of {own} that it was trained on.")
+        raise ConfigError(f"The network's field of {sides} is smaller than its training images of {own}.")
     top, left = ((side - mine) // 2 for side, mine in zip(sides, own, strict=True))
     frame = (top, left, sides[0] - own[0] - top, sides[1] - own[1] - left)
     shape = tuple(own) if channels == 1 else (*own, channels)

@@ -10,19 +10,19 @@ _COUNTS = ("parameters", "connections", "multiply_adds")
 
 
 def summary(net: Sequential) -> list[dict[str, Any]]:
-    """Count a network.
+    """Count the parameters, connections and multiply-adds of a network, layer by layer.
 
     Parameters
     ----------
     net : Sequential
-        Built.
+        A built network.
 
     Returns
     -------
     list of dict
-        For each layer its ``name``, ``kind``, ``shape`` (of its output for one image), ``parameters``, how many of
-        them are ``kept`` (all, unless some are deleted), ``connections`` (as the paper counts them: one per input and
-        per bias of every unit) and ``multiply_adds`` of one forward pass, both with deleted parameters.
+        For each layer its ``name``, ``kind``, ``shape`` (of the output for one image), ``parameters``, ``kept`` (number
+        of unpruned parameters), ``connections`` (counted as in the paper: one per input and per bias of every unit)
+        and ``multiply_adds`` of one forward pass. The last two include pruned parameters.
     """
     return [
         {
@@ -39,8 +39,8 @@ def summary(net: Sequential) -> list[dict[str, Any]]:
 
 
 def table(name: str, rows: list[dict[str, Any]]) -> str:
-    """Return the counts of `summary` as text under a heading."""
-    # A squash has nothing to count.
+    """Format the counts of `summary` as a table with a heading."""
+    # Activations have nothing to count.
     shown = [row for row in rows if any(row[key] for key in _COUNTS) or row["kind"] in ("AvgPool2D", "MaxPool2D")]
     total = {key: sum(row[key] for row in rows) for key in (*_COUNTS, "kept")}
     counts = _COUNTS if total["kept"] == total["parameters"] else ("parameters", "kept", *_COUNTS[1:])

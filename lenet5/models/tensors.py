@@ -1,4 +1,4 @@
-"""Networks in .safetensors files: arrays by name, and the network's note in the metadata."""
+"""Networks in .safetensors files: named arrays, and a JSON description in the metadata."""
 
 import json
 import os
@@ -16,15 +16,15 @@ __all__ = ["ENDING", "load", "save"]
 
 ENDING = ".safetensors"
 _NOTE = "lenet5"
-_OTHERS = "running/", "kept/"  # what is no parameter
+_OTHERS = "running/", "kept/"  # arrays that are not parameters
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Write the arrays of `Sequential.arrays` and a note to one .safetensors file.
+    """Write the arrays of `Sequential.arrays` and a description to one .safetensors file.
 
-    Parameters are found under their own names, such as ``C1.weight``, by every reader of such files; running statistics
-    under ``running/C1.BatchNorm.mean``, what is left of a pruned parameter under ``kept/C1.weight``. The note is JSON
-    under "lenet5" in the metadata.
+    Parameters have their own names, such as ``C1.weight``, for other readers of such files. Running statistics are
+    named ``running/C1.BatchNorm.mean``, masks of pruned parameters ``kept/C1.weight``. The description is JSON, under
+    "lenet5" in the metadata.
 
     Raises
     ------
@@ -46,25 +46,25 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     Returns
     -------
     arrays : dict of str to ndarray
-        Under the names of `Sequential.arrays`.
+        Arrays with the names of `Sequential.arrays`.
     meta : dict
 
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, or holds no network of this library.
+        If the file is missing, damaged, or does not contain a network of this library.
     ConfigError
         If safetensors is not installed.
     """
     path, opened = Path(path), _library("open")
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
+            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; the maximum is {MAX_BYTES:,}.")
         with opened(path, framework="np") as file:
             note = (file.metadata() or {}).get(_NOTE)
             if note is None:
                 raise CheckpointError(
-                    f"{path}: tensors without the note of a lenet5 network. Weights from PyTorch are read by "
+                    f"{path}: tensors without the description of a lenet5 network. Read weights from PyTorch with "
                     "lenet5.interop.from_torch(path, model='d2l')."
                 )
             arrays = {name: file.get_tensor(name) for name in file.keys()}
@@ -73,7 +73,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file.") from None
-    except Exception as error:  # SafetensorError, ValueError, TypeError, RecursionError: damaged bytes are met by many
+    except Exception as error:  # SafetensorError, ValueError, TypeError, RecursionError and others for damaged bytes
         raise CheckpointError(f"{path}: damaged or not a .safetensors file: {error}.") from error
     floats = (np.float32, np.float64)
     wrong = [n for n, array in arrays.items() if array.dtype not in floats and not n.startswith(_OTHERS[1])]
@@ -83,10 +83,12 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
 
 
 def _library(what: str) -> Any:
-    """Return the function of safetensors that opens a file, or the one that makes the bytes of one."""
+    """Return the function of safetensors that opens a file, or the one that creates its bytes."""
     try:
         import safetensors
         import safetensors.numpy
     except ImportError:
-        raise ConfigError("Files of that kind need safetensors: pip install 'lenet5[safetensors]'.") from None
+        raise ConfigError(
+            "Files with the extension .safetensors need safetensors: pip install 'lenet5[safetensors]'."
+        ) from None
     return safetensors.safe_open if what == "open" else safetensors.numpy.save

@@ -19,14 +19,15 @@ from .registry import from_spec, spec_of
 __all__ = ["LINE", "PRETRAINED", "load", "note", "pretrained", "read", "save"]
 
 _FOREIGN = {
-    **dict.fromkeys((".pt", ".pth", ".bin"), "PyTorch's weights: lenet5.interop.from_torch(path, model='d2l')."),
-    **dict.fromkeys((".h5", ".keras"), "Keras's weights: lenet5.interop.from_keras(path, model='d2l')."),
+    **dict.fromkeys((".pt", ".pth", ".bin"), "Read PyTorch weights with lenet5.interop.from_torch(path, model='d2l')."),
+    **dict.fromkeys((".h5", ".keras"), "Read Keras weights with lenet5.interop.from_keras(path, model='d2l')."),
     **dict.fromkeys(
-        (".onnx", ".c", ".h", ".html"), "Such files are written only; load the run or .npz they came from."
+        (".onnx", ".c", ".h", ".html"),
+        "Such files cannot be read; load the run or .npz file from which they were exported.",
     ),
 }
-# Trained by this project's own commands, of which the .json files beside them are the records: on single digits, and
-# on windows of lines (section VII).
+# Trained by this project's commands, on single digits and on windows of lines (section VII). The .json files next to
+# them are the records.
 _SHIPPED = {name: Path(__file__).parents[1] / "weights" / f"{name}.npz" for name in ("lenet5-mnist", "lenet5-line")}
 PRETRAINED, LINE = _SHIPPED.values()
 
@@ -37,17 +38,18 @@ def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] 
     Parameters
     ----------
     path : path-like
-        Ends in .npz, or .safetensors. Replaced only when the new file is complete. Other formats: `lenet5.export`.
+        File to write: .npz or .safetensors. An existing file is replaced atomically. For other formats, see
+        `lenet5.export`.
     net : Sequential
     meta : dict, optional
-        Anything else that JSON can hold.
+        Additional metadata of JSON types.
     """
     form = tensors if os.fspath(path).lower().endswith(tensors.ENDING) else checkpoint
     form.save(path, net.arrays(), dict(meta or {}) | note(net))
 
 
 def note(net: Sequential) -> dict[str, Any]:
-    """Return the JSON note that a file keeps beside a network's numbers."""
+    """Return the JSON metadata that are stored with a network's weights."""
     learned = net.learned._asdict() if net.learned != Learned() else None
     return {"model": spec_of(net), "dtype": net.dtype.name} | ({"learned": learned} if learned else {})
 
@@ -55,14 +57,15 @@ def note(net: Sequential) -> dict[str, Any]:
 def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequential:
     """Read a network from a file of `save` (.npz or .safetensors), a checkpoint, or the folder of a training run.
 
-    Weights of other libraries are read by `lenet5.interop`.
+    `lenet5.interop` reads weights of other libraries.
 
     Parameters
     ----------
     path : path-like
-        Of a run, the newest intact checkpoint; if that is not the last one, a `LenetWarning` reports it.
+        File to read, or folder of a run, whose newest undamaged checkpoint is used. If that is not the last one, a
+        `LenetWarning` is issued.
     net : Sequential, optional
-        Read into this one, which is needed where the network was not built by `lenet5.models`.
+        Network to read the weights into; required if it cannot be rebuilt from the file.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequent
 
 
 def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[Sequential, dict[str, Any]]:
-    """Return the network and the note that was saved with it; see `load`."""
+    """Return the network and the metadata saved with it; see `load`."""
     path = Path(path)
     if path.is_dir():
         path = path / checkpoint.NAME
@@ -90,8 +93,8 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
         spec, dtype = meta.get("model"), meta.get("dtype", "float32")
         if not isinstance(spec, dict) or dtype not in ("float32", "float64"):
             raise CheckpointError(
-                f"{path}: its network has layers or a preparation of its own, which the file cannot describe. Build it "
-                "yourself and give it as load(path, net); classes of layers are made known by lenet5.layers.register."
+                f"{path}: the network has custom layers or a custom preparation, which the file lacks. Build "
+                "it and pass it as load(path, net), or register its layer classes with lenet5.layers.register."
             )
         try:
             net = from_spec(spec, dtype=dtype, seed=_Drawn(sum(array.size for array in arrays.values())))
@@ -104,24 +107,24 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
 
 
 def _form_of(path: Path) -> ModuleType:
-    """Return the module that reads files of such a name."""
+    """Return the module that reads a file, by its extension."""
     for ending, reader in _FOREIGN.items():
         if path.name.lower().endswith(ending):
-            raise CheckpointError(f"{path}: not a file of lenet5. {reader}")
+            raise CheckpointError(f"{path}: not a lenet5 file. {reader}")
     return tensors if path.suffix.lower() == tensors.ENDING else checkpoint
 
 
 def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
-    """Return the training set that a note records; for older files without it, a guess."""
+    """Return the training set recorded in the metadata, or an assumption for older files without it."""
     classes = net.out_shape[0]
-    if "learned" not in meta:  # light on dark, as all sets then; and their classes had no names
+    if "learned" not in meta:  # all sets were light on dark at that time, and their classes had no names
         digits = meta.get("dataset") in ("mnist", "digits") and classes == 10
         return Learned(tuple("0123456789") if digits else (), ground=0.0)
     known = meta["learned"]
     try:
         learned = Learned(tuple(known["classes"]), tuple(known["shape"]), known["ground"], known["peak"], known["fit"])
     except (TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: what its network was trained on cannot be read: {error!r}.") from error
+        raise CheckpointError(f"{path}: the record of the training set cannot be read: {error!r}.") from error
     right = (
         (not learned.classes or len(learned.classes) == classes)
         and all(isinstance(name, str) for name in learned.classes)
@@ -132,12 +135,12 @@ def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
         and learned.fit in FITS
     )
     if not right:
-        raise CheckpointError(f"{path}: what its network was trained on contradicts it: {shown(known)}.")
+        raise CheckpointError(f"{path}: the record of the training set does not fit the network: {shown(known)}.")
     return learned
 
 
 class _Drawn(np.random.Generator):
-    """Draws zeros for weights that a file has, and refuses to draw more: a note may name a network of any size."""
+    """Generator of zeros that limits their number to the size of the file, since metadata can name any network."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__(np.random.PCG64(0))
@@ -147,26 +150,26 @@ class _Drawn(np.random.Generator):
         """Return zeros, or raise ConfigError."""
         self.numbers -= math.prod(size)
         if self.numbers < 0:
-            raise ConfigError("the network that its note names has more parameters than the file has numbers.")
+            raise ConfigError("the network described in the metadata has more parameters than the file has values.")
         return np.zeros(size)
 
     uniform = normal  # type: ignore[assignment]
 
 
 def pretrained(name: str = "lenet5-mnist") -> Sequential:
-    """Return the paper's network as trained by this project; needs no connection.
+    """Return the paper's network with weights trained by this project, without a network connection.
 
     Parameters
     ----------
     name : {"lenet5-mnist", "lenet5-line"}
-        Trained on MNIST; or on MNIST's digits with neighbours in sight, with a class " " for none of them, to be
-        swept across lines of digits (`lenet5.analysis.sdnn.sweep`).
+        "lenet5-mnist" is trained on MNIST. "lenet5-line" is trained on digits with neighbours and a class " " for
+        windows without a digit, for reading lines of digits (`lenet5.analysis.sdnn.sweep`).
 
     Raises
     ------
     ConfigError
-        If there are no such weights.
+        If the name is unknown.
     """
     if name not in _SHIPPED:
-        raise ConfigError(f"pretrained weights are {', '.join(_SHIPPED)}; found {shown(name)}.")
+        raise ConfigError(f"pretrained weights must be one of {', '.join(_SHIPPED)}; found {shown(name)}.")
     return load(_SHIPPED[name])

@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules; they know parameters, never layers or data."""
+"""Optimisers and learning-rate schedules, which depend on parameters but not on layers or data."""
 
 from . import schedule
 from .adaptive import Adagrad, Adam, RMSprop
@@ -7,7 +7,7 @@ from .schedule import SCHEDULES
 from .sdlm import SDLM
 from .sgd import SGD
 
-# The names of the command line, of configuration files and of the estimator.
+# Names used on the command line, in configuration files and by the estimator.
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sdlm": SDLM,
     "sgd": SGD,

@@ -1,4 +1,4 @@
-"""Optimisers that divide each step by a measure of the gradients so far: Adagrad, RMSprop, Adam."""
+"""Optimisers that scale each step by past gradients: Adagrad, RMSprop and Adam."""
 
 from collections.abc import Iterable
 from typing import Unpack
@@ -24,12 +24,12 @@ class Adagrad(Optimizer):
     params, lr, l2, l1, decay, clip
         As for every optimiser.
     eps : float
-        Positive.
+        Small positive constant added to the denominator.
 
     Raises
     ------
     ConfigError
-        If an option is out of its range.
+        If an option is out of range.
     """
 
     options = {
@@ -52,7 +52,7 @@ class Adagrad(Optimizer):
         self._scaled = np.zeros_like(self.params.value)
 
     def step(self) -> None:
-        """Change every value by its `grad`."""
+        """Update every value from its `grad`."""
         g = self._gradient()
         self._square += np.multiply(g, g, out=self._scaled)
         _divided(g, self._square, self.eps, self._lr, self._scaled, self._step)
@@ -72,12 +72,12 @@ class RMSprop(Optimizer):
     rho, momentum : float
         In [0, 1). With a momentum, v = momentum v + g / (sqrt(s) + eps); value -= lr v.
     eps : float
-        Positive.
+        Small positive constant added to the denominator.
 
     Raises
     ------
     ConfigError
-        If an option is out of its range.
+        If an option is out of range.
     """
 
     options = {
@@ -106,7 +106,7 @@ class RMSprop(Optimizer):
         self._velocity = np.zeros_like(self.params.value) if momentum else None
 
     def step(self) -> None:
-        """Change every value by its `grad`."""
+        """Update every value from its `grad`."""
         g = self._gradient()
         _average(self._square, np.multiply(g, g, out=self._scaled), self.rho)
         if self._velocity is None:
@@ -126,8 +126,8 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2; value -= lr m' / (sqrt(s') + eps) (Kingma and Ba 2015).
 
-    m' = m / (1 - b1^t) and s' = s / (1 - b2^t) after t steps. With `amsgrad` s' is the largest so
-    far of s, over 1 - b2^t (Reddi et al. 2018); with `decay` this is AdamW.
+    After t steps, m' = m / (1 - b1^t) and s' = s / (1 - b2^t). With `amsgrad`, s is replaced by its maximum so
+    far (Reddi et al. 2018). With `decay`, this is AdamW.
 
     Parameters
     ----------
@@ -136,13 +136,13 @@ class Adam(Optimizer):
     beta1, beta2 : float
         In [0, 1).
     eps : float
-        Positive.
+        Small positive constant added to the denominator.
     amsgrad : bool
 
     Raises
     ------
     ConfigError
-        If an option is out of its range.
+        If an option is out of range.
     """
 
     options = {
@@ -150,7 +150,7 @@ class Adam(Optimizer):
         "beta1": option(0.9, "decay rate of the mean of gradients", least=0.0, below=1.0),
         "beta2": option(0.999, "decay rate of the mean of squared gradients", least=0.0, below=1.0),
         "eps": _eps(1e-8),
-        "amsgrad": option(False, "divide by the largest mean of squares so far"),
+        "amsgrad": option(False, "divide by the maximum of the mean of squares so far"),
     }
 
     def __init__(
@@ -175,7 +175,7 @@ class Adam(Optimizer):
         self._steps = np.zeros(1, dtype=np.int64)
 
     def step(self) -> None:
-        """Change every value by its `grad`."""
+        """Update every value from its `grad`."""
         g = self._gradient()
         self._steps += 1
         t = int(self._steps[0])
@@ -184,7 +184,7 @@ class Adam(Optimizer):
         square = self._square
         if self._largest is not None:
             square = np.maximum(self._largest, square, out=self._largest)
-        # lr m' / (sqrt(s') + eps), with the corrections drawn out of the arrays
+        # lr m' / (sqrt(s') + eps), with the corrections as scalar factors
         root = (1 - self.beta2**t) ** 0.5
         rate = self._lr * root / (1 - self.beta1**t)
         _divided(self._mean, square, self.eps * root, rate, self._scaled, self._step)
@@ -196,14 +196,14 @@ class Adam(Optimizer):
 
 
 def _average(mean: np.ndarray, new: np.ndarray, keep: float) -> None:
-    """mean = keep mean + (1 - keep) new; `new` is overwritten."""
+    """Update a running mean: mean = keep mean + (1 - keep) new. `new` is overwritten."""
     mean *= keep
     new *= 1 - keep
     mean += new
 
 
 def _divided(g: np.ndarray, square: np.ndarray, eps: float, lr: float, room: np.ndarray, out: np.ndarray) -> None:
-    """out = lr g / (sqrt(square) + eps)."""
+    """Compute out = lr g / (sqrt(square) + eps)."""
     np.sqrt(square, out=room)
     room += eps
     np.divide(g, room, out=out)

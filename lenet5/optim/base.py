@@ -1,4 +1,4 @@
-"""Base class of optimisers: it owns the state and updates the flat vector of parameters."""
+"""Base class of optimisers, which hold state and update the flat vector of parameters."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypedDict, Unpack
@@ -13,7 +13,7 @@ __all__ = ["Optimizer", "Penalties"]
 
 
 class Penalties(TypedDict, total=False):
-    """Options that every first-order optimiser has besides its own; SDLM has none of them."""
+    """Options that all first-order optimisers share; SDLM has none of them."""
 
     l2: float
     l1: float
@@ -30,28 +30,28 @@ _PENALTIES = {
 
 
 class Optimizer:
-    """Steps parameters in place, without allocation.
+    """Base class of optimisers, which update parameters in place without allocating memory.
 
-    A subclass declares the options of its constructor in `options`; under a name in `lenet5.optim.OPTIMIZERS` it then
-    is a choice of the command line, of configuration files and of the estimator, with these options.
+    A subclass declares its constructor's options in `options`. If it is registered under a name in
+    `lenet5.optim.OPTIMIZERS`, the command line, configuration files and the estimator offer it with these options.
 
     Parameters
     ----------
     params : ParameterList or iterable of Parameter
-        What to step, for example ``net.parameters()``.
+        Parameters to update, for example ``net.parameters()``.
     lr : float
-        Learning rate eta, positive; may be set between steps, as a schedule does.
+        Positive learning rate eta. It can be changed between steps, for example by a schedule.
     l2, l1 : float
         Penalties on all parameters, biases included: the gradient of l2/2 |value|^2 + l1 |value| is added to `grad`.
     decay : float
-        Decoupled decay (Loshchilov and Hutter 2019): value -= lr decay value, apart from the gradient.
+        Decoupled weight decay (Loshchilov and Hutter 2019): value -= lr decay value, independent of the gradient.
     clip : float
-        Largest norm of the gradient, penalties included; a longer one is shortened to it. Positive, default none.
+        Maximum norm of the gradient with its penalties, positive; larger gradients are scaled down. Default: none.
 
     Raises
     ------
     ConfigError
-        If an option is out of its range.
+        If an option is out of range.
     """
 
     options: ClassVar[Mapping[str, Option]] = {
@@ -84,11 +84,11 @@ class Optimizer:
         self._lr = self._option("lr", value)
 
     def step(self) -> None:
-        """Change every value by its `grad`."""
+        """Update every value from its `grad`."""
         raise NotImplementedError
 
     def _gradient(self) -> np.ndarray:
-        """Return grad + l1 sign(value) + l2 value, clipped, for `step` to read; `grad` itself is not touched."""
+        """Return the clipped grad + l1 sign(value) + l2 value for `step`, without modifying `grad`."""
         g = self._changed
         if g is None:
             return self.params.grad
@@ -97,40 +97,40 @@ class Optimizer:
         g += self.params.grad
         g += np.multiply(self.params.value, self.l2, out=self._step)
         if self.clip < np.inf:
-            g *= self.params.kept  # deleted numbers do not count
+            g *= self.params.kept  # pruned values do not count
             norm = float(np.sqrt(np.dot(g, g)))
             if norm > self.clip:
                 g *= self.clip / norm
         return g
 
     def _move(self, step: np.ndarray) -> None:
-        """value -= lr decay value + step; deleted numbers stay 0."""
+        """Update value -= lr decay value + step; pruned values stay 0."""
         if self.decay:
             self.params.value *= 1 - self._lr * self.decay
         self.params.value -= step
         self.params.hold()
 
-    # Patterns whose mean `hess` the optimiser wants to `observe` before each epoch; 0 if it needs none.
+    # Number of patterns on which the trainer estimates `hess` for `observe` before each epoch; 0 for none.
     curvature_patterns = 0
 
     def observe(self) -> None:
-        """Take the parameters' `hess`, which the trainer has estimated on `curvature_patterns` patterns."""
+        """Use the parameters' `hess`, which the trainer has estimated on `curvature_patterns` patterns."""
 
     @property
     def rates(self) -> np.ndarray:
-        """The learning rate of every number (size,), in the order of the flat vector; do not write to it."""
+        """Learning rate of every parameter (size,), in the order of the flat vector; read-only."""
         return np.broadcast_to(self.params.value.dtype.type(self._lr), self.params.value.shape)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
-        """Return r (size,) if `step` is value -= r * grad and nothing else, or None."""
+        """Return r (size,) if `step` is exactly value -= r * grad, else None."""
         return None
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of the arrays that a resumed run needs (not `lr`, which the schedule gives)."""
+        """Return copies of the arrays that a resumed run needs, without `lr`, which the schedule sets."""
         return {name: array.copy() for name, array in self._state().items()}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Restore a state that `state_dict` returned.
+        """Restore a state returned by `state_dict`.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class Optimizer:
             array[...] = state[name]
 
     def _option(self, name: str, value: Any) -> Any:
-        """Return the value of an option, checked against the limits that `options` declares."""
+        """Return the value of an option, checked against its limits in `options`."""
         return checked(type(self).__name__, self.options, name, value)
 
     def _state(self) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Options of optimisers and schedules: default, limits and help, declared beside the code."""
+"""Options of optimisers and schedules: default, limits and help, declared next to the code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class Option:
     Attributes
     ----------
     default : object
-        Of the type of its values; None if it may be left out.
+        Default value; None if the option can be omitted.
     help : str
     kind : type
         float, int, bool, or a Literal of names.
     least, below : float or None
-        Limits of numbers: at least, and below.
+        Limits of numeric values: at least `least`, and below `below`.
     """
 
     default: Any
@@ -34,16 +34,16 @@ class Option:
 
 
 def option(default: Any, help: str, *, least: float | None = None, below: float | None = None, kind: Any = None) -> Any:
-    """Return an option, whose kind is that of its default unless it is given."""
+    """Return an option; its kind defaults to the type of its default value."""
     return Option(default, help, type(default) if kind is None else kind, least, below)
 
 
 def checked(owner: str, options: Mapping[str, Option], name: str, value: Any) -> Any:
-    """Return the value of an option as its kind, or raise ConfigError if it is out of its limits."""
+    """Convert the value of an option to its kind; raise ConfigError if it is out of range."""
     known = options[name]
     if get_origin(known.kind) is Literal:
         if value not in get_args(known.kind):
-            raise ConfigError(f"{name} of {owner} is one of {', '.join(get_args(known.kind))}; found {value!r}.")
+            raise ConfigError(f"{name} of {owner} must be one of {', '.join(get_args(known.kind))}; found {value!r}.")
         return value
     if known.kind is bool:
         return bool(value)

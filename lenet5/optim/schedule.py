@@ -10,32 +10,34 @@ __all__ = ["PAPER_ETA", "Schedule", "SCHEDULES", "constant", "cosine", "one_cycl
 
 Schedule = Callable[[int], float]
 
-# Section III-B: eta of each epoch; 1e-5 after the twelfth.
+# Section III-B: eta of each epoch, and 1e-5 after the twelfth.
 PAPER_ETA = (5e-4,) * 2 + (2e-4,) * 3 + (1e-4,) * 3 + (5e-5,) * 4 + (1e-5,)
 
 
 def paper(lr: float | None = None, *, skip: int = 0) -> Schedule:
-    """5e-4 for 2 epochs, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5; without the first `skip`, beginning with `lr`.
+    """Use the paper's rates: 5e-4 for 2 epochs, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5.
+
+    The first `skip` epochs are omitted. With `lr`, all rates are scaled so that the first one is `lr`.
 
     Raises
     ------
     ConfigError
-        If `skip` is not one of the 13 epochs in which the rate falls.
+        If `skip` is not an integer from 0 to 12.
     """
     if not 0 <= skip < len(PAPER_ETA):
-        raise ConfigError(f"skip leaves out 0 to {len(PAPER_ETA) - 1} epochs of the paper's; found {skip}.")
+        raise ConfigError(f"skip, the number of epochs to omit, must be 0 to {len(PAPER_ETA) - 1}; found {skip}.")
     rates = PAPER_ETA[skip:]
     scale = 1.0 if lr is None else lr / rates[0]
     return lambda epoch: rates[min(epoch, len(rates) - 1)] * scale
 
 
 def constant(lr: float) -> Schedule:
-    """Return the same rate in every epoch."""
+    """Use the same learning rate in every epoch."""
     return lambda epoch: lr
 
 
 def step(lr: float, *, every: int, factor: float = 0.1) -> Schedule:
-    """Lr * factor^k from epoch k*every on.
+    """Multiply the learning rate by `factor` after every `every` epochs.
 
     Raises
     ------
@@ -43,12 +45,12 @@ def step(lr: float, *, every: int, factor: float = 0.1) -> Schedule:
         If `every` is not positive.
     """
     if every < 1:
-        raise ConfigError(f"every (epochs between two steps of the rate) is at least 1; found {every}.")
+        raise ConfigError(f"every, the number of epochs between steps, must be at least 1; found {every}.")
     return lambda epoch: lr * factor ** (epoch // every)
 
 
 def cosine(lr: float, *, epochs: int, final: float = 0.0) -> Schedule:
-    """Half a cosine from `lr` in epoch 0 to `final` at the end of `epochs` epochs; no epoch is spent at `final` itself.
+    """Decrease the learning rate along half a cosine from `lr` in epoch 0 to `final` after the last of `epochs` epochs.
 
     Raises
     ------
@@ -56,14 +58,14 @@ def cosine(lr: float, *, epochs: int, final: float = 0.0) -> Schedule:
         If `epochs` is not positive.
     """
     if epochs < 1:
-        raise ConfigError(f"epochs of a cosine schedule is at least 1; found {epochs}.")
+        raise ConfigError(f"epochs of a cosine schedule must be at least 1; found {epochs}.")
     return lambda epoch: final + (lr - final) * _half_cosine(epoch / epochs)
 
 
 def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | None = None) -> Schedule:
-    """Rise from `start` lr to `lr` over the first 0.3 of the epochs, fall to `final` in the last: half cosines.
+    """Increase the rate from `start` * lr to `lr` in the first 0.3 of the epochs, then decrease it to `final`.
 
-    After Smith (2018). `final` is lr / 1000 if not given.
+    Both parts are half cosines (Smith 2018). The last epoch uses `final`; its default is lr / 1000.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | Non
         If `epochs` is not positive.
     """
     if epochs < 1:
-        raise ConfigError(f"epochs of a one-cycle schedule is at least 1; found {epochs}.")
+        raise ConfigError(f"epochs of a one-cycle schedule must be at least 1; found {epochs}.")
     top = round(0.3 * (epochs - 1))
     last = max(epochs - 1 - top, 1)
     least = lr / 1000 if final is None else final
@@ -85,16 +87,16 @@ def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | Non
 
 
 def _half_cosine(share: float) -> float:
-    """Fall from 1 to 0 as `share` goes from 0 to 1; 0 from there on."""
+    """Return the half cosine that falls from 1 to 0 as `share` goes from 0 to 1, and stays 0."""
     return (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
 def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
-    """Rise linearly to the rate of `schedule` over the first `epochs` epochs."""
+    """Add a linear warm-up to `schedule` in the first `epochs` epochs."""
     return lambda epoch: schedule(epoch) * min(1.0, (epoch + 1) / (epochs + 1))
 
 
-# Name -> how to make it of the first rate and the number of epochs, and its options.
+# Name -> factory, called with the initial rate and the number of epochs, and its options.
 _FINAL = option(
     None, "final learning rate (default: 0 for cosine, after the last epoch; lr/1000 for one-cycle, in the last epoch)",
     least=0.0, below=1e300, kind=float,

@@ -17,8 +17,8 @@ Rule = Literal["maximum", "average", "latest"]
 class SDLM(Optimizer):
     """value_k -= eps_k grad_k with eps_k = lr / (mu + h_kk) (eq. 21).
 
-    h_kk estimates the Gauss-Newton diagonal of d2E/dvalue_k^2 (eq. 23). `observe` takes it from the
-    parameters' `hess`, a mean over sampled patterns, before each epoch; it stays fixed in between.
+    h_kk estimates the Gauss-Newton diagonal of d2E/dvalue_k^2 (eq. 23). `observe` updates it from the
+    parameters' `hess`, a mean over sampled patterns, before each epoch; it is constant within an epoch.
 
     Departs from the paper, which replaces h before each epoch. After the first epoch units saturate, their h
     collapses, and the learning rates are no longer bounded: on MNIST the test error rises from 3.6 to 9.8 % in
@@ -29,25 +29,25 @@ class SDLM(Optimizer):
     params, lr
         As for every optimiser; lr is the paper's global eta.
     mu : float
-        Bounds the rates by lr/mu where the curvature is small. Positive.
+        Positive constant that limits the rates to lr/mu if the curvature is small.
     momentum : float
-        In [0, 1); the paper uses none. v = momentum v + eps grad; value -= v.
+        In [0, 1); the paper uses none. With a momentum, v = momentum v + eps grad; value -= v.
     rule : {"maximum", "average", "latest"}
-        h <- max(h, new); 0.7 h + 0.3 new; new (the paper's words).
+        New value of h: max(h, new); 0.7 h + 0.3 new; new, as in the paper.
 
     patterns : int
-        Patterns that the trainer estimates h on before each epoch; the paper's 500.
+        Number of patterns on which the trainer estimates h before each epoch (500 in the paper).
 
     Raises
     ------
     ConfigError
-        If an option is out of its range.
+        If an option is out of range.
     """
 
     curvature_patterns = 500
     options = {
         "lr": option(5e-4, Optimizer.options["lr"].help, least=0.0, below=1e300),
-        "mu": option(0.02, "mu of eq. 21, which bounds the rates", least=1e-12, below=1e300),
+        "mu": option(0.02, "mu of eq. 21, which limits the learning rates", least=1e-12, below=1e300),
         "rule": option(
             "maximum",
             "h from epoch to epoch: the maximum so far, average (0.7 old + 0.3 new), or latest, as in the paper",
@@ -79,7 +79,7 @@ class SDLM(Optimizer):
 
     @property
     def lr(self) -> float:
-        """The global rate eta; setting it changes every weight's rate."""
+        """Global learning rate eta. Setting it changes the rate of every weight."""
         return self._lr
 
     @lr.setter
@@ -90,16 +90,16 @@ class SDLM(Optimizer):
 
     @property
     def rates(self) -> np.ndarray:
-        """eps_k (size,) of every number, in the order of the flat vector; do not write to it."""
+        """Learning rate eps_k of every parameter (size,), in the order of the flat vector; read-only."""
         return self._rates
 
     @property
     def curvature(self) -> np.ndarray:
-        """h_kk (size,) as it stands; do not write to it."""
+        """Current h_kk (size,); read-only."""
         return self._h
 
     def observe(self) -> None:
-        """Take the parameters' `hess` as a new estimate of h."""
+        """Use the parameters' `hess` as a new estimate of h."""
         new = self.params.hess
         if self.rule == "maximum":
             np.maximum(self._h, new, out=self._h)
@@ -112,7 +112,7 @@ class SDLM(Optimizer):
         self._set_rates()
 
     def step(self) -> None:
-        """Change every value by its `grad`."""
+        """Update every value from its `grad`."""
         step = np.multiply(self._rates, self.params.grad, out=self._step)
         if self._velocity is not None:
             self._velocity *= self.momentum
@@ -121,7 +121,7 @@ class SDLM(Optimizer):
         self._move(step)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
-        """Return the rates, unless there is a momentum."""
+        """Return the learning rates, or None with a momentum."""
         return self._rates if self._velocity is None else None
 
     def _set_rates(self) -> None:
@@ -129,7 +129,7 @@ class SDLM(Optimizer):
         np.divide(self._lr, self._rates, out=self._rates)
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Restore a state that `state_dict` returned."""
+        """Restore a state returned by `state_dict`."""
         super().load_state_dict(state)
         self._set_rates()
 

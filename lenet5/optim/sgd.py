@@ -14,7 +14,7 @@ __all__ = ["SGD"]
 
 
 class SGD(Optimizer):
-    """v = momentum v + g; value -= lr v, where g is the gradient with its penalties.
+    """v = momentum v + g; value -= lr v, where g is the gradient including penalties.
 
     With `nesterov`, value -= lr (g + momentum v).
 
@@ -25,12 +25,12 @@ class SGD(Optimizer):
     momentum : float
         In [0, 1).
     nesterov : bool
-        Needs a momentum.
+        Whether to use Nesterov momentum, which requires a positive momentum.
 
     Raises
     ------
     ConfigError
-        If an option is out of its range.
+        If an option is out of range.
     """
 
     options = {
@@ -51,12 +51,12 @@ class SGD(Optimizer):
         super().__init__(params, lr=lr, **penalties)
         self.momentum = self._option("momentum", momentum)
         if nesterov and not momentum:
-            raise ConfigError("nesterov needs a momentum above 0.")
+            raise ConfigError("nesterov requires a momentum above 0.")
         self.nesterov = nesterov
         self._velocity = np.zeros_like(self.params.value) if momentum else None
 
     def step(self) -> None:
-        """Change every value by its `grad`."""
+        """Update every value from its `grad`."""
         g = self._gradient()
         if self._velocity is None:
             np.multiply(g, self._lr, out=self._step)
@@ -72,7 +72,7 @@ class SGD(Optimizer):
         self._move(self._step)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
-        """Return the one rate for all, unless there is a momentum, a penalty, a decay or a limit."""
+        """Return the learning rate of every parameter, or None with a momentum, penalty, decay or clipping."""
         if self._velocity is not None or self._changed is not None or self.decay:
             return None
         self._step[...] = self._lr

@@ -13,41 +13,39 @@ __all__ = ["AverageWeights"]
 
 
 class AverageWeights(Callback):
-    """End training with the mean of the weights after each of the last epochs (Izmailov et al. 2018).
+    """Replace the final weights by the mean of the weights after each of the last epochs (Izmailov et al. 2018).
 
-    While the learning rate stays above 0, the weights move around a minimum, and their mean is nearer to it than any of
-    them. The mean takes the place of the weights after the last epoch, before that is evaluated; a run that is
-    stopped earlier keeps the weights that it has.
+    While the learning rate is above 0, the weights move around a minimum, and their mean is closer to it than the
+    weights of a single epoch. The mean replaces the weights after the last epoch, before evaluation. A run that stops
+    earlier keeps its current weights.
 
     Parameters
     ----------
     share : float
-        Share of the epochs, the last ones, at least one; above 0, at most 1.
+        Fraction of the epochs to average, counted from the end, above 0 and at most 1. At least one epoch is used.
 
     Raises
     ------
     ConfigError
-        If `share` is out of its range; when training begins, if the network has running statistics (`BatchNorm`),
-        which belong to weights and have no mean.
+        If `share` is out of range; at the start of training, if the network has running statistics (`BatchNorm`),
+        which cannot be averaged with the weights.
     """
 
     phase = Phase.PREPARE
 
     def __init__(self, share: float = 0.25) -> None:
         if not 0 < share <= 1:
-            raise ConfigError(f"AverageWeights: share is above 0 and at most 1; found {share!r}.")
+            raise ConfigError(f"AverageWeights: share must be above 0 and at most 1; found {share!r}.")
         self.share, self.count = share, 0
         self._sum = np.zeros(0)
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Refuse networks whose weights have no mean."""
+        """Raise ConfigError if the network has running statistics."""
         if trainer.net.running():
-            raise ConfigError(
-                "The average of weights needs a network without running statistics; this one has BatchNorm."
-            )
+            raise ConfigError("Averaging weights needs a network without running statistics; this one has BatchNorm.")
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Add the weights; after the last epoch, put the mean in their place."""
+        """Add the weights to the sum; after the last epoch, replace them by the mean."""
         if trainer.epoch <= trainer.epochs - max(round(trainer.epochs * self.share), 1):
             return
         total = self.arrays(trainer)["sum"]
@@ -55,11 +53,11 @@ class AverageWeights(Callback):
         self.count += 1
         if trainer.epoch == trainer.epochs:
             trainer.net.theta[...] = total / self.count
-            trainer.net.parameters().hold()  # numbers that pruning has deleted meanwhile stay 0
+            trainer.net.parameters().hold()  # weights that were pruned in the meantime stay 0
             total[...], self.count = 0.0, 0
 
     def arrays(self, trainer: Trainer) -> dict[str, np.ndarray]:
-        """Return the sum so far, float64 (parameters,)."""
+        """Return the current sum, float64 (parameters,)."""
         if self._sum.size != trainer.net.theta.size:
             self._sum = np.zeros(trainer.net.theta.size)
         return {"sum": self._sum}
@@ -69,7 +67,7 @@ class AverageWeights(Callback):
         return {"count": self.count}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore it; ValueError if it is no number of epochs."""
+        """Restore the number of epochs; raise ValueError if it is invalid."""
         self.count = operator.index(state.get("count", 0))
         if not 0 <= self.count < 2**31:
             raise ValueError(f"a sum over {self.count} epochs")

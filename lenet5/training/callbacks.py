@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Clock(Callback):
-    """Record the seconds of each epoch, those before an interruption included."""
+    """Record the duration of each epoch in seconds, including the time before an interruption."""
 
     phase = Phase.RECORD
 
@@ -44,7 +44,7 @@ class Clock(Callback):
         self._start = time.monotonic()
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record ``seconds``, and start again."""
+        """Record ``seconds``, and restart the clock."""
         trainer.history[-1]["seconds"] = self._elapsed()
         self._before, self._start = 0.0, time.monotonic()
 
@@ -61,7 +61,7 @@ class Clock(Callback):
 
 
 class SetRate(Callback):
-    """Set the optimiser's rate before each epoch, and record it as ``lr``."""
+    """Set the optimiser's learning rate before each epoch, and record it as ``lr``."""
 
     phase = Phase.PREPARE
 
@@ -78,7 +78,7 @@ class SetRate(Callback):
 
 
 class CurvaturePass(Callback):
-    """Set how many patterns an optimiser's curvatures are estimated on before each epoch (`SDLM`: 500 by default)."""
+    """Set the number of patterns for estimating curvatures before each epoch (500 by default for `SDLM`)."""
 
     phase = Phase.PREPARE
 
@@ -86,13 +86,13 @@ class CurvaturePass(Callback):
         self.patterns = patterns
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Set the number, for an optimiser that needs curvatures."""
+        """Set the number if the optimiser needs curvatures."""
         if trainer.optimizer.curvature_patterns:
             trainer.optimizer.curvature_patterns = self.patterns
 
 
 class Rates(Callback):
-    """Record the smallest, median and largest effective rate of each epoch (one rate: all three)."""
+    """Record the smallest, median and largest effective learning rate of each epoch."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Record them."""
@@ -101,7 +101,7 @@ class Rates(Callback):
 
 
 def rate_range(optimizer: Any) -> tuple[float, float, float]:
-    """Return the smallest, median and largest rate of an optimiser."""
+    """Return the smallest, median and largest learning rate of an optimiser."""
     rates = optimizer.rates
     return float(rates.min()), float(np.median(rates)), float(rates.max())
 
@@ -130,7 +130,7 @@ class Evaluate(Callback):
         self.sets = sets
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Measure and record."""
+        """Evaluate the sets and record the results."""
         for name, data in self.sets.items():
             loss = error = None
             if data is not None:
@@ -140,16 +140,16 @@ class Evaluate(Callback):
 
 
 class EarlyStopping(Callback):
-    """Stop when a validation figure has not improved for a number of epochs.
+    """Stop training when a validation result has not improved for a number of epochs.
 
     Parameters
     ----------
     patience : int
-        Epochs to wait for something better.
+        Number of epochs to wait for an improvement.
     monitor : str
-        What of the record of an epoch should fall, such as "validation_loss".
+        Key in the record of an epoch whose value should decrease, such as "validation_loss".
     keep : callable taking a Trainer, optional
-        Called after each epoch that is the best so far, for example to save the weights.
+        Function to call after each new best epoch, for example to save the weights.
     """
 
     phase = Phase.DECIDE
@@ -165,14 +165,14 @@ class EarlyStopping(Callback):
         self.best, self.best_epoch = math.inf, 0
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Stop at once if the run has stopped before."""
+        """Stop immediately if the resumed run was already stopped."""
         trainer.stop |= trainer.epoch >= self.best_epoch + self.patience
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Compare with the best epoch so far."""
+        """Compare the epoch with the best one so far."""
         value = trainer.history[-1].get(self.monitor)
         if value is None:
-            raise ConfigError(f"Early stopping watches {self.monitor}, which no callback has recorded.")
+            raise ConfigError(f"Early stopping monitors {self.monitor}, which no callback records.")
         if value < self.best:
             self.best, self.best_epoch = value, trainer.epoch
             if self.keep is not None:
@@ -184,7 +184,7 @@ class EarlyStopping(Callback):
         return {"best": self.best, "best_epoch": self.best_epoch} if self.best_epoch else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take them over."""
+        """Restore the best value and its epoch."""
         self.best, self.best_epoch = (
             float(state.get("best", math.inf)),
             int(state.get("best_epoch", state.get("best_pass", 0))),
@@ -192,12 +192,12 @@ class EarlyStopping(Callback):
 
 
 class GuardDivergence(Callback):
-    """Stop a run that has failed.
+    """Stop a run that diverges.
 
-    A value that is not finite ends it at once. So does an epoch whose training error is more than
-    `rise` above the best one before. A network of saturated units gives no NaN, only a loss that
-    stays above that of the untrained network while half the patterns are wrong; that ends it, too, but not in the
-    first `settle` updates: large first weights and Adam can double the loss for some tens of updates, and recover.
+    A run is stopped if a value is not finite, or if the training error of an epoch is more than `rise` above the
+    previous best. A network of saturated units produces no NaN. It is detected by a loss above that of the
+    untrained network while half of the patterns are misclassified. This test starts after `settle` updates, because
+    with large initial weights and Adam the loss can double for some tens of updates and then recover.
     """
 
     phase = Phase.PREPARE
@@ -209,16 +209,16 @@ class GuardDivergence(Callback):
         self._loss = 0.0
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Measure the untrained network once; begin a new window."""
+        """Measure the untrained network once; start a new window."""
         if trainer.epoch == trainer.position == 0:
             images, labels = trainer.train.images[:500], trainer.train.labels[:500]
             self._untrained = trainer.shards.evaluate(images, labels)[0] / len(labels)
         self._mark(trainer)
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        """Look at the last window of patterns."""
+        """Check the last window of patterns."""
         if not math.isfinite(trainer.loss_sum):
-            self._fail(trainer, "the loss is no longer a finite number")
+            self._fail(trainer, "the loss is not finite")
         seen = trainer.position - self._seen
         if seen >= self.every:
             error, loss = (trainer.errors - self._errors) / seen, (trainer.loss_sum - self._loss) / seen
@@ -226,11 +226,11 @@ class GuardDivergence(Callback):
             self._mark(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Look at the whole epoch."""
+        """Check the whole epoch."""
         last, errors = trainer.history[-1], [record["train_error"] for record in trainer.history]
         self._judge(trainer, last["train_error"], last["loss"])
         if not np.isfinite(trainer.net.theta).all():
-            self._fail(trainer, "a weight is no longer a finite number")
+            self._fail(trainer, "a weight is not finite")
         if errors[-1] > min(errors) + self.rise:
             self._fail(trainer, f"the training error rose from {min(errors):.1%} to {errors[-1]:.1%}")
 
@@ -255,34 +255,35 @@ class GuardDivergence(Callback):
         return {"untrained": self._untrained}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take it over."""
+        """Restore the loss of the untrained network."""
         self._untrained = float(state.get("untrained", math.inf))
 
 
 class Finite(Callback):
-    """End a training whose weights are no longer finite, for `LeNet5Classifier`; `GuardDivergence` notices more."""
+    """Stop training if a weight is not finite. Used by `LeNet5Classifier`; `GuardDivergence` detects more."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Look at the weights."""
+        """Check the weights."""
         if not np.isfinite(trainer.net.theta).all():
             raise DivergenceError(
-                f"training diverged in epoch {trainer.epoch}: a weight is no longer a finite number. "
+                f"training diverged in epoch {trainer.epoch}: a weight is not finite. "
                 f"Lower learning_rate, now {trainer.optimizer.lr:g}."
             )
 
 
 class Checkpoint(Callback):
-    """Save everything a resumed run needs: at the start, after each epoch, every so often, and at a stop.
+    """Save checkpoints at the start, after each epoch, at regular intervals, and at a stop.
 
-    The last two are kept, so that a run outlives damage to the newest (`checkpoint.load_newest`).
+    The last two checkpoints are kept, so that a run can be resumed even if the newest is damaged
+    (`checkpoint.load_newest`).
 
     Parameters
     ----------
     path : path-like
     meta : dict
-        Goes into the note of every checkpoint.
+        Metadata to store in every checkpoint.
     minutes : float
-        Between checkpoints within an epoch.
+        Time between checkpoints within an epoch.
     """
 
     phase = Phase.SAVE
@@ -292,7 +293,7 @@ class Checkpoint(Callback):
         self._due = math.inf
 
     def save(self, trainer: Trainer) -> None:
-        """Write one now."""
+        """Write a checkpoint."""
         arrays, note = trainer.state()
         checkpoint.save(self.path, arrays, self.meta | {"trainer": note}, keep=True)
         self._due = time.monotonic() + 60 * self.minutes
@@ -302,7 +303,7 @@ class Checkpoint(Callback):
         self.save(trainer)
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        """Save when it is time."""
+        """Save if the interval has elapsed."""
         if time.monotonic() > self._due:
             self.save(trainer)
 
@@ -311,6 +312,6 @@ class Checkpoint(Callback):
         self.save(trainer)
 
     def on_train_end(self, trainer: Trainer) -> None:
-        """Save after a stop within an epoch."""
+        """Save if training stopped within an epoch."""
         if trainer.position:
             self.save(trainer)

@@ -1,4 +1,4 @@
-"""Checkpoints: one .npz file of named arrays and a JSON note, written atomically and validated when read."""
+"""Checkpoints: .npz files of named arrays and JSON metadata, written atomically and validated when read."""
 
 import hashlib
 import io
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "NAME", "load", "load_newest", "previous", "restore", "restore_network", "save"]
 
 FORMAT = 1
-# The newest checkpoint in the folder of a run.
+# File name of the newest checkpoint in a run's folder.
 NAME = "checkpoint.npz"
 _NOTE = "meta"
-# A float64 network of 60,000 numbers with optimiser state is 2 MB; nothing honest comes near this.
+# Upper bound; a float64 network of 60,000 parameters with optimiser state takes 2 MB.
 MAX_BYTES = 1 << 30
 _HEADER_BYTES = 4096
 
 
 def previous(path: str | os.PathLike[str]) -> Path:
-    """Return the path of the previous file: checkpoint.previous.npz for checkpoint.npz."""
+    """Return the path of the previous file, such as checkpoint.previous.npz for checkpoint.npz."""
     path = Path(path)
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
@@ -38,23 +38,23 @@ def previous(path: str | os.PathLike[str]) -> Path:
 def save(
     path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], *, keep: bool = False
 ) -> None:
-    """Write arrays and a note to one .npz file.
+    """Write arrays and metadata to one .npz file.
 
     Parameters
     ----------
     path : path-like
-        Replaced only when the new file is complete and on the disk.
+        File to write. An existing file is replaced only after the new one is complete and on disk.
     arrays : mapping of str to ndarray
-        Of numbers; any shapes.
+        Numeric arrays of any shape.
     meta : mapping
-        What JSON can hold. The format version and a SHA-256 of all the rest are added.
+        Metadata of JSON types. The format version and a SHA-256 of the content are added.
     keep : bool
-        Keep the file that is there as `previous` of its name.
+        Whether to keep an existing file under the name that `previous` returns.
 
     Raises
     ------
     OSError
-        If it cannot be written.
+        If the file cannot be written.
     """
     note = dict(meta) | {"format": FORMAT}
     note["sha256"] = _digest(arrays, note)
@@ -74,16 +74,16 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, of a newer format, or not such a file at all.
+        If the file is missing, damaged, has a newer format, or was not written by `save`.
     """
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise _damaged(path, f"it has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
+            raise _damaged(path, f"it has {path.stat().st_size:,} bytes; the maximum is {MAX_BYTES:,}")
         with zipfile.ZipFile(path) as archive:
-            # A small file can name the same bytes as thousands of entries.
+            # In a small file, thousands of entries can refer to the same bytes.
             if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
-                raise _damaged(path, "its entries are compressed, or claim more bytes than the file has")
+                raise _damaged(path, "its entries are compressed, or declare more bytes than the file has")
             arrays = {info.filename.removesuffix(".npy"): _read(path, archive, info) for info in archive.infolist()}
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file.") from None
@@ -91,21 +91,21 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    # zipfile and NumPy meet damaged bytes with many kinds of exceptions (zlib, struct, Unicode, NotImplemented...).
+    # zipfile and NumPy raise many types for damaged bytes (zlib, struct, Unicode, NotImplemented...).
     except Exception as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
     return arrays, _note(path, arrays)
 
 
 def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
-    """Read `path` as `load` does or, if it is damaged or missing, the previous file.
+    """Read `path` like `load`; if it is damaged or missing, read the previous file.
 
     Returns
     -------
     arrays : dict of str to ndarray
     meta : dict
     notice : str
-        Empty, or what is wrong with the newest.
+        Description of the error in the newest file, or empty.
 
     Raises
     ------
@@ -124,36 +124,36 @@ def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
 
 
 def _note(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Take the note out of `arrays` and hold them against it."""
+    """Remove the metadata from `arrays`, and verify the arrays with it."""
     text = arrays.pop(_NOTE, None)
     if text is None:
         raise _damaged(path, f"it has no entry '{_NOTE}'; it was not written by lenet5")
     try:
         meta = json.loads(text.tobytes())
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"its note is not JSON ({error})") from error
+        raise _damaged(path, f"its metadata are not JSON ({error})") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         found = meta.get("format") if isinstance(meta, dict) else type(meta).__name__
         raise CheckpointError(f"{path}: expected format {FORMAT}, found {found!r}. Use the version that wrote it.")
     if meta.pop("sha256", None) != _digest(arrays, meta):
-        raise _damaged(path, "its content does not have the SHA-256 that its note names")
+        raise _damaged(path, "its content does not match its SHA-256")
     return meta
 
 
 def restore(
     expected: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], *, path: str | os.PathLike[str], what: str
 ) -> None:
-    """Copy `arrays` into the `expected` ones, if they agree in names and shapes.
+    """Copy `arrays` into the `expected` ones if names, shapes and types match.
 
     Raises
     ------
     CheckpointError
-        If an entry is missing, extra, or of another shape or kind; nothing was copied then.
+        If an entry is missing, unexpected, or has another shape or type. Nothing is copied in this case.
     """
     missing, extra = sorted(expected.keys() - arrays.keys()), sorted(arrays.keys() - expected.keys())
     if missing or extra:
         raise CheckpointError(
-            f"{path}: not of this {what}: missing {missing or 'nothing'}, extra {extra or 'nothing'}."
+            f"{path}: does not match this {what}: missing {missing or 'nothing'}, extra {extra or 'nothing'}."
         )
     for name, target in expected.items():
         found = arrays[name]
@@ -176,12 +176,12 @@ def restore_network(
 ) -> None:
     """Copy arrays of `Sequential.arrays` into a network, and the remaining ones into `others`; see `restore`.
 
-    Parameters without a mask "kept/NAME" are kept whole, also those of a network that was pruned before.
+    Parameters without a mask "kept/NAME" become unpruned, even if the network was pruned before.
 
     Raises
     ------
     CheckpointError
-        As for `restore`, or if a mask is damaged, or a number that it deletes is not 0; nothing was copied then.
+        As for `restore`; also if a mask is damaged, or a pruned weight is not 0. Nothing is copied in this case.
     """
     params = {f"kept/{p.name}": p for p in net.parameters()}
     masks = {name: array for name, array in arrays.items() if name in params}
@@ -192,7 +192,9 @@ def restore_network(
                 f"{path}: {name} is damaged: expected bool {value.shape} of 0 and 1, found {mask.dtype} {mask.shape}."
             )
         if value[~mask].any():
-            raise CheckpointError(f"{path}: {name} deletes {(~mask).sum():,} numbers, but not all of them are 0.")
+            raise CheckpointError(
+                f"{path}: {name} marks {(~mask).sum():,} weights as pruned, but not all of them are 0."
+            )
     own = {name: array for name, array in net.arrays().items() if name not in params}
     rest = {name: array for name, array in arrays.items() if name not in masks}
     restore(own | dict(others or {}), rest, path=path, what=what)
@@ -201,16 +203,16 @@ def restore_network(
 
 
 def _read(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    """Read one array, allocating no more than the bytes that the file really holds."""
+    """Read one array, without allocating more memory than the file has bytes."""
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > path.stat().st_size:
         raise _damaged(path, f"its entry {info.filename} is compressed or larger than the file")
-    data = archive.read(info)  # checks the entry's CRC-32
+    data = archive.read(info)  # verifies the entry's CRC-32
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
     shape, fortran, dtype = read_header(stream, max_header_size=_HEADER_BYTES)
     if dtype.hasobject or dtype.kind not in "biuf":
-        raise _damaged(path, f"its entry {info.filename} holds {dtype}, not numbers")
+        raise _damaged(path, f"its entry {info.filename} has the type {dtype}, which is not numeric")
     expected, found = math.prod(shape) * dtype.itemsize, len(data) - stream.tell()
     if expected != found:
         raise _damaged(path, f"its entry {info.filename} declares {shape} {dtype}, {expected} bytes; found {found}")

@@ -1,4 +1,4 @@
-"""Checks that network, loss, optimiser and images fit together, and the default callbacks."""
+"""Compatibility checks of network, loss, optimiser and images, and the default callbacks."""
 
 from typing import Any
 
@@ -16,51 +16,51 @@ __all__ = ["check_data", "check_pair", "check_parameters", "recipe"]
 def recipe(optimizer: Optimizer) -> list[Callback]:
     """Return the default callbacks."""
     from ..optim.schedule import paper
-    from .callbacks import Finite, GuardDivergence, SetRate  # here, because they are made of what stands above
+    from .callbacks import Finite, GuardDivergence, SetRate  # imported here to avoid a circular import
 
     return [SetRate(paper(optimizer.lr)), GuardDivergence()] if optimizer.curvature_patterns else [Finite()]
 
 
 def check_pair(net: Sequential, loss: Loss) -> None:
-    """Raise ConfigError if the loss takes the outputs for penalties, and they are scores, or the other way round."""
+    """Raise ConfigError if the loss needs penalties and the network's outputs are scores, or vice versa."""
     penalties = loss.predict(np.array([[0.0, 1.0]]))[0] == 0
     if penalties != net.outputs_penalties:
         last, name = type(net.layers[-1]).__name__, type(loss).__name__
         outputs, wanted = ("scores", "penalties") if penalties else ("penalties", "scores")
         others = "SoftmaxCrossEntropy or SquaredError" if penalties else "MAP or MLE"
         raise ConfigError(
-            f"{name} takes {wanted}, and the network ends in {last}, whose outputs are {outputs}: train it with "
+            f"{name} needs {wanted}, but the network ends in {last}, whose outputs are {outputs}: train it with "
             f"{others}."
         )
 
 
 def check_parameters(net: Sequential, optimizer: Optimizer) -> None:
-    """Raise ConfigError unless the optimiser steps parameters of the network."""
+    """Raise ConfigError unless the optimiser updates parameters of the network."""
     own = {id(p) for p in net.parameters()}
     foreign = [p.name for p in optimizer.params if id(p) not in own]
     if foreign or not len(optimizer.params):
-        named = f"{', '.join(foreign[:3])} of another network" if foreign else "no parameters at all"
+        named = f"{', '.join(foreign[:3])} of another network" if foreign else "no parameters"
         raise ConfigError(
-            f"{type(optimizer).__name__} steps {named}, and not the parameters of this network: make it of "
-            "net.parameters(), after the network is built."
+            f"{type(optimizer).__name__} updates {named}, not the parameters of this network: create it with "
+            "net.parameters() after building the network."
         )
 
 
 def check_data(net: Sequential, train: Any) -> None:
-    """Raise ShapeError unless labels are classes of the network, and images fit its field."""
+    """Raise ShapeError unless labels are classes of the network and images fit its field."""
     highest = train.labels.max(initial=0)
     if highest >= net.out_shape[0]:
         raise ShapeError(
-            f"The network has {net.out_shape[0]} classes; {train.name} has labels up to {highest}. Build one for them, "
-            f"such as lenet5.lenet5(classes={highest + 1})."
+            f"The network has {net.out_shape[0]} classes, but {train.name} has labels up to {highest}. Build a "
+            f"network for them, such as lenet5.lenet5(classes={highest + 1})."
         )
     shape: tuple[int, ...] = train.images.shape if isinstance(train.images, np.ndarray) else ()
-    if len(shape) < 3 or len(net.in_shape) != 3:  # a layout of its own
+    if len(shape) < 3 or len(net.in_shape) != 3:  # a custom input layout
         return
     channels = shape[3] if len(shape) == 4 else 1
     if channels != net.in_shape[0] or shape[1] > net.in_shape[1] or shape[2] > net.in_shape[2]:
         raise ShapeError(
             f"The network takes images of up to {net.in_shape[1]}x{net.in_shape[2]} in {net.in_shape[0]} channels; "
-            f"{train.name} has {shape[1]}x{shape[2]} in {channels}. Build one for these: "
-            "lenet5.models.lenet5(size=..., channels=...), or net.build for layers of your own."
+            f"{train.name} has {shape[1]}x{shape[2]} in {channels}. Build a network for these: "
+            "lenet5.models.lenet5(size=..., channels=...), or net.build for your own layers."
         )

@@ -1,4 +1,4 @@
-"""Distortions of training images that shrink towards the end of training."""
+"""Distortions of training images that become weaker towards the end of training."""
 
 from ..datasets import Distort
 from ..errors import ConfigError
@@ -7,35 +7,35 @@ from .trainer import Trainer
 
 __all__ = ["ShrinkDistortion"]
 
-_LAST = 0.25  # share of the epochs
+_LAST = 0.25  # fraction of the epochs
 
 
 class ShrinkDistortion(Callback):
-    """Shrink the trainer's distortion over the last quarter of the epochs.
+    """Reduce the trainer's distortions over the last quarter of the epochs.
 
-    Strong distortions keep a network from learning its images by heart, but it then sees images that are more
-    distorted than those it will read. Training ends with milder ones.
+    Strong distortions reduce overfitting, but the training images are then more distorted than the test images.
+    So training ends with weaker distortions.
 
     Parameters
     ----------
     final : float
-        Size of every distortion at the end, as a share of its size before; 0 to 1.
+        Strength of all distortions at the end, relative to the start, from 0 to 1.
 
     Raises
     ------
     ConfigError
-        If `final` is not between 0 and 1; when training begins, if the trainer's distortion is no `Distort`.
+        If `final` is not between 0 and 1; at the start of training, if the trainer's distortion is not a `Distort`.
     """
 
     phase = Phase.PREPARE
 
     def __init__(self, final: float) -> None:
         if not 0 <= final <= 1:
-            raise ConfigError(f"ShrinkDistortion: final is between 0 and 1; found {final!r}.")
+            raise ConfigError(f"ShrinkDistortion: final must be between 0 and 1; found {final!r}.")
         self.final = final
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Set the size for the first epoch of this call."""
+        """Set the strength for the first epoch of this call."""
         if not isinstance(trainer.distort, Distort):
             raise ConfigError(
                 "ShrinkDistortion needs a trainer with distort=lenet5.datasets.Distort(...); found "
@@ -44,7 +44,7 @@ class ShrinkDistortion(Callback):
         self._set(trainer, trainer.distort)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Set the size for the next epoch."""
+        """Set the strength for the next epoch."""
         assert isinstance(trainer.distort, Distort)
         self._set(trainer, trainer.distort)
 

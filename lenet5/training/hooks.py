@@ -1,4 +1,4 @@
-"""Callbacks: the hooks of the training loop."""
+"""Base class of callbacks, which defines the hooks of the training loop."""
 
 import enum
 from typing import TYPE_CHECKING, Any
@@ -12,23 +12,23 @@ __all__ = ["Callback", "Phase"]
 
 
 class Phase(enum.IntEnum):
-    """Order in which callbacks are called, independent of the order in which they were given."""
+    """Order in which callbacks are called, independent of the order in which they are passed."""
 
-    PREPARE = 0  # what the next updates depend on: the learning rate
-    MEASURE = 1  # figures of the epoch that has ended
-    DECIDE = 2  # whether to continue, by these figures
-    RECORD = 3  # files of all figures
-    SAVE = 4  # what a resumed run starts from, these files' state included
-    REPORT = 5  # to the user
+    PREPARE = 0  # set what the next updates depend on, such as the learning rate
+    MEASURE = 1  # measure results of the finished epoch
+    DECIDE = 2  # decide whether to continue, from these results
+    RECORD = 3  # write files of all results
+    SAVE = 4  # save the state for resuming, which includes the state of these files
+    REPORT = 5  # report to the user
 
 
 class Callback:
-    """Hooks of the training loop; each does nothing unless a subclass overrides it.
+    """Base class of callbacks. Its hooks do nothing unless a subclass overrides them.
 
     Attributes
     ----------
     phase : Phase
-        Callbacks are called phase by phase, and within one in the order in which they were given.
+        Callbacks are called phase by phase, and within a phase in the order in which they are passed.
     """
 
     phase = Phase.MEASURE
@@ -37,10 +37,10 @@ class Callback:
         """Called once, before the first epoch."""
 
     def on_epoch_begin(self, trainer: "Trainer") -> None:
-        """Called before an epoch, and again when a run is resumed within it (``trainer.position > 0``)."""
+        """Called before an epoch, and again if a run is resumed within it (``trainer.position > 0``)."""
 
     def on_batch_end(self, trainer: "Trainer") -> None:
-        """Called after every update; with compiled single-pattern updates, after every `trainer.ROUND` of them."""
+        """Called after every update, or with compiled single-pattern updates after every `trainer.ROUND` updates."""
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Called after an epoch; its record is ``trainer.history[-1]``."""
@@ -57,4 +57,4 @@ class Callback:
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore values that `state` returned."""
+        """Restore values returned by `state`."""

@@ -1,9 +1,9 @@
 """Training on several processes or machines: the ranks of an MPI job share the shards of every batch.
 
-Every rank holds the whole network and the same data, and computes the gradients of its shards. They are added up in
-the order of `tree_sum` - in pairs of ranks where these are 2, 4, 8, ... with as many shards each, else by every
-rank from what one collective gives to all - so all take the same step, and the run has the bits of one process with
-the same batches. A batch of one shard is computed by all, and sends nothing.
+Every rank holds the whole network and the same data, and computes the gradients of its shards. The gradients are added
+in the order of `tree_sum`, so all ranks take the same step, and the run is bit-identical to a single process with the
+same batches. With 2, 4, 8, ... ranks and equally many shards each, ranks exchange sums in pairs; otherwise one
+collective operation sends all blocks to all ranks. All ranks compute a batch of a single shard, and nothing is sent.
 """
 
 import contextlib
@@ -24,31 +24,31 @@ from .tree_sum import Sum, blocks_of
 __all__ = ["Ranks", "RanksLostError"]
 
 _LAST_SECONDS = 10
-_yield = getattr(os, "sched_yield", lambda: time.sleep(0))  # macOS and Windows lack it
+_yield = getattr(os, "sched_yield", lambda: time.sleep(0))  # not available on macOS and Windows
 
 _LAST_WORDS = "import sys; sys.stdin.buffer.read() or sys.stderr.write(sys.argv[1] + chr(10))"
 
 
 class RanksLostError(LenetError):
-    """The other ranks of an MPI job do not answer."""
+    """The other ranks of an MPI job do not respond."""
 
 
 class Ranks:
-    """The processes of this MPI job; with mpi4py, which is imported here.
+    """The processes of this MPI job. Needs mpi4py, which is imported here.
 
     Attributes
     ----------
     rank, size : int
-        Number of this process, from 0, and of all.
+        Number of this process, counted from 0, and number of all processes.
     neighbours : int
-        Processes on this machine.
+        Number of processes on this machine.
     timeout : float
-        Seconds to wait for the others before `RanksLostError`; for ever unless set.
+        Time in seconds to wait for other ranks before `RanksLostError` is raised. Default: unlimited.
 
     Raises
     ------
     ConfigError
-        If there is no mpi4py, or no MPI that it could use.
+        If mpi4py or an MPI library is not installed.
     """
 
     def __init__(self) -> None:
@@ -66,19 +66,19 @@ class Ranks:
         self._rooms: dict[tuple[str, int, np.dtype], np.ndarray] = {}
 
     def share(self, shards: int, rank: int | None = None) -> range:
-        """Return the shards of a rank, by default this one: neighbours, nearly as many for each."""
+        """Return the consecutive shards of a rank (default: this one); all ranks have nearly the same number."""
         rank = self.rank if rank is None else rank
         return range(rank * shards // self.size, (rank + 1) * shards // self.size)
 
     def exchange(self, sums: Sum | None, figures: np.ndarray) -> None:
-        """Give every rank the sums and the figures of all.
+        """Combine the sums and results of all ranks, on every rank.
 
         Parameters
         ----------
         sums : Sum, optional
-            Of the vectors of this rank's shards; of all shards afterwards, finished.
+            Sum over this rank's shards, which becomes the finished sum over all shards.
         figures : ndarray of float64 (shards, ...)
-            Of which this rank has filled in its shards.
+            Results per shard, of which this rank has filled in its own.
         """
         shares, blocks, alike = self._plan(len(figures))
         self._gather_figures(figures, shares)
@@ -91,7 +91,7 @@ class Ranks:
         sums.finish()
 
     def _plan(self, shards: int) -> tuple[list[range], list[list[tuple[int, int]]], bool]:
-        """Return every rank's shards and blocks, and whether all have one block alike, and are 2, 4, 8, ... ranks."""
+        """Return every rank's shards and blocks, and whether 2, 4, 8, ... ranks have one block each of equal size."""
         if shards not in self._plans:
             shares = [self.share(shards, rank) for rank in range(self.size)]
             blocks = [blocks_of(share) for share in shares]
@@ -109,18 +109,18 @@ class Ranks:
             figures[share.start : share.stop] = part[: len(share)]
 
     def _add_in_pairs(self, sums: Sum) -> None:
-        """Exchange blocks of equal size with neighbours 1, 2, 4, ... ranks away."""
+        """Exchange blocks of equal size with ranks at distances 1, 2, 4, ..."""
         _, size, block = sums.blocks.pop()
         received, away = self._room("received", block.size, block.dtype), 1
         while away < self.size:
             partner = self.rank ^ away
             self._wait(self._all.Irecv(received, partner), self._all.Isend(block, partner))
-            block += received  # left + right is right + left
+            block += received  # addition of two terms is commutative, also in floating point
             away *= 2
         sums.blocks.append((0, self.size * size, block))
 
     def _gather_blocks(self, sums: Sum, blocks: list[list[tuple[int, int]]]) -> None:
-        """Give all blocks of every rank to all."""
+        """Send all blocks of every rank to all ranks."""
         length = self._longest(blocks)
         own = self._room("own", length * sums.length, sums.dtype).reshape(length, -1)
         everyone = self._room("everyone", self.size * own.size, sums.dtype).reshape(self.size, length, -1)
@@ -137,14 +137,14 @@ class Ranks:
         return max(map(len, lists))
 
     def agreed(self, stop: bool) -> bool:
-        """Whether any rank wants to stop; all ranks get the same answer."""
+        """Return whether any rank wants to stop, with the same result on all ranks."""
         found = np.zeros(1, np.uint8)
         self._wait(self._all.Iallreduce(np.array([stop], np.uint8), found, self._mpi.MAX))
         return bool(found[0])
 
     @contextlib.contextmanager
     def one_by_one(self) -> Iterator[None]:
-        """Run the block on rank 0 first, so that the others find its downloads and repaired folders."""
+        """Run the block on rank 0 first, so that its downloads and repairs are complete for the others."""
         if self.rank:
             self._wait(self._all.Ibarrier())
         yield
@@ -157,9 +157,9 @@ class Ranks:
 
     @contextlib.contextmanager
     def last_words(self, text: str) -> Iterator[None]:
-        """Print `text` on stderr if MPI kills the job inside the block, as it does when a rank has died.
+        """Print `text` on stderr if MPI kills the job within the block, which happens if a rank dies.
 
-        A separate process prints it, since all processes of the job are killed.
+        A separate process prints it, because all processes of the job are killed.
         """
         if self.rank:
             yield
@@ -168,14 +168,14 @@ class Ranks:
         with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as witness:
             try:
                 yield
-            finally:  # an error has words of its own
+            finally:  # exceptions are reported separately
                 witness.communicate(b"done")
 
     def abort(self, code: int) -> None:
-        """End all ranks, which may be waiting for this one, with an exit code; this one in any case."""
+        """End all ranks, which may be waiting for this one, with an exit code; end this rank in any case."""
         if hasattr(signal, "SIGALRM"):  # not on Windows
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(_LAST_SECONDS)  # if the network is cut, MPI itself may wait for ever
+            signal.alarm(_LAST_SECONDS)  # if the network is down, MPI itself may wait forever
         self._all.Abort(code)
 
     def _room(self, name: str, length: int, dtype: np.dtype) -> np.ndarray:
@@ -185,14 +185,14 @@ class Ranks:
         return self._rooms[key]
 
     def _wait(self, *requests: Any) -> None:
-        """Wait in small steps, so that Ctrl-C and SIGTERM are noticed, and others on this processor get on."""
+        """Wait in small steps, so that Ctrl-C and SIGTERM are handled and other ranks on this processor can run."""
         deadline = time.monotonic() + self.timeout
         for request in requests:
             while not request.Test():
                 _yield()
                 if time.monotonic() > deadline:
                     raise RanksLostError(
-                        f"no word from the other ranks for {self.timeout:g} s: one of them, its machine or the network "
+                        f"no response from other ranks for {self.timeout:g} s: one of them, its machine or the network "
                         "has "
                         "failed."
                     )

@@ -1,4 +1,4 @@
-"""The history of a training: one record per epoch, printed as a table or drawn."""
+"""History of a training run: one record per epoch, which can be printed as a table or drawn."""
 
 from typing import TYPE_CHECKING, Any, overload
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 __all__ = ["History"]
 
-# Columns of the table, with how they are printed.
+# Columns of the table, and their formats.
 _COLUMNS = {
     "epoch": "{:d}", "kept": "{:,d}", "lr": "{:.1e}", "loss": "{:.4f}", "train_error": "{:.2%}",
     "validation_loss": "{:.4f}", "validation_error": "{:.2%}", "test_loss": "{:.4f}", "test_error": "{:.2%}",
@@ -18,12 +18,12 @@ _COLUMNS = {
 class History(list[dict[str, Any]]):
     """Records of the epochs in order: a list of dictionaries, suitable for `json.dump` and `pandas.DataFrame`.
 
-    ``history["test_error"]`` is a list with that figure of every epoch.
+    ``history["test_error"]`` is the list of that value for all epochs.
 
     Attributes
     ----------
     data, net : str
-        Names of data set and network, for the title of `plot`.
+        Names of the data set and the network, for the title of `plot`.
     """
 
     data = net = ""
@@ -38,11 +38,11 @@ class History(list[dict[str, Any]]):
         if not isinstance(key, str):
             return super().__getitem__(key)
         if self and not any(key in record for record in self):
-            raise KeyError(f"no figure {key!r}; there are {', '.join(self[-1])}")
+            raise KeyError(f"no column {key!r}; the columns are {', '.join(self[-1])}")
         return [record.get(key) for record in self]
 
     def rows(self) -> list[list[str]]:
-        """Return the table as text, cell by cell: the heads, and then the epochs."""
+        """Return the cells of the table as text: the headings, then the epochs."""
         shown = [name for name in _COLUMNS if any(record.get(name) is not None for record in self)]
         cells = [
             ["" if record.get(name) is None else _COLUMNS[name].format(record[name]) for name in shown]
@@ -64,7 +64,7 @@ class History(list[dict[str, Any]]):
         return f"<table><thead><tr>{text}</tr></thead><tbody>{lines}</tbody></table>"
 
     def plot(self) -> "Figure":
-        """Draw error against epochs: `lenet5.plots.learning_curves` of this training."""
+        """Draw the error as a function of the epoch; see `lenet5.plots.learning_curves`."""
         from ..plots import learning_curves
 
         return learning_curves({"one training": self}, data=self.data, net=self.net)

@@ -13,18 +13,18 @@ __all__ = ["Progress", "Report", "ReportRates", "say"]
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a text, on stderr if it is an `error`; ignore a closed stream."""
-    with contextlib.suppress(OSError, ValueError):  # a closed pipe, a full disk; a stream that was closed
+    """Print a text, on stderr for an `error`; ignore a closed stream."""
+    with contextlib.suppress(OSError, ValueError):  # a closed pipe or a full disk; a closed stream
         print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 class Progress(Callback):
-    """A progress bar per epoch, in a terminal or a notebook.
+    """Show a progress bar per epoch, in a terminal or a notebook.
 
     Parameters
     ----------
     disable : bool, optional
-        Default: only where stderr is not a terminal.
+        Whether to hide the bar. Default: only if stderr is not a terminal.
     """
 
     phase = Phase.REPORT
@@ -34,7 +34,7 @@ class Progress(Callback):
         self._bar: Any = None
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Open the bar."""
+        """Create the bar."""
         from tqdm.auto import tqdm
 
         self._bar = tqdm(
@@ -48,7 +48,7 @@ class Progress(Callback):
         self._shown = trainer.position
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        """Advance it, a hundred patterns at a time."""
+        """Advance the bar in steps of a hundred patterns."""
         if trainer.position - self._shown >= 100:
             self._bar.update(trainer.position - self._shown)
             self._shown = trainer.position
@@ -58,13 +58,13 @@ class Progress(Callback):
         self._bar.close()
 
     def on_train_end(self, trainer: Trainer) -> None:
-        """Close it after a stop."""
+        """Close the bar after a stop."""
         if self._bar is not None:
             self._bar.close()
 
 
 class Report(Callback):
-    """Give one line per epoch to a function, such as print.
+    """Pass one line per epoch to a function such as print.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Report(Callback):
 
 
 class ReportRates(Callback):
-    """Give the effective rates of each parameter to a function once, before the first update.
+    """Pass the effective learning rates of each parameter to a function, once before the first update.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class ReportRates(Callback):
         self.say = say
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Say them; the paper reports about 7e-5 to 0.016 for its first epoch."""
+        """Report the rates; the paper gives a range of about 7e-5 to 0.016 for its first epoch."""
         if trainer.epoch or trainer.position or not trainer.optimizer.curvature_patterns:
             return
         rates = trainer.optimizer.rates

@@ -1,12 +1,11 @@
-"""Shards of batches: sums in a fixed order give the same bits for any number of threads and machines.
+"""Shards of batches, whose sums are bit-identical for any number of threads and machines.
 
-A batch is cut into shards of a fixed size. Each is run forward and backward on a workspace of its own
-over the same parameters, and the results are added in an order that depends on their number alone (`tree_sum`).
-Gradients and curvatures are those of the training state; all else is evaluated. What is compiled of a network runs
-compiled.
+A batch is split into shards of a fixed size. Each shard is propagated forward and backward in its own workspace over
+the same parameters, and the results are added in an order that depends only on their number (`tree_sum`). Gradients and
+curvatures use the training state, everything else the evaluation state. The compiled layers of a network run compiled.
 
-A network that couples the patterns of a batch (batch normalisation) is not the sum of its shards: its
-gradients and curvatures are taken in one, on one thread, for any batch size.
+If the patterns of a batch depend on each other (batch normalisation), gradients and curvatures are not sums over
+shards. They are computed for the whole batch on one thread.
 """
 
 import os
@@ -33,40 +32,41 @@ if TYPE_CHECKING:
 __all__ = ["SHARD", "Shards", "cores"]
 
 SHARD = 32
-# Shards that a thread takes at a time, to pay for the handing over, where only numbers come back; else GRADIENTS.
+# Shards that a thread processes at a time if only losses and errors are returned, to amortise the overhead of the task;
+# otherwise GRADIENTS.
 RUN = 16
-_FORGET = 1024  # shards after which images that are mapped from a file leave the memory
+_FORGET = 1024  # number of shards after which the memory of mapped images is released
 
 T = TypeVar("T")
 
 
 def cores() -> int:
-    """Return the number of processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Shards:
-    """Gradients, curvatures and errors of batches of any size.
+    """Compute gradients, curvatures and errors of batches of any size.
 
     Parameters
     ----------
     net : Sequential
-        Its parameters' `grad` and `hess` receive the sums.
+        Network, whose parameters' `grad` and `hess` receive the sums.
     loss : Loss
     threads : int
-        Workspaces that run at the same time. A batch of one shard runs on the caller's thread.
+        Number of threads. A batch of a single shard runs on the caller's thread.
     ranks : Ranks, optional
-        Processes that share the shards of each batch; all call the same methods with the same patterns.
+        Processes that share the shards of each batch. All must call the same methods with the same patterns.
     use_compiled : bool
-        False runs the layers' own methods even where the compiled network could.
+        Whether to use compiled code if possible, or the layers' NumPy methods.
 
     Attributes
     ----------
     steps : bool
         Whether `step` can be called: the network is compiled.
     key : tuple of int
-        What layers that draw at random draw for the next batch: the same for the same key. Every shard adds
-        its place in the batch. Set it before each batch; it stays as it is.
+        Seed of the layers' random draws for the next batch, to which every shard adds its index. Set it before each
+        batch; it is not modified.
     """
 
     def __init__(
@@ -95,27 +95,27 @@ class Shards:
             self._pool.shutdown()
 
     def gradient(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Set `grad` of the network to that of the batch's mean loss.
+        """Set `grad` of the network to the gradient of the batch's mean loss.
 
         Parameters
         ----------
         images : ndarray
-            What ``net.prepare`` takes, or prepared floats (N, *in_shape).
+            Input of ``net.prepare``, or prepared floats (N, *in_shape).
         labels : integer ndarray (N,)
 
         Returns
         -------
         loss : float
-            Sum over the batch.
+            Sum of the losses over the batch.
         errors : int
-            Patterns whose prediction, before the update, was wrong.
+            Number of patterns that were misclassified before the update.
         """
         return self._sum("gradient", images, labels, self.net.parameters().grad)
 
     def curvature(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Set `hess` of the network to the mean of eqs. 23 to 27 over the patterns, as `gradient` does.
 
-        Running statistics stay as they are: this measures, and does not learn.
+        Running statistics are not updated, because this only measures.
         """
         running = self.net.running().values()
         before = [array.copy() for array in running]
@@ -125,14 +125,14 @@ class Shards:
         return sums
 
     def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
-        """Update after every single pattern: value -= rates * grad. Only if `steps`.
+        """Update after every pattern: value -= rates * grad. Only available if `steps`.
 
-        `key` is that of the first pattern; its last number counts up from pattern to pattern.
+        `key` belongs to the first pattern; its last element is incremented for each pattern.
 
         Returns
         -------
         loss : float
-            `total` plus the losses, added one by one, so that it does not depend on how patterns are grouped.
+            `total` plus the losses, added one by one, so that the result does not depend on the grouping of patterns.
         errors : int
         """
         worker = self._workers[0]
@@ -142,7 +142,7 @@ class Shards:
         return worker.step(images, labels, rates, total, self.key)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Return the sum of the loss and the number of errors; no derivative is touched."""
+        """Return the sum of the losses and the number of errors, without changing derivatives."""
         parts, figures, mine = self._parts(len(labels), SHARD)
         work = self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), parts[mine], RUN)
         for k, result in zip(range(mine.start, mine.stop), work, strict=True):
@@ -160,7 +160,7 @@ class Shards:
 
     def _sum(self, kind: str, images: np.ndarray, labels: np.ndarray, total: np.ndarray) -> tuple[float, int]:
         n = len(labels)
-        run = GRADIENTS if self._pool else 1  # alone, one that stays in the cache
+        run = GRADIENTS if self._pool else 1  # on one thread, use a single workspace, which stays in the cache
         parts, figures, mine = self._parts(n, n if self._whole else SHARD)
 
         def differentiate(worker: Layers, part: slice) -> tuple[float, int, np.ndarray]:
@@ -183,13 +183,13 @@ class Shards:
         return _totals(figures)
 
     def _parts(self, n: int, size: int) -> tuple[list[slice], np.ndarray, slice]:
-        """Return the shards of n patterns, room for loss and errors of each, and which of them are this process's."""
+        """Return the shards of n patterns, an array for loss and errors of each, and the shards of this process."""
         parts = [slice(start, min(start + size, n)) for start in range(0, n, max(size, 1))]
         share = self.ranks.share(len(parts)) if self.ranks and len(parts) > 1 else range(len(parts))
         return parts, np.zeros((len(parts), 2)), slice(share.start, share.stop)
 
     def _map(self, work: Callable[[Layers, slice], T], parts: list[slice], run: int) -> Iterator[T]:
-        """Yield work(worker, part) for each shard in order. A worker takes up to `run` shards at a time."""
+        """Yield work(worker, part) for each shard in order. A worker processes up to `run` shards at a time."""
         run = min(run, -(-len(parts) // len(self._workers)))
         runs = iter([parts[k : k + run] for k in range(0, len(parts), max(run, 1))])
         while chunk := list(islice(runs, len(self._workers))):
@@ -203,7 +203,7 @@ class Shards:
 
 
 def _totals(figures: np.ndarray) -> tuple[float, int]:
-    """Return the loss and the errors of all shards; losses are added one by one, in order."""
+    """Return the loss and the errors of all shards; losses are added one by one in order."""
     return sum(figures[:, 0].tolist()), int(figures[:, 1].sum())
 
 
@@ -219,7 +219,7 @@ def _tell_once(net: Sequential, loss: Loss) -> None:
         return
     net.told = True
     warnings.warn(
-        f"No compiled half in training: {', '.join(slow)}. The NumPy methods are used there, so updates on single "
+        f"No compiled version for training: {', '.join(slow)}. These layers use NumPy methods, so updates on single "
         "patterns take about 3 times as long, and on batches of 64 about 1.2 times.",
         LenetWarning,
         stacklevel=4,

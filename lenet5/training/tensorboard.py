@@ -1,4 +1,4 @@
-"""TensorBoard: figures, histograms and pictures of every epoch (extra ``tensorboard``)."""
+"""TensorBoard: scalars, histograms and images of every epoch (extra ``tensorboard``)."""
 
 import json
 from pathlib import Path
@@ -14,18 +14,17 @@ __all__ = ["TensorBoard"]
 
 
 class TensorBoard(Callback):
-    """Write event files that ``tensorboard --logdir DIR`` shows.
+    """Write event files for ``tensorboard --logdir DIR``.
 
-    Put it behind the callbacks whose records it shows. Event files can be added to, so a resumed run continues
-    with its curves.
+    Pass it after the callbacks whose records it shows. A resumed run adds new event files, so its curves continue.
 
     Parameters
     ----------
     folder : path-like
     config : dict, optional
-        Shown as text.
+        Configuration to show as text.
     image : ndarray, optional
-        One image, as for ``net.predict``: its feature maps are shown.
+        One image, as for ``net.predict``, whose feature maps are shown.
 
     Raises
     ------
@@ -48,13 +47,13 @@ class TensorBoard(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Open the files and write the configuration."""
-        # Files are named after the second that they are opened in: a run resumed within it must not replace the first.
+        # Files are named after the current second: a run resumed within the same second must not overwrite a file.
         self._writer = self._make(str(self.folder), flush_secs=10, filename_suffix=f".epoch-{trainer.epoch}")
         if self.config is not None and trainer.epoch == 0:
             self._writer.add_text("configuration", "    " + json.dumps(self.config, indent=2).replace("\n", "\n    "))
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Add the epoch."""
+        """Write the results of the epoch."""
         record, step = trainer.history[-1], trainer.epoch
         for name, value in record.items():
             if isinstance(value, int | float) and name != "epoch":
@@ -74,7 +73,7 @@ class TensorBoard(Callback):
             self._writer.close()
 
     def _pictures(self, trainer: Trainer) -> "list[tuple[str, np.ndarray]]":
-        from ..plots.style import tiles  # here, for Matplotlib
+        from ..plots.style import tiles  # imported here, because it loads Matplotlib
 
         pictures = []
         for layer in trainer.net.sublayers():
@@ -89,7 +88,7 @@ class TensorBoard(Callback):
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:
-    """Return uint8, enlarged four times; black is the smallest number, and so are gaps."""
+    """Convert to uint8, enlarged four times; the smallest value and gaps are black."""
     low, high = np.nanmin(picture), np.nanmax(picture)
     scaled = (picture - low) / (high - low or 1.0)
     return np.kron(np.nan_to_num(255 * scaled).astype(np.uint8), np.ones((4, 4), np.uint8))

@@ -25,75 +25,75 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUND", "Callback", "Phase", "Trainer", "renamed"]
 
-# Patterns that are stepped through, one by one, without coming back to Python in between.
+# Number of single-pattern updates per call of compiled code.
 ROUND = 100
-# Names in the records of runs that were made before: old -> new.
+# Keys in the records of older runs, and their current names.
 _RENAMED = {"pass": "epoch", "eta": "lr"}
 
 
 def renamed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of an epoch with the names of today."""
+    """Return the record of an epoch with its keys renamed to the current names."""
     return {_RENAMED.get(name, name): value for name, value in record.items()}
 
 
 class Trainer:
-    """Stochastic gradient training: a fresh random order each epoch, one update per batch.
+    """Stochastic gradient training with one update per batch and a new random order in each epoch.
 
-    The trainer does what the optimiser needs before an epoch: for `SDLM` the curvatures of some
-    hundred patterns. The paper keeps "a constant random order"; a fresh one is as good and needs no choice. Images
-    that are mapped from a file stay there, and are shuffled in blocks: see `datasets.shuffle`.
+    Before an epoch, the trainer computes the curvatures that the optimiser needs, for `SDLM` those of some hundred
+    patterns. The paper uses "a constant random order"; a new one in each epoch is as good and independent of a choice.
+    Memory-mapped images are not loaded, and are shuffled in blocks; see `datasets.shuffle`.
 
     Parameters
     ----------
     net, loss, optimizer
-        What is trained.
+        Network to train, its loss, and an optimiser of its parameters.
     callbacks : iterable of Callback, optional
-        Called at each hook in the order of their phases. Left out: a guard against divergence, and for an optimiser
-        that needs curvatures (`SDLM`) the paper's schedule, which begins at the optimiser's rate.
+        Callbacks, called at each hook in the order of their phases. Default: a guard against divergence and, for an
+        optimiser that needs curvatures (`SDLM`), the paper's schedule, starting at the optimiser's rate.
     batch_size : int
-        Patterns per update; the paper updates after every single one.
+        Number of patterns per update (1 in the paper).
     threads : int
-        Shards of a batch that run at once; the results do not depend on it. Of no use to the gradients of
-        a network with `BatchNorm`, which are taken of the batch as a whole.
+        Number of threads; it does not affect the results. It does not speed up the gradients of a network with
+        `BatchNorm`, which are computed for the batch as a whole.
     distort : Distortion, optional
-        Applied to all training images before each epoch; to mapped ones group by group.
+        Distortion of all training images before each epoch; mapped images are distorted group by group.
     ranks : Ranks, optional
-        Processes that train the same network on the same data together, each of which calls `fit`; the results do not
-        depend on it.
+        Processes that train the same network on the same data, each of which calls `fit`. They do not affect the
+        results.
     rng : numpy.random.Generator, optional
-        Draws distortions, orders, samples and what `Dropout` drops; default seed 0.
+        Generator for distortions, orders, samples and `Dropout`. Default: seed 0.
 
     Attributes
     ----------
     epoch : int
-        Epochs completed.
+        Number of completed epochs.
     position : int
-        Patterns of the current epoch that are done.
+        Number of processed patterns in the current epoch.
     history : History
         One record per completed epoch.
     stop : bool
-        Set it, from a hook or a signal handler, to end after the current update.
+        Set it to True, from a hook or a signal handler, to stop after the current update.
     loss_sum, errors : float, int
-        Of the patterns of the current epoch that are done.
+        Sum of the losses and number of errors over the processed patterns of the current epoch.
     train : Dataset or None
-        What `fit` was given; None before.
+        Training set passed to `fit`; None before.
     epochs : int
-        Until which `fit` trains; 0 before.
+        Number of epochs at which `fit` stops; 0 before.
     shards : Shards or None
-        Measures any patterns, as by ``shards.evaluate(images, labels)``; None before `fit`.
+        For measurements such as ``shards.evaluate(images, labels)``; None before `fit`.
     patterns : object or None
-        The training patterns in the order of the epoch; None before `fit`.
+        Training patterns in the order of the epoch; None before `fit`.
 
     Raises
     ------
     ConfigError
-        If an option is out of its range, a callback has hooks that are never called, the loss is for other outputs than
-        the network's, or the optimiser has the parameters of another network.
+        If an option is out of range, a callback has hooks that are never called, or loss or optimiser do not fit the
+        network.
 
     Warns
     -----
     LenetWarning
-        If a callback that only reports (`Phase.REPORT`) fails: training continues without it.
+        If a callback that only reports (`Phase.REPORT`) fails. Training continues without it.
     """
 
     def __init__(
@@ -110,12 +110,12 @@ class Trainer:
         rng: np.random.Generator | None = None,
     ) -> None:
         if batch_size < 1 or threads < 1:
-            raise ConfigError(f"batch_size and threads are at least 1; found {batch_size} and {threads}.")
+            raise ConfigError(f"batch_size and threads must be at least 1; found {batch_size} and {threads}.")
         check_pair(net, loss)
         check_parameters(net, optimizer)
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.callbacks = recipe(optimizer) if callbacks is None else list(callbacks)
-        self._failed: set[int] = set()  # callbacks that only reported, and are left out since they failed
+        self._failed: set[int] = set()  # reporting callbacks that failed and are skipped
         self.train: Any = None
         self.shards: Any = None
         self.patterns: Any = None
@@ -123,7 +123,7 @@ class Trainer:
         self.batch_size, self.threads, self.distort, self.ranks = batch_size, threads, distort, ranks
         self.rng = rng if rng is not None else np.random.default_rng(0)
         self.epoch = self.position = self.errors = 0
-        self._estimated = -1  # the epoch whose curvatures the optimiser has
+        self._estimated = -1  # epoch of the optimiser's current curvatures
         self.loss_sum = 0.0
         self.history = History()
         self.stop = False
@@ -136,48 +136,48 @@ class Trainer:
         Parameters
         ----------
         train : Dataset
-            Its labels must be classes of the network.
+            Training set, whose labels must be classes of the network.
         epochs : int
-            In all, epochs of a resumed run included. Default as in the paper.
+            Total number of epochs, including those before a resumption (default: 20, as in the paper).
 
         Returns
         -------
         History
-            A list of dict, `history`: ``epoch`` counted from 1, ``loss`` and ``train_error`` measured on the fly, as in
-            the paper's Fig. 5 (in the training state: with `Dropout`, of what it left), and what the
-            callbacks add. The network is left in the evaluating state.
+            `history`, a list of dict with ``epoch`` (counted from 1), ``loss`` and ``train_error`` (measured during
+            training and in the training state, as in the paper's Fig. 5), and values added by callbacks. The network
+            is left in the evaluation state.
 
         Raises
         ------
         ShapeError
             If the labels are not classes of the network, or the images do not fit its field.
         CheckpointError
-            If a restored position lies outside of the training set.
+            If a restored position is beyond the training set.
         DivergenceError
-            If a callback finds that training has failed.
+            If a callback detects divergence.
         """
-        if isinstance(train, Dataset):  # the estimator has patterns of its own
+        if isinstance(train, Dataset):  # the estimator sets its own patterns
             train = self.net.relabelled(train)
         check_data(self.net, train)
         if isinstance(train, Dataset) and not self.net.learned.classes:
             self.net.remember(train)
         if self.position > len(train):
-            raise CheckpointError(f"The run stopped at pattern {self.position:,} of an epoch; {train} has fewer.")
+            raise CheckpointError(f"The run stopped at pattern {self.position:,} of an epoch, but {train} has fewer.")
         self.train, self.epochs, self.stop = train, epochs, False
         for callback in self.callbacks:
             for hook in ("on_pass_begin", "on_pass_end"):
                 if hasattr(callback, hook):
                     now = hook.replace("pass", "epoch")
-                    raise ConfigError(f"{type(callback).__name__}.{hook} is never called: its name is {now} now.")
+                    raise ConfigError(f"{type(callback).__name__}.{hook} is never called: the hook is now named {now}.")
         self.shards = Shards(self.net, self.loss, threads=self.threads, ranks=self.ranks)
         self.patterns = patterns_of(train, self.distort)
         theta, trained = self.net.theta, self.optimizer.params.value
         whole = np.may_share_memory(trained, theta) and trained.size == theta.size
         self._one_by_one = self.batch_size == 1 and self.shards.steps and whole
-        # BLAS on threads of its own would change the bits, and slow down products this small.
+        # Multithreaded BLAS would change the rounding, and slow down such small products.
         limits = threadpool_limits(1, user_api="blas")
         try:
-            with np.errstate(over="ignore", invalid="ignore"):  # callbacks judge a run that fails
+            with np.errstate(over="ignore", invalid="ignore"):  # callbacks detect divergence
                 self._fit(len(train))
         finally:
             limits.restore_original_limits()
@@ -191,7 +191,7 @@ class Trainer:
         while self.epoch < self.epochs and not self._stopping():
             self._begin_epoch()
             while self.position < n and not self._stopping():
-                # As `rates_of_plain_step` may change from epoch to epoch, so may the way to update.
+                # `rates_of_plain_step` may change between epochs, and so may the type of update.
                 self.shards.key = self._epoch_seed, self.position
                 rates = self.optimizer.rates_of_plain_step() if self._one_by_one else None
                 self._update_on_batch() if rates is None else self._update_one_by_one(rates)
@@ -201,19 +201,19 @@ class Trainer:
         self._call("on_train_end")
 
     def _stopping(self) -> bool:
-        """Whether to stop; all ranks stop after the same update."""
+        """Return whether to stop; all ranks stop after the same update."""
         return self.stop if self.ranks is None else self.ranks.agreed(self.stop)
 
     def _update_on_batch(self) -> None:
-        """Update once, on the next batch."""
+        """Update on the next batch."""
         images, labels = self.patterns.take(self.position, self.position + self.batch_size)
         loss, errors = self.shards.gradient(images, labels)
         self.optimizer.step()
-        self.net.parameters().hold()  # your own optimiser may not know of deleted numbers
+        self.net.parameters().hold()  # a user's optimiser may not respect pruned weights
         self._count(self.loss_sum + loss, errors, len(labels))
 
     def _update_one_by_one(self, rates: np.ndarray) -> None:
-        """Update on one pattern after the other, up to a round position, without Python in between."""
+        """Run single-pattern updates in compiled code, up to the next multiple of ROUND."""
         images, labels = self.patterns.take(self.position, (self.position // ROUND + 1) * ROUND)
         loss_sum, errors = self.shards.step(images, labels, rates, self.loss_sum)
         self._count(loss_sum, errors, len(labels))
@@ -224,7 +224,7 @@ class Trainer:
         self.position += patterns
 
     def _estimate_curvature(self) -> None:
-        """Give the optimiser the curvatures that it needs, unless those of this epoch were restored."""
+        """Compute the curvatures for the optimiser, unless those of this epoch were restored."""
         if not self.optimizer.curvature_patterns:
             return
         n = len(self.train)
@@ -237,10 +237,10 @@ class Trainer:
     def _begin_epoch(self) -> None:
         if self.position == 0:
             self._epoch_state = self.rng.bit_generator.state
-        else:  # resumed within an epoch: draw again what was drawn at its beginning
+        else:  # resumed within an epoch: repeat the random draws of its start
             self.rng.bit_generator.state = self._epoch_state
         self.patterns.begin(self.rng, self.position)
-        if self.net.draws_at_random:  # only then: other networks' runs keep their numbers
+        if self.net.draws_at_random:  # only then, so that runs of other networks do not change
             self._epoch_seed = int(self.rng.integers(1 << 32))
         self.shards.key = self._epoch_seed, self.position
         self._estimate_curvature()
@@ -261,15 +261,15 @@ class Trainer:
                 continue
             try:
                 getattr(callback, hook)(self)
-            except Exception as error:  # any error of a terminal, a full disk or TensorBoard
+            except Exception as error:  # a terminal, a full disk or TensorBoard can raise anything
                 if callback.phase != Phase.REPORT:
                     raise
                 self._failed.add(id(callback))
-                text = f"{type(callback).__name__} failed, and training continues without it: {error or repr(error)}"
+                text = f"{type(callback).__name__} failed; training continues without it: {error or repr(error)}"
                 warnings.warn(text, LenetWarning, stacklevel=2)
 
     def _named(self) -> dict[str, Callback]:
-        """Return the callbacks under the names of their state: their classes, numbered from the second on."""
+        """Return the callbacks by the names of their state: class names, with a number from the second one on."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
             kind = type(callback).__name__
@@ -282,7 +282,7 @@ class Trainer:
         return {f"callback/{name}/{key}": array for name, c in named for key, array in c.arrays(self).items()}
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return all that a resumed run needs: arrays and a note, as `checkpoint.save` takes them."""
+        """Return the state for resuming: arrays and metadata, as accepted by `checkpoint.save`."""
         arrays = self.net.arrays()
         optimizer = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
         arrays |= optimizer | self._extra_arrays()
@@ -296,12 +296,12 @@ class Trainer:
         return arrays, note
 
     def load_state(self, arrays: dict[str, np.ndarray], note: dict[str, Any]) -> None:
-        """Restore a state into a trainer of the same network, optimiser and callbacks.
+        """Restore a state into a trainer with the same network, optimiser and callbacks.
 
         Raises
         ------
         CheckpointError
-            If something is missing or of another shape.
+            If an entry is missing or has another shape.
         """
         state = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
         checkpoint.restore_network(self.net, arrays, others=state | self._extra_arrays(), path="checkpoint", what="run")
@@ -317,4 +317,4 @@ class Trainer:
             if self.position < 0 or len(epochs) != self.epoch or epochs != list(range(1, len(epochs) + 1)):
                 raise ValueError("epochs and history do not agree")
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"The checkpoint's note is incomplete or contradicts itself: {error!r}.") from error
+            raise CheckpointError(f"The checkpoint's metadata are incomplete or inconsistent: {error!r}.") from error

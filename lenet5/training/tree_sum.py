@@ -1,8 +1,9 @@
-"""Sums of vectors in one fixed order, for any number of processes that share the work.
+"""Sums of vectors in a fixed order, for any number of processes that share the work.
 
-The terms are the leaves of a binary tree: blocks of 1, 2, 4, ... neighbours whose first number is a multiple of their
-size are added in pairs, and what is left over from the right to the left. Whoever has a run of neighbouring terms
-can add up the blocks inside it, and whoever is given all blocks goes on: the bits are those of one who has all terms.
+The terms are the leaves of a binary tree. Blocks of 1, 2, 4, ... consecutive terms whose first index is a multiple of
+their size are added in pairs; the remaining blocks are added from right to left. A process with consecutive terms can
+add the blocks within them, and a process that receives all blocks can complete the sum. The result is bit-identical to
+that of a single process.
 """
 
 import numpy as np
@@ -11,18 +12,18 @@ __all__ = ["Sum", "blocks_of"]
 
 
 class Sum:
-    """The sum of numbered vectors, which come in order.
+    """Sum of numbered vectors, which are added in order.
 
     Parameters
     ----------
     total : ndarray (n,)
-        Where `finish` leaves it; written to from the first term on.
+        Array for the result of `finish`; it is also used for intermediate sums.
 
     Attributes
     ----------
     dtype : numpy dtype
     length : int
-        Numbers of each vector.
+        Length of each vector.
     blocks : list of (int, int, ndarray)
         First term, number of terms and sum of each block so far, from left to right.
     """
@@ -33,12 +34,12 @@ class Sum:
         self.blocks: list[tuple[int, int, np.ndarray]] = []
 
     def clear(self) -> None:
-        """Forget all terms, and keep the room for the next ones."""
+        """Discard all terms, but keep the memory."""
         self._free += [block for _, _, block in self.blocks[1:]]
         self.blocks.clear()
 
     def add(self, first: int, term: np.ndarray, size: int = 1) -> None:
-        """Add term number `first`, or the sum of the block of `size` terms that begins with it."""
+        """Add term number `first`, or the sum of the block of `size` terms that starts with it."""
         if not self._ends_beside(first, size):
             room = self.total if not self.blocks else self._free.pop() if self._free else np.empty_like(self.total)
             room[...] = term
@@ -54,7 +55,7 @@ class Sum:
         self.blocks.append((first, size, block))
 
     def finish(self) -> None:
-        """Add the remaining blocks into `total`."""
+        """Add the remaining blocks to `total`."""
         while len(self.blocks) > 1:
             block = self.blocks.pop()[2]
             self.blocks[-1][2][...] += block
@@ -62,12 +63,12 @@ class Sum:
         self.blocks.clear()
 
     def _ends_beside(self, first: int, size: int) -> bool:
-        """Whether the last block is the left neighbour of a block."""
+        """Whether the last block is the left half of a pair with the given block."""
         return bool(self.blocks) and self.blocks[-1][:2] == (first - size, size) and (first - size) % (2 * size) == 0
 
 
 def blocks_of(terms: range) -> list[tuple[int, int]]:
-    """Return the first term and the number of terms of each block that a run of neighbours is added up to."""
+    """Return the first term and the size of each block that consecutive terms form."""
     found, first = [], terms.start
     while first < terms.stop:
         size = 1 << (terms.stop - first).bit_length() - 1

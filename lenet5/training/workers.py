@@ -1,4 +1,4 @@
-"""Workers that take a shard of a batch through a network: compiled, in stretches, or by methods."""
+"""Workspaces that process a shard of a batch: compiled, partly compiled, or by NumPy methods."""
 
 import copy
 
@@ -12,12 +12,12 @@ from ..network import Sequential
 
 __all__ = ["GRADIENTS", "CompiledNetwork", "Layers", "Stretches"]
 
-# Shards' gradients that a workspace keeps, since all have to be kept until they are added up in order.
+# Number of gradients that a workspace stores, because they must be added in order.
 GRADIENTS = 4
 
 
 class Layers:
-    """A workspace that runs the layers' own methods, on a replica of the network."""
+    """Workspace that runs the layers' NumPy methods on a replica of the network."""
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
         self.net, self.loss = net.replica(), copy.copy(loss)
@@ -26,7 +26,7 @@ class Layers:
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Write this shard's part of the mean over n patterns; return the sum of the loss, and the errors."""
+        """Write this shard's part of the mean over n patterns; return its summed loss and number of errors."""
         self.net.train().reseed(*key)
         loss, errors = self._measured(self._forward(self.net.scaled(images), key), labels)
         self._backward(self.loss.backward())
@@ -38,7 +38,7 @@ class Layers:
         return loss, errors
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Return the sum of the loss, and the errors."""
+        """Return the sum of the losses and the number of errors."""
         return self._measured(self.outputs(images), labels)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
@@ -60,10 +60,9 @@ class Layers:
 
 
 class Stretches(Layers):
-    """A workspace that runs the compiled layers of a network, and the methods of the other layers and of the loss.
+    """Workspace that runs the compiled layers of a network, and the methods of the other layers and of the loss.
 
-    Each run of neighbouring compiled layers is one `Stretch`, which goes through the patterns of the shard before the
-    next layer does.
+    Consecutive compiled layers form a `Stretch`, which processes all patterns of the shard before the next layer.
     """
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
@@ -94,7 +93,7 @@ class Stretches(Layers):
 
 
 class CompiledNetwork(Layers):
-    """A workspace that runs the compiled network."""
+    """Workspace that runs the compiled network."""
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
         self.net, self.loss = net, copy.copy(loss)
@@ -104,14 +103,14 @@ class CompiledNetwork(Layers):
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Write this shard's part of the mean over n patterns; return the sum of the loss, and the errors."""
+        """Write this shard's part of the mean over n patterns; return its summed loss and number of errors."""
         program = self._program(training=True)
         differentiate = program.gradient if kind == "gradient" else program.curvature
         x = self._prepared(images)
         return differentiate(program.drawn(x, *key) if program.random else x, labels, self.loss, n, out)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Return the sum of the loss, and the errors."""
+        """Return the sum of the losses and the number of errors."""
         return self._program().evaluate(self._prepared(images), labels, self.loss)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
@@ -121,7 +120,7 @@ class CompiledNetwork(Layers):
     def step(
         self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Update after every single pattern: value -= rates * grad; return total plus the losses, and the errors."""
+        """Update after every pattern: value -= rates * grad; return total plus the losses, and the errors."""
         program, x = self._program(training=True), self._prepared(images)
         if program.random:
             *same, first = key
@@ -131,11 +130,11 @@ class CompiledNetwork(Layers):
     def _program(self, *, training: bool = False) -> Program:
         program = self.net.program(training=training)
         if program is None:
-            raise ConfigError("The network was changed while it was training: make another trainer.")
+            raise ConfigError("The network was changed during training: create a new trainer.")
         return program
 
     def _prepared(self, images: np.ndarray) -> np.ndarray:
-        """Prepare into room of this workspace's own."""
+        """Prepare images in the workspace's own buffer."""
         if images.dtype != np.uint8:
             return self.net.scaled(images)
         if len(self._room) < len(images):

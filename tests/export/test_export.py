@@ -135,7 +135,7 @@ def test_endings_in_capitals(tmp_path):
 
 def test_endings(tmp_path):
     net = models.lenet1()
-    with pytest.raises(ConfigError, match=r"ends in one of \.onnx \(ONNX\)"):
+    with pytest.raises(ConfigError, match=r"must be one of \.onnx \(ONNX\)"):
         lenet5.export(net, tmp_path / "net.txt")
     with pytest.raises(ConfigError, match=r"int8 is an option of \.c, \.h, not of \.onnx"):
         lenet5.export(net, tmp_path / "net.onnx", int8=True)
@@ -147,7 +147,7 @@ def test_endings(tmp_path):
     loaded, meta = models.weights.read(tmp_path / "net.npz")
     assert (loaded.theta == net.theta).all() and meta["notes"]["dataset"] == "mine"
     for name, words in {
-        "x.onnx": "written only",
+        "x.onnx": "cannot be read",
         "x.pt": "from_torch",
         "x.keras": "from_keras",
         "x.weights.h5": "from_keras",
@@ -217,7 +217,7 @@ def test_the_commands_options(trained, tmp_path, capsys):
     assert "test_error   0.0092" in (tmp_path / "alone.h").read_text()
     for words, arguments in (
         ("one network and one file", ["a", "b", "c.onnx"]),
-        ("ends in one of", [str(tmp_path / "x.tflite")]),
+        ("the extension must be one of", [str(tmp_path / "x.tflite")]),
         ("this export uses none", [str(tmp_path / "x.onnx"), "--dataset", "digits"]),
         ("int8 is an option", [str(tmp_path / "x.onnx"), "--int8"]),
         ("no such file", [str(tmp_path / "none.npz"), str(tmp_path / "x.onnx")]),

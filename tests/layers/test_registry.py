@@ -71,13 +71,13 @@ def test_classes_of_ones_own_are_registered(tmp_path):
     try:
         lenet5.save(tmp_path / "net.npz", net)
         assert isinstance(lenet5.load(tmp_path / "net.npz")["Twice"], Twice)
-        with pytest.raises(ConfigError, match="There is a layer Twice already"):
+        with pytest.raises(ConfigError, match="A layer class Twice is already registered"):
             layers.register(type("Twice", (layers.Layer,), {}))
     finally:
         del layers.LAYERS["Twice"]
-    with pytest.raises(CheckpointError, match="There is no layer 'Twice'"):
+    with pytest.raises(CheckpointError, match="Unknown layer 'Twice'"):
         lenet5.load(tmp_path / "net.npz")
-    with pytest.raises(ConfigError, match="class of layers"):
+    with pytest.raises(ConfigError, match="layer class"):
         layers.register(int)
 
 

@@ -140,5 +140,5 @@ def test_the_command(capsys):
         "name": "output", "kind": "Dense", "shape": [4], "parameters": 340, "kept": 340, "connections": 340,
         "multiply_adds": 336,
     }  # fmt: skip
-    with pytest.raises(ConfigError, match="no network lenet6"):
+    with pytest.raises(ConfigError, match="unknown network lenet6"):
         main(["lenet6"])

@@ -101,7 +101,7 @@ def test_class_names_cannot_end_the_script():
 def test_a_preparation_of_ones_own_is_refused():
     net = lenet5.pretrained()
     net.prepare = lambda images, **options: lenet5.datasets.prepare(images, **options)
-    with pytest.raises(ConfigError, match="function of its own"):
+    with pytest.raises(ConfigError, match="custom preparation"):
         page_of(net)
 
 

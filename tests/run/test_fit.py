@@ -52,7 +52,7 @@ def test_the_history_is_a_table_and_a_picture():
     assert f"{history['test_error'][1]:.2%}" in rows[1]
     assert history._repr_html_().count("<tr>") == 3
     assert "digits" in history.plot().axes[0].get_title()
-    with pytest.raises(KeyError, match="there are epoch"):
+    with pytest.raises(KeyError, match="the columns are epoch"):
         history["accuracy"]
 
 
@@ -94,10 +94,10 @@ def test_what_a_trainer_was_given_by_no_callbacks():
 
 
 PAIRS = [
-    (lenet5.models.d2l, MAP(), "MAP takes penalties, and the network ends in Dense, whose outputs are scores"),
-    (lenet5.models.d2l, MLE(), "MLE takes penalties"),
-    (lenet5.lenet5, SoftmaxCrossEntropy(), "SoftmaxCrossEntropy takes scores, and the network ends in RBF"),
-    (lenet5.lenet5, SquaredError(), "SquaredError takes scores"),
+    (lenet5.models.d2l, MAP(), "MAP needs penalties, but the network ends in Dense, whose outputs are scores"),
+    (lenet5.models.d2l, MLE(), "MLE needs penalties"),
+    (lenet5.lenet5, SoftmaxCrossEntropy(), "SoftmaxCrossEntropy needs scores, but the network ends in RBF"),
+    (lenet5.lenet5, SquaredError(), "SquaredError needs scores"),
 ]
 
 
@@ -110,7 +110,7 @@ def test_losses_and_outputs_that_do_not_go_together(make, loss, message):
 
 def test_optimisers_of_another_network():
     net, other = lenet5.models.d2l(), lenet5.models.d2l()
-    with pytest.raises(ConfigError, match="Adam steps .* of another network"):
+    with pytest.raises(ConfigError, match="Adam updates .* of another network"):
         Trainer(net, SoftmaxCrossEntropy(), Adam(other.parameters()))
     Trainer(net, SoftmaxCrossEntropy(), Adam(net["F6"].parameters()))  # training a part of the network is allowed
     unbuilt = own()
@@ -140,7 +140,7 @@ class Failing(Callback):
 def test_a_reporter_that_fails_costs_no_result(hook):
     expected = lenet5.fit(own(), TRAIN, TEST, epochs=2, verbose=False)
     with pytest.warns(
-        LenetWarning, match="Failing failed, and training continues without it: the terminal has gone"
+        LenetWarning, match="Failing failed; training continues without it: the terminal has gone"
     ) as told:
         found = lenet5.fit(own(), TRAIN, TEST, epochs=2, verbose=False, callbacks=[Failing(hook)])
     assert len(told) == 1 and found["weights_sha256"] == expected["weights_sha256"]

@@ -100,7 +100,7 @@ def npy(header, body=b""):
     [
         ({"a.npy": npy({"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)})}, "declares"),
         ({"a.npy": npy({"descr": "<f8", "fortran_order": False, "shape": (-1,)})}, "declares"),
-        ({"a.npy": npy({"descr": "|O", "fortran_order": False, "shape": (1,)}, b"12345678")}, "not numbers"),
+        ({"a.npy": npy({"descr": "|O", "fortran_order": False, "shape": (1,)}, b"12345678")}, "not numeric"),
         ({"a.npy": npy({"descr": "<f4", "fortran_order": False, "shape": (1,)}, b"1234")}, "meta"),
         ({"a.txt": b"hello"}, "damaged"),
         ({}, "meta"),
@@ -157,7 +157,7 @@ def test_a_network_of_ones_own_is_loaded_into(tmp_path):
     net = make(0)
     lenet5.save(tmp_path / "net.npz", net)
     np.testing.assert_array_equal(lenet5.load(tmp_path / "net.npz", make(1)).theta, net.theta)
-    with pytest.raises(CheckpointError, match="Build it yourself"):
+    with pytest.raises(CheckpointError, match="Build it and pass it"):
         lenet5.load(tmp_path / "net.npz")
     with pytest.raises(CheckpointError, match=r"d\.weight"):
         lenet5.load(tmp_path / "net.npz", make(1, units=2))

@@ -99,7 +99,7 @@ def test_ranks_give_the_bits_of_one_process(tmp_path, ranks, options):
     assert train.run([*RUN, *options, "--quiet", "--out", str(tmp_path / "one")]) == 0
     code, out, err = finished(mpiexec(ranks, *RUN, *options, "--out", tmp_path / "many"))
     warned = "norm" in " ".join(options)  # one rank warns that batch normalisation is not compiled in training
-    assert code == 0 and err.count("\n") == err.count("No compiled half") == warned, err
+    assert code == 0 and err.count("\n") == err.count("No compiled version") == warned, err
     assert out.count("epoch  1/2") == out.count("test error") == 1  # only one rank prints
     assert bits(tmp_path / "one") == bits(tmp_path / "many")
     assert history.read(tmp_path / "many")[0]["starts"][0]["ranks"] == ranks
@@ -162,7 +162,7 @@ def test_ranks_that_do_not_answer_end_the_run_with_a_checkpoint(tmp_path):
     begun = time.monotonic()
     code, _, err = finished(process)
     assert code != 0 and time.monotonic() - begun < 60
-    assert err.count("no word from the other ranks for 8 s") == 1 and "Traceback" not in err
+    assert err.count("no response from other ranks for 8 s") == 1 and "Traceback" not in err
     assert f"--resume {tmp_path / 'many'}" in err
     assert train.run(["--resume", str(tmp_path / "many"), "--quiet"]) == 0
     assert train.run([*options, "--quiet", "--out", str(tmp_path / "one")]) == 0
