@@ -189,7 +189,7 @@ def _mapped(
         wanted = mapping.get(slot.name)
         if wanted not in named:
             raise CheckpointError(
-                f"{where}: mapping: no module {shown(wanted)} for {slot.name}; choose from {', '.join(list(named)[:20])}."
+                f"{where}: mapping: no module {shown(wanted)} for {slot.name}; found {', '.join(list(named)[:20])}."
             )
         pairs.append((slot, named[wanted]))
         used.add(wanted)
