@@ -184,9 +184,9 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
     """Return the p-value of McNemar's exact test for two classifiers on the same patterns.
 
-    Under the null hypothesis, each pattern that only one of them classifies correctly is equally likely to be
-    either's. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if
-    this probability is small.
+    Under the null hypothesis, if only one of them classifies a pattern correctly, both are equally likely to be that
+    one. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if this
+    probability is small.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Inner loops of convolutions and full connections, written for vector registers.
+"""Inner loops of convolutions and fully connected layers, written for vector registers.
 
 A compiler rarely vectorises scalar loops of this kind, because it must prove that arrays do not overlap, and keep all
 taps of a kernel in registers. So these loops are generated from LLVM's vector instructions, for a few kernel sizes.
-LLVM translates them for each processor.
+LLVM compiles them for each processor.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -202,7 +202,7 @@ class _Writer:
             unit, zero = to.scale, to.zero
             if squash is not None:
                 slopes = {"relu": 0.0, "leaky-relu": squash.numbers[:1]}.get(squash.name, squash.slopes)
-        # If the shift dominates a map, a multiplier of few bits, or a bias beyond 32 bits, would lose the shift.
+        # If a map is mostly shift, its multiplier would have too few bits, or its bias too many.
         least = np.maximum(least_scale(np.abs(scale), shift), 1e-30 * unit)  # 1e-30 has no effect on sum and shift
         scale = np.copysign(np.maximum(np.abs(scale), least), scale)
         above, below = scale / unit, scale / unit * np.asarray(slopes, np.float64)
@@ -247,7 +247,7 @@ class _Writer:
         return at
 
     def _scores(self, op: FullConnection, group: Group, at: Scale) -> Scale:
-        """Write the last full connection, whose outputs and later steps are floats."""
+        """Write the last fully connected layer, whose outputs and later steps are floats."""
         source, name = self.source, self.source.name(group.name)
         op, scale, bias = _products(op, group, at)
         units, inputs = op.weight.shape
@@ -271,7 +271,7 @@ def _windows(op: Pooling, step: Any) -> tuple[int, ...]:
 
 
 def _products(op: Any, group: Group, at: Scale) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Return the operation with int8 weights, and the scale and shift of each output's sums, with normalisation."""
+    """Return the operation with int8 weights, and each output's scale and shift, including normalisation."""
     by, moved = (np.ones(len(op.bias)), 0.0) if group.norm is None else folded(group.norm)
     flat = op.weight.reshape(len(op.weight), -1) * by[:, None]
     shift = op.bias * by + moved

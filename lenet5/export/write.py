@@ -13,7 +13,7 @@ from ..network import Sequential
 
 __all__ = ["FORMATS", "export", "format_of"]
 
-# Description and options of the format of each extension.
+# Format description and options, by file extension.
 FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     ".onnx": ("ONNX", ("prepare", "outputs")),
     ".safetensors": ("safetensors", ()),

@@ -44,10 +44,10 @@ def from_keras(
 ) -> Sequential:
     """Return a network with the weights of a Keras 3 model.
 
-    Kernels are transposed, and the inputs of the full connection after Flatten are reordered map by map. Arrays and
-    layers are matched by name if the file was written by `to_keras`, otherwise by order and shape. Activations and
-    pooling are not read; pass those of your model as options of `model`, such as ``activation="relu",
-    subsampling="max"``. The optimiser's state is ignored.
+    Kernels are transposed, and the inputs of the dense layer after Flatten are reordered map by map. Arrays and layers
+    are matched by name if the file was written by `to_keras`, otherwise by order and shape. Activations and pooling are
+    not read; pass those of your model as options of `model`, such as ``activation="relu", subsampling="max"``. The
+    optimiser's state is ignored.
 
     A .keras file contains the epsilon of batch normalisation (Keras's default is 1e-3, ours 1e-5), and the difference
     is added to the variance. A .weights.h5 file does not: pass a network with layers ``BatchNorm(epsilon=1e-3)``.

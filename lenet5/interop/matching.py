@@ -92,7 +92,7 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
             net = MODELS[model](**chosen)
         if "size" in options or _sizes(net) <= {array.size for array in mains}:
             return net
-        # LeNets for MNIST without padding differ only in the full connection after their maps.
+        # LeNets for MNIST without padding differ only in the fully connected layer after their maps.
         others = [MODELS[model](**chosen, size=size) for size in _USUAL]
         return next((other for other in others if _sizes(other) <= {array.size for array in mains}), net)
     except TypeError as error:
@@ -112,7 +112,7 @@ def _sizes(net: Sequential) -> set[int]:
 def fill(
     net: Sequential, modules: list[Module], *, mapping: Mapping[str, str] | None, where: str | os.PathLike[str]
 ) -> Sequential:
-    """Write the arrays of modules into a network, only if all of them match.
+    """Write the arrays of modules into a network if all of them match.
 
     Pruned parameters become unpruned.
 
@@ -269,7 +269,7 @@ def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.n
         return array
     if {array.ndim, len(shape)} == {2, 4} and array.size == np.prod(shape) and array.shape[0] == shape[0]:
         kernel = shape if matrix else array.shape
-        if matrix and module.rows_last:  # a full connection of maps, as a kernel that covers them
+        if matrix and module.rows_last:  # a fully connected layer on maps, as a kernel that covers them
             return array.reshape(shape[0], *kernel[2:], kernel[1]).transpose(0, 3, 1, 2)
         return array.reshape(shape)
     if len(shape) == 1:

@@ -193,7 +193,7 @@ def _full_connection(op: FullConnection, step: Step, model: _Model) -> None:
 
 
 def _distances(op: Distances, step: Step, model: _Model) -> None:
-    """Add squared distances: differences by a full connection, their squares, and sums by another full connection."""
+    """Add squared distances: differences and sums by dense layers, and squares between them."""
     classes, cells = op.codes.shape
     if len(step.in_shape) == 3:
         model.add("Flatten", f"{step.name}_flatten", (cells,))

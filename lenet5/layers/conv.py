@@ -185,7 +185,7 @@ class Conv2D(Layer):
         return dense.reshape(self.out_channels, -1)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return rows for padding and convolution (im2col for strides), or a full connection for one position."""
+        """Return rows for padding and convolution (im2col for strides), or a dense layer for one position."""
         before, (ho, wo) = self.geometry(self.in_shape[1:])
         (channels, _, _), (kh, kw) = self.in_shape, self.kernel_size
         padded = (channels, ho + kh - 1, wo + kw - 1)

@@ -107,16 +107,16 @@ class Dense(Layer):
         return self.weight.size
 
     def operation(self) -> Operation:
-        """Return the full connection."""
+        """Return the fully connected layer."""
         return FullConnection(self.weight.value.copy(), self.bias.value.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the full connection."""
+        """Return the fully connected layer."""
         return dense_rows(self.in_shape[0], self.out_shape)
 
 
 def dense_rows(size: int, out_shape: Shape) -> list[Row]:
-    """Return a compiled row for a full connection with `size` inputs; also used for convolutions to one position."""
+    """Return a compiled row for a dense layer with `size` inputs; also used for convolutions to one position."""
     return [Row(_forward, _reverse, out_shape, room=size * LANES, steps=True)]
 
 

@@ -70,7 +70,7 @@ class RMSprop(Optimizer):
     params, lr, l2, l1, decay, clip
         As for every optimiser.
     rho, momentum : float
-        In [0, 1). With a momentum, v = momentum v + g / (sqrt(s) + eps); value -= lr v.
+        In [0, 1). If it is above 0, v = momentum v + g / (sqrt(s) + eps); value -= lr v.
     eps : float
         Small positive constant added to the denominator.
 

@@ -31,7 +31,7 @@ class SDLM(Optimizer):
     mu : float
         Positive constant that limits the rates to lr/mu if the curvature is small.
     momentum : float
-        In [0, 1); the paper uses none. With a momentum, v = momentum v + eps grad; value -= v.
+        In [0, 1); 0 in the paper. If it is above 0, v = momentum v + eps grad; value -= v.
     rule : {"maximum", "average", "latest"}
         New value of h: max(h, new); 0.7 h + 0.3 new; new, as in the paper.
 
@@ -121,7 +121,7 @@ class SDLM(Optimizer):
         self._move(step)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
-        """Return the learning rates, or None with a momentum."""
+        """Return the learning rates, or None with momentum."""
         return self._rates if self._velocity is None else None
 
     def _set_rates(self) -> None:

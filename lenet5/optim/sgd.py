@@ -72,7 +72,7 @@ class SGD(Optimizer):
         self._move(self._step)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
-        """Return the learning rate of every parameter, or None with a momentum, penalty, decay or clipping."""
+        """Return the learning rate of every parameter, or None with momentum, penalty, decay or clipping."""
         if self._velocity is not None or self._changed is not None or self.decay:
             return None
         self._step[...] = self._lr

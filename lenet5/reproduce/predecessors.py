@@ -135,9 +135,9 @@ def _modern() -> tuple[Row, ...]:
 
 MODERN = Table(
     "modern-techniques",
-    "cx-olquinjica/LeNet-5 (2023): early stopping, activations, decay, and the announced grid",
+    "cx-olquinjica/LeNet-5 (2023): early stopping, activations, decay, and its planned grid search",
     "Adam with amsgrad at 1e-3, batches of 128, and a tenth of the training set held out. The rate is divided by ten "
-    "after 50 epochs. Early stopping waits 10 epochs for a better validation loss. The last 12 rows are its announced "
+    "after 50 epochs. Early stopping waits 10 epochs for a better validation loss. The last 12 rows are its planned "
     "grid of penalties, optimisers and initialisers, with ReLU and 15 epochs.",
     _modern(),
     (
