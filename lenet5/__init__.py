@@ -12,7 +12,7 @@ from typing import Any
 
 import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 # The public names are listed once, in __init__.pyi.
 _find, _names, __all__ = lazy_loader.attach_stub(__name__, __file__)

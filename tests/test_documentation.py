@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -189,6 +190,20 @@ def test_links_lead_somewhere(path):
         if anchor and where.suffix == ".md":
             heads = re.findall(r"^#+ (.*)$", where.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w\- ]", "", head).strip().lower().replace(" ", "-") for head in heads}, target
+
+
+def test_links_of_the_readme_become_absolute():
+    """scripts/absolute_links leaves no relative link, for package indexes, and changes nothing else."""
+    absolute = runpy.run_path(str(ROOT / "scripts" / "absolute_links"))["absolute"]
+    assert absolute("[![CI](../../a/b.svg)](../../a) ![p](d/p.png) [t](d/t.md#s) [u](https://v.w)", "https://h/o/n", "v1") == (
+        "[![CI](https://h/o/n/a/b.svg)](https://h/o/n/a) ![p](https://h/o/n/raw/v1/d/p.png) "
+        "[t](https://h/o/n/blob/v1/d/t.md#s) [u](https://v.w)"
+    )
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    changed = absolute(readme, "https://h/o/n", "v1")
+    targets = re.findall(r"\]\(([^)\s]+)\)", changed)
+    assert all(target.startswith("https://") for target in targets)
+    assert re.sub(r"\]\([^)\s]+\)", "", changed) == re.sub(r"\]\([^)\s]+\)", "", readme)
 
 
 def test_the_paper_is_covered():
