@@ -85,7 +85,8 @@ COMMANDS = ("train", "evaluate", "predict", "export", "show", "demo", "datasets"
 
 def public_names(module: ModuleType) -> Iterator[tuple[str, str]]:
     """Yield each public name of a module with its path, which is empty if the name has no entry of its own."""
-    for name in getattr(module, "__all__", ()):
+    names = getattr(module, "__all__", ())
+    for name in sorted(names, key=lambda name: (not callable(getattr(module, name)), name.lower())):  # constants last
         value = getattr(module, name)
         if inspect.ismodule(value):
             continue
@@ -145,7 +146,7 @@ def reference(page: str) -> str:
 def commands() -> str:
     """Return the Markdown of the page with the help of all commands."""
     lines = ["# Commands", "", "Each command explains its options with `--help`.", ""]
-    environment = os.environ | {"COLUMNS": "110", "NO_COLOR": "1"}
+    environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1"}
     for name in COMMANDS:
         words = [sys.executable, "-m", f"lenet5.{name}", "--help"]
         text = subprocess.run(words, capture_output=True, text=True, check=True, env=environment).stdout
