@@ -195,7 +195,9 @@ def test_links_lead_somewhere(path):
 def test_links_of_the_readme_become_absolute():
     """scripts/absolute_links leaves no relative link, for package indexes, and changes nothing else."""
     absolute = runpy.run_path(str(ROOT / "scripts" / "absolute_links"))["absolute"]
-    assert absolute("[![CI](../../a/b.svg)](../../a) ![p](d/p.png) [t](d/t.md#s) [u](https://v.w)", "https://h/o/n", "v1") == (
+    assert absolute(
+        "[![CI](../../a/b.svg)](../../a) ![p](d/p.png) [t](d/t.md#s) [u](https://v.w)", "https://h/o/n", "v1"
+    ) == (
         "[![CI](https://h/o/n/a/b.svg)](https://h/o/n/a) ![p](https://h/o/n/raw/v1/d/p.png) "
         "[t](https://h/o/n/blob/v1/d/t.md#s) [u](https://v.w)"
     )
