@@ -4,7 +4,7 @@
     >>> net = lenet5.pretrained()
     >>> net.predict(images)                      # doctest: +SKIP
 
-Names are imported at their first use, so ``import lenet5`` itself loads neither Numba nor Matplotlib.
+Names are imported on first use, so ``import lenet5`` itself loads neither Numba nor Matplotlib.
 """
 
 import importlib

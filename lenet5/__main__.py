@@ -9,20 +9,20 @@ from . import __version__
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
-    "train": "train a network (without options: the paper's training)",
-    "evaluate": "measure test error, confusion matrix and mistakes of a network",
-    "predict": "classify the digit in an image",
+    "train": "train a network (by default, as in the paper)",
+    "evaluate": "report the test error, confusion matrix and mistakes of a network",
+    "predict": "classify the digits in images",
     "show": "plot a network, its feature maps, errors and learning curves",
     "export": "export a network to ONNX, safetensors, C, a web page, PyTorch or Keras",
-    "demo": "write a web page, in one file, that recognises the digits you draw",
-    "datasets": "write a distorted MNIST of any size to disk, or verify one",
+    "demo": "write a single-file web page that recognises the digits you draw",
+    "datasets": "write a distorted MNIST data set of any size to disk, or verify one",
     "models": "list the network architectures, layer by layer",
     "reproduce": "rerun the experiments of the paper and of other implementations",
 }
 
 
 def _module(name: str) -> str:
-    """Return the module of a command, or the `__main__` module of a package."""
+    """Return the module that implements a command: a module, or `__main__` of a package."""
     package = importlib.import_module(f"lenet5.{name}")
     return f"{package.__name__}.__main__" if hasattr(package, "__path__") else package.__name__
 

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "Prepare"]
 
-# prepare(images, dtype=...) and prepare(images, out=...), as `datasets.prepare`
+# Called as prepare(images, dtype=...) or prepare(images, out=...), like `datasets.prepare`.
 Prepare = Callable[..., np.ndarray]
 
-# Images per step of `predict`: enough to amortise Python, few enough to stay in the cache.
+# Images per step of `predict`: enough to amortise the overhead of Python, few enough to stay in the CPU cache.
 _CHUNK = 256
-# How many images of a memory-mapped file may stay in memory.
+# Number of images after which `predict` releases the memory of a memory-mapped file.
 _FORGET = 64 * _CHUNK
 
 
 class Answers(Layer):
-    """The inference methods of `Sequential`: `predict` and its relatives. They are thread-safe.
+    """Inference methods of `Sequential`, such as `predict`. They are thread-safe.
 
     Attributes
     ----------
@@ -50,17 +50,17 @@ class Answers(Layer):
         self._field: tuple[Any, ...] = ()
 
     def program(self, *, training: bool = False) -> "Program | None":
-        """Return the network as one compiled loop, or None if a layer has no compiled version in this state."""
+        """Return the network as one compiled loop, or None if a layer has no compiled version in the given state."""
         return self.compiled_forms.program(training=training)
 
     @property
     def classes(self) -> np.ndarray:
-        """Names of the classes, an array (classes,): ``net.classes[net.predict(images)]`` gives predicted names."""
+        """Names of the classes (classes,); ``net.classes[net.predict(images)]`` gives the predicted names."""
         names = self.learned.classes or [str(k) for k in range(self.out_shape[0])]
         return np.array(names)
 
     def relabelled(self, data: "Dataset") -> "Dataset":
-        """Return the data set with labels renumbered to this network's classes, matched by name if names are known."""
+        """Return the data set with its labels renumbered to match this network's class names, if these are known."""
         return data.relabelled(self.learned.classes) if self.learned.classes else data
 
     def remember(self, data: "Dataset") -> None:
@@ -72,7 +72,7 @@ class Answers(Layer):
 
     @property
     def field(self) -> Field:
-        """Input that the network accepts."""
+        """Description of the input that the network accepts."""
         known = self._field
         if not known or known[0] is not self.in_shape or known[1] is not self.prepare or known[2] is not self.learned:
             if not self.in_shape:
@@ -109,7 +109,7 @@ class Answers(Layer):
         Returns
         -------
         ndarray (N,), int64
-            Class numbers; index ``net.classes`` with them to get the names.
+            Class indices; ``net.classes`` contains the names.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Answers(Layer):
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
         """Return the class probabilities: exp(-penalty) or exp(score), normalised over the classes.
 
-        For penalties, they are the terms of eq. 9 normalised without its rubbish class.
+        For penalties, these are the terms of eq. 9, normalised without the rubbish class.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class Answers(Layer):
         return self._outputs(self.scaled(self._batch(images, swept=True)[0]))
 
     def _batch(self, images: ArrayLike, *, swept: bool = False) -> tuple[np.ndarray, bool]:
-        """Return images as `batch_of` does; with `swept`, accept images larger than the field."""
+        """Return images as `batch_of` does; if `swept`, also accept images larger than the field."""
         field = self.field
         if swept and len(field.in_shape) == 3:
             shape = np.shape(images)
@@ -185,7 +185,7 @@ class Answers(Layer):
         if n == 0:
             blank = self.scaled(np.zeros((1, *batch.shape[1:]), batch.dtype))
             return read(self._outputs(blank))[:0]
-        if n <= _CHUNK:  # avoid overhead for a single image
+        if n <= _CHUNK:  # avoid the overhead of chunks for a single image
             return read(self._outputs(self.scaled(batch)))
         results = []
         for start in range(0, n, _CHUNK):

@@ -1,6 +1,6 @@
 """The 7x12 output codes of the paper's Fig. 3: a stylised bitmap for each printable ASCII character.
 
-Similar characters have similar codes, so a confusion such as 0 and O costs little and a language model
+Similar characters have similar codes, so confusing, for example, 0 with O costs little, and a language model
 can resolve it. This is why F6 has 84 units. The codes are the centres of the RBF output units (eq. 7) and
 the targets of F6. Their components are +1 ('#') and -1 ('.'), where the squashing function has maximum curvature.
 """
@@ -182,7 +182,7 @@ def codes(characters: str = DIGITS) -> np.ndarray:
     Parameters
     ----------
     characters : str
-        Characters with codes 32 to 127, in the order of the classes.
+        ASCII characters 32 to 127, in the order of the classes.
 
     Returns
     -------
@@ -197,12 +197,12 @@ def codes(characters: str = DIGITS) -> np.ndarray:
     unknown = sorted({c for c in characters if not _FIRST <= ord(c) < _FIRST + len(_CODES)})
     if unknown or not characters:
         found = ", ".join(map(repr, unknown)) or "an empty string"
-        raise ConfigError(f"RBF codes exist for the ASCII characters 32 to 127; found {found}.")
+        raise ConfigError(f"RBF codes exist only for the ASCII characters 32 to 127; found {found}.")
     return _CODES[[ord(c) - _FIRST for c in characters]]
 
 
 def draw(code: np.ndarray) -> str:
-    """Return 84 values as text: a 7x12 bitmap of '#' (positive) and '.', one line per row."""
+    """Return 84 values as text: a 7x12 bitmap of '#' (positive) and '.' (other), one line per row."""
     rows = np.asarray(code).reshape(HEIGHT, WIDTH) > 0
     return "\n".join("".join("#" if ink else "." for ink in row) for row in rows)
 

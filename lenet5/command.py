@@ -37,13 +37,13 @@ class Parser(jsonargparse.ArgumentParser):
         super().__init__(formatter_class=argparse.HelpFormatter, usage=usage, allow_abbrev=False, **options)
 
     def add_option(self, *names: str, type: Any = str, default: Any = None, group: Any = None, **options: Any) -> None:
-        """Add an option of a type: int, float, bool, str, a Literal, or one of these or None."""
+        """Add an option whose type is int, float, bool, str or a Literal, or a union of one of these with None."""
         key = names[-1].removeprefix("--")
         self.kinds[key], self.fallbacks[key] = type, default
         (group or self).add_argument(*names, type=str | None, default=None, **options)
 
     def add_switch(self, name: str, *, group: Any = None, **options: Any) -> None:
-        """Add a flag."""
+        """Add an option without a value."""
         self.kinds[name.removeprefix("--")] = bool
         (group or self).add_argument(name, **({"action": "store_true"} | options))
 
@@ -79,7 +79,7 @@ def _canonical(word: str) -> str:
 
 # Placeholder for a value of each type in the help.
 _WORDS = {"an integer": "N", "a number": "X", "a string": "TEXT", "true or false": "{true,false}"}
-_TITLES = {"run": "options of the run", "data": "data set given by a path"}
+_TITLES = {"run": "options of the run", "data": "options of a data set given by a path"}
 
 
 def add_config_options(parser: Parser) -> None:
@@ -88,7 +88,7 @@ def add_config_options(parser: Parser) -> None:
     for key, f in config.keys():
         section = key.split(".")[0] if "." in key else "run"
         if section not in groups:
-            title = _TITLES.get(section, f"{section} (--{section} NAME is short for the name)")
+            title = _TITLES.get(section, f"{section} (--{section} NAME is short for --{section}.name NAME)")
             groups[section] = parser.add_argument_group(title)
         name = "--" + key.replace("_", "-")
         default = "" if f.default is None else f" (default: {str(f.default).lower()})"
@@ -105,7 +105,7 @@ def add_config_options(parser: Parser) -> None:
 
 
 def add_run_argument(parser: Parser, default: os.PathLike[str]) -> None:
-    """Add the positional argument ``run``, a network; by default the one in the file `default`."""
+    """Add the positional argument ``run``, a network, which defaults to the file `default`."""
     parser.add_argument(
         "run",
         metavar="RUN_OR_FILE",
@@ -116,7 +116,7 @@ def add_run_argument(parser: Parser, default: os.PathLike[str]) -> None:
 
 
 def add_data_arguments(parser: Parser, help: str, *, verify: bool = False) -> None:
-    """Add the options ``--dataset``, whose help is given, ``--data-dir``, and ``--verify`` if asked for."""
+    """Add ``--dataset``, with the given help text, ``--data-dir`` and, if `verify`, ``--verify``."""
     parser.add_option("--dataset", type=str | None, default=None, metavar="NAME_OR_PATH", help=help)
     parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data files")
     if verify:
@@ -125,7 +125,7 @@ def add_data_arguments(parser: Parser, help: str, *, verify: bool = False) -> No
 
 
 def overrides(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of `TrainConfig` that were given, without those that are None."""
+    """Return the options of `TrainConfig` that were given, which are those that are not None."""
     known = {key.split(".")[0] for key, _ in config.keys()}
     given = {}
     for name, value in options.items():
@@ -165,7 +165,7 @@ def report_compiling() -> None:
             terminal = sys.stderr.isatty()
             if not cached and (terminal or not self.shown):
                 self.shown += 1
-                what = f"{self.ready} of {self.needed}, {name.replace('_', ' ')}" if terminal else "some seconds"
+                what = f"{self.ready} of {self.needed}, {name.replace('_', ' ')}" if terminal else "a few seconds"
                 end = "" if terminal else "\n"
                 start = "\r\033[K" if terminal else ""
                 _say(f"{start}compiling (once per machine): {what}{end}")
@@ -176,7 +176,7 @@ def report_compiling() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Redirect closed standard streams to the null device; otherwise the next file would get their descriptors."""
+    """Redirect closed standard streams to the null device; otherwise, later files would get their descriptors."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
@@ -190,7 +190,7 @@ def _open_standard_streams() -> None:
 
 
 def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
-    """Wrap a command's main(argv), so that errors end in one message on stderr and an exit code, without traceback."""
+    """Wrap a command's main(argv), so that an error gives one message on stderr and an exit code, but no traceback."""
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
@@ -207,7 +207,7 @@ def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except OSError as error:
-            print(f"lenet5: error: {error.filename or 'the system'}: {error.strerror or error}.", file=sys.stderr)
+            print(f"lenet5: error: {error.filename or 'operating system'}: {error.strerror or error}.", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("lenet5: interrupted.", file=sys.stderr)

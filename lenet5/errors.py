@@ -39,7 +39,7 @@ class ConfigError(LenetError):
 
 
 class DataError(LenetError):
-    """A data set or data file is missing, damaged, or has another format than its name implies."""
+    """A data set or data file is missing, damaged, or not in the format that its name implies."""
 
     exit_code = 3
 

@@ -30,14 +30,14 @@ def evaluate(net: Sequential | Committee, data: Dataset) -> dict[str, Any]:
     ----------
     net : Sequential or Committee
     data : Dataset
-        Its labels must be classes of the network.
+        Data to evaluate on. The network must have all of its classes.
 
     Returns
     -------
     dict
         ``dataset``, ``images``, ``errors``, ``error`` (a fraction), ``top_3_error``, ``cross_entropy``,
         ``classes`` (class names), ``confusion`` (rows: true class, columns: prediction) and ``mistakes`` (index of
-        the image, label, prediction and the probability of the prediction).
+        the image, label, prediction, and the probabilities of the prediction and of the label).
 
     Raises
     ------
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compared(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return how many images only one of two networks classifies correctly, and McNemar's p-value."""
+    """Count the images that only one of two networks classifies correctly; return both counts and McNemar's p."""
     wrong, elsewhere = ({m["index"] for m in result["mistakes"]} for result in (one, other))
     first, second = len(elsewhere - wrong), len(wrong - elsewhere)
     right = np.zeros(one["images"], int)

@@ -89,18 +89,18 @@ def clear_unfinished(folder: Path, names: Collection[str]) -> None:
 def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]:
     """Hold an exclusive lock on the file `path`, which is removed at the end of the block.
 
-    The lock of a process that dies is released.
+    If the process dies, the lock is released.
 
     Parameters
     ----------
     path : path-like
     wait : bool
-        Whether to wait for another process that holds the lock, or to raise.
+        If another process holds the lock, whether to wait for it instead of raising.
 
     Yields
     ------
     bool
-        Whether another process held the lock before; it may already have done the work of the block.
+        Whether another process held the lock at first; that process may already have done the work of the block.
 
     Raises
     ------
@@ -151,8 +151,8 @@ def _umask() -> int:
 def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
     """Return the file that backs a memory-mapped array and the array's offset in bytes, or None.
 
-    Data read from the file itself, not through the map, does not count as memory of the process, and a file
-    that was truncated in the meantime causes an error instead of a crash.
+    Data read from this file instead of the map does not count as memory of the process, and if the file has been
+    truncated in the meantime, reading raises an error instead of crashing the process.
     """
     base: Any = array
     while isinstance(base, np.ndarray):

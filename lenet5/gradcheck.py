@@ -4,8 +4,8 @@
     >>> from lenet5.layers import Dense
     >>> print(gradcheck.check(Dense(3), (5,)))          # doctest: +SKIP
 
-`backward` is compared with central differences of `forward`. `bbprop` is compared with `backward`: pushing
-each unit vector through it gives the rows of the Jacobian, whose squares are weighted by hy. That is exact,
+`backward` is compared with central differences of `forward`. `bbprop` is compared with `backward`: propagating
+each unit vector through `backward` gives the rows of the Jacobian, whose squares are weighted by hy. This is exact,
 whereas second differences of `forward` do not equal a Gauss-Newton diagonal.
 """
 
@@ -21,7 +21,7 @@ from .losses import Loss
 
 __all__ = ["Report", "check", "check_loss", "curvature_oracle", "numerical_gradient"]
 
-# Fourth-order differences. At this step the truncation error (step^4) is below the rounding error (1e-16 / step).
+# Step size of the fourth-order differences. The truncation error (step^4) is below the rounding error (1e-16 / step).
 STEP = 1e-4
 
 
@@ -29,7 +29,7 @@ STEP = 1e-4
 class Report:
     """Relative errors, max |found - oracle| / max |oracle|, for "x" and each parameter.
 
-    The error of a gradient below a thousandth of the largest one is taken relative to that thousandth.
+    If a gradient is below a thousandth of the largest one, its error is relative to that thousandth.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def check(
         Input shape; required unless `layer` is built.
     x : ndarray (N, *in_shape), optional
         Input at which to check. Default: `batch` patterns of distinct values away from 0, so that the
-        differences do not cross the kink of a ReLU or maximum applied to x.
+        differences do not cross a kink if a ReLU or a maximum is applied to x.
     batch : int
         Number of patterns. The default is three, because the output of `BatchNorm` for two patterns depends
         only on which is larger.
@@ -99,8 +99,8 @@ def check(
     samples : int
         Maximum number of elements of each array to check, drawn at random.
     step : float
-        Step of the differences. Use a smaller one if kinks (ReLU, maxima) are close to x, at the cost of
-        larger rounding errors.
+        Step size of the finite differences. Use a smaller one if kinks (of ReLU or maxima) are close to x, at the
+        cost of larger rounding errors.
     seed : int
 
     Returns
@@ -170,7 +170,7 @@ def check_loss(loss: Loss, y: np.ndarray, labels: np.ndarray) -> Report:
             return float(loss.backward()[cell])
 
         second[cell] = _difference(slope, y, cell)
-    scale = max(float(np.abs(dy).max()), 1e-300)  # scale of hy, which is 0 for eq. 8
+    scale = max(float(np.abs(dy).max()), 1e-300)  # errors of hy are relative to dy, because hy is 0 for eq. 8
     return Report({"y": _relative_error(*first)}, {"y": float(np.abs(hy - second).max()) / scale}, 1e-7, 1e-7)
 
 
@@ -187,15 +187,15 @@ def numerical_gradient(
     Returns
     -------
     found, oracle : ndarray
-        The analytic and the numerical derivatives at up to `samples` random elements, without those (at most a
-        quarter) whose step crosses a kink.
+        The analytic and the numerical derivatives at up to `samples` random elements. Elements whose step
+        crosses a kink are left out, unless they are more than a quarter.
     """
     cells = rng.permutation(array.size)[:samples]
     indices = [tuple(int(i) for i in np.unravel_index(cell, array.shape)) for cell in cells]
     oracle = np.array([_difference(energy, array, index, step) for index in indices])
     claimed = np.array([found[index] for index in indices])
-    # At a kink (of a ReLU, or between two maxima) within the step, differences of two step lengths disagree. For a
-    # smooth function they agree, even if the analytic derivative is wrong.
+    # If the step crosses a kink (of a ReLU, or between two maxima), differences with two step sizes disagree. For a
+    # smooth function, they agree, even if the analytic derivative is wrong.
     scale = np.abs(oracle).max(initial=0.0)
     kinks = [
         k
@@ -209,7 +209,7 @@ def numerical_gradient(
 def curvature_oracle(layer: Layer, x: np.ndarray, dy: np.ndarray, hy: np.ndarray) -> dict[str, np.ndarray]:
     """Return the correct result of `bbprop(hy)` after `forward(x)` and `backward(dy)`, for "x" and each parameter.
 
-    It calls `backward` once per element of y, so use it for small layers.
+    This calls `backward` once per element of y, so use it only for small layers.
     """
     parameters = {p.name: p for p in layer.parameters()}
     total = {name: np.zeros_like(p.value) for name, p in parameters.items()} | {"x": np.zeros_like(x)}
@@ -233,7 +233,7 @@ def curvature_oracle(layer: Layer, x: np.ndarray, dy: np.ndarray, hy: np.ndarray
                 assert dx is not None
                 return float(dx[cell])
 
-            # A long step is exact for a layer that is quadratic in x, such as RBF.
+            # A large step is exact for a layer that is quadratic in x, such as RBF.
             total["x"][cell] += _difference(slope, x, cell, step=0.25)
         total["x"] = np.maximum(total["x"], 0.0)
     return total
@@ -265,7 +265,7 @@ def _curvature_errors(net: Layer, x: np.ndarray, rng: np.random.Generator) -> di
     errors = {}
     sublayers = net.sublayers()
     for layer in sublayers:
-        # Two patterns of each layer's input are enough. They are copied, because outputs are reused buffers.
+        # Copy the input of each layer, because outputs are buffers that are overwritten.
         x = x.copy()
         y = layer.forward(x).copy()
         dy, hy = rng.uniform(0.5, 1.5, y.shape), rng.uniform(0.5, 1.5, y.shape)

@@ -1,7 +1,7 @@
 """Initial weights: functions (shape, fan_in, fan_out, rng) -> float64 array.
 
-Weights are drawn in float64 and rounded by the layer, so float32 and float64 networks with the same seed
-start from the same weights. Biases start at 0, because the paper's rule covers weights only.
+Weights are drawn in float64 and rounded by the layer, so float32 and float64 networks with the same seed start from
+the same weights, up to rounding. By default, biases start at 0, because the paper's rule covers only weights.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ def paper(
 ) -> np.ndarray:
     """Draw from a uniform distribution in +-scale/F, where F is the fan-in, as stated in appendix A of the paper.
 
-    At the paper's learning rates this initialisation does not train: every curvature is about 0, so every
-    learning rate is eta/mu and the units saturate immediately. See `fan_in_uniform`.
+    At the paper's learning rates, a network initialised in this way does not train: every curvature is about 0, so
+    every learning rate is eta/mu, and the units saturate immediately. See `fan_in_uniform`.
     """
     return rng.uniform(-scale / fan_in, scale / fan_in, shape)
 

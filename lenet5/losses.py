@@ -33,7 +33,7 @@ class Loss:
 
     def __init__(self, *, scale: float = 1.0) -> None:
         if not 0 < scale < np.inf:
-            raise ConfigError(f"scale of a loss must be positive; found {scale!r}.")
+            raise ConfigError(f"scale of a loss must be positive and finite; found {scale!r}.")
         self.scale = float(scale)
 
     def forward(self, y: np.ndarray, labels: np.ndarray) -> float:
@@ -48,7 +48,7 @@ class Loss:
         Raises
         ------
         ShapeError
-            If the labels do not fit y.
+            If y is not (N, classes), or the labels are not N integers below classes.
         """
         check_labels(y, labels)
         self._y, self._labels = y, labels
@@ -74,11 +74,11 @@ class Loss:
 
     @staticmethod
     def predict(y: np.ndarray) -> np.ndarray:
-        """Return the class (N,) with the smallest penalty; ties go to the first."""
+        """Return the class with the smallest penalty for each pattern (N,); ties go to the first class."""
         return y.argmin(axis=1)
 
     def compiled(self) -> Criterion | None:
-        """Return the compiled version of the methods, or None."""
+        """Return the compiled version of the methods, or None if there is none."""
         return None
 
 
@@ -99,7 +99,7 @@ class MLE(Loss):
         return np.zeros_like(self._y)
 
     def compiled(self) -> Criterion | None:
-        """Return the criterion of one pattern."""
+        """Return the compiled criterion for one pattern."""
         return Criterion(_mle, _mle_curvature, largest=False)
 
 
@@ -121,8 +121,8 @@ def _mle_curvature(call):  # type: ignore[no-untyped-def]
 class MAP(Loss):
     """Eq. 9 (maximum a posteriori): E = mean of y_D + log(exp(-j) + sum_i exp(-y_i)).
 
-    Besides lowering the penalty of the correct class, it raises the other penalties. A rubbish class with the
-    constant penalty j limits how far.
+    This lowers the penalty of the correct class and raises the other penalties. A rubbish class with the constant
+    penalty j limits how far they are raised.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class MAP(Loss):
     def __init__(self, j: float = 0.1, *, scale: float = 1.0) -> None:
         super().__init__(scale=scale)
         if not 0 < j < np.inf:
-            raise ConfigError(f"j of eq. 9 must be positive; found {j!r}.")
+            raise ConfigError(f"j of eq. 9 must be positive and finite; found {j!r}.")
         self.j = float(j)
 
     def _forward(self, y: np.ndarray) -> float:
@@ -157,18 +157,18 @@ class MAP(Loss):
         return dy
 
     def bbprop(self) -> np.ndarray:
-        """p_i (1 - p_i)/N."""
+        """Return p_i (1 - p_i)/N."""
         return self._share * (1.0 - self._share) * self._factor
 
     def compiled(self) -> Criterion | None:
-        """Return the criterion of one pattern."""
+        """Return the compiled criterion for one pattern."""
         return Criterion(_map, _map_curvature, largest=False, numbers=(self.j,))
 
 
 @loss_function
 def _map(call):  # type: ignore[no-untyped-def]
     y, v, j = call.y, call.v, call.numbers[0]
-    low = j  # less the smallest penalty the sum is at least 1
+    low = j  # subtracting the smallest penalty keeps the sum at least 1
     for i in range(call.classes):
         low = min(low, y[i])
     total = np.exp(low - j)
@@ -195,12 +195,12 @@ class _Scores(Loss):
 
     @staticmethod
     def predict(y: np.ndarray) -> np.ndarray:
-        """Return the class (N,) with the largest score; ties go to the first."""
+        """Return the class with the largest score for each pattern (N,); ties go to the first class."""
         return y.argmax(axis=1)
 
 
 class SoftmaxCrossEntropy(_Scores):
-    """E = mean of -sum_i q_i log softmax(y)_i, with q_D = 1 - s + s/C and q_i = s/C for the other of C classes.
+    """E = mean of -sum_i q_i log softmax(y)_i, with q_D = 1 - s + s/C and q_i = s/C for the other C - 1 classes.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ class SoftmaxCrossEntropy(_Scores):
     Raises
     ------
     ConfigError
-        If `smoothing` is not between 0 and 1.
+        If `smoothing` is negative, or is 1 or more.
     """
 
     def __init__(self, smoothing: float = 0.0, *, scale: float = 1.0) -> None:
@@ -235,11 +235,11 @@ class SoftmaxCrossEntropy(_Scores):
         return dy
 
     def bbprop(self) -> np.ndarray:
-        """p_i (1 - p_i)/N."""
+        """Return p_i (1 - p_i)/N."""
         return self._share * (1.0 - self._share) * self._factor
 
     def compiled(self) -> Criterion | None:
-        """Return the criterion of one pattern."""
+        """Return the compiled criterion for one pattern."""
         return Criterion(_cross_entropy, _cross_entropy_curvature, largest=True, numbers=(self.smoothing,))
 
 
@@ -282,7 +282,7 @@ def _cross_entropy_curvature(call):  # type: ignore[no-untyped-def]
 class SquaredError(_Scores):
     """E = mean of 1/2 sum_i (y_i - t_i)^2, with targets t_D = 1 and -1 for every other class.
 
-    Section II.B of the paper advises against this place code, because every unit must be off most of the time.
+    Section II.B of the paper advises against this code ("place code"), because every unit must be off most of the time.
     """
 
     def _forward(self, y: np.ndarray) -> float:
@@ -295,11 +295,11 @@ class SquaredError(_Scores):
         return self._off * self._factor
 
     def bbprop(self) -> np.ndarray:
-        """1/N."""
+        """Return 1/N for every output."""
         return np.full_like(self._off, self._factor)
 
     def compiled(self) -> Criterion | None:
-        """Return the criterion of one pattern."""
+        """Return the compiled criterion for one pattern."""
         return Criterion(_squared, _squared_curvature, largest=True)
 
 

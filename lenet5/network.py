@@ -43,8 +43,8 @@ class Sequential(Answers):
         Layers in order. A layer without a name is named after the preceding named layer and its own class,
         for example ``C1.ScaledTanh``, with a number if there are several: ``C1.ScaledTanh2``.
     prepare : callable, optional
-        Function from uint8 images to x (N, C, H, W). By default, pixels 0 to 255 are scaled to 0..1 and images are
-        centred in the field.
+        Function from uint8 images to x (N, C, H, W). By default, pixels are scaled from 0..255 to 0..1, and images
+        are centred in the field.
     spec : dict, optional
         Specification from which `lenet5.models` can rebuild the network; stored in saved files.
 
@@ -67,7 +67,7 @@ class Sequential(Answers):
         super().__init__(prepare=prepare, name=name)
         self.layers = tuple(layers)
         self.spec = spec
-        self.told = False  # whether a warning about layers that are not compiled was issued
+        self.told = False  # whether a warning about layers that are not compiled has been issued
         name_layers(self.layers)
         self._parameters = ParameterList(())
         self.compiled_forms = Compiled(self)
@@ -82,7 +82,7 @@ class Sequential(Answers):
                 parameters.append(p)
         self._parameters = ParameterList(parameters, move=True)
         for layer in self.layers:
-            if isinstance(layer, Sequential):  # the parameters were moved
+            if isinstance(layer, Sequential):  # its parameters have just been moved
                 layer._parameters = ParameterList(layer._parameters)
         self.out_shape = in_shape
         return in_shape
@@ -106,9 +106,9 @@ class Sequential(Answers):
         return {f"{layer.name}.{name}": array for layer in self.layers for name, array in layer.running().items()}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays that are stored in a file, "parameter/NAME" and "running/NAME", without copying.
+        """Return the arrays that a saved file contains, as "parameter/NAME" and "running/NAME", without copying.
 
-        A pruned network also has a mask "kept/NAME" for each pruned parameter.
+        For a pruned network, they include a mask "kept/NAME" for each pruned parameter.
         """
         values = {f"parameter/{p.name}": p.value for p in self.parameters()}
         masks = {f"kept/{p.name}": p.kept for p in self.parameters() if not p.kept.all()}
@@ -131,7 +131,7 @@ class Sequential(Answers):
         return super().eval()
 
     def reseed(self, *key: int) -> None:
-        """Give every layer its own random key: this key and the layer's index."""
+        """Give every layer its own random key, which is `key` followed by the layer's index."""
         for place, layer in enumerate(self.layers):
             layer.reseed(*key, place)
 
@@ -152,12 +152,12 @@ class Sequential(Answers):
 
     @property
     def couples_patterns(self) -> bool:  # type: ignore[override]
-        """Whether any layer does."""
+        """Whether any layer couples the patterns of a batch in training."""
         return any(layer.couples_patterns for layer in self.layers)
 
     @property
     def draws_at_random(self) -> bool:  # type: ignore[override]
-        """Whether any layer does."""
+        """Whether any layer draws random numbers in training."""
         return any(layer.draws_at_random for layer in self.layers)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -175,7 +175,7 @@ class Sequential(Answers):
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Compute every `hess` from the diagonal of d2E/dy2; return the diagonal of d2E/dx2 if `to_input`.
 
-        Call `backward` first, because the curvature of the RBF layer needs its gradient.
+        Call `backward` first, because the curvature of the RBF layer depends on the gradient at its output.
         """
         for layer in reversed(self.layers[1:]):
             hy = layer.bbprop(hy)  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Trainable parameters: value, gradient, curvature and mask, all views of four flat vectors."""
+"""Trainable parameters: their value, gradient, curvature and mask are views of four flat vectors."""
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,7 +37,7 @@ class Parameter:
 
     @property
     def value(self) -> np.ndarray:
-        """The values. Assignment writes into the array, so that it stays part of the network; pruned values stay 0."""
+        """Array of values. Assignment writes into this array, which stays part of the network; pruned values stay 0."""
         return self._value
 
     @value.setter
@@ -52,7 +52,7 @@ class Parameter:
         hess: np.ndarray | None = None,
         kept: np.ndarray | None = None,
     ) -> None:
-        """Replace the arrays by others of the same shape, without copying."""
+        """Replace the arrays with others of the same shape, without copying."""
         Parameter.bindings += 1
         self._value = value
         self.grad = self.grad if grad is None else grad
@@ -140,7 +140,7 @@ class ParameterList(Sequence[Parameter]):
         return iter(self._items)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ParameterList":
-        # Copies of the views would not share one vector: copy the parameters, then join them again.
+        # Copied views would not share one vector, so copy the parameters and join them again.
         return ParameterList(copy.deepcopy(self._items, memo), move=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -152,7 +152,7 @@ class ParameterList(Sequence[Parameter]):
         return {p.name: slice(end - p.size, end) for p, end in zip(self._items, ends, strict=True)}
 
     def __repr__(self) -> str:
-        return f"ParameterList({self.value.size} numbers: {', '.join(p.name for p in self._items)})"
+        return f"ParameterList({self.value.size} values: {', '.join(p.name for p in self._items)})"
 
 
 def _moved(items: tuple[Parameter, ...]) -> ParameterList:
@@ -160,7 +160,7 @@ def _moved(items: tuple[Parameter, ...]) -> ParameterList:
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray | None:
-    """Return the contiguous part of one vector that consists of `arrays`, or None."""
+    """Return the part of one vector of which `arrays` are consecutive views, or None if there is none."""
     if not arrays:
         return np.zeros(0, dtype=np.float32)
     base = arrays[0].base

@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.predict``: classify images from picture files and tables."""
+"""The command ``python -m lenet5.predict``: classify images from image files and tables."""
 
 import csv
 import itertools
@@ -24,7 +24,7 @@ from .network import Sequential
 
 __all__ = ["main", "read_digit", "read_line"]
 
-_SHOWN = 20  # outputs per line of text
+_SHOWN = 20  # largest number of outputs printed per image
 _TABLES = (".csv", ".csv.gz", ".npy")
 
 
@@ -39,14 +39,14 @@ def read_digit(net: Sequential | Committee, image: Any, *, line: Sequential | No
     net : Sequential or Committee
         For a committee, the image is prepared separately for each member, like its training images.
     image : path-like or array
-        Any input of `lenet5.prepare_digit`.
+        Any image that `lenet5.prepare_digit` accepts.
     line : Sequential, optional
         Network to use instead of `net` if the image shows several digits side by side.
 
     Returns
     -------
     dict
-        ``digit`` (class number), ``class`` (class name), ``penalties`` or ``scores`` (of all classes), and
+        ``digit`` (class index), ``class`` (class name), ``penalties`` or ``scores`` (of all classes), and
         ``top``: the three likeliest classes with their probabilities. For several digits side by side, the result
         of `read_line`.
 
@@ -92,14 +92,15 @@ def read_line(net: Sequential, image: Any) -> dict[str, Any]:
     Parameters
     ----------
     net : Sequential
-        Network as for `lenet5.analysis.sdnn.sweep`; ``lenet5.pretrained("lenet5-line")`` is trained for this.
+        A network that `lenet5.analysis.sdnn.sweep` accepts, such as ``lenet5.pretrained("lenet5-line")``, which is
+        trained for this.
     image : path-like or array
-        Any input of `lenet5.datasets.normalise_line`.
+        Any image that `lenet5.datasets.normalise_line` accepts.
 
     Returns
     -------
     dict
-        ``line`` (the text) and ``digits``, each with its class number, class name, column and penalty.
+        ``line`` (the text) and ``digits``, each with its class index, class name, column and penalty.
 
     Raises
     ------
@@ -124,7 +125,8 @@ def _pixels(net: Sequential, image: Any) -> np.ndarray:
     shape = known.shape or (net.in_shape[1:] if net.in_shape[0] == 1 else (*net.in_shape[1:], net.in_shape[0]))
     if not file or net.in_shape[0] == 1 and known.drawn:
         return normalise_digit(image)[None]
-    # Networks trained on unprocessed light-on-black images of 28x28 expect MNIST's normalisation; other sizes do not.
+    # Networks trained on unprocessed light-on-black images of 28x28 expect MNIST's normalisation; networks for
+    # other sizes do not.
     made = known.fit == "same" and shape == (SIDE, SIDE) and not light
     fit = "digit" if made and picture(image, str(image)).shape[:2] != shape else known.fit
     return read_picture(image, fit, shape)[None]
@@ -141,12 +143,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "submission.csv",
     )
     help = (
-        "image files, or one .csv, .npy or IDX file of images. Run folders, .npz or .safetensors files before them "
-        "replace the pretrained weights"
+        "image files, or one .csv, .npy or IDX file of images; networks named before them (run folders, .npz or "
+        ".safetensors files) replace the pretrained one"
     )
     parser.add_argument("images", metavar="[RUN_OR_FILE] IMAGE", nargs="+", help=help)
     parser.add_switch("--json", help="print everything as JSON, one list for all images")
-    parser.add_switch("--line", help="read every image as a line of digits (default: only images that show several)")
+    parser.add_switch("--line", help="read every image as a line of digits (default: only images with several digits)")
     help = "write the predicted classes as a table with the header ImageId,Label; images of a table are numbered from 1"
     parser.add_option("--csv", type=str | None, default=None, metavar="FILE", help=help)
     options = parser.parse(argv)
@@ -211,7 +213,7 @@ def _write(path: str, rows: list[tuple[Any, Any]]) -> None:
 def _text(result: dict[str, Any], names: np.ndarray) -> str:
     if "line" in result:
         found = "  ".join(f"{d['class']} at column {d['column']:.0f} ({d['penalty']:.2f})" for d in result["digits"])
-        return f"{result['image']}: {result['line']}, a line of digits\n  with their penalties: {found}"
+        return f"{result['image']}: {result['line']}, a line of digits\n  digits (penalty): {found}"
     kind = "penalties" if "penalties" in result else "scores"
     top = ", ".join(f"{t['class']} ({t['probability']:.1%})" for t in result["top"])
     values = "  ".join(f"{name}: {value:.2f}" for name, value in zip(names[:_SHOWN], result[kind], strict=False))

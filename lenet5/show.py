@@ -53,7 +53,7 @@ class _Subject:
         number, test = self.options["image"], self.test
         if not 0 <= number < len(test):
             raise ConfigError(
-                f"--image must be 0 to {len(test) - 1}, an index of the test images of {test.name}; found {number}."
+                f"--image must be 0 to {len(test) - 1}, an index of a test image of {test.name}; found {number}."
             )
         return test.images[number]
 
@@ -105,17 +105,17 @@ def _sizes(subject: _Subject) -> Any:
 
 
 def _numbers(record: dict[str, Any], keys: tuple[str, ...], *, needed: tuple[str, ...]) -> None:
-    """Raise TypeError or ValueError unless these entries of a record are finite numbers, or null if optional."""
+    """Raise ValueError unless these entries of a record are numbers below 1e15, or null if not `needed`."""
     for key in keys:
         value: Any = record.get(key) if isinstance(record, dict) else None
         if not (value is None and key not in needed or type(value) in (int, float) and abs(value) < 1e15):
-            raise ValueError(f"{key} is {shown(value)}")
+            raise ValueError(f"{key} must be a number; found {shown(value)}")
 
 
 def _rates(subject: _Subject) -> Any:
     from . import plots
 
-    # The run's loss and optimiser if the file records them, else the defaults of its network.
+    # Use the run's loss and optimiser if the file records them, else the defaults of its network.
     net, meta = subject.net, subject.meta
     values = meta.get("config") or {"model": {"name": (net.spec or {}).get("name", "lenet5")}}
     settings = config.from_dict(values, where=str(subject.path)).resolved()
@@ -147,14 +147,14 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
             "training images under each distortion",
             lambda s: plots.distortions(s.train.images[:14], datasets.DISTORTIONS, data=s.train.name),
         ),
-        "effective-rates": ("the learning rates of the weights under SDLM", _rates),
+        "effective-rates": ("the learning rates that SDLM gives to the weights", _rates),
         "feature-maps": (
             "output of every stage for --image",
             lambda s: plots.feature_maps(s.net, s.image, data=s.test.name),
         ),
         "images": ("the first training images", lambda s: plots.images(s.train)),
         "kernels": ("the kernels of --stage", lambda s: plots.kernels(s.net, s.options["stage"])),
-        "learning-curves": ("error against epochs, as in Fig. 5", _history),
+        "learning-curves": ("error after each epoch, as in Fig. 5", _history),
         "mistakes": ("all misclassified test images, as in Fig. 8", lambda s: plots.mistakes(s.net, s.test)),
         "occlusion": (
             "drop in probability when a part of --image is covered",
@@ -195,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("picture", metavar="PICTURE", help=f"one of {', '.join(pictures)}")
     add_run_argument(parser, PRETRAINED)
     parser.add_option("--image", type=int, default=0, metavar="N", help="index of a test image (default: 0)")
-    parser.add_option("--stage", default="C1", metavar="NAME", help="a convolution layer, such as C3 (default: C1)")
+    parser.add_option("--stage", default="C1", metavar="NAME", help="a convolutional layer, such as C3 (default: C1)")
     parser.add_option("--characters", default="", metavar="TEXT", help="characters to draw (default: all of ASCII)")
     add_data_arguments(parser, TEST_SET, verify=True)
     parser.add_option(

@@ -1,7 +1,8 @@
 """The engine: compiled loops and the code that compiles and calls them. It does not depend on layer classes.
 
-`program` runs a whole network in one call, with the compiled functions of its layers. `im2col`, `scale_pixels` and
-`warp` are called by NumPy methods. Each has a version in NumPy, which `numpy_only` uses instead.
+`program` runs a whole network in one call, with the compiled functions of its layers. `im2col`, `col2im`,
+`scale_pixels`, `brightness` and `warp` are kernels that NumPy code calls. Each also has a version in NumPy, which
+`numpy_only` selects.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ __all__ = [
 
 @contextmanager
 def numpy_only() -> Iterator[None]:
-    """Use the NumPy versions of the kernels that methods call within the block, in the whole process."""
+    """Replace the kernels with their NumPy versions within the block, in the whole process."""
     compiled = {name: globals()[name] for name in TWINS if name in globals()}
     globals().update({name: TWINS[name] for name in compiled})
     try:

@@ -1,12 +1,14 @@
 """Arguments of compiled layer functions, and accessors for a layer's parts of the vectors.
 
-All data of a network are stored in a few flat vectors. A row of the table contains the positions and sizes of a
-layer's parts; a `Call` refers to the row and the vectors. If `lanes` is above 1, that many patterns are interleaved:
-every element of a state consists of `lanes` consecutive values, one for each pattern.
+All data of a network are stored in a few flat vectors. Its states are the inputs, outputs and stored values of its
+layers. A row of the table contains the positions and sizes of a layer's parts; a `Call` refers to the row and the
+vectors. If `lanes` is above 1, that many patterns are interleaved: every element of a state consists of `lanes`
+consecutive values, one for each pattern.
 
-A layer's functions are ``code(call, lanes)``. The forward function writes `outputs`. The reverse function reads
-`above`, writes `below`, and adds to `gradients`. For curvatures `power` is 2, and `parameters` and `operands` are
-squared. So the reverse function for gradients also computes eqs. 23 to 27, if it squares its own factors.
+A layer's functions have the form ``code(call, lanes)``. The forward function writes `outputs`. The reverse function
+reads `above`, writes `below`, and adds to `gradients`. For curvatures, `power` is 2, and `parameters` and `operands`
+are squared. The reverse function for gradients therefore also computes eqs. 23 to 27, if it squares any other factors
+when `power` is 2.
 """
 
 from collections.abc import Callable
@@ -37,9 +39,10 @@ COLUMNS = (
     TO_INPUT, STEPS,
 ) = range(20)  # fmt: skip
 
-# Addresses of the vectors, and values that are the same for all rows: POWER is 1 or 2; STEP: whether to update
-# parameters immediately; LOSS and CURVATURE: addresses of the loss functions; LARGEST: whether the largest output wins;
-# SIZE: number of values of a pattern's states; KEEP: distance between the states of consecutive groups of patterns.
+# Addresses of the vectors, and values that are the same for all rows: POWER is 1 for gradients and 2 for curvatures;
+# STEP is 1 if parameters are updated after every pattern; LOSS and CURVATURE are the addresses of the loss functions;
+# LARGEST is 1 if the class with the largest output wins; SIZE is the number of values in the states of a pattern; and
+# KEEP is the distance between the states of consecutive groups of patterns.
 BASES = (
     STATES, SQUARES, DERIVATIVES, PARAMETERS, SQUARED, GRADIENTS, RATES, CONSTANTS, LINKED, ROOM, TOP, LOSS, CURVATURE,
     LOSS_NUMBERS, LARGEST, POWER, STEP, SIZE, KEEP,
@@ -47,7 +50,7 @@ BASES = (
 
 
 class Call(NamedTuple):
-    """Arguments of a layer's call: pointers to its row, the bases, the states, and the states or their squares."""
+    """Arguments of a layer's functions: pointers to its row, the bases, the states, and the states or their squares."""
 
     op: Any
     at: Any
@@ -56,7 +59,7 @@ class Call(NamedTuple):
 
 
 class LossCall(NamedTuple):
-    """Arguments of a loss for one pattern: outputs y (classes,), dE/dy, the loss's constants, the label, a factor."""
+    """Arguments of a loss for one pattern: y, dE/dy, constants, number of classes, label, and factor of the loss."""
 
     y: Any
     v: Any
@@ -67,7 +70,7 @@ class LossCall(NamedTuple):
 
 
 def signature_of_layers(dtype: np.dtype, lanes: int) -> Any:
-    """Return the Numba type of a layer's functions; 0 `lanes` stands for any number."""
+    """Return the Numba type of a layer's functions; `lanes` = 0 stands for any number."""
     number, whole = types.CPointer(numba.from_dtype(dtype)), types.CPointer(types.int64)
     call = types.NamedTuple((whole, whole, number, number), Call)
     return types.void(call, types.literal(lanes) if lanes else types.int64)
@@ -106,7 +109,7 @@ def zero(context, like):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def cast(context, value, like):  # type: ignore[no-untyped-def]
-    """Convert a value to the pointer's element type; mixing an integer with float32 would give float64."""
+    """Convert a value to the pointer's element type, because an integer times a float32 gives float64."""
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
         return context.cast(build, values[0], signature.args[0], signature.return_type)
@@ -170,8 +173,9 @@ def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
     return _intrinsic(of_patterns if per_pattern else of_all)
 
 
-# Pointers with arguments (call, lanes): a layer's x and y; x in the reverse function, squared for curvatures;
-# derivatives at y and x; values stored from the forward for the reverse function, and these squared for curvatures.
+# Accessors with arguments (call, lanes): a layer's x and y; x for the reverse function, squared for curvatures; the
+# derivatives at y and x; the values that the forward function stores for the reverse function, and the same values,
+# squared for curvatures.
 inputs, outputs, operands = (
     _stretch("states", X),
     _stretch("states", Y),
@@ -179,8 +183,8 @@ inputs, outputs, operands = (
 )
 above, below = _stretch(DERIVATIVES, Y), _stretch(DERIVATIVES, X)
 own, own_operands = _stretch("states", OWN), _stretch("operands", OWN)
-# Pointers with the argument (call): a layer's parameters, concatenated (squared in the reverse function for
-# curvatures), their gradients and rates; its constants and its integers.
+# Accessors with the argument (call): a layer's parameters, concatenated (squared in the reverse function for
+# curvatures), their gradients and learning rates; its floating-point constants and its integers.
 parameters = _stretch(PARAMETERS, P, per_pattern=False)
 gradients = _stretch(GRADIENTS, P, per_pattern=False)
 rates = _stretch(RATES, P, per_pattern=False)
@@ -190,7 +194,7 @@ links = _stretch(LINKED, LINKS, per_pattern=False)
 
 @part
 def cells(call, lanes):  # type: ignore[no-untyped-def]
-    """Number of output values of all patterns."""
+    """Return the number of output values of all interleaved patterns."""
     return call.op[Y_SIZE] * lanes
 
 
@@ -202,13 +206,13 @@ def power(call):  # type: ignore[no-untyped-def]
 
 @part
 def stepping(call):  # type: ignore[no-untyped-def]
-    """Whether to update parameters immediately instead of accumulating gradients."""
+    """Return whether to update parameters immediately instead of accumulating gradients."""
     return call.at[STEP] > 0
 
 
 @part
 def to_input(call):  # type: ignore[no-untyped-def]
-    """Whether the derivative of the input is needed."""
+    """Return whether the derivative at the input is needed."""
     return call.op[TO_INPUT] > 0
 
 
@@ -220,7 +224,7 @@ def room(call):  # type: ignore[no-untyped-def]
 
 @part
 def top(call):  # type: ignore[no-untyped-def]
-    """Return a pointer to dE/dy of the last layer, also during the computation of curvatures."""
+    """Return a pointer to dE/dy of the last layer; it is also available while curvatures are computed."""
     return typed(call.at[TOP], call.states)
 
 
@@ -235,7 +239,7 @@ def take_inputs(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def pass_down(call, lanes):  # type: ignore[no-untyped-def]
-    """Copy the derivative of y to that of x unless the layer works in place."""
+    """Copy the derivative at y to that at x unless the layer works in place."""
     if call.op[X] != call.op[Y]:
         v, vx = above(call, lanes), below(call, lanes)
         for p in range(cells(call, lanes)):

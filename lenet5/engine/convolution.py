@@ -1,14 +1,14 @@
 """Convolution with stride 1, for one pattern in planes and for interleaved patterns.
 
-One pattern: x is copied once for every column of a kernel, each time shifted by one more column, with rows padded to
-whole vectors. So a kernel runs along a whole plane, including row ends, and every vector starts at a cache line.
-Vectors across two cache lines take twice as long. The results at row ends are ignored.
+For one pattern, x is copied once for every column of a kernel, each time shifted by one more column, with rows padded
+to whole vectors. A kernel then runs along a whole plane, including row ends, and every vector starts at a cache line;
+a vector that crosses two cache lines takes twice as long. The results at row ends are ignored.
 
-Interleaved patterns: every element of a map consists of VECTOR values, one of each pattern. The loops run along a row
-of a map for all patterns, so every vector is complete and starts at a cache line.
+For interleaved patterns, every element of a map consists of VECTOR values, one for each pattern. The loops run along a
+row of a map for all patterns, so every vector is complete and starts at a cache line.
 
-All arrays are pointers. Kernels are ordered by map: those of map o are starts[o] to starts[o+1]. Kernel m has `taps`
-weights and reads the input map channels[m]. The biases of all maps follow the kernels.
+All arrays are pointers. Kernels are ordered by map: those of map o are starts[o] to starts[o+1] - 1. Kernel m has
+`taps` weights and reads the input map channels[m]. The biases of all maps follow the kernels.
 """
 
 from typing import Any, NamedTuple
@@ -52,14 +52,14 @@ class Geometry(NamedTuple):
     channels: Any
 
 
-# Integers of a convolution's row: kernel size, stride and leading padding, each (down, right); then the starts of the
-# maps' kernels, and the input map of each kernel.
+# Integers of a convolution's row: kernel size, stride and leading padding, each (down, right); then the first
+# kernel of each map, and the input map of each kernel. The constants are their positions.
 STRIDE, BEFORE, _STARTS = 2, 4, 6
 
 
 @part
 def geometry_of(call):  # type: ignore[no-untyped-def]
-    """Read a convolution's integers."""
+    """Return the geometry of a convolution from the integers of its row."""
     op, ints = call.op, eng.links(call)
     starts = eng.ahead(ints, _STARTS)
     maps, out = (op[eng.C], op[eng.H], op[eng.W]), (op[eng.OUT], op[eng.HO], op[eng.WO])
@@ -67,19 +67,19 @@ def geometry_of(call):  # type: ignore[no-untyped-def]
 
 
 def geometry_links(*parts: Any) -> np.ndarray:
-    """Return a convolution's integers: kernel size, stride and leading padding, then starts and channels."""
+    """Return the integers of a convolution's row: kernel size, stride and leading padding, then starts and channels."""
     return np.concatenate([np.ravel(part) for part in parts])
 
 
 def room_for_planes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
-    """Return the required size of `line` for maps (C, H, W) and a size of kernels."""
+    """Return the required size of the workspace `line` for maps (C, H, W) and a kernel size."""
     (channels, height, width), (kh, kw) = maps, size
     row = width + VECTOR
     return (kw + 1) * channels * height * row + (kw + 2) * (height + kh - 1) * (row + kw)
 
 
 def room_for_lanes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
-    """Return the required size of `line` for VECTOR interleaved patterns."""
+    """Return the required size of the workspace `line` for VECTOR interleaved patterns."""
     return (maps[1] + size[0] - 1) * (maps[2] + size[1] - 1) * VECTOR
 
 
@@ -91,7 +91,7 @@ def _whole(n):  # type: ignore[no-untyped-def]
 
 @part
 def _add_taps(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """y[r, p] += sum_ij w[i, j] x[r, p + i width + j step] for p < n and every row, for kernels of any size."""
+    """Add sum_ij w[i, j] x[r, p + i width + j step] to y[r, p] for p < n and every row r, for any kernel size."""
     for r in range(size[0]):
         out = ahead(y, r * rows[1])
         for k in range(kernel[0] * kernel[1]):
@@ -102,7 +102,7 @@ def _add_taps(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-d
 
 @part
 def _add_turned(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """`_add_taps` with the weights in reverse order."""
+    """Do the same as `_add_taps`, with the weights in reverse order."""
     last = kernel[0] * kernel[1] - 1
     for r in range(size[0]):
         out = ahead(y, r * rows[1])
@@ -114,7 +114,7 @@ def _add_turned(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped
 
 @part
 def _add_dots(x, g, v, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """g[i, j] += sum_rp v[r, p] x[r, p + i width + j step] for p < n and every row, for kernels of any size."""
+    """Add sum_rp v[r, p] x[r, p + i width + j step] to g[i, j], over p < n and all rows r, for any kernel size."""
     for r in range(size[0]):
         above = ahead(v, r * rows[1])
         for k in range(kernel[0] * kernel[1]):
@@ -126,7 +126,7 @@ def _add_dots(x, g, v, size, rows, window, kernel):  # type: ignore[no-untyped-d
 
 @part
 def _add_taps_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """`_add_taps` for 5x5 kernels, specialised for planes of the paper's widths."""
+    """Do the same as `_add_taps` for 5x5 kernels, with special versions for planes of the paper's widths."""
     if window[0] == 16:
         add_taps_5x5_16(x, w, y, size, rows, window, kernel)
     elif window[0] == 32:
@@ -137,7 +137,7 @@ def _add_taps_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-unt
 
 @part
 def _add_turned_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """`_add_taps_plane` with the weights in reverse order."""
+    """Do the same as `_add_taps_plane`, with the weights in reverse order."""
     if window[0] == 16:
         add_turned_5x5_16(x, w, y, size, rows, window, kernel)
     elif window[0] == 32:
@@ -148,7 +148,7 @@ def _add_turned_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-u
 
 @part
 def _add_dots_plane(x, g, v, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """`_add_dots` for 5x5 kernels, like `_add_taps_plane`."""
+    """Do the same as `_add_dots` for 5x5 kernels, with the special versions of `_add_taps_plane`."""
     if window[0] == 16:
         add_dots_5x5_16(x, g, v, size, rows, window, kernel)
     elif window[0] == 32:
@@ -159,7 +159,7 @@ def _add_dots_plane(x, g, v, size, rows, window, kernel):  # type: ignore[no-unt
 
 @part
 def _lay_out(x, maps, kw, row, line):  # type: ignore[no-untyped-def]
-    """line[j, c, r, s] = x[c, r, s + j] for s < row; values beyond x are multiplied by zeros or not used."""
+    """Copy x[c, r, s + j] to line[j, c, r, s] for s < row; values beyond x are multiplied by zeros or not used."""
     channels, height, width = maps
     rows = channels * height
     for j in range(kw):
@@ -167,13 +167,13 @@ def _lay_out(x, maps, kw, row, line):  # type: ignore[no-untyped-def]
 
 
 def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
-    """Make the forward and reverse convolution of one pattern in planes from loops for one kernel size."""
+    """Make the forward and reverse convolutions of one pattern in planes from the loops for one kernel size."""
 
     @part
     def forward(call):  # type: ignore[no-untyped-def]
-        """y = bias + kernels * x, for one pattern.
+        """Compute y = bias + kernels * x for one pattern.
 
-        `line` is a workspace. The 2 VECTOR values after x may be read, and the VECTOR values after y overwritten.
+        Up to 2 VECTOR values after x may be read, and up to VECTOR values after y may be overwritten.
         """
         x, w, y, line = eng.inputs(call, 1), eng.parameters(call), eng.outputs(call, 1), eng.room(call)
         geometry = geometry_of(call)
@@ -193,9 +193,9 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
     @part
     def reverse(call):  # type: ignore[no-untyped-def]
-        """Add the pattern's part to the kernels' and biases' derivatives in g; write vx, placed as x, if `to_input`.
+        """Add the pattern's contribution to the derivatives of kernels and biases in g; write vx if needed.
 
-        The 2 VECTOR values after x may be read, and the VECTOR values after vx overwritten.
+        Up to 2 VECTOR values after x may be read, and up to VECTOR values after vx may be overwritten.
         """
         x, w, v = eng.operands(call, 1), eng.parameters(call), eng.above(call, 1)
         g, vx, line = eng.gradients(call), eng.below(call, 1), eng.room(call)
@@ -204,8 +204,9 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
         row, wide, count = _whole(wo), _whole(width), kh * kw
         plane, tall = height * row, height + kh - 1
         _lay_out(x, geometry.maps, kw, row, line)
-        # Copies of v: with rows as long as those of x; shifted by each column of the kernel, in planes with kh - 1 rows
-        # of zeros above and below; and the zero-padded rows from which both are copied. Also vx, with padded rows.
+        # Parts of the workspace: v with rows of the same length as the copies of x (aligned); v shifted by each column
+        # of the kernel, in planes with kh - 1 rows of zeros above and below (moved); vx with padded rows (under); and
+        # the zero-padded rows of v from which the first two are copied (margined).
         aligned = ahead(line, kw * c_count * plane)
         moved = ahead(aligned, ho * row)
         under = ahead(moved, kw * tall * wide)
@@ -241,11 +242,11 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
 
 def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
-    """Make the forward and reverse convolution of VECTOR interleaved patterns from loops for one kernel size."""
+    """Make the forward and reverse convolutions of VECTOR interleaved patterns from the loops for one kernel size."""
 
     @part
     def forward(call):  # type: ignore[no-untyped-def]
-        """y = bias + kernels * x, for VECTOR interleaved patterns."""
+        """Compute y = bias + kernels * x for VECTOR interleaved patterns."""
         x, w, y = eng.inputs(call, VECTOR), eng.parameters(call), eng.outputs(call, VECTOR)
         geometry = geometry_of(call)
         (_, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
@@ -261,13 +262,13 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
     @part
     def reverse(call):  # type: ignore[no-untyped-def]
-        """Add the patterns' part to the kernels' and biases' derivatives in g; write vx, placed as x, if `to_input`."""
+        """Add the patterns' contribution to the derivatives of kernels and biases in g; write vx if needed."""
         x, w, v = eng.operands(call, VECTOR), eng.parameters(call), eng.above(call, VECTOR)
         g, vx, line = eng.gradients(call), eng.below(call, VECTOR), eng.room(call)
         geometry, to_input = geometry_of(call), eng.to_input(call)
         (c_count, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
         row, out_row, count = width * VECTOR, wo * VECTOR, kh * kw
-        # v with margins of zeros, so that every element of x depends on kh x kw elements of it.
+        # `line` contains v with margins of zeros, so that every element of vx is a sum over kh x kw of its elements.
         wide, corner = row + (kw - 1) * VECTOR, (kh - 1) * (row + (kw - 1) * VECTOR) + (kw - 1) * VECTOR
         if to_input:
             for p in range((height + kh - 1) * wide):

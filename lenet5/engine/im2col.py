@@ -13,10 +13,7 @@ __all__ = ["Grid", "col2im", "conv_strided", "conv_strided_back", "im2col"]
 
 
 class Grid(NamedTuple):
-    """Kernel size, stride, padding above and left of x, and number of positions.
-
-    Each is (down, right).
-    """
+    """Kernel size, stride, padding above and left of x, and number of positions, each (down, right)."""
 
     kernel: Any
     stride: Any
@@ -33,7 +30,7 @@ def _inside(j, width, stride, left, count):  # type: ignore[no-untyped-def]
 
 @part
 def _im2col_one(x, cols, maps, grid, lanes):  # type: ignore[no-untyped-def]
-    """cols[(c,i,j), (r,s), l] = x[c, r*stride + i - before, s*stride + j - before, l], or 0 outside x."""
+    """Set cols[(c,i,j), (r,s), l] = x[c, r*stride + i - before, s*stride + j - before, l], or 0 outside x."""
     (channels, height, width), (kh, kw), (sh, sw) = maps, grid.kernel, grid.stride
     (top, left), (ho, wo) = grid.before, grid.out
     for k in range(channels * kh * kw):
@@ -57,7 +54,7 @@ def _im2col_one(x, cols, maps, grid, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _col2im_one(cols, x, maps, grid, lanes):  # type: ignore[no-untyped-def]
-    """Transpose of `_im2col_one`: x[c, row, col, l] = sum of the entries of cols that were read from there."""
+    """Set x[c, row, col, l] = sum of the entries of cols read from there, the transpose of `_im2col_one`."""
     (channels, height, width), (kh, kw), (sh, sw) = maps, grid.kernel, grid.stride
     (top, left), (ho, wo) = grid.before, grid.out
     for p in range(channels * height * width * lanes):
@@ -83,7 +80,7 @@ def _grid(call):  # type: ignore[no-untyped-def]
 
 @part
 def conv_strided(call, lanes):  # type: ignore[no-untyped-def]
-    """y = bias + kernels * x for any stride and padding, with columns in the layer's workspace."""
+    """Compute y = bias + kernels * x for any stride and padding, with columns in the layer's workspace."""
     shape, grid, cols = geometry_of(call), _grid(call), eng.room(call)
     w, taps, n = eng.parameters(call), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
     y, bias = eng.outputs(call, lanes), eng.ahead(w, shape.starts[shape.out[0]] * taps)
@@ -108,7 +105,7 @@ def conv_strided(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def conv_strided_back(call, lanes):  # type: ignore[no-untyped-def]
-    """Add the patterns' part to the kernels' and biases' derivatives; write vx if needed."""
+    """Add the patterns' contribution to the derivatives of kernels and biases; write vx if needed."""
     shape, grid, cols = geometry_of(call), _grid(call), eng.room(call)
     w, taps, n = eng.parameters(call), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
     v, g, down = eng.above(call, lanes), eng.gradients(call), eng.to_input(call)
@@ -128,7 +125,7 @@ def conv_strided_back(call, lanes):  # type: ignore[no-untyped-def]
                 k = shape.channels[m] * taps + q
                 column, target = eng.ahead(cols, k * n), eng.ahead(v_cols, k * n)
                 weight, total = w[m * taps + q], eng.zero(v)
-                if down:  # both in one loop over v
+                if down:  # compute both in one loop over v
                     for p in range(n):
                         total += v_map[p] * column[p]
                         target[p] += weight * v_map[p]
@@ -153,14 +150,14 @@ def im2col_numpy(x: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, o
 
 @kernel(twin=im2col_numpy)
 def im2col(x: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pair, cols: np.ndarray) -> None:
-    """cols[n, (c,i,j), (r,s)] = x[n, c, r*stride + i - before, s*stride + j - before], 0 outside x.
+    """Set cols[n, (c,i,j), (r,s)] = x[n, c, r*stride + i - before, s*stride + j - before], or 0 outside x.
 
     Parameters
     ----------
     x : ndarray (N, C, H, W)
         Contiguous.
     kernel_size, stride, before, out : (int, int)
-        Kernel height and width; step between positions; padding above and left of x; positions (Ho, Wo).
+        Kernel height and width; step between positions; padding above and left of x; number of positions (Ho, Wo).
     cols : ndarray (N, C*kh*kw, Ho*Wo), of x's dtype
         Contiguous; overwritten.
     """
@@ -182,7 +179,7 @@ def col2im_numpy(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair
 
 @kernel(twin=col2im_numpy)
 def col2im(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pair, x: np.ndarray) -> None:
-    """Transpose of `im2col`: x[n, c, row, col] = sum of the entries of cols that were read from there.
+    """Set x[n, c, row, col] = sum of the entries of cols read from there, the transpose of `im2col`.
 
     Parameters
     ----------
@@ -200,7 +197,7 @@ def col2im(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out:
 
 
 def _padded(x: np.ndarray, grid: Grid) -> np.ndarray:
-    """Return x padded with zeros for every receptive field."""
+    """Return x with enough zero padding for every receptive field."""
     pads = [(0, 0), (0, 0)]
     for axis in (0, 1):
         reach = (grid.out[axis] - 1) * grid.stride[axis] + grid.kernel[axis]

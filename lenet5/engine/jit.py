@@ -13,7 +13,7 @@ import platformdirs
 try:
     import numba
 
-    if getattr(numba.config, "DISABLE_JIT", 0):  # set for debugging, which is meant for the readable methods
+    if getattr(numba.config, "DISABLE_JIT", 0):  # set for debugging, which should step through the NumPy methods
         numba = None  # type: ignore[assignment]
 except ImportError:  # no Numba for this version of Python or NumPy: use NumPy only
     numba = None  # type: ignore[assignment]
@@ -32,12 +32,12 @@ _decorating = threading.RLock()
 
 
 def cache_folder() -> Path:
-    """Return the folder of compiled code: `$LENET5_CACHE`, otherwise the user's cache folder.
+    """Return the folder for compiled code, within `$LENET5_CACHE` if set, otherwise within the user's cache folder.
 
-    It is not the folder of the source, because an installation can be read-only, and pip would not remove other
-    files when uninstalling.
+    The source folder is not used, because an installation can be read-only, and because pip does not uninstall
+    files that it has not installed.
     """
-    # Numba only checks the file of a function itself, but changes in called functions must invalidate the cache too.
+    # Numba checks only the file that defines a function, but changes in called functions must invalidate the cache too.
     files = [*sorted((_PACKAGE / "engine").glob("*.py")), *sorted((_PACKAGE / "layers").glob("*.py"))]
     sources = b"".join(path.read_bytes() for path in [*files, _PACKAGE / "losses.py"])
     base = Path(os.environ.get("LENET5_CACHE") or platformdirs.user_cache_dir("lenet5"))
@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether compiled code can be cached in a folder; otherwise Numba caches next to the source."""
+    """Return whether a folder can be written; if it cannot, Numba would cache next to the source."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -65,7 +65,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def target() -> str:
-    """Return the processor type that kernels are compiled for, since rounding can differ between types."""
+    """Return the processor type that kernels are compiled for, because rounding can differ between types."""
     if not HAVE_NUMBA:
         return "NumPy"
     from llvmlite import binding
@@ -82,7 +82,7 @@ def versions() -> dict[str, str]:
 def kernel(twin: Callable[..., T]) -> Callable[[Callable[..., Any]], Callable[..., T]]:
     """Make a Numba kernel from the decorated loop; `twin` is the equivalent NumPy function.
 
-    The loop is compiled at its first call and runs without the interpreter lock. Floating-point sums may be
+    The loop is compiled at its first call and releases the GIL. Floating-point sums may be
     reordered for vectorisation; NaN and infinity are handled correctly.
     """
 
@@ -104,18 +104,18 @@ def part(loop: Callable[..., Any]) -> Any:
 
 
 def jit(loop: Callable[..., Any], *, cache: bool = True, **more: Any) -> Any:
-    """Compile `loop` with Numba at its first call, cached on disk if a folder can be written."""
+    """Compile `loop` with Numba at its first call, and cache it on disk if the cache folder is writable."""
     if numba is None:
         return loop
     return _decorated(lambda stored: numba.njit(cache=cache and stored, **_OPTIONS, **more)(loop))
 
 
 def _decorated(decorate: Callable[[bool], Any]) -> Any:
-    """Call decorate(whether to cache), with Numba's cache in our folder; return the result."""
+    """Return decorate(cache), where `cache` says whether to cache on disk, with Numba's cache in our folder."""
     settings: Any = numba.config
     with _decorating:
         saved = settings.CACHE_DIR
-        # Numba selects the folder when it decorates. Set it only then, so that other users of Numba keep theirs.
+        # Numba selects the folder when it decorates. Set it only then, so that other code keeps its own.
         settings.CACHE_DIR = str(_FOLDER)
         try:
             return decorate(_CACHED)
@@ -128,13 +128,13 @@ def _decorated(decorate: Callable[[bool], Any]) -> Any:
 
 
 class Compilation:
-    """Base class of listeners for compilation (not for cache hits); pass an instance to `compiling`."""
+    """Base class of listeners for compilation; pass an instance to `compiling`."""
 
     def begin(self, functions: int) -> None:
-        """Called when the next `functions` functions are needed."""
+        """Called before `functions` functions are compiled or read from the cache."""
 
     def done(self, name: str, *, cached: bool) -> None:
-        """Called when a function is ready."""
+        """Called when a function is ready; `cached` if it was read from the cache."""
 
 
 _listener = Compilation()
@@ -155,7 +155,7 @@ class Function:
     code : callable
         Function to compile.
     signature : callable
-        (dtype, lanes) -> Numba type; 0 `lanes` stands for any number of interleaved patterns.
+        (dtype, lanes) -> Numba type; lanes = 0 stands for any number of interleaved patterns.
     """
 
     def __init__(self, code: Callable[..., Any], signature: Callable[..., Any]) -> None:
@@ -164,7 +164,7 @@ class Function:
         self._compiled: dict[tuple[np.dtype, int], Any] = {}
 
     def side_by_side(self, code: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorate a separate version for interleaved patterns; in the version for one pattern, `lanes` is constant."""
+        """Add a version for interleaved patterns; the other version is then for one pattern, with constant `lanes`."""
         self._lanes_code = code
         return code
 
@@ -181,7 +181,7 @@ class Function:
         return self._compiled[key].address
 
     def missing(self, dtype: np.dtype, lanes: int = 0) -> bool:
-        """Whether `address` must compile the function or read it from the cache."""
+        """Return whether `address` must compile the function or read it from the cache."""
         return self._key(dtype, lanes) not in self._compiled
 
     def _key(self, dtype: np.dtype, lanes: int) -> tuple[np.dtype, int]:
@@ -218,7 +218,7 @@ def by_precision(single: Callable[[Any], Any], double: Callable[[Any], Any]) -> 
         return double
 
     def pick(x: Any) -> Any:
-        raise NotImplementedError("for kernels only")
+        raise NotImplementedError("only compiled code can call this function")
 
     from numba.extending import overload
 

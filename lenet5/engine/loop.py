@@ -1,4 +1,4 @@
-"""Loops over the rows of a network: forward, forward and backward, and single-pattern updates."""
+"""Loops over the rows of a network: forward, backward, and both with a loss, for training and evaluation."""
 
 from . import call as eng
 from .jit import jit, part
@@ -11,7 +11,7 @@ MODES = _GRADIENT, _CURVATURE, _STEP, _EVALUATE = range(4)
 
 @part
 def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
-    """Interleave patterns first, first + 1, ... at the start of `states`; missing ones are zeros."""
+    """Interleave patterns first, first + 1, ... at the start of `states`; patterns beyond the last one are zeros."""
     if lanes == 1:
         row = x[first]
         for p in range(len(row)):
@@ -86,7 +86,7 @@ def run(table, at, x, y, lanes):  # type: ignore[no-untyped-def]
 
 @jit
 def push(table, at, vy, vx, lanes):  # type: ignore[no-untyped-def]
-    """Compute vx (N, inputs), the derivatives at x, from vy (N, outputs) at y and the states stored by `run`."""
+    """Compute the derivatives vx (N, inputs) at x from those at y, vy (N, outputs), and the states stored by `run`."""
     last = len(table) - 1
     states = eng.typed(at[eng.STATES], eng.pointer(vy))
     derivatives = eng.typed(at[eng.DERIVATIVES], states)
@@ -102,9 +102,9 @@ def push(table, at, vy, vx, lanes):  # type: ignore[no-untyped-def]
 def learn(mode, table, at, x, labels, factor, total, lanes):  # type: ignore[no-untyped-def]
     """Process patterns x (N, inputs) with their labels; return total plus factor * losses, and the number of errors.
 
-    Gradients, or the Gauss-Newton diagonal (eqs. 23 to 27) for _CURVATURE, are accumulated. _STEP updates all
-    parameters after every pattern, each with its own rate; lanes is then 1. _EVALUATE stops at the loss; it is used
-    instead of `run`, so that training does not compile both.
+    _GRADIENT accumulates gradients, and _CURVATURE the Gauss-Newton diagonal (eqs. 23 to 27). _STEP updates every
+    parameter at its own learning rate after each pattern; `lanes` must be 1. _EVALUATE computes only the losses and
+    errors; it is used instead of `run`, so that training does not compile both.
     """
     last = len(table) - 1
     classes = table[last, eng.Y_SIZE]
@@ -120,7 +120,7 @@ def learn(mode, table, at, x, labels, factor, total, lanes):  # type: ignore[no-
     for first in range(0, len(x), lanes):
         _load(x, first, states, lanes)
         _forward(table, at, states, lanes)
-        for p in range(classes * lanes):  # remains 0 for lanes without a pattern, which then contribute nothing
+        for p in range(classes * lanes):  # lanes without a pattern keep 0 and contribute nothing
             derivative[p] = 0
             top[p] = 0
         for k in range(min(lanes, len(x) - first)):

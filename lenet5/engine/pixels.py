@@ -1,4 +1,4 @@
-"""Conversion of pixels to floats."""
+"""Conversion of pixels to floats, and the brightness of images."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def _scale_numpy(images: np.ndarray, levels: np.ndarray, out: np.ndarray) -> Non
 
 @kernel(twin=_scale_numpy)
 def scale_pixels(images, levels, out):  # type: ignore[no-untyped-def]
-    """out[n, c, i, j] = levels[images[n, i - top, j - left, c]] at the centre of out, and levels[0] around it.
+    """Set out[n, c, i, j] = levels[images[n, i - top, j - left, c]] at the centre of out, and levels[0] around it.
 
     images is uint8 (N, H, W, C); levels (256,) and out (N, C, H' >= H, W' >= W) have the same dtype.
     """

@@ -1,10 +1,11 @@
-"""A network as a table, whose rows contain the addresses of the layers' compiled functions and their arguments.
+"""A network as a table whose rows contain the addresses of the layers' compiled functions and their arguments.
 
-A loop calls them in order, so forward, loss, backward and update of a pattern run without returning to Python. The
-engine does not depend on layer classes: any object whose method `compiled` returns `Row`s can be used.
+A loop calls the functions in order, so that the forward pass, loss, backward pass and update of a pattern run without
+returning to Python. The engine does not depend on layer classes: any object whose method `compiled` returns `Row`s can
+be used.
 
 If a batch is large enough, `LANES` patterns are interleaved: every element of every state consists of that many
-consecutive values, and the processor's vectors run along patterns.
+consecutive values, and vector instructions process several patterns at once.
 """
 
 from collections.abc import Iterable
@@ -45,7 +46,8 @@ class Workspace:
         self.room = _aligned(program.room, dtype)
         self.top = _aligned((LANES + 2) * program.rows[-1].Y_SIZE + VECTOR, dtype)
         self.constants = program.constants.copy()
-        self.spare = np.zeros(program.theta.size if learning else 0, dtype)  # squared parameters, or unused gradients
+        # Squared parameters for curvatures, or gradients if the caller provides no vector for them.
+        self.spare = np.zeros(program.theta.size if learning else 0, dtype)
         self.at = np.zeros(len(eng.BASES), np.int64)
         at = self.at
         at[eng.STATES], at[eng.ROOM], at[eng.TOP], at[eng.CONSTANTS] = map(
@@ -59,7 +61,7 @@ class Workspace:
 
 @dataclass
 class _Placed:
-    """A row with its positions in the vectors, by the names of the columns."""
+    """A row with its positions in the vectors, named after the columns of the table."""
 
     row: Row
     X: int
@@ -162,7 +164,7 @@ class Program:
         key = lanes, learning
         if key not in self._tables:
             both = [(r.row.forward, r.row.reverse if learning else None) for r in self.rows]
-            assert not learning or all(reverse for _, reverse in both), "this state has no derivatives"
+            assert not learning or all(reverse for _, reverse in both), "rows for evaluation have no derivatives"
             announce([f for pair in both for f in pair if f is not None], self.dtype, lanes)
             rows = []
             for placed, (forward, reverse) in zip(self.rows, both, strict=True):
@@ -176,7 +178,7 @@ class Program:
         return self._tables[key]
 
     def _borrow(self, *, learning: bool) -> Workspace:
-        """Return a workspace for exclusive use, until it is returned to the free ones of its type."""
+        """Return a workspace for exclusive use; the caller adds it to `_free` afterwards."""
         free = self._free[learning]
         space = free.pop() if free else Workspace(self, learning=learning)
         for placed in self._changing:
@@ -198,18 +200,19 @@ class Program:
         return np.concatenate([x.reshape(len(x), -1), *(draw(len(x), *key, *path) for draw, path in self._drawing)], 1)
 
     def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Any, n: int, out: np.ndarray) -> tuple[float, int]:
-        """Write these patterns' part of the gradient of the mean loss over n patterns to `out` (parameters,).
+        """Write to `out` (parameters,) what these patterns contribute to the gradient of the mean loss over n patterns.
 
         Returns
         -------
         loss : float
             Sum of the losses over the patterns.
         errors : int
+            Number of misclassified patterns.
         """
         return self._learned(_GRADIENT, x, labels, loss, n, gradients=out)
 
     def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Any, n: int, out: np.ndarray) -> tuple[float, int]:
-        """Write their part of the Gauss-Newton diagonal of that mean to `out`; return the same as `gradient`."""
+        """Write to `out` the contribution to the Gauss-Newton diagonal; otherwise do the same as `gradient`."""
         return self._learned(_CURVATURE, x, labels, loss, n, gradients=out)
 
     def evaluate(self, x: np.ndarray, labels: np.ndarray, loss: Any) -> tuple[float, int]:
@@ -217,7 +220,7 @@ class Program:
         return self._learned(_EVALUATE, x, labels, loss, len(x))
 
     def step(self, x: np.ndarray, labels: np.ndarray, loss: Any, rates: np.ndarray, total: float) -> tuple[float, int]:
-        """Update every parameter with its own rate after each pattern; return total plus the losses, and the errors."""
+        """Update every parameter at its own learning rate after each pattern; return total plus losses, and errors."""
         return self._learned(_STEP, x, labels, loss, 1, rates=rates, total=total)
 
     def _learned(
@@ -273,7 +276,7 @@ def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
 
 
 def lanes_for(n: int) -> int:
-    """Return the number of patterns to interleave, such that most lanes are used."""
+    """Return the number of patterns to interleave: LANES if n fills more than half of them, else 1."""
     return LANES if n > LANES // 2 else 1
 
 
@@ -285,5 +288,5 @@ def flat(x: np.ndarray) -> np.ndarray:
 
 
 def _maps(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of a vector as maps of one element."""
+    """Return a shape as maps (C, H, W); a vector becomes maps of one element."""
     return shape if len(shape) == 3 else (*shape, 1, 1)

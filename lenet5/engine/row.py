@@ -19,9 +19,9 @@ class Criterion:
     ----------
     value, curvature : Function
         Functions from `loss_function`. `value` writes dE/dy to v and returns the loss of one pattern, both multiplied
-        by the factor. `curvature` reads this dE/dy from v and replaces it by the diagonal of d2E/dy2.
+        by `factor`. `curvature` reads this dE/dy from v and replaces it with the diagonal of d2E/dy2.
     largest : bool
-        Whether the class with the largest output wins, or the one with the smallest.
+        Whether the class with the largest output wins, rather than the one with the smallest.
     numbers : array-like
         Constants for the functions.
     """
@@ -39,7 +39,7 @@ class Row:
     Attributes
     ----------
     forward, reverse : Function
-        Functions from `layer_function`. `reverse` is None if the state has no derivatives.
+        Functions from `layer_function`. `reverse` is None if the row is only for evaluation.
     out_shape : tuple of int
         (C, H, W) or (D,).
     numbers, links : array-like
@@ -49,15 +49,15 @@ class Row:
     room : int
         Size of the workspace that the functions need.
     in_place : bool
-        Whether the output may overwrite the input; both functions then write results over their operands.
+        Whether the output may overwrite the input; both functions then overwrite their operands with their results.
     reads_output : bool
         Whether the reverse function needs the output, which later layers must then not overwrite.
     steps : bool
-        Whether the reverse function updates the parameters itself if `stepping`; otherwise it returns gradients.
+        Whether the reverse function updates the parameters itself if `stepping`, instead of only adding to gradients.
     current : callable, optional
         Function that returns the current `numbers`, for layers whose constants change between calls.
     draw : callable, optional
-        (N, *key) -> random values (N, own) for the layer's stored values of N patterns.
+        Function (N, *key) -> random values (N, own), which become the stored values of N patterns.
     """
 
     forward: Function
@@ -75,10 +75,9 @@ class Row:
 
 
 def halves_agree(one: Any, half: str = "compiled") -> bool:
-    """Whether a compiled version or an operation comes from the same class as the methods.
+    """Return whether the method `half`, `compiled` or `operation`, belongs to the same class as the NumPy methods.
 
-    A subclass that overrides one of the methods can compute something else, and so can an object with a replaced
-    method.
+    If a subclass or an object overrides one of the methods but not `half`, the two can differ in what they compute.
     """
     for kind in type(one).__mro__:
         if half in vars(kind):
@@ -102,5 +101,5 @@ def criterion_of(loss: Any) -> Criterion | None:
     return loss.compiled() if HAVE_NUMBA and halves_agree(loss) else None
 
 
-# For each layer: its rows, the arrays of its parameters, its out_shape, and the suffix of its random key.
+# A compiled layer: its rows, the arrays of its parameters, its out_shape, and the suffix of its random key.
 Part = tuple[Sequence[Row], Sequence[np.ndarray], tuple[int, ...], tuple[int, ...]]

@@ -10,7 +10,7 @@ __all__ = ["Stretch"]
 
 
 class Stretch:
-    """Consecutive compiled layers, used as a single layer of a network with other layers that are not compiled.
+    """Consecutive compiled layers that act as one layer of a network in which other layers are not compiled.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Inner loops of convolutions and fully connected layers, written for vector registers.
 
-A compiler rarely vectorises scalar loops of this kind, because it must prove that arrays do not overlap, and keep all
-taps of a kernel in registers. So these loops are generated from LLVM's vector instructions, for a few kernel sizes.
-LLVM compiles them for each processor.
+A compiler rarely vectorises scalar loops of this kind, because it would have to prove that arrays do not overlap,
+and to keep all taps of a kernel in registers. These loops are therefore generated from LLVM's vector instructions, for
+a few kernel sizes. LLVM compiles them for the processor of the machine.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,16 +22,17 @@ __all__ = [
     "add_taps_of_all", "add_turned_3x3", "add_turned_5x5", "copy_rows",
 ]  # fmt: skip
 
-# Values per vector: the number of float32 in an AVX-512 register.
+# Values per vector: the number of float32 values in an AVX-512 register.
 VECTOR = 16
 
 
 def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -> Any:
-    """Make ``add_taps(x, w, y, (rows, n), (x_row, y_row), (width, step), (kh, kw))`` of pointers x, w and y.
+    """Make ``add_taps(x, w, y, (rows, n), (x_row, y_row), (width, step), (kh, kw))`` for pointers x, w and y.
 
     y[r y_row + p] += sum_ij w[i kw + j] x[r x_row + p + i width + j step]
     for every row r and p < n, where n is a multiple of VECTOR; with `turned`, the weights are in reverse order.
-    The kernel size is fixed; it is an argument only for compatibility with functions for any size.
+    The kernel size is fixed; it is an argument only for compatibility with functions for any size. If `known` is given,
+    width is that constant.
     """
 
     def write(code: "_Code") -> None:
@@ -78,8 +79,8 @@ def _dots(kh: int, kw: int, *, known: int | None = None) -> Any:
 def _sums(count: int) -> Any:
     """Make ``add_sums(x, w, y, (1, n), (0, 0), (width, step), (0, 0))``.
 
-    For q < count and every element l of a vector: y[q VECTOR + l] += sum_k w[q width + k step] x[k VECTOR + l],
-    k < n/VECTOR.
+    y[q VECTOR + l] += sum_k w[q width + k step] x[k VECTOR + l]
+    for q < count, k < n/VECTOR and every element l of a vector.
     """
 
     def write(code: "_Code") -> None:
@@ -154,7 +155,7 @@ class _Code:
         return self.build.gep(self._y, [self._in_y])
 
     def y_vector(self, q: int) -> Any:
-        """Return a pointer to vector q of y, counted from its start."""
+        """Return a pointer to vector q of y, counted from the start of y."""
         return self.build.gep(self._y, [ir.IntType(64)(q * VECTOR)])
 
     def w_beside(self, q: int) -> Any:
@@ -183,7 +184,7 @@ class _Code:
         return self.build.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), list(which)))
 
     def variable(self, start: Any = None) -> Any:
-        """Allocate a vector of zeros, which becomes a register when compiled."""
+        """Allocate a vector, initially `start` or zeros; it becomes a register when compiled."""
         room = cgutils.alloca_once(self.build, self.vector)
         self.build.store(ir.Constant(self.vector, None) if start is None else start, room)
         return room
@@ -193,7 +194,7 @@ class _Code:
         return self.build.fadd(total, self.build.fmul(a, b, flags=("contract",)), flags=("contract",))
 
     def sums(self, vectors: Sequence[Any]) -> Any:
-        """Return a vector with the sums of up to VECTOR vectors, computed in pairs."""
+        """Return a vector whose elements are the sums of up to VECTOR vectors, added in pairs."""
         level = [*vectors, *[ir.Constant(self.vector, None)] * (VECTOR - len(vectors))]
         while len(level) > 1:
             level = [

@@ -28,10 +28,10 @@ def _warp_numpy(
 
 @kernel(twin=_warp_numpy)
 def warp(images, matrices, displacement, alpha, out):  # type: ignore[no-untyped-def]
-    """out[n, p] = images[n] at matrices[n] (p, 1) + alpha displacement[n, p], bilinear; 0 outside the image.
+    """Set out[n, p] = images[n] at matrices[n] (p, 1) + alpha displacement[n, p], by bilinear interpolation.
 
-    images and out are uint8 (N, H, W, C). matrices (N, 2, 3) map (row, column, 1) to (row, column). displacement is
-    (N, 2, H, W), rows before columns, or (0, 2, H, W) for none. Both are float32.
+    Pixels outside the image count as 0. images and out are uint8 (N, H, W, C). matrices (N, 2, 3) map (row, column, 1)
+    to (row, column). displacement is (N, 2, H, W), rows before columns, or (0, 2, H, W) for none. Both are float32.
     """
     n, height, width, channels = images.shape
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)

@@ -29,12 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     help = "run folder, .npz or .safetensors file (default: the pretrained weights), and the file to write"
     parser.add_argument("files", metavar="FILE", nargs="+", help=help)
-    parser.add_switch("--prepare", help=".onnx: take uint8 images, with the preparation inside the graph")
-    help = ".onnx: scores (or penalties), probabilities, class, separated by commas (default: all three)"
+    parser.add_switch("--prepare", help=".onnx: take uint8 images and prepare them in the graph")
+    help = ".onnx: comma-separated outputs: scores (or penalties), probabilities, class (default: all three)"
     parser.add_option("--outputs", type=str | None, default=None, metavar="NAMES", help=help)
     help = f".c, .h: 8-bit weights and activations, calibrated on {_CALIBRATION:,} training images"
     parser.add_switch("--int8", help=help)
-    help = "images for --int8 and for .html (default: the training data set; digits if that is not on disk)"
+    help = "images for --int8 and for .html (default: the training data set, or digits if it is not on disk)"
     add_data_arguments(parser, help)
     options = parser.parse(argv)
     files = options["files"]
@@ -51,14 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         train, test = images_for(meta, options["dataset"], options["data_dir"])
         given |= {"examples": test} if ending == ".html" else {"images": train.images[:_CALIBRATION]}
     elif options["dataset"] or options["data_dir"]:
-        raise ConfigError("--dataset and --data-dir give images for --int8 and .html; this export uses none.")
+        raise ConfigError("--dataset and --data-dir give images for --int8 and .html; this one uses none. Omit them.")
     export(net, path, notes=notes_of(run, meta), **given)
     print(f"{path}: {os.path.getsize(path):,} bytes, {FORMATS[ending][0]}")
     return 0
 
 
 def images_for(meta: dict[str, Any], dataset: str | None, data_dir: str | None) -> tuple[Any, Any]:
-    """Return the named training and test set; by default the network's own, or digits if those are unavailable."""
+    """Return the named training and test set; by default the network's own, or digits if it is unavailable."""
     from .. import datasets
 
     if dataset is None and meta.get("dataset", "auto") in ("auto", "mnist"):
@@ -81,7 +81,7 @@ def notes_of(run: str | os.PathLike[str], meta: dict[str, Any]) -> dict[str, str
         recipe = {key: config[key] for key in ("model", "loss", "optimizer", "schedule", "distort", "epochs", "seed")}
         notes |= {"recipe": json.dumps(recipe), "test_error": f"{float(last['test_error']):.4f}"}
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, LenetError):
-        pass  # without a record of ours; the notes are only informative
+        pass  # no record, or an invalid one; the notes are only informative
     return notes
 
 

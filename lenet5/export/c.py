@@ -34,7 +34,7 @@ _SUFFIXES = (
     "_below",
 )  # fmt: skip
 
-# Functions of activations without arrays, by the names of `Squash`.
+# C functions of the activations that need no arrays, by their names in `Squash`.
 SQUASHES = {
     "tanh": "squash_tanh",
     "sigmoid": "squash_sigmoid",
@@ -54,9 +54,9 @@ def write(
 ) -> None:
     """Write a network as C99 source: ``int predict(const uint8_t image[784], float out[10])``.
 
-    The function prepares the image, writes the same outputs as `Sequential.outputs` to `out`, and returns the class
-    number. A comment at the top states the size of constants and RAM in bytes. Zero weights are omitted if that makes
-    the constants smaller: kernels that are missing in Table I, and pruned weights.
+    The function prepares the image, writes the same outputs as `Sequential.outputs` to `out`, and returns the index of
+    the class. A comment at the top states the size of constants and RAM in bytes. Zero weights (kernels that are
+    missing in Table I, and pruned weights) are omitted if that makes the constants smaller.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def write(
     Raises
     ------
     ConfigError
-        If a layer or the preparation cannot be exported, a value is not finite, or `int8` has no images.
+        If a layer or the preparation cannot be exported, a value is not finite, or `int8` is given without images.
     """
     known, every = preparation(net), steps(net)
     check_finite(every)
@@ -96,7 +96,7 @@ class Source:
     constants, calls : list of str
         Definitions of arrays and structs; the statements of `predict`.
     used : set of str
-        Names of the called functions of functions.c.
+        Names of the functions and types that are needed from functions.c.
     bytes : int
         Size of the constants.
     room : Room
@@ -138,7 +138,7 @@ class Source:
         return f"&{name}"
 
     def call(self, function: str, *arguments: object) -> None:
-        """Add a statement."""
+        """Add a function call to the statements of `predict`."""
         self.used.add(function)
         self.calls.append(f"    {function}({', '.join(map(str, arguments))});")
 
@@ -253,22 +253,22 @@ _EMIT: dict[type, Callable[[Any, Step, Source], None]] = {
 
 
 def _file(net: Sequential, known: Preparation, source: Source, path: Path, notes: dict[str, str]) -> str:
-    """Return the whole file."""
+    """Return the content of the C file."""
     header, classes = path.suffix.lower() == ".h", int(np.prod(net.out_shape))
     pixels, ram = int(np.prod(known.shape)), source.room.needed * source.cell
     kind, wins = ("penalties", "smallest") if net.outputs_penalties else ("scores", "largest")
-    layout = "rows from the top" if len(known.shape) == 2 else "rows from the top, the channels of each pixel together"
+    layout = "rows from the top" if len(known.shape) == 2 else "rows from the top, channels of a pixel together"
     precision = "float32" if source.kind == "float" else "8-bit weights and activations"
     comment = [
         f"{(net.spec or {}).get('name', 'network')} in {precision}, written by lenet5.",
         "",
-        f"int predict(const uint8_t image[{pixels}], float out[{classes}]) returns the class number of an image",
-        f"of {' x '.join(map(str, known.shape))} grey levels, 0 to 255 ({layout}), and writes to out the",
-        f"{kind}, of which the {wins} wins. Class names: lenet5_classes.",
+        f"int predict(const uint8_t image[{pixels}], float out[{classes}]) returns the index of an image's class in",
+        f"lenet5_classes, and writes the {kind} of all classes to out; the {wins} one wins. An image is",
+        f"{' x '.join(map(str, known.shape))} pixels from 0 to 255 ({layout}).",
         "",
         f"constants    {source.bytes:,} bytes, {source.weights:,} of them for {net.theta.size:,} parameters",
-        f"activations  {ram:,} bytes of static RAM: predict is not re-entrant",
-        f"products     {sum(layer.multiply_adds() for layer in net.sublayers()):,} for an image",
+        f"activations  {ram:,} bytes of static RAM, so predict is not re-entrant",
+        f"products     {sum(layer.multiply_adds() for layer in net.sublayers()):,} per image",
         *(f"{name:<12} {value}" for name, value in notes.items()),
     ]
     names = ", ".join(map(text, net.classes.tolist()))

@@ -14,8 +14,8 @@ __all__ = ["Room", "array", "check_finite", "functions", "identifier", "integer"
 
 _ROW = 110  # maximum number of characters in a line of numbers
 _NOT_FINITE = (
-    "The network has values that are not finite in float32: its training diverged, or it is float64 with values "
-    "beyond 3.4e38. No file was written."
+    "The network has values that are not finite in float32: its training diverged, or it is a float64 network "
+    "with values beyond 3.4e38. No file was written."
 )
 
 
@@ -32,7 +32,7 @@ def functions(used: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 class Room:
-    """Allocates the states of successive layers in one buffer; a layer's input and output do not overlap."""
+    """Allocate the states of successive layers in one buffer; a layer's input and output do not overlap."""
 
     def __init__(self) -> None:
         self.first = self.size = self.needed = 0
@@ -43,7 +43,7 @@ class Room:
         return 0
 
     def shrink(self, size: int) -> int:
-        """Let a layer overwrite its input; return the position."""
+        """Let a layer overwrite its input with its output; return their common position."""
         self.size = size
         return self.first
 
@@ -82,12 +82,12 @@ def check_finite(every: Iterable[Step]) -> None:
 
 
 def integer(value: float) -> str:
-    """Format an int of 32 bits."""
+    """Format a 32-bit integer."""
     return "(-2147483647 - 1)" if value == -(1 << 31) else str(int(value))
 
 
 def array(kind: str, name: str, values: Iterable[float]) -> str:
-    """Return the definition of a constant array of floats, or of integers for another type."""
+    """Return the definition of a constant array of a C type, "float" or an integer type."""
     words = [(number if kind == "float" else integer)(value) for value in values]
     lines: list[str] = []
     line = ""
@@ -106,7 +106,7 @@ def identifier(name: str) -> str:
 
 
 def text(value: str) -> str:
-    """Format a text as a C string in UTF-8; special bytes, and the ? of trigraphs, are octal."""
+    """Format a text as a C string in UTF-8; special bytes, and the ? of trigraphs, become octal escapes."""
     plain = {
         ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&'()*+,-./:;<=>@[]^_`{|}~"
     }

@@ -1,17 +1,17 @@
-/* The functions that an exported network calls; lenet5/export/c_text.py takes from here those that it needs. */
+/* Functions that exported networks call. lenet5/export/c_text.py copies those that a network needs into its file. */
 
 //: convolution
 typedef struct {
     int maps, height, width, out, out_height, out_width, kernel_height, kernel_width, down, right, top, left;
-    const uint16_t *starts, *inputs; /* kernels of map o: starts[o] to starts[o + 1], each with its input; or all */
+    const uint16_t *starts, *inputs; /* map o has the kernels from starts[o] to starts[o + 1] - 1; 0: all */
     const float *weight, *bias;
 } convolution;
 
 //: sparse
 typedef struct {
     int out, out_height, out_width, width, down, right;
-    const uint16_t *starts; /* weights of map o: starts[o] to starts[o + 1] */
-    const uint8_t *inputs;  /* steps from the input of one weight to that of the next */
+    const uint16_t *starts; /* map o has the weights from starts[o] to starts[o + 1] - 1 */
+    const uint8_t *inputs;  /* distance of each weight's input from that of the previous weight */
     const float *weight, *bias;
 } sparse;
 
@@ -22,7 +22,7 @@ typedef struct {
 } pooling;
 
 //: prepare
-/* Grey levels become step * level + low, in the middle of a frame of low. */
+/* Converts grey levels to step * level + low, and surrounds the image with a frame of the value low. */
 static void prepare(const uint8_t *image, float *x, int channels, int height, int width, int top, int left, int bottom,
                     int right, float low, float step)
 {
@@ -36,7 +36,7 @@ static void prepare(const uint8_t *image, float *x, int channels, int height, in
 }
 
 //: convolve
-/* y[o] = bias[o] + sum of weight * x over the kernels of o; zeros lie around x. */
+/* y[o] = bias[o] + sum of weight * x over the kernels of map o; x is padded with zeros. */
 static void convolve(const convolution *k, const float *x, float *y)
 {
     int o, r, s, n, i, j, taps = k->kernel_height * k->kernel_width;
@@ -64,7 +64,7 @@ static void convolve(const convolution *k, const float *x, float *y)
 }
 
 //: convolve_sparse
-/* The same of single weights, with windows that stay within x. */
+/* As convolve, for single weights instead of kernels; no window extends beyond x. */
 static void convolve_sparse(const sparse *k, const float *x, float *y)
 {
     int o, r, s, n;
@@ -82,7 +82,7 @@ static void convolve_sparse(const sparse *k, const float *x, float *y)
 }
 
 //: pool
-/* x[c] = scale[c] * (sum or maximum of each window of x[c]) + shift[c], over its own input: windows only move ahead. */
+/* y[c] = scale[c] * (sum or maximum of each window of x[c]) + shift[c]; y overwrites x, as no window is behind it. */
 static void pool(const pooling *k, float *x)
 {
     int c, r, s, i, j;
@@ -115,7 +115,7 @@ static void connect(const float *weight, const float *bias, int inputs, int unit
 }
 
 //: distances
-/* y[i] = the squared distance of x from code i. */
+/* y[i] = squared distance of x from code i. */
 static void distances(const float *codes, int cells, int classes, const float *x, float *y)
 {
     int i, d;
@@ -207,23 +207,23 @@ static void copy(int maps, int copies, int cells, const float *x, float *y)
 
 //: finish
 typedef struct {
-    const int32_t *multiplier, *below, *bias; /* per map; `below` multiplies what is below 0 */
-    const int8_t *table;                      /* 1024 values of a squash, or none */
+    const int32_t *multiplier, *below, *bias; /* per map; `below` multiplies negative sums */
+    const int8_t *table;                      /* 1024 values of a squashing function, or 0 */
     int zero, shift;
 } finish;
 
 //: convolution_q
 typedef struct {
     int maps, height, width, out, out_height, out_width, kernel_height, kernel_width, down, right, top, left;
-    const uint16_t *starts, *inputs; /* kernels of map o: starts[o] to starts[o + 1], each with its input; or all */
+    const uint16_t *starts, *inputs; /* map o has the kernels from starts[o] to starts[o + 1] - 1; 0: all */
     const int8_t *weight;
 } convolution_q;
 
 //: sparse_q
 typedef struct {
     int out, out_height, out_width, width, down, right;
-    const uint16_t *starts; /* weights of map o: starts[o] to starts[o + 1] */
-    const uint8_t *inputs;  /* steps from the input of one weight to that of the next */
+    const uint16_t *starts; /* map o has the weights from starts[o] to starts[o + 1] - 1 */
+    const uint8_t *inputs;  /* distance of each weight's input from that of the previous weight */
     const int8_t *weight;
 } sparse_q;
 
@@ -233,10 +233,10 @@ typedef struct {
 } pooling_q;
 
 //: finished
-/* (sum + bias) * multiplier >> shift, rounded, from zero on: 8 bits, or a place of the table. */
+/* zero + (sum + bias) * multiplier / 2^shift, rounded and clipped to 8 bits, or to an index of the table. */
 static int8_t finished(const finish *f, int map, int32_t sum)
 {
-    const int64_t far = (int64_t)1 << 62, half = (int64_t)1 << (f->shift - 1); /* nothing negative is shifted */
+    const int64_t far = (int64_t)1 << 62, half = (int64_t)1 << (f->shift - 1); /* far: no negative value is shifted */
     const int64_t least = f->table ? 0 : -128, most = f->table ? 1023 : 127;
     int64_t v = (int64_t)sum + f->bias[map];
     v *= v < 0 ? f->below[map] : f->multiplier[map];
@@ -259,7 +259,7 @@ static void prepare_q(const uint8_t *image, int8_t *x, int channels, int height,
 }
 
 //: convolve_q
-/* The sums of weight * (x - zero) over the kernels of each map, finished; `zero` is x's number for 0. */
+/* y = finished sums of weight * (x - zero) over the kernels of each map; the integer `zero` represents 0 in x. */
 static void convolve_q(const convolution_q *k, const finish *f, int zero, const int8_t *x, int8_t *y)
 {
     int o, r, s, n, i, j, taps = k->kernel_height * k->kernel_width;
@@ -287,7 +287,7 @@ static void convolve_q(const convolution_q *k, const finish *f, int zero, const 
 }
 
 //: convolve_sparse_q
-/* The same of single weights, with windows that stay within x. */
+/* As convolve_q, for single weights instead of kernels; no window extends beyond x. */
 static void convolve_sparse_q(const sparse_q *k, const finish *f, int zero, const int8_t *x, int8_t *y)
 {
     int o, r, s, n;
@@ -305,7 +305,7 @@ static void convolve_sparse_q(const sparse_q *k, const finish *f, int zero, cons
 }
 
 //: pool_q
-/* The sums of (x - zero) over windows, finished, over their own input: windows only move ahead. */
+/* y = finished sums of x - zero over windows; y overwrites x, as no window is behind it. */
 static void pool_q(const pooling_q *k, const finish *f, int zero, int8_t *x)
 {
     int c, r, s, i, j;
@@ -376,7 +376,7 @@ static void connect_last_q(const int8_t *weight, const float *scale, const float
 }
 
 //: distances_q
-/* out[i] = scale * the squared distance of x - zero from code i, in steps of x. */
+/* out[i] = scale * squared distance of x - zero from code i; the codes are integers in the units of x. */
 static void distances_q(const int8_t *codes, float scale, int zero, int cells, int classes, const int8_t *x, float *out)
 {
     int i, d;

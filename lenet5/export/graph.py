@@ -31,7 +31,7 @@ __all__ = ["OUTPUTS", "write"]
 OUTPUTS = ("scores", "probabilities", "class")
 _OPSET, _IR = 17, 8  # supported by all runtimes since 2022
 
-# A node: operator, its constant inputs by name, its attributes
+# A node: operator, constant inputs by name, and attributes
 Node = tuple[str, dict[str, np.ndarray], dict[str, Any]]
 
 
@@ -94,7 +94,7 @@ def write(
 
 
 class _Graph:
-    """Nodes and constants of a graph under construction; `onnx` is the package."""
+    """Nodes and constants of a graph under construction; `onnx` is the imported package."""
 
     def __init__(self, onnx: Any, net: Sequential) -> None:
         self.onnx, self.name = onnx, str((net.spec or {}).get("name", "network"))

@@ -32,14 +32,14 @@ from .sparse import kernels, sparse
 
 __all__ = ["quantised"]
 
-_PLACES = 1024  # size of a table
-_MOST = 2000  # number of calibration images
-# Squashing functions with a table, and the limit beyond which they are flat (divided by the slope for tanh).
+_PLACES = 1024  # number of values in a table
+_MOST = 2000  # maximum number of calibration images
+# Squashing functions with a table, and the input beyond which they are flat (for tanh, times the slope).
 _FAR = {"tanh": 4.0, "sigmoid": 8.0, "elu": np.inf}
 
 
 class Group(NamedTuple):
-    """A step that sums (or None), the normalisation and activation after it, and the range of the last one."""
+    """A main step (or None), the normalisation and activation after it, and the range before and after activation."""
 
     main: Step | None
     norm: Normalisation | None
@@ -51,7 +51,7 @@ class Group(NamedTuple):
 
 
 def quantised(net: Sequential, known: Preparation, every: list[Step], images: np.ndarray | None) -> Source:
-    """Return the parts of the C file.
+    """Return the parts of the C file for a quantised network.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def quantised(net: Sequential, known: Preparation, every: list[Step], images: np
     """
     if images is None or not len(images):
         raise ConfigError(
-            "int8 needs training images to measure the range of activations: export(net, path, int8=True, "
+            "int8 needs training images to measure the range of activations. Call export(net, path, int8=True, "
             "images=train.images[:1000])."
         )
     levels = known.levels.astype(np.float64)
@@ -116,7 +116,7 @@ def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[fl
 
 
 class _Writer:
-    """Adds groups to the source in order."""
+    """Add groups to the source in order."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -202,7 +202,7 @@ class _Writer:
             unit, zero = to.scale, to.zero
             if squash is not None:
                 slopes = {"relu": 0.0, "leaky-relu": squash.numbers[:1]}.get(squash.name, squash.slopes)
-        # If a map is mostly shift, its multiplier would have too few bits, or its bias too many.
+        # If the shift of a map dominates, its multiplier would have too few bits, or its bias too many.
         least = np.maximum(least_scale(np.abs(scale), shift), 1e-30 * unit)  # 1e-30 has no effect on sum and shift
         scale = np.copysign(np.maximum(np.abs(scale), least), scale)
         above, below = scale / unit, scale / unit * np.asarray(slopes, np.float64)
@@ -238,7 +238,8 @@ class _Writer:
         codes = np.rint(op.codes / at.scale)
         if np.abs(codes).max() > 127 or codes.shape[1] * 382**2 >= 1 << 31:  # 382 = 255 + 127, the largest difference
             raise ConfigError(
-                f"{group.name}: int8 is not possible: codes far outside the input's range, or too long for 32 bits."
+                f"{group.name}: int8 cannot represent the codes, which are far outside the range of the layer's input, "
+                "or too long for sums of 32 bits. Export without int8."
             )
         name = self.source.array("int8_t", f"{self.source.name(group.name)}_codes", codes, weights=True)
         classes, cells = op.codes.shape
@@ -247,7 +248,7 @@ class _Writer:
         return at
 
     def _scores(self, op: FullConnection, group: Group, at: Scale) -> Scale:
-        """Write the last fully connected layer, whose outputs and later steps are floats."""
+        """Write the last fully connected layer, whose outputs and activation are floats."""
         source, name = self.source, self.source.name(group.name)
         op, scale, bias = _products(op, group, at)
         units, inputs = op.weight.shape
@@ -280,7 +281,9 @@ def _products(op: Any, group: Group, at: Scale) -> tuple[Any, np.ndarray, np.nda
     scale[scale == 0] = 1.0  # neither weights nor shift
     weight = np.rint(flat * (at.scale / scale)[:, None]).astype(np.int8).reshape(op.weight.shape)
     if np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1).max() * 255 >= 1 << 31:
-        raise ConfigError(f"{group.name}: int8 is not possible, because sums of so many products can exceed 32 bits.")
+        raise ConfigError(
+            f"{group.name} has too many inputs for int8: its sums of products can exceed 32 bits. Export without int8."
+        )
     return op._replace(weight=weight), scale, shift
 
 

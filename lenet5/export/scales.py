@@ -1,4 +1,4 @@
-"""Scales of 8-bit integers, and the multipliers and shifts between them."""
+"""Scales of quantised values, and the multipliers and shifts that convert between scales."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ _BITS = 20  # bits of a multiplier
 
 
 class Scale(NamedTuple):
-    """x = scale * (q - zero)."""
+    """Scale of int8 values q, which represent x = scale * (q - zero)."""
 
     scale: float
     zero: int

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kernels", "sparse"]
 
-_MOST = 0xFFFF  # largest value of the starts of maps
+_MOST = 0xFFFF  # largest value of `starts`, which are uint16_t
 
 
 def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str]:
@@ -34,12 +34,12 @@ def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str
 def sparse(
     source: "Source", name: str, op: Convolution | FullConnection, step: Step, kind: str, *more: str
 ) -> str | None:
-    """Define the non-zero weights of a layer, each with the distance to the next input, if that is smaller.
+    """Define the non-zero weights of a layer and the distances between their inputs, if this takes less memory.
 
     Parameters
     ----------
     source, name
-        Source to which the arrays are added, and their name.
+        Source to which the arrays are added, and the prefix of their names.
     op : Convolution or FullConnection
         Operation with the weights to write, float or int8.
     step : Step
@@ -50,7 +50,8 @@ def sparse(
     Returns
     -------
     str or None
-        Pointer to the struct ``sparse`` or ``sparse_q``; None if all weights, or all kernels, are smaller.
+        Pointer to the struct ``sparse`` or ``sparse_q``; None if all weights, or all kernels that are not zero,
+        take no more memory.
     """
     cell, weight = (4 if kind == "float" else 1), op.weight
     dense = weight.size * cell
@@ -98,5 +99,5 @@ def _present(op: Convolution) -> np.ndarray:
 
 
 def _starts(counts: ArrayLike) -> list[int]:
-    """Return the start of each map's part, and the end of the last one."""
+    """Return the start of each map's part, and the end of the last part."""
     return np.concatenate([[0], np.cumsum(np.asarray(counts))]).astype(int).tolist()

@@ -54,7 +54,7 @@ def export(
     int8 : bool
         For .c and .h: use 8-bit weights and activations, calibrated on `images`.
     images : ndarray of uint8 (N, H, W) or (N, H, W, C), optional
-        Training images for `int8`; a thousand are sufficient.
+        Training images for `int8`; 1,000 are sufficient.
     examples : Dataset, optional
         For .html: example images on the page, including misread ones.
     notes : mapping of str to str, optional
@@ -122,9 +122,7 @@ def _torch(net: Sequential, path: str | os.PathLike[str]) -> None:
 
     module = to_torch(net).module
     if module is None:
-        raise ConfigError(
-            "Writing .pt needs PyTorch: pip install torch. Or export to .safetensors, with the same arrays."
-        )
+        raise ConfigError("Writing .pt needs PyTorch: pip install torch. Or export the same arrays to .safetensors.")
     import torch
 
     with atomic_write(path) as file:

@@ -1,4 +1,4 @@
-"""Exchange of weights with PyTorch and Keras 3. Frameworks are imported only on demand."""
+"""Exchange weights with PyTorch and Keras 3. The frameworks are imported only on demand."""
 
 from .from_keras import from_keras
 from .from_torch import from_torch

@@ -1,4 +1,4 @@
-"""Weights of a Keras 3 model as a network of this library, read without Keras."""
+"""Convert the weights of a Keras 3 model to a network of this library, without using Keras."""
 
 import io
 import json
@@ -23,16 +23,16 @@ from .to_keras import CONSTANT, DIFFERENCES, h5py_library, snake
 
 __all__ = ["from_keras"]
 
-_SECONDS, _RATE = 10.0, 20e6  # minimum number of seconds for a file, plus one second for every 20 MB
+_SECONDS, _RATE = 10.0, 20e6  # time limit for reading a file: 10 s, plus 1 s for every 20 MB
 _UNPACKED = 64 << 20  # bytes that entries may declare in addition to the size of the file
-_CONFIG = 1 << 20  # bytes of a model's description, which takes much more memory as objects
+_CONFIG = 1 << 20  # upper limit for config.json in bytes; parsed, it takes much more memory
 
 
 class _Described(NamedTuple):
-    """Description of a layer in config.json, whose weights are at a path of the weights file."""
+    """Position of a layer in the model, and its epsilon, as described in config.json."""
 
     place: int
-    epsilon: float | None  # of a batch normalisation
+    epsilon: float | None  # only of a batch normalisation
 
 
 def from_keras(
@@ -49,17 +49,18 @@ def from_keras(
     not read; pass those of your model as options of `model`, such as ``activation="relu", subsampling="max"``. The
     optimiser's state is ignored.
 
-    A .keras file contains the epsilon of batch normalisation (Keras's default is 1e-3, ours 1e-5), and the difference
-    is added to the variance. A .weights.h5 file does not: pass a network with layers ``BatchNorm(epsilon=1e-3)``.
+    A .keras file contains the epsilon of batch normalisation. If it differs from ours (Keras's default is 1e-3, ours
+    1e-5), the difference is added to the variance. A .weights.h5 file does not contain it: pass a network with layers
+    ``BatchNorm(epsilon=1e-3)``.
 
     Parameters
     ----------
     path : path-like
         A .keras file, or the .weights.h5 file of ``save_weights``.
     model : str or Sequential
-        Key of `lenet5.models.MODELS`, such as "d2l" (maps padded to 32x32 in C1), or a network, which is modified.
+        Key of `lenet5.models.MODELS`, such as "d2l" (images padded to 32x32 in C1), or a network, which is modified.
     mapping : mapping of str to str, optional
-        Names of our layers and of Keras's: ``{"C1": "conv2d", "F6": "dense_1", ...}``, for all layers with parameters.
+        Keras layer for each of our layers with parameters, by name: ``{"C1": "conv2d", "F6": "dense_1", ...}``.
     **options
         Options of the model. By default, `channels`, `classes`, `norm` and a `size` of 28 or 32 are inferred.
 
@@ -84,7 +85,7 @@ def from_keras(
     h5py_library()
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; the maximum is {MAX_BYTES:,}.")
+            raise CheckpointError(f"{path}: expected at most {MAX_BYTES:,} bytes; found {path.stat().st_size:,}.")
         data = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError for a path with a null character
         raise CheckpointError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
@@ -96,7 +97,7 @@ def from_keras(
     own = {name.replace(".", "_") for name, _ in net.named_sublayers()}
     if any("mean" in module.arrays and module.epsilon is None and module.name not in own for module in modules):
         warnings.warn(
-            f"{path} does not contain the epsilon of its batch normalisation, so that of the network is used (1e-5 by "
+            f"{path} does not contain the epsilon of its batch normalisation, so the network's own is used (1e-5 by "
             "default). Keras's default is 1e-3. Read the .keras file instead, or pass a network with "
             "BatchNorm(epsilon=1e-3).",
             LenetWarning,
@@ -111,18 +112,19 @@ def _unzipped(path: Path, data: bytes) -> tuple[bytes, dict[str, _Described]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
                 if info.file_size > (_CONFIG if info.filename == "config.json" else len(data) + _UNPACKED):
-                    raise CheckpointError(f"{path}: its entry {info.filename[:80]} declares {info.file_size:,} bytes.")
+                    name, size = info.filename[:80], info.file_size
+                    raise CheckpointError(f"{path}: its entry {name} declares too many bytes: {size:,}.")
             weights, config = archive.read("model.weights.h5"), json.loads(archive.read("config.json"))
     except CheckpointError:
         raise
     except KeyError as error:
         raise CheckpointError(f"{path}: not a Keras 3 file: {error.args[0]}.") from error
-    except Exception as error:  # zipfile, zlib and json raise many types for damaged bytes
+    except Exception as error:  # zipfile, zlib and json raise many types of exceptions for damaged bytes
         raise CheckpointError(f"{path}: damaged or not a .keras file: {error}.") from error
     try:
         return weights, _described(config, "layers/", 0)
     except (KeyError, TypeError, ValueError, RecursionError):
-        return weights, {}  # a model of a user's class
+        return weights, {}  # a subclassed Keras model
 
 
 def _described(model: Any, prefix: str, first: int) -> dict[str, _Described]:
@@ -150,7 +152,7 @@ def _modules(path: Path, data: bytes, described: dict[str, _Described]) -> list[
     modules: list[tuple[int, Module]] = []
     for (place, name, arrays), label in zip(found, labels, strict=True):
         container, _, group = place.rpartition("/")
-        # Numbers define the order within one container, but not between containers.
+        # Numbers in names define the order within one container, but not between containers.
         numbered = re.fullmatch(r"([a-z0-9_]*?[a-z][a-z0-9]*?)(?:_(\d{1,6}))?", group)
         order = (f"{container}/{numbered[1]}", int(numbered[2] or 0)) if numbered else (place, 0)
         told = described.get(place, _Described(order[1], None))
@@ -183,8 +185,8 @@ def _read(path: Path, data: bytes) -> list[tuple[str, str, list[np.ndarray]]]:
         )
         head, _, rest = done.stdout.partition(b"\n")
         told = json.loads(head)
-    except (ValueError, subprocess.TimeoutExpired):  # it crashed or timed out
-        raise CheckpointError(f"{path}: damaged or not a Keras 3 file: the HDF5 library fails on it.") from None
+    except (ValueError, subprocess.TimeoutExpired):  # the process crashed or timed out
+        raise CheckpointError(f"{path}: damaged or not a Keras 3 file: the HDF5 library cannot read it.") from None
     except OSError as error:
         raise ConfigError(f"The process that reads Keras files cannot be started: {error}.") from None
     if "error" in told:

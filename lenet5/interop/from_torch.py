@@ -19,7 +19,7 @@ __all__ = ["from_torch"]
 # Keys under which checkpoints usually store a state dict.
 _WITHIN = ("state_dict", "model_state_dict", "model", "net")
 _IGNORED = ("num_batches_tracked",)
-# Values take 8 bytes in memory, and possibly only one in the file.
+# A value is counted as 8 bytes in memory, but can take only one in the file.
 _TIMES, _UNPACKED = 8, 64 << 20
 
 
@@ -38,11 +38,11 @@ def from_torch(
         A state dict of tensors or arrays; a module; or a file: .pt or .pth, read by
         ``torch.load(..., weights_only=True)``, or .safetensors.
     model : str or Sequential
-        Key of `lenet5.models.MODELS`, such as "d2l" (maps padded to 32x32 in C1) or "lenet5-cifar10" (no padding), or
+        Key of `lenet5.models.MODELS`, such as "d2l" (images padded to 32x32 in C1) or "lenet5-cifar10" (no padding), or
         a network, which is modified.
     mapping : mapping of str to str, optional
-        Names of our layers and of modules: ``{"C1": "conv1", "F6": "fc2", ...}``, for all layers with parameters;
-        or names of our arrays and of entries: ``{"C1.weight": "W1", "C1.bias": "b1", ...}``, for all entries.
+        Module for each of our layers with parameters, by name: ``{"C1": "conv1", "F6": "fc2", ...}``; or entry for
+        each of our arrays: ``{"C1.weight": "W1", "C1.bias": "b1", ...}``, in which all entries must be used.
     **options
         Options of the model. By default, `channels`, `classes`, `norm` and a `size` of 28 or 32 are inferred.
 
@@ -81,7 +81,9 @@ def _renamed(state: Mapping[Any, Any], mapping: Mapping[str, str], where: Any) -
     unused = [shown(name) for name in state if name not in mapping.values() and not str(name).endswith(_IGNORED)]
     if unknown or unused or len(set(mapping.values())) < len(mapping):
         named = ", ".join((unknown or unused)[:8]) or "an entry used twice"
-        raise CheckpointError(f"{where}: the mapping must use each entry once; missing, unknown or repeated: {named}.")
+        raise CheckpointError(
+            f"{where}: the mapping must use each entry exactly once; missing, unknown or repeated: {named}."
+        )
     renamed = {ours: state[theirs] for ours, theirs in mapping.items()}
     return renamed, {layer: layer for layer in (ours.rpartition(".")[0] for ours in mapping)}
 
@@ -98,7 +100,9 @@ def _modules(state: Mapping[Any, Any], where: Any, most: int | None) -> list[Mod
         if most is not None:  # tensors can be views that repeat a few values many times
             most -= math.prod(getattr(value, "shape", ())) * 8
             if most < 0:
-                raise CheckpointError(f"{where}: its entries are far larger than the file.")
+                raise CheckpointError(
+                    f"{where}: its entries would unpack to far more than its size on disk. Save clones of the tensors."
+                )
         array = _array(value)
         if array is None or what not in ROLES:
             raise CheckpointError(f"{where}: {shown(full)} is not a supported weight: {shown(type(value).__name__)}.")
@@ -109,13 +113,13 @@ def _modules(state: Mapping[Any, Any], where: Any, most: int | None) -> list[Mod
 
 
 def _array(value: Any) -> np.ndarray | None:
-    """Convert a tensor or array to float64 or float32; return None for anything else."""
+    """Convert a tensor or array to a numeric array; return None for anything else."""
     try:
         if hasattr(value, "detach"):
             value = value.detach().cpu()
             value = (value if str(value.dtype) == "torch.float64" else value.float()).numpy()
         array = np.asarray(value)
-    except Exception:  # a foreign object may raise anything on conversion
+    except Exception:  # the conversion of an unknown object can raise any exception
         return None
     return array if array.dtype.kind in "fiu" else None
 
@@ -125,7 +129,7 @@ def _read(path: Path) -> tuple[Any, int]:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise CheckpointError(f"{path}: {size:,} bytes; the maximum is {MAX_BYTES:,}.")
+            raise CheckpointError(f"{path}: expected at most {MAX_BYTES:,} bytes; found {size:,}.")
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:  # torch.save does not compress
                 if sum(info.file_size for info in archive.infolist()) > size:
@@ -136,7 +140,7 @@ def _read(path: Path) -> tuple[Any, int]:
         raise
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}.") from None
-    except Exception as error:  # many types for damaged archives; ValueError also for a path with a null character
+    except Exception as error:  # many types for damaged archives, and ValueError for a path with a null character
         raise CheckpointError(
             f"{path}: damaged: {error}. Save the model with torch.save(model.state_dict(), path)."
         ) from error
@@ -152,7 +156,7 @@ def _read(path: Path) -> tuple[Any, int]:
     except Exception as error:  # UnpicklingError, BadZipFile, RuntimeError and others for damaged bytes
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
-            f"{path}: only files with nothing but weights are read: {why} "
+            f"{path}: expected a file that contains only weights: {why} "
             "Save the weights with torch.save(model.state_dict(), path)."
         ) from error
 

@@ -1,7 +1,8 @@
 """Separate program, started by `from_keras`, that reads a .weights.h5 file from stdin and writes plain bytes.
 
-The HDF5 library can crash on damaged files or allocate any amount of memory, which then only ends this process. It does
-not import lenet5. The first line of output is JSON with an error or the layers; the bytes of the arrays follow.
+On damaged files, the HDF5 library can crash or allocate any amount of memory, which then only ends this process. The
+program does not import lenet5. The first line of its output is JSON with the layers or an error message; the bytes of
+the arrays follow.
 """
 
 import contextlib
@@ -13,10 +14,9 @@ from typing import Any
 _DEEPEST = 8  # maximum depth of nested groups
 _MOST = 10_000  # maximum number of groups and arrays in a file
 _SPARE = 1 << 30  # bytes of memory for Python, NumPy and h5py, in addition to the file
-_UNPACKED = (
-    64 << 20
-)  # maximum total bytes of arrays in addition to the size of the file, because chunks can be compressed
-_STATE = ("optimizer", "seed_generator")  # groups with the state of training instead of weights
+# Arrays may have this many bytes in total in addition to the size of the file, because chunks can be compressed.
+_UNPACKED = 64 << 20
+_STATE = ("optimizer", "seed_generator")  # groups that contain the state of training, not weights
 
 
 class Refused(Exception):
@@ -64,9 +64,9 @@ def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
                 continue
             seen += 1
             if depth > _DEEPEST or seen > _MOST:
-                raise Refused("its groups are nested more deeply than those of a model")
+                raise Refused("it has more groups and arrays than a model, or more deeply nested ones")
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                raise Refused(f"{key[:80]!r} is a link")
+                raise Refused(f"its entry {key[:80]!r} is a link, which is not allowed")
             kind = group.get(key, getclass=True)
             if kind is h5py.Group:
                 visit(group[key], depth + 1)
@@ -88,7 +88,7 @@ def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
     with h5py.File(io.BytesIO(data), "r") as file:
         if "model_weights" in file or "layer_names" in file.attrs:
             raise Refused(
-                "a Keras 2 file. Open it in Keras and save it again with model.save_weights('model.weights.h5')"
+                "this is a Keras 2 file. Open it in Keras and save it again with model.save_weights('model.weights.h5')"
             )
         visit(file, 0)
     return found

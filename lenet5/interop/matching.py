@@ -1,4 +1,4 @@
-"""Matching of another library's arrays to layers, by name, by a mapping, or by order and shape.
+"""Match another library's arrays to layers, by name, by a mapping, or by order and shape.
 
 Arrays are in PyTorch's layout: kernels (O, C, kh, kw), matrices (O, D).
 """
@@ -41,7 +41,7 @@ class Module(NamedTuple):
     rows_last : bool
         Whether a matrix after `Flatten` expects channels-last input.
     epsilon : float, optional
-        Epsilon of a batch normalisation; None for that of our layer.
+        Epsilon of a batch normalisation; None if it is that of our layer.
     """
 
     name: str
@@ -77,7 +77,7 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
     one_of("model", model, tuple(MODELS))
     known = inspect.signature(MODELS[model]).parameters
     mains = [module.arrays["main"] for module in modules if "main" in module.arrays]
-    # Exclude the kernels of sub-sampling, which have one element each.
+    # Exclude the kernels of sub-sampling, whose elements are all equal.
     kernels = [array for array in mains if array.ndim == 4 and array.size and (array != array[:, :, :1, :1]).any()]
     seen: dict[str, Any] = {"norm": True} if any("mean" in module.arrays for module in modules) else {}
     if kernels:
@@ -92,7 +92,7 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
             net = MODELS[model](**chosen)
         if "size" in options or _sizes(net) <= {array.size for array in mains}:
             return net
-        # LeNets for MNIST without padding differ only in the fully connected layer after their maps.
+        # LeNets for different image sizes differ only in the fully connected layer after their maps.
         others = [MODELS[model](**chosen, size=size) for size in _USUAL]
         return next((other for other in others if _sizes(other) <= {array.size for array in mains}), net)
     except TypeError as error:
@@ -100,7 +100,7 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
 
 
 def _end(sides: set[int], others: set[int]) -> int:
-    """Return the only side that does not connect to another layer, otherwise the smallest."""
+    """Return the only size that does not connect to another layer; if there is not exactly one, the smallest."""
     return min(sides - others if len(sides - others) == 1 else sides)
 
 
@@ -133,7 +133,7 @@ def fill(
         with np.errstate(over="ignore"):  # overflow of float32 is detected below
             values += [(slot.arrays[role], array.astype(slot.arrays[role].dtype)) for role, array in found.items()]
     if not all(np.isfinite(array).all() for _, array in values):
-        raise CheckpointError(f"{where}: some values are not finite, or too large for the network.")
+        raise CheckpointError(f"{where}: some values are not finite, or too large for the network's dtype.")
     net.parameters().kept[...] = True
     for target, array in values:
         target[...] = array
@@ -162,7 +162,7 @@ def _slots(net: Sequential) -> list[_Slot]:
 def _assigned(
     slots: list[_Slot], modules: list[Module], mapping: dict[str, str], where: Any
 ) -> list[tuple[_Slot, Module]]:
-    """Return the module for each layer."""
+    """Return each layer with its module."""
     named = {module.name: module for module in modules}
     slots = [slot for slot in slots if set(slot.arrays) != {"codes"} or any("codes" in m.arrays for m in modules)]
     if mapping:
@@ -206,7 +206,7 @@ def _by_shape(slots: list[_Slot], modules: list[Module], where: Any) -> list[tup
         fitting = [module for module in left if _fitted(slot, module)[0] is not None]
         kinds = {module.order[0] if module.order else None for module in fitting}
         if not fitting or len(fitting) > 1 and (None in kinds or len(kinds) > 1):
-            what = "several fit" if fitting else "nothing fits"
+            what = "several modules fit" if fitting else "no module fits"
             why = next((text for text in (_fitted(slot, module)[1] for module in left) if "table" in text), "")
             raise CheckpointError(f"{where}: {what} {slot.name}{why and ': '}{why}.{_both(slots, modules)}")
         pairs.append((slot, fitting[0]))
@@ -220,12 +220,12 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
     found: dict[str, np.ndarray] = {}
     extra = given.keys() - own.keys()
     if extra or ("mean" in own) != ("mean" in given) or ("codes" in own) != ("codes" in given):
-        return None, "the types differ"
+        return None, "the types of layer differ"
     for role, target in own.items():
         if role in given:
             array = _in_shape(given[role], role, slot, module)
             if array is None:
-                return None, _outside(given[role], slot) or f"{given[role].shape} is not {target.shape}"
+                return None, _outside(given[role], slot) or f"expected shape {target.shape}, found {given[role].shape}"
             if role == "variance" and module.epsilon is not None and isinstance(slot.layer, BatchNorm):
                 if module.epsilon != slot.layer.epsilon:
                     array = array + (module.epsilon - slot.layer.epsilon)
@@ -236,7 +236,7 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
         elif role == "bias" or (role == "main" and "mean" in own):
             found[role] = np.full(target.shape, 0.0 if role == "bias" else 1.0)  # omitted if it has no effect
         else:
-            return None, f"it has no {role}"
+            return None, f"it has no {role} array"
     return found, ""
 
 

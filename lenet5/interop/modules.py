@@ -15,7 +15,7 @@ def sequence(made: Mapping[str, nn.Module]) -> nn.Sequential:
 
 
 def keep_zeros(weight: torch.Tensor, table: torch.Tensor) -> None:
-    """Set the gradients of missing kernels (O, C) of a weight (O, C, kh, kw) to zero."""
+    """Zero the gradients of all kernels of a weight (O, C, kh, kw) that are False in the table (O, C)."""
     weight.register_hook(lambda gradient: gradient * table[:, :, None, None].to(gradient))
 
 
@@ -27,7 +27,7 @@ class ScaledTanh(nn.Module):
         self.amplitude, self.slope = amplitude, slope
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return y of x's shape."""
+        """Return y in the shape of x."""
         return self.amplitude * torch.tanh(self.slope * x)
 
 

@@ -29,10 +29,10 @@ from ..network import Sequential
 
 __all__ = ["CONSTANT", "DIFFERENCES", "h5py_library", "snake", "to_keras"]
 
-# Name suffix of layers whose weights are not parameters: codes, copies of maps.
+# Name prefix of layers whose weights are constants, not parameters: RBF codes and copies of maps.
 CONSTANT = "lenet5_constant_"
-DIFFERENCES = "_differences"  # end of the name of the layer with the codes
-_VERSION = "3.0.0"  # version of Keras that reads such files
+DIFFERENCES = "_differences"  # name suffix of the layer with the codes
+_VERSION = "3.0.0"  # Keras version recorded in the files
 
 
 def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
@@ -53,7 +53,7 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ConfigError
-        If h5py is not installed, the extension differs, a layer has no `operation`, or its name is not possible in
+        If h5py is not installed, the extension differs, a layer has no `operation`, or its name is not allowed in
         Keras.
     """
     name = os.fspath(path).lower()
@@ -193,7 +193,7 @@ def _full_connection(op: FullConnection, step: Step, model: _Model) -> None:
 
 
 def _distances(op: Distances, step: Step, model: _Model) -> None:
-    """Add squared distances: differences and sums by dense layers, and squares between them."""
+    """Add squared distances: dense layers for the differences and the sums, and squares between them."""
     classes, cells = op.codes.shape
     if len(step.in_shape) == 3:
         model.add("Flatten", f"{step.name}_flatten", (cells,))

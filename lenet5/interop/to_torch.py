@@ -45,7 +45,7 @@ def to_torch(net: Sequential) -> TorchNetwork:
     """Return a network's state dict and, if PyTorch is installed, an equivalent module.
 
     The module is a ``torch.nn.Sequential`` of PyTorch's layers, and of small custom modules for the scaled tanh,
-    trainable sub-sampling and RBF units. Layer names are kept, with "_" for ".": "C1", "C1_ScaledTanh". A table such
+    trainable sub-sampling and RBF units. Layer names are kept, but "." becomes "_": "C1", "C1_ScaledTanh". A table such
     as Table I becomes a dense kernel whose missing connections are 0 and remain 0 in training. The input is
     (N, C, H, W), as returned by `Sequential.prepared`; the outputs are penalties or scores, like those of the network.
 
@@ -61,7 +61,7 @@ def to_torch(net: Sequential) -> TorchNetwork:
     Raises
     ------
     ConfigError
-        If a layer has no `operation`, or its name is not possible in PyTorch.
+        If a layer has no `operation`, or its name is not allowed in PyTorch.
     """
     parts = [
         (step.name.replace(".", "_"), step, *_PARTS[type(step.operation)](step.operation, step)) for step in steps(net)

@@ -1,4 +1,4 @@
-"""One class per layer, each with hand-written `forward`, `backward` and `bbprop`."""
+"""The layers, one class each, with hand-written `forward`, `backward` and `bbprop`."""
 
 from .activation import ScaledTanh, Sigmoid, Tanh
 from .base import Layer

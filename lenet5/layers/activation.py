@@ -1,4 +1,4 @@
-"""Squashing functions: the paper's scaled tanh, tanh and the sigmoid."""
+"""Squashing functions: the paper's scaled tanh, the plain tanh and the sigmoid."""
 
 import math
 
@@ -14,7 +14,7 @@ __all__ = ["Activation", "ScaledTanh", "Sigmoid", "Tanh"]
 
 
 class Activation(Layer):
-    """Base class of elementwise functions y = f(x); a subclass defines f, and f' in terms of y."""
+    """Base class of elementwise functions y = f(x). A subclass defines f, and expresses f' in terms of y."""
 
     def _row(self, forward: Function, reverse: Function, *numbers: float) -> list[Row]:
         """Return the compiled version of an activation that works in place and derives its slope from its output."""
@@ -41,7 +41,7 @@ class Activation(Layer):
         return self._reverse(dy, 1) if to_input else None
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """hx = f'(x)^2 hy, as in eq. 27; the term with f'' is dropped."""
+        """hx = f'(x)^2 hy, as in eq. 27, which drops the term in f''."""
         self._expect(hy)
         return self._reverse(hy, 2) if to_input else None
 
@@ -56,12 +56,12 @@ class Activation(Layer):
 
 
 class ScaledTanh(Activation):
-    """f(a) = A tanh(S a), the paper's squashing function: f(+-1) = +-1, where |f''| is largest.
+    """f(a) = A tanh(S a), the paper's squashing function: f(+-1) = +-1, and |f''| is largest at +-1.
 
     Parameters
     ----------
     amplitude, slope : float
-        A = 1.7159 and S = 2/3.
+        A and S. The defaults are the paper's 1.7159 and 2/3.
     name : str
     """
 
@@ -81,17 +81,17 @@ class ScaledTanh(Activation):
         slope += self.amplitude * self.slope
 
     def operation(self) -> Operation:
-        """Return the activation."""
+        """Describe the activation for exporters."""
         return Squash("tanh", (self.amplitude, self.slope))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the activation."""
+        """Return the compiled activation."""
         return self._row(_tanh_forward, _tanh_reverse, self.amplitude, self.slope)
 
 
-# tanh(x) = x P(x^2)/Q(x^2) on |x| <= 9.02, beyond which tanh is 1 in float32. The coefficients minimise the
-# relative error (2e-8 before rounding), and the result is within 7 units in the last place. The loop around it
-# vectorises, unlike the tanh of the C library.
+# tanh(x) = x P(x^2)/Q(x^2) on |x| <= 9.02, beyond which tanh is +-1 in float32. The coefficients minimise the
+# relative error (2e-8 before rounding); the result is accurate to 7 units in the last place. Unlike the C library's
+# tanh, this function can be vectorised in a loop.
 _LIMIT = np.float32(9.02)
 _P0, _P1, _P2 = map(np.float32, (9.99999979e-01, 1.33797189e-01, 3.49403558e-03))
 _P3, _P4 = map(np.float32, (2.05834960e-05, 1.33190891e-08))
@@ -163,11 +163,11 @@ class Sigmoid(Activation):
         slope *= y
 
     def operation(self) -> Operation:
-        """Return the activation."""
+        """Describe the activation for exporters."""
         return Squash("sigmoid")
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the activation."""
+        """Return the compiled activation."""
         return self._row(_sigmoid_forward, _sigmoid_reverse)
 
 

@@ -1,11 +1,12 @@
 """Base class of the layers.
 
-A layer is one file. Its NumPy methods define it. A fast layer also has compiled functions, which `compiled` names
-(`lenet5.engine.call` documents their arguments).
+Each kind of layer has its own file. Its NumPy methods define what it computes. A fast layer also has compiled
+functions, which its method `compiled` returns (`lenet5.engine.call` documents their arguments).
 
-Index letters in all layers: N batch, C/O channels in/out, H W rows/columns,
-K = C*kh*kw elements of a receptive field, P = Ho*Wo output positions, D features of a vector.
-Arrays come in threes with a prefix: x, dx = dE/dx, hx = the diagonal of d2E/dx2.
+All layers use the same letters for sizes: N is the batch size, C and O are the numbers of input and output channels,
+H and W are height and width, K = C*kh*kw is the size of a receptive field, P = Ho*Wo is the number of output
+positions, and D is the number of features of a vector. For an array x, dx is dE/dx, hx is the diagonal of d2E/dx2,
+and vx is either of them.
 """
 
 import itertools
@@ -22,7 +23,7 @@ from .operation import Operation
 __all__ = ["Layer", "Window", "check_shape", "from_rows", "name_layers", "rows"]
 
 Shape = tuple[int, ...]
-# Attributes that may change after `build`, besides parameters.
+# Attributes that may be assigned after `build`, for every layer.
 _CHANGING = frozenset({"name", "training"})
 
 
@@ -56,28 +57,28 @@ class Layer(metaclass=_Recorded):
     Attributes
     ----------
     name : str
-        The paper's name of the layer (C1, S2, ...) if it has one; unique within a network.
+        Name, unique within a network; the paper's name (C1, S2, ...) if the layer has one.
     outputs_penalties : bool
         Whether a smaller output means a likelier class, as for the RBF units (eq. 7).
     gauss_newton : bool
-        Whether `bbprop` drops the layer's own second derivative. If False, it adds
+        Whether `bbprop` drops the layer's own second derivative. If False, `bbprop` adds
         sum_i dy_i d2y_i/dx2 for the dy of the last `backward`, and clips the result at 0.
     couples_patterns : bool
-        Whether in training the output for a pattern depends on the other patterns of its batch. Only such a
+        Whether, in training, the output for a pattern depends on the other patterns of its batch. Only such a
         layer may change the arrays of `running`.
     draws_at_random : bool
-        Whether `forward` in training draws random numbers, which `reseed` determines.
+        Whether `forward` draws random numbers in training; `reseed` sets their seed.
     training : bool
-        The state, for layers that behave differently in training and in evaluation. It is False (evaluation)
-        until `train` is called.
+        Whether the layer is in the training state. Some layers behave differently in the evaluation state, which is the
+        initial one.
     title : str
-        Label of the layer's step in figures, such as "convolutions"; empty for activations and rearrangements.
+        Label of the layer's operation in figures, such as "convolutions"; empty for activations and rearrangements.
     """
 
     title = ""
-    codes: np.ndarray | None = None  # (classes, D), for layers that compare their input with codes
-    _open: frozenset[str] = frozenset()  # attributes that may change after `build`
-    _builds = 0  # incremented when any layer is built, so that code relying on a build can detect another one
+    codes: np.ndarray | None = None  # target codes (classes, D), for layers that compare their input with codes
+    _open: frozenset[str] = frozenset()  # further attributes of the class that may be assigned
+    _builds = 0  # incremented when any layer is built, so that code that relies on a build can detect a later one
     outputs_penalties = False
     gauss_newton = True
     couples_patterns = False
@@ -110,21 +111,21 @@ class Layer(metaclass=_Recorded):
         Parameters
         ----------
         in_shape : tuple of int
-            Input shape (C, H, W) or (D,), without batch axis, like the result.
+            Shape of one input, (C, H, W) or (D,). Like the returned shape, it has no batch axis.
         dtype : float32 or float64
             Type of parameters, inputs and outputs.
         rng : numpy.random.Generator, optional
-            Generator for the initial weights. Default: seed 0.
+            Generator for the initial weights. Default: a generator with seed 0.
 
         Raises
         ------
         ShapeError
-            If the layer does not accept such inputs.
+            If the layer does not accept `in_shape` or `dtype`.
         ConfigError
             If `rng` is not a generator.
         """
         if dtype not in ("float32", "float64", np.float32, np.float64):
-            raise ShapeError(f"{self} computes in float32 or float64; found dtype {shown(dtype)}.")
+            raise ShapeError(f"{self}: dtype must be float32 or float64; found {shown(dtype)}.")
         sides = tuple(in_shape) if isinstance(in_shape, tuple | list) else ()
         if not sides or not all(isinstance(side, int | np.integer) and side > 0 for side in sides):
             raise ShapeError(
@@ -160,7 +161,7 @@ class Layer(metaclass=_Recorded):
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Set hess = (J_p*J_p)^T hy for every parameter; return hx = (J_x*J_x)^T hy if `to_input`, else None.
 
-        Eqs. 22 to 27: `backward` with squared operands. The second derivative of the activation is
+        This is `backward` with squared operands (eqs. 22 to 27). The second derivative of the activation is
         dropped (Gauss-Newton), so the results are non-negative if hy is.
         """
         raise NotImplementedError
@@ -184,19 +185,19 @@ class Layer(metaclass=_Recorded):
         return self
 
     def reseed(self, *key: int) -> None:
-        """Use this key, a sequence of non-negative integers, as the seed of the layer's random draws."""
+        """Set the seed of the layer's random draws to `key`, a sequence of non-negative integers."""
 
     def sublayers(self) -> tuple["Layer", ...]:
-        """Return the layers of a network, or the layer itself."""
+        """Return this layer; a network returns its layers."""
         return (self,)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the compiled version of the methods, or None.
+        """Return the compiled version of `forward`, `backward` and `bbprop`, or None if there is none.
 
         Parameters
         ----------
         training : bool
-            The state to compile for.
+            Whether to compile for the training state instead of the evaluation state.
 
         Returns
         -------
@@ -222,7 +223,7 @@ class Layer(metaclass=_Recorded):
         return None
 
     def stages(self) -> bool:
-        """Whether the layer computes something rather than only rearranging its input."""
+        """Return whether the layer computes something rather than only rearranging its input."""
         return True
 
     def _check(self, x: np.ndarray) -> None:
@@ -256,11 +257,11 @@ class Layer(metaclass=_Recorded):
 
 
 def check_shape(layer: Layer, x: np.ndarray) -> None:
-    """Raise ShapeError unless x is a batch for `layer`; maps may have any size."""
+    """Raise ShapeError unless x is a batch that `layer` accepts; maps may have any size."""
     if not layer.in_shape:
         raise ShapeError(f"{layer}: call build(in_shape, rng=...) before the first use.")
     if not isinstance(x, np.ndarray) or x.dtype != layer.dtype:
-        raise ShapeError(f"{layer} was built for {layer.dtype}; found {described(x)}. Convert with x.astype.")
+        raise ShapeError(f"{layer} was built for {layer.dtype}; found {described(x)}. Convert x with np.asarray.")
     # Section VII: on a larger image, every layer gets larger maps, and vectors become maps.
     known_rank = x.ndim in (len(layer.in_shape) + 1, 4)
     if not known_rank or x.shape[1] != layer.in_shape[0] or 0 in x.shape[2:]:

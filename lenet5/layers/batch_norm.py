@@ -1,4 +1,4 @@
-"""Batch normalisation: not in the paper (Ioffe and Szegedy 2015)."""
+"""Batch normalisation (Ioffe and Szegedy 2015), which is not in the paper."""
 
 import numpy as np
 
@@ -16,15 +16,15 @@ __all__ = ["BatchNorm"]
 class BatchNorm(Layer):
     """y[c] = weight[c] xhat[c] + bias[c] for each map or feature c; xhat = (x - mean) / s, s^2 = variance + epsilon.
 
-    Not in the paper: Ioffe and Szegedy (2015). In training, mean and variance are computed from the batch, over the
-    M = N*H*W elements of a map (N, C, H, W) or the M = N values of a feature (N, D), so the patterns of a batch
-    depend on each other. In evaluation the running statistics are used, which each `forward` in training updates:
-    running = (1 - momentum) running + momentum batch, with M - 1 instead of M in the variance.
+    This layer is not in the paper; see Ioffe and Szegedy (2015). In training, mean and variance are computed from the
+    batch, over the M = N*H*W elements of a map (N, C, H, W) or the M = N values of a feature (N, D), so the patterns
+    of a batch depend on each other. In evaluation, the running statistics are used. Each `forward` in training updates
+    them: running = (1 - momentum) running + momentum batch, with M - 1 instead of M in the variance.
 
     Parameters
     ----------
     momentum : float
-        Weight of the last batch in the running statistics, above 0 and at most 1.
+        Weight of each new batch in the running statistics, above 0 and at most 1.
     epsilon : float
         Positive constant that prevents division by 0.
     name : str
@@ -66,7 +66,7 @@ class BatchNorm(Layer):
         Raises
         ------
         ShapeError
-            If in training M is below 2.
+            If M is below 2 in training.
         """
         self._check(x)
         m = x.size // x.shape[1]
@@ -75,7 +75,7 @@ class BatchNorm(Layer):
                 f"{self}: the variance of {m} value per feature is undefined. Train on batches of at least two "
                 "patterns, including the last batch of an epoch, or call net.eval()."
             )
-        # Influence of one pattern on the statistics: 1/M in training, 0 in evaluation.
+        # Weight of one element of x in the statistics: 1/M in training, 0 in evaluation.
         self._share = 1.0 / m if self.training else 0.0
         mean, variance = self._of_batch(x, m) if self.training else (self.running_mean, self.running_variance)
         inverse = 1.0 / np.sqrt(variance + self.epsilon)
@@ -92,7 +92,7 @@ class BatchNorm(Layer):
         mean = x.mean(axis=axes)
         squares = np.subtract(x, _over_maps(mean, x.ndim), out=self._buffer("product", x.shape))
         variance = np.square(squares, out=squares).mean(axis=axes)
-        # In place: the workspaces of a trainer share these arrays.
+        # Update in place, because the workspaces of a trainer share these arrays.
         self.running_mean += self.momentum * (mean - self.running_mean)
         self.running_variance += self.momentum * (variance * (m / (m - 1)) - self.running_variance)
         return mean, variance
@@ -100,7 +100,7 @@ class BatchNorm(Layer):
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """dweight = S1; dbias = S0; dx = weight/s [dy - (S0 + S1 xhat)/M], where S_k = sum of dy xhat^k.
 
-        In evaluation the statistics do not depend on x, so 1/M is replaced by 0.
+        In evaluation, the statistics do not depend on x, so 1/M is replaced with 0.
         """
         self._expect(dy)
         s0, s1 = self._sums(dy, 2)
@@ -113,10 +113,10 @@ class BatchNorm(Layer):
         return dx
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dweight = S2; dbias = S0; hx = (weight/s)^2 [hy (1 - 2 (1 + xhat^2)/M) + (S0 + 2 S1 xhat + S2 xhat^2)/M^2].
+        """hweight = S2; hbias = S0; hx = (weight/s)^2 [hy (1 - 2 (1 + xhat^2)/M) + (S0 + 2 S1 xhat + S2 xhat^2)/M^2].
 
-        S_k is the sum of hy xhat^k. The result is exact and includes the dependence between patterns: dy_m/dx_n =
-        weight/s [(m = n) - (1 + xhat_m xhat_n)/M], and hx_n is the sum over m of its square times hy_m.
+        S_k is the sum of hy xhat^k. The result is exact and includes the dependence between the patterns of a batch:
+        dy_m/dx_n = weight/s [(m = n) - (1 + xhat_m xhat_n)/M], and hx_n is the sum over m of its square times hy_m.
         """
         self._expect(hy)
         s0, s1, s2 = self._sums(hy, 3)
@@ -155,13 +155,13 @@ class BatchNorm(Layer):
         return vx
 
     def operation(self) -> Operation:
-        """Return the normalisation by the running statistics."""
+        """Describe the normalisation with the running statistics for exporters."""
         mean, variance = self.running_mean.copy(), self.running_variance.copy()
         weight, bias = self.weight.value.copy(), self.bias.value.copy()
         return Normalisation(mean, variance, weight, bias, self.epsilon, self.momentum)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the compiled version for evaluation, or None for training, where patterns depend on each other."""
+        """Return the compiled version for evaluation, or None for training, in which patterns depend on each other."""
         if training:
             return None
 

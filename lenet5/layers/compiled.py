@@ -22,8 +22,8 @@ __all__ = ["Compiled", "replica"]
 class Compiled:
     """The compiled versions of one network.
 
-    They are rebuilt after a layer was rebuilt or a parameter was bound to another array. Layers that no longer use
-    the network's parameter vector run by their NumPy methods.
+    They are rebuilt after a layer has been rebuilt or a parameter has been bound to another array. Layers whose
+    parameters are no longer part of the network's parameter vector use their NumPy methods.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ class Compiled:
         return programs[key]
 
     def stretches(self, twin: "Sequential") -> "list[Stretch | Layer]":
-        """Return the parts used in training: stretches of compiled layers, and the other layers of the replica `twin`.
+        """Return the parts used in training: stretches of compiled layers, and the other layers, taken from `twin`.
 
-        The compiled parts write gradients and curvatures to the vectors of `twin`.
+        The replica `twin` also provides the vectors to which stretches write gradients and curvatures.
         """
         net, flat, first = self._net, twin.parameters(), 0
         others = dict(zip(map(id, net.sublayers()), twin.sublayers(), strict=True))
@@ -74,7 +74,7 @@ class Compiled:
 
     @contextmanager
     def borrowed(self) -> Iterator["Sequential"]:
-        """Lend a replica in the evaluation state to one thread at a time."""
+        """Lend a replica in the evaluation state, for use by one thread at a time."""
         self._look()
         free = self._replicas
         try:
@@ -87,7 +87,7 @@ class Compiled:
             free.append(twin)
 
     def _look(self) -> None:
-        """Discard everything if the layers have changed."""
+        """Discard all compiled versions if the layers of the network have changed."""
         changes = Layer._builds, Parameter.bindings
         if changes == self._changes:
             return
@@ -101,10 +101,10 @@ class Compiled:
         self._remembered, self._changes = made_of, changes
 
     def _runs(self, *, training: bool, last: bool = False) -> Iterator[Layer | list[Part]]:
-        """Yield runs of consecutive compiled layers, and each other layer by itself.
+        """Yield runs of consecutive compiled layers, and every other layer on its own.
 
-        With `last`, a layer that is not Gauss-Newton may be compiled if it is the last one. Its second derivative
-        needs the gradient at its output, which the loss then provides.
+        If `last`, the last layer may be compiled even if it is not Gauss-Newton: its second derivative needs the
+        gradient at its output, which the loss provides.
         """
         run: list[Part] = []
         theta, shape, placed = self._net.theta, self._net.in_shape, placed_in(self._net)
@@ -124,7 +124,7 @@ class Compiled:
 
 
 def placed_in(layer: Any) -> list[tuple[tuple[int, ...], Layer]]:
-    """Return the sublayers of a layer, each with the number that `reseed` appends to its key."""
+    """Return the sublayers of a layer, each with the indices that `reseed` appends to its key."""
     if not hasattr(layer, "layers"):
         return [((), layer)]
     return [((place, *path), inner) for place, sub in enumerate(layer.layers) for path, inner in placed_in(sub)]

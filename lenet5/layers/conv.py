@@ -1,4 +1,4 @@
-"""Convolution, fully connected between maps or by a connection table such as the paper's Table I."""
+"""Convolution, with all maps connected or with a connection table such as the paper's Table I."""
 
 from typing import Literal
 
@@ -31,17 +31,17 @@ class Conv2D(Layer):
     Parameters
     ----------
     out_channels : int
-        O, the number of feature maps.
+        O, the number of output maps.
     kernel_size : int or (int, int)
         Height and width of a receptive field.
     stride : int or (int, int)
         Step between receptive fields.
     padding : {"valid", "same"}, int or (int, int)
-        Zeros around x: none ("valid"), enough for Ho = ceil(H/stride), with an odd one at the bottom and
-        right ("same"), or a number for each side.
+        Zero padding: none ("valid"); enough for Ho = ceil(H/stride), with an odd row or column at the bottom or
+        right ("same"); or its width, one int or a pair (top and bottom, left and right).
     table : str or boolean ndarray (C, O), optional
-        Inputs that each map is connected to, such as `TABLE_I`. With a table, only existing kernels are
-        parameters, and `weight` is (connected pairs, kh, kw), ordered by map; without, (O, C, kh, kw).
+        Input maps that each output map is connected to, such as `TABLE_I`. With a table, only connected pairs have
+        kernels, and `weight` is (connected pairs, kh, kw), ordered by output map; otherwise it is (O, C, kh, kw).
     init : Initializer, or its name in `initializers.INITIALIZERS`
         Initialiser of `weight`, called with the fan-in of each unit.
     bias : float
@@ -77,10 +77,10 @@ class Conv2D(Layer):
         if not isinstance(out_channels, int | np.integer):
             raise ConfigError(f"out_channels must be an int of at least 1; found {out_channels!r}.")
         if self.table is not None and (self.table.ndim != 2 or not self.table.any(axis=0).all()):
-            raise ConfigError("A connection table must be (C, O), with at least one input for every map.")
+            raise ConfigError(f"table must be (C, O), with an input for every map; found shape {self.table.shape}.")
         if out_channels < 1 or (self.table is not None and self.table.shape[1] != out_channels):
-            columns = "" if self.table is None else f"; its table has {self.table.shape[1]} columns"
-            raise ConfigError(f"Conv2D needs at least one output map; found out_channels={out_channels}{columns}.")
+            columns = "" if self.table is None else f" and match the {self.table.shape[1]} columns of its table"
+            raise ConfigError(f"out_channels of Conv2D must be at least 1{columns}; found {out_channels}.")
         self.init, self.initial_bias = initializers.named(init), bias
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -89,8 +89,8 @@ class Conv2D(Layer):
         channels, (kh, kw) = in_shape[0], self.kernel_size
         table = np.ones((channels, self.out_channels), bool) if self.table is None else self.table
         if table.shape[0] != channels:
-            raise ShapeError(f"Conv2D {self.name}: its table has {table.shape[0]} rows, but x has {channels} maps.")
-        # (o, c) of every kernel, ordered by map; the kernels of map o are starts[o] to starts[o+1].
+            raise ShapeError(f"Conv2D {self.name}: the table has {table.shape[0]} rows, but x has {channels} maps.")
+        # (o, c) of every kernel, ordered by output map; the kernels of map o are starts[o] to starts[o+1] - 1.
         maps, below = np.nonzero(table.T)
         self.channels = below.astype(np.int64)
         self.starts = np.concatenate([[0], np.cumsum(table.sum(axis=0))]).astype(np.int64)
@@ -118,7 +118,7 @@ class Conv2D(Layer):
                 pad = 0 if isinstance(self.padding, str) else self.padding[axis]
                 n = (side + 2 * pad - k) // step + 1
             if n < 1:
-                raise ShapeError(f"{self}: a map of {size} is smaller than the kernel {self.kernel_size}.")
+                raise ShapeError(f"{self}: a map of size {size} is smaller than the kernel, {self.kernel_size}.")
             before.append(pad)
             out.append(n)
         return (before[0], before[1]), (out[0], out[1])
@@ -144,7 +144,7 @@ class Conv2D(Layer):
         )
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Eq. 23: the curvature of a shared weight is the sum of x^2 h over its connections; hx = col2im((w*w)^T h)."""
+        """Sum x^2 h over the connections of every shared weight (eq. 23); return hx = col2im((w*w)^T h)."""
         self._expect(hy)
         squares = np.square(self._cols, out=self._buffer("squares", self._cols.shape))
         matrix = np.square(self._matrix(self.weight.value))
@@ -185,7 +185,7 @@ class Conv2D(Layer):
         return dense.reshape(self.out_channels, -1)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return rows for padding and convolution (im2col for strides), or a dense layer for one position."""
+        """Return rows for padding and convolution, with im2col for strides, or a dense layer if y has one position."""
         before, (ho, wo) = self.geometry(self.in_shape[1:])
         (channels, _, _), (kh, kw) = self.in_shape, self.kernel_size
         padded = (channels, ho + kh - 1, wo + kw - 1)
@@ -205,11 +205,11 @@ class Conv2D(Layer):
         return self.weight, self.bias
 
     def connections(self) -> int:
-        """Count the weights and the bias of a map for each of its output positions."""
+        """Count a map's weights and its bias once per output position."""
         return (self.weight.size + self.out_channels) * self.out_shape[1] * self.out_shape[2]
 
     def multiply_adds(self) -> int:
-        """Count the weights of a map for each of its output positions."""
+        """Count a map's weights once per output position."""
         return self.weight.size * self.out_shape[1] * self.out_shape[2]
 
     def window(self) -> Window:
@@ -217,7 +217,7 @@ class Conv2D(Layer):
         return Window(self.kernel_size, self.stride, self.geometry(self.in_shape[1:])[0])
 
     def operation(self) -> Operation:
-        """Return the convolution, with zeros for missing kernels."""
+        """Describe the convolution for exporters, with zeros for missing kernels."""
         (top, left), out = self.geometry(self.in_shape[1:])
         down, right = (
             max(0, (n - 1) * step + k - side - before)
@@ -230,7 +230,7 @@ class Conv2D(Layer):
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        """The paper's term: C5 is a full connection, because its kernels cover their input."""
+        """The paper's term: "full connection" if the kernels cover the whole input, as in C5, else "convolutions"."""
         one = self.out_shape[1:] == (1, 1)
         return "full\nconnection" if one else "convolutions\n" + "x".join(map(str, self.kernel_size))
 

@@ -18,7 +18,7 @@ __all__ = ["Dense", "dense_rows"]
 
 
 class Dense(Layer):
-    """y = W x + b for each pattern. For maps, the layer is applied at each position.
+    """y = W x + b for each pattern. On maps, the layer is applied at each position.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Dense(Layer):
     Raises
     ------
     ConfigError
-        If `units` is not positive.
+        If `units` is not a positive integer.
     """
 
     title = "full\nconnection"
@@ -43,7 +43,7 @@ class Dense(Layer):
     ) -> None:
         super().__init__(name=name)
         if not isinstance(units, int | np.integer) or units < 1:
-            raise ConfigError(f"Dense needs at least one unit; found units={units}.")
+            raise ConfigError(f"units of Dense must be an int of at least 1; found {units!r}.")
         self.units = units
         self.init, self.initial_bias = initializers.named(init), bias
 
@@ -72,7 +72,7 @@ class Dense(Layer):
         return self._reverse(dy, self.weight.value, self._x, self.weight.grad, self.bias.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """`backward` with x and W squared (eqs. 25 and 27)."""
+        """Compute `backward` with x and W squared (eqs. 25 and 27)."""
         self._expect(hy)
         x, w = self._x, self.weight.value
         return self._reverse(hy, w * w, x * x, self.weight.hess, self.bias.hess, to_input)
@@ -107,20 +107,20 @@ class Dense(Layer):
         return self.weight.size
 
     def operation(self) -> Operation:
-        """Return the fully connected layer."""
+        """Describe the full connection for exporters."""
         return FullConnection(self.weight.value.copy(), self.bias.value.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the fully connected layer."""
+        """Return the compiled layer."""
         return dense_rows(self.in_shape[0], self.out_shape)
 
 
 def dense_rows(size: int, out_shape: Shape) -> list[Row]:
-    """Return a compiled row for a dense layer with `size` inputs; also used for convolutions to one position."""
+    """Return the compiled row of a dense layer with `size` inputs, or of a convolution with one output position."""
     return [Row(_forward, _reverse, out_shape, room=size * LANES, steps=True)]
 
 
-# Columns of a matrix at a time: for 16 patterns these take 16 kB in float32.
+# Number of inputs processed at a time; for 16 patterns, they take 16 kB in float32.
 _BLOCK = 256
 
 
@@ -161,7 +161,7 @@ def _reverse(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _reverse_one(call):  # type: ignore[no-untyped-def]
-    """g_w[o, k] += v[o] x[k]; g_b += v; vx = w^T v."""
+    """Add v[o] x[k] to g_w[o, k] and v to g_b; compute vx = w^T v if needed."""
     n_in, n_out, down = call.op[eng.X_SIZE], call.op[eng.Y_SIZE], eng.to_input(call)
     x, v, vx = eng.operands(call, 1), eng.above(call, 1), eng.below(call, 1)
     w, g = eng.parameters(call), eng.gradients(call)
@@ -181,7 +181,7 @@ def _reverse_one(call):  # type: ignore[no-untyped-def]
 
 @part
 def _step_one(call):  # type: ignore[no-untyped-def]
-    """`_reverse_one` with an update instead of the gradient: w -= rate v x, after vx has used w."""
+    """Compute vx as in `_reverse_one`, then update w -= rate v x instead of adding to the gradient."""
     n_in, n_out, down = call.op[eng.X_SIZE], call.op[eng.Y_SIZE], eng.to_input(call)
     x, v, vx = eng.operands(call, 1), eng.above(call, 1), eng.below(call, 1)
     w, rate_w = eng.parameters(call), eng.rates(call)
@@ -203,7 +203,7 @@ def _step_one(call):  # type: ignore[no-untyped-def]
 
 @_reverse.side_by_side
 def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
-    """`_reverse_one` for VECTOR interleaved patterns."""
+    """Compute the same as `_reverse_one` for VECTOR interleaved patterns."""
     n_in, n_out = call.op[eng.X_SIZE], call.op[eng.Y_SIZE]
     x, v, line = eng.operands(call, VECTOR), eng.above(call, VECTOR), eng.room(call)
     w, g = eng.parameters(call), eng.gradients(call)
@@ -211,7 +211,7 @@ def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
     for o in range(n_out):
         for q in range(VECTOR):
             g_b[o] += v[o * VECTOR + q]
-    for k in range(n_in):  # one pattern after another
+    for k in range(n_in):  # no longer interleaved: one pattern after another
         for q in range(VECTOR):
             line[q * n_in + k] = x[k * VECTOR + q]
     # Process columns in blocks, so that a block of the patterns stays in the L1 cache while all rows use it.
@@ -237,7 +237,7 @@ def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _add_sums(x, n, w, rows, steps, y):  # type: ignore[no-untyped-def]
-    """y[q, l] += sum_k w[q steps[0] + k steps[1]] x[k, l] for q < rows and k < n, with interleaved patterns l."""
+    """Add sum_k w[q steps[0] + k steps[1]] x[k, l] to y[q, l] for q < rows, k < n and every interleaved pattern l."""
     whole = rows & -8
     for q in range(0, whole, 8):
         add_sums_8(x, eng.ahead(w, q * steps[0]), eng.ahead(y, q * VECTOR), (1, n * VECTOR), (0, 0), steps, (0, 0))

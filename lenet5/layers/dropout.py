@@ -1,4 +1,4 @@
-"""Dropout: not in the paper (Srivastava et al. 2014)."""
+"""Dropout (Srivastava et al. 2014), which is not in the paper."""
 
 import numpy as np
 
@@ -13,10 +13,10 @@ __all__ = ["Dropout"]
 
 
 class Dropout(Layer):
-    """y = m x in training, with m = 0 for a fraction `rate` of the elements and 1 / (1 - rate) for the rest.
+    """y = m x in training, where m is 0 for a fraction `rate` of the elements and 1 / (1 - rate) for the rest.
 
-    Not in the paper: Srivastava et al. (2014). This is inverted dropout: the mean of y is x, so no scaling is needed
-    in evaluation.
+    This layer is not in the paper; see Srivastava et al. (2014). It computes inverted dropout: the mean of y is x, so
+    no scaling is needed in evaluation.
 
     The mask m has the shape of x and depends only on that shape and the key given to `reseed`, so a second
     `forward` repeats it. The trainer uses a different key for every shard of every update. In your own training
@@ -44,7 +44,7 @@ class Dropout(Layer):
         self._key: tuple[int, ...] = ()
 
     def reseed(self, *key: int) -> None:
-        """Use this key, a sequence of non-negative integers, to draw the mask."""
+        """Set the key that determines the mask, a sequence of non-negative integers."""
         self._key = key
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -67,18 +67,18 @@ class Dropout(Layer):
         return self._times(self._mask, hx, "vx")
 
     def operation(self) -> Operation:
-        """Return the identity, because nothing is dropped in evaluation."""
+        """Describe the layer for exporters: the identity, because nothing is dropped in evaluation."""
         return Dropping(self.rate)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the product with the mask, drawn as in `forward`; return no rows for evaluation."""
+        """Return a row that multiplies by the mask, drawn as in `forward`; return no rows for evaluation."""
         if not training:
             return []
         cells = int(np.prod(self.out_shape))
         return [Row(_forward, _reverse, self.out_shape, own=cells, draw=lambda n, *key: self._draw((n, cells), key))]
 
     def _draw(self, shape: Shape, key: tuple[int, ...]) -> np.ndarray:
-        # Used as spawn keys, (1,) and (1, 0) give different streams; used as entropy they would not.
+        # As spawn keys, (1,) and (1, 0) give different streams; as entropy, they would give the same one.
         seed = np.random.SeedSequence(0, spawn_key=key)
         # Always drawn in float32, so that the mask does not depend on the dtype of the layer.
         drawn = np.random.Generator(np.random.Philox(seed)).random(shape, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Flattening of maps to vectors."""
+"""Flattening of maps into vectors."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ __all__ = ["Flatten"]
 
 
 class Flatten(Layer):
-    """Flatten x (C, H, W) to one vector, map by map and row by row."""
+    """Flatten x (C, H, W) into one vector, map by map and row by row."""
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         return (int(np.prod(in_shape)),)
@@ -20,7 +20,7 @@ class Flatten(Layer):
         """Return y (N, C*H*W) for x (N, C, H, W)."""
         self._check(x)
         if x.shape[1:] != self.in_shape:
-            raise ShapeError(f"{self} accepts only maps of the size it was built for; found {x.shape}.")
+            raise ShapeError(f"{self} takes only maps of the size it was built for; found {x.shape}.")
         self._x_shape = x.shape
         return self._done(x.reshape(len(x), -1))
 
@@ -39,11 +39,11 @@ class Flatten(Layer):
         return Window((height, width))
 
     def stages(self) -> bool:
-        """False, because the layer only rearranges its input."""
+        """Return False, because the layer only rearranges its input."""
         return False
 
     def operation(self) -> Operation:
-        """Return the change of shape."""
+        """Describe the flattening for exporters."""
         return Flattening()
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

@@ -1,6 +1,6 @@
-"""Descriptions of the computation of layers in the evaluation state, in ten types that every exporter supports.
+"""Descriptions of what layers compute in the evaluation state, in ten types that every exporter supports.
 
-A layer returns its operation from `Layer.operation`. `lenet5.export`, `lenet5.interop` and the page translate
+A layer returns its operation from `Layer.operation`. `lenet5.export`, `lenet5.interop` and `lenet5.page` translate
 operations and do not depend on layer classes. Arrays are copies in the network's dtype, indexed as in
 `lenet5.layers.base`.
 """
@@ -32,14 +32,14 @@ class Convolution(NamedTuple):
     Attributes
     ----------
     weight : ndarray (O, C, kh, kw)
-        Zeros for missing connections.
+        Kernels; missing connections have zeros.
     bias : ndarray (O,)
     stride : (int, int)
         Strides down and right.
     frame : (int, int, int, int)
         Number of zeros at the top, left, bottom and right.
     table : boolean ndarray (C, O), optional
-        Inputs that each map is connected to, such as Table I; None for all.
+        Input maps that each output map is connected to, as in Table I; None if it is connected to all.
     """
 
     weight: np.ndarray
@@ -92,9 +92,10 @@ class Squash(NamedTuple):
     Attributes
     ----------
     name : str
-        "tanh": a tanh(s x), with numbers (a, s). "sigmoid". "relu". "leaky-relu": x, or alpha x below 0, with
-        numbers (alpha,). "elu": x, or alpha (exp(x) - 1) below 0. "prelu": like "leaky-relu", with one alpha per map.
+        "tanh" is a tanh(s x), "leaky-relu" is alpha x below 0 and x above, and "elu" is alpha (exp(x) - 1) below 0
+        and x above. "prelu" is "leaky-relu" with one alpha per map.
     numbers : tuple of float
+        Constants of the function: (a, s) for "tanh", (alpha,) for "leaky-relu" and "elu".
     slopes : ndarray (C,), optional
         Values of alpha for "prelu".
     """
@@ -105,7 +106,7 @@ class Squash(NamedTuple):
 
 
 class Padding(NamedTuple):
-    """Zero padding of maps; `frame` has the widths at the top, left, bottom and right."""
+    """Zero padding of maps; `frame` contains its widths at the top, left, bottom and right."""
 
     frame: tuple[int, int, int, int]
 
@@ -117,7 +118,7 @@ class Copies(NamedTuple):
 
 
 class Flattening(NamedTuple):
-    """Flattening of maps (C, H, W) to one vector, map by map and row by row."""
+    """Flattening of maps (C, H, W) into one vector, map by map and row by row."""
 
 
 class Dropping(NamedTuple):

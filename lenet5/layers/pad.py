@@ -18,20 +18,20 @@ class ZeroPad2D(Layer):
     Parameters
     ----------
     top, bottom, left, right : int
-        Number of zeros on each side.
+        Width of the padding on each side.
     name : str
 
     Raises
     ------
     ConfigError
-        If a width is negative.
+        If a width is negative or not an int.
     """
 
     def __init__(self, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0, *, name: str = "") -> None:
         super().__init__(name=name)
         self.frame = (top, bottom, left, right)
         if not all(isinstance(width, int | np.integer) and width >= 0 for width in self.frame):
-            raise ConfigError(f"ZeroPad2D takes widths of at least 0; found {self.frame}.")
+            raise ConfigError(f"The widths of ZeroPad2D must be ints of at least 0; found {self.frame}.")
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(in_shape) != 3:
@@ -56,7 +56,7 @@ class ZeroPad2D(Layer):
         return np.ascontiguousarray(self._inner(dy)) if to_input else None
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Same as `backward`, because the Jacobian has only zeros and ones."""
+        """Return `backward(hy)`, because every entry of the Jacobian is 0 or 1."""
         return self.backward(hy, to_input=to_input)
 
     def _inner(self, y: np.ndarray) -> np.ndarray:
@@ -68,17 +68,17 @@ class ZeroPad2D(Layer):
         return Window(before=(self.frame[0], self.frame[2]))
 
     def operation(self) -> Operation:
-        """Return the padding."""
+        """Describe the padding for exporters."""
         top, bottom, left, right = self.frame
         return Padding((top, left, bottom, right))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the padding."""
+        """Return the compiled padding."""
         return [pad_row(self.frame[0], self.frame[2], self.out_shape)]
 
 
 def pad_row(top: int, left: int, out_shape: Shape) -> Row:
-    """Return a compiled row for zero padding; also used for convolutions."""
+    """Return a compiled row for zero padding; also used by `Conv2D`."""
     return Row(_forward, _reverse, out_shape, links=(top, left))
 
 

@@ -1,4 +1,4 @@
-"""Average and max pooling. Not in the paper, but in most later networks named LeNet."""
+"""Average and max pooling, which are not in the paper but in most later networks called LeNet."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ __all__ = ["AvgPool2D", "MaxPool2D"]
 
 
 class AvgPool2D(Windowed):
-    """y = mean of the window, which is sub-sampling with the fixed coefficient 1/n for n elements."""
+    """y = mean of the window: sub-sampling with the fixed coefficient 1/n for windows of n elements."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
@@ -28,7 +28,7 @@ class AvgPool2D(Windowed):
         return self._reverse(dy, 1.0 / self.size**2, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """hx = hy/n^2 for every element of the window; for 2x2 the factor is 1/16, not 1/4."""
+        """hx = hy/n^2 for every element of the window; for 2x2 windows, the factor is 1/16, not 1/4."""
         return self._reverse(hy, 1.0 / self.size**4, to_input)
 
     def _reverse(self, vy: np.ndarray, factor: float, to_input: bool) -> np.ndarray | None:
@@ -38,11 +38,11 @@ class AvgPool2D(Windowed):
         return self._spread(np.multiply(vy, factor, out=self._buffer("scaled", vy.shape)))
 
     def operation(self) -> Operation:
-        """Return the mean."""
+        """Describe the mean for exporters."""
         return Pooling("mean", self.size, self.stride)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the mean, with its factor as a constant."""
+        """Return the compiled mean, with the factor 1/n as a constant."""
         share, links = 1.0 / self.size**2, (self.size, self.stride)
         return [Row(_average, _average_reverse, self.out_shape, numbers=(share,), links=links)]
 
@@ -65,7 +65,7 @@ def _average_reverse(call, lanes):  # type: ignore[no-untyped-def]
 
 
 class MaxPool2D(Windowed):
-    """y = maximum of the window; ties go to the first element, row by row."""
+    """y = maximum of the window; ties go to the first element in row-major order."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
@@ -74,7 +74,7 @@ class MaxPool2D(Windowed):
         y = self._buffer("y", shape)
         self._chosen, self._x_shape = self._buffer("chosen", shape, np.intp), x.shape
         cells = np.stack(self._cells(x, shape[2:]))
-        np.argmax(cells, axis=0, out=self._chosen)  # NaN is propagated, so that a diverged network is detected
+        np.argmax(cells, axis=0, out=self._chosen)  # propagates NaN, so that a diverged network is detected
         np.max(cells, axis=0, out=y)
         return self._done(y)
 
@@ -90,27 +90,27 @@ class MaxPool2D(Windowed):
         return dx
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Same as `backward`, because the Jacobian has only zeros and ones.
+        """Return `backward(hy)`, because every entry of the Jacobian is 0 or 1.
 
-        This also holds for overlapping windows, since each row of the Jacobian has a single 1.
+        This also holds for overlapping windows, because each row of the Jacobian has a single 1.
         """
         return self.backward(hy, to_input=to_input)
 
     def operation(self) -> Operation:
-        """Return the maximum."""
+        """Describe the maximum for exporters."""
         return Pooling("max", self.size, self.stride)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the compiled maximum, which stores the selected element of each window."""
         size, links = int(np.prod(self.out_shape)), (self.size, self.stride)
-        # Element indices, in the same precision as the compared values.
+        # Indices of the elements, as floats, because they are stored among the states.
         cells = tuple(map(float, range(self.size**2)))
         return [Row(_forward, _reverse, self.out_shape, numbers=cells, links=links, own=size)]
 
 
 @part
 def _larger(best, v):  # type: ignore[no-untyped-def]
-    """Whether v replaces the maximum so far. NaN is propagated, as in NumPy."""
+    """Return whether v replaces the maximum so far; NaN propagates, as in NumPy."""
     return (best == best) & (not v <= best)
 
 
@@ -124,7 +124,7 @@ def _forward(call, lanes):  # type: ignore[no-untyped-def]
         upper = eng.ahead(x, (c * op[eng.H] + r * stride) * row)
         out, which = eng.ahead(y, m * wo * lanes), eng.ahead(chosen, m * wo * lanes)
         if size == 2:
-            # Selection without branches, on adjacent lanes and values in registers, so that the loop vectorises.
+            # Select without branches, on adjacent lanes and values in registers, so that the loop vectorises.
             lower = eng.ahead(upper, row)
             first, second, third, fourth = number[0], number[1], number[2], number[3]
             for s in range(wo):

@@ -16,8 +16,8 @@ __all__ = ["RBF"]
 class RBF(Layer):
     """y_i = sum_j (x_j - w_ij)^2 (eq. 7), the penalty of each class.
 
-    The codes are fixed, as in the paper "at least initially", because codes that are trained with eq. 8
-    collapse to one point. So the layer has no trainable parameters.
+    The codes are fixed (in the paper "at least initially"), because codes trained with eq. 8 collapse to one
+    point. The layer therefore has no trainable parameters.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class RBF(Layer):
     Raises
     ------
     ConfigError
-        If `codes` is not a matrix, or contains characters without a bitmap.
+        If `codes` is not a finite matrix, or contains characters without a bitmap.
     """
 
     outputs_penalties = True
@@ -44,7 +44,7 @@ class RBF(Layer):
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if in_shape[0] != self.codes.shape[1] or in_shape[1:] not in ((), (1, 1)):
-            raise ShapeError(f"RBF {self.name}: its codes have {self.codes.shape[1]} components, but x has {in_shape}.")
+            raise ShapeError(f"RBF {self.name}: the codes have {self.codes.shape[1]} components; found x {in_shape}.")
         self._w = self.codes.astype(self.dtype)
         self.codes.setflags(write=False)
         self._w.setflags(write=False)
@@ -77,7 +77,7 @@ class RBF(Layer):
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """hx_j = sum_i hy_i (2 (x_j - w_ij))^2 + 2 sum_i dy_i, clipped at 0.
 
-        The second term is the second derivative of y, 2, times the gradient dy of the last
+        The second term is the second derivative of y, which is 2, times the gradient dy of the last
         `backward`. For eq. 8 it is the only term: hx = 2/N.
         """
         self._expect(hy)
@@ -101,11 +101,11 @@ class RBF(Layer):
         return self.codes.size
 
     def operation(self) -> Operation:
-        """Return the distances."""
+        """Describe the distances for exporters."""
         return Distances(self._w.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the units, with their codes as constants."""
+        """Return the compiled units, with their codes as constants."""
         return [Row(_forward, _reverse, self.out_shape, numbers=self._w)]
 
 

@@ -1,4 +1,4 @@
-"""ReLU, leaky ReLU, ELU and PReLU. Not in the paper."""
+"""ReLU, leaky ReLU, ELU and PReLU, which are not in the paper."""
 
 import numpy as np
 
@@ -24,11 +24,11 @@ class ReLU(Activation):
         np.greater(y, 0.0, out=slope, casting="unsafe")
 
     def operation(self) -> Operation:
-        """Return the activation."""
+        """Describe the activation for exporters."""
         return Squash("relu")
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the activation."""
+        """Return the compiled activation."""
         return self._row(_relu_forward, _relu_reverse)
 
 
@@ -66,7 +66,7 @@ class LeakyReLU(_Bent):
     Parameters
     ----------
     alpha : float
-        Positive.
+        Positive slope below 0.
     name : str
 
     Raises
@@ -88,11 +88,11 @@ class LeakyReLU(_Bent):
         np.maximum(slope, self.alpha, out=slope, where=y <= 0)
 
     def operation(self) -> Operation:
-        """Return the activation."""
+        """Describe the activation for exporters."""
         return Squash("leaky-relu", (self.alpha,))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the activation."""
+        """Return the compiled activation."""
         return self._row(_leaky_forward, _leaky_reverse, self.alpha)
 
 
@@ -120,7 +120,7 @@ class ELU(_Bent):
     Parameters
     ----------
     alpha : float
-        Positive.
+        Positive; f(a) tends to -alpha as a decreases.
     name : str
 
     Raises
@@ -145,11 +145,11 @@ class ELU(_Bent):
         np.copyto(slope, 1.0, where=y > 0)
 
     def operation(self) -> Operation:
-        """Return the activation."""
+        """Describe the activation for exporters."""
         return Squash("elu", (self.alpha,))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the activation."""
+        """Return the compiled activation."""
         return self._row(_elu_forward, _elu_reverse, self.alpha)
 
 
@@ -200,12 +200,12 @@ class PReLU(Layer):
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dalpha[c] = sum of dy min(x, 0); dx = dy where x > 0, else alpha dy."""
+        """dalpha[c] = sum of dy min(x, 0); dx = dy if x > 0, else alpha dy."""
         self._expect(dy)
         return self._reverse(dy, self.alpha.value, np.minimum(self._x, 0), self.alpha.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Same as `backward`, with squared operands."""
+        """Compute `backward` with squared operands."""
         self._expect(hy)
         below = np.minimum(self._x, 0)
         return self._reverse(hy, self.alpha.value**2, below * below, self.alpha.hess, to_input)
@@ -229,11 +229,11 @@ class PReLU(Layer):
         return (self.alpha,)
 
     def operation(self) -> Operation:
-        """Return the activation."""
+        """Describe the activation for exporters."""
         return Squash("prelu", slopes=self.alpha.value.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the compiled activation, which keeps its input."""
+        """Return the compiled activation, which does not overwrite its input."""
         return [Row(_prelu_forward, _prelu_reverse, self.out_shape)]
 
 

@@ -19,7 +19,7 @@ LAYERS: dict[str, type[Layer]] = {}
 
 
 def register(kind: type[Layer]) -> type[Layer]:
-    """Register a layer class, so that networks with such layers can be loaded from files. A class decorator.
+    """Register a layer class, so that networks with such layers can be loaded from files. Usable as a decorator.
 
     Raises
     ------
@@ -27,14 +27,14 @@ def register(kind: type[Layer]) -> type[Layer]:
         If `kind` is not a layer class, or another class has the same name.
     """
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
-        raise ConfigError(f"register needs a layer class; found {shown(kind)}.")
+        raise ConfigError(f"register takes a layer class, a subclass of lenet5.layers.Layer; found {shown(kind)}.")
     if LAYERS.setdefault(kind.__name__, kind) is not kind:
         raise ConfigError(f"A layer class {kind.__name__} is already registered; rename this one.")
     return kind
 
 
 def described(layer: Layer) -> dict[str, Any] | None:
-    """Return the JSON description from which `made` rebuilds the layer, or None."""
+    """Return the JSON description from which `made` rebuilds the layer, or None if that is impossible."""
     kind = type(layer).__name__
     if LAYERS.get(kind) is not type(layer):
         return None
@@ -52,15 +52,15 @@ def made(description: Any) -> Layer:
     Raises
     ------
     ConfigError
-        If the layer class or an argument is unknown.
+        If the layer class is unknown or an argument is invalid.
     """
     if not isinstance(description, dict) or not isinstance(description.get("kind"), str):
-        raise ConfigError(f"The description of a layer needs its kind and arguments; found {shown(description)}.")
+        raise ConfigError(f"A layer must be described by a dictionary with the key 'kind'; found {shown(description)}.")
     options = {name: _read(value) for name, value in description.items() if name != "kind"}
     kind = LAYERS.get(description["kind"])
     if kind is None:
         raise ConfigError(
-            f"Unknown layer {shown(description['kind'])}; known are {', '.join(sorted(LAYERS))}. Register your own "
+            f"Unknown layer {shown(description['kind'])}; known layers: {', '.join(sorted(LAYERS))}. Register your own "
             "class with lenet5.layers.register before loading its network."
         )
     try:
@@ -94,6 +94,6 @@ def _read(value: Any) -> Any:
             try:
                 return np.array(value["array"], np.float64)
             except (TypeError, ValueError) as error:
-                raise ConfigError(f"expected an array of numbers: {error}.") from error
+                raise ConfigError(f"An array among a layer's arguments must contain only numbers: {error}.") from error
         raise ConfigError(f"An argument of a layer must be a number, a string or a list; found {shown(value)}.")
     return tuple(map(_read, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Copying of maps, for sub-sampling maps that share an input map (LeNet-4)."""
+"""Repetition of maps, so that several sub-sampling maps can share an input map (LeNet-4)."""
 
 import numpy as np
 
@@ -18,18 +18,19 @@ class Repeat(Layer):
     Parameters
     ----------
     copies : int
+        Number of copies of every map.
     name : str
 
     Raises
     ------
     ConfigError
-        If `copies` is not positive.
+        If `copies` is not a positive integer.
     """
 
     def __init__(self, copies: int = 2, *, name: str = "") -> None:
         super().__init__(name=name)
         if not isinstance(copies, int | np.integer) or copies < 1:
-            raise ConfigError(f"Repeat needs at least one copy; found copies={copies!r}.")
+            raise ConfigError(f"copies of Repeat must be an int of at least 1; found {copies!r}.")
         self.copies = int(copies)
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
@@ -46,12 +47,12 @@ class Repeat(Layer):
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dx = the sum of dy over the copies."""
+        """Return dx, the sum of dy over the copies."""
         self._expect(dy)
         return self._grouped(dy).sum(axis=2, out=self._buffer("dx", self._x_shape)) if to_input else None
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Same as `backward`, because the Jacobian has only zeros and ones."""
+        """Return `backward(hy)`, because every entry of the Jacobian is 0 or 1."""
         return self.backward(hy, to_input=to_input)
 
     def _grouped(self, y: np.ndarray) -> np.ndarray:
@@ -59,15 +60,15 @@ class Repeat(Layer):
         return y.reshape(len(y), -1, self.copies, *y.shape[2:])
 
     def stages(self) -> bool:
-        """False, because the layer only copies its input."""
+        """Return False, because the layer only copies its input."""
         return False
 
     def operation(self) -> Operation:
-        """Return the copies."""
+        """Describe the repetition for exporters."""
         return Copies(self.copies)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the copies."""
+        """Return the compiled repetition."""
         return [Row(_forward, _reverse, self.out_shape)]
 
 

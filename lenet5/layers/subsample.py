@@ -44,7 +44,7 @@ class Windowed(Layer):
     def _windows(self, in_shape: Shape) -> Shape:
         ho, wo = ((side - self.size) // self.stride + 1 for side in in_shape[1:])
         if ho < 1 or wo < 1:
-            raise ShapeError(f"{self}: a map of {in_shape[1:]} is smaller than the window of {self.size}.")
+            raise ShapeError(f"{self}: a map of size {in_shape[1:]} is smaller than the window of size {self.size}.")
         return in_shape[0], ho, wo
 
     def connections(self) -> int:
@@ -61,7 +61,7 @@ class Windowed(Layer):
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        """The paper's term for trainable pooling."""
+        """The paper's term for trainable pooling, "sub-sampling", or the kind of pooling."""
         name = "sub-sampling" if self.parameters() else type(self).__name__.removesuffix("2D").lower()
         return f"{name}\n{self.size}x{self.size}"
 
@@ -75,7 +75,7 @@ class Windowed(Layer):
             sums += cells
 
     def _spread(self, v: np.ndarray) -> np.ndarray:
-        """Transpose of `_window_sums`: return, for every element of x, the sum of v (N, C, Ho, Wo) over its windows."""
+        """Return, for every element of x, the sum of v (N, C, Ho, Wo) over its windows (`_window_sums` transposed)."""
         vx = self._buffer("vx", self._x_shape)
         vx[...] = 0
         for cells in self._cells(vx, v.shape[2:]):
@@ -83,7 +83,7 @@ class Windowed(Layer):
         return vx
 
     def _cells(self, x: np.ndarray, out: Shape) -> list[np.ndarray]:
-        """Yield views (N, C, Ho, Wo) of the first, second, ... element of every window of x, row by row."""
+        """Return views (N, C, Ho, Wo) of the first, second, ... element of every window of x, row by row."""
         (ho, wo), s = out, self.stride
         return [
             x[:, :, i : i + (ho - 1) * s + 1 : s, j : j + (wo - 1) * s + 1 : s]
@@ -95,13 +95,13 @@ class Windowed(Layer):
 class Subsampling(Windowed):
     """y[c] = coefficient[c] * (sum of the window of x[c]) + bias[c].
 
-    As in the paper's text, it uses the sum, not the mean. The coefficients start at `coefficient`
-    (the paper gives no value; its rule for a fan-in of 4 would draw them from +-0.6), the biases at 0.
+    As in the paper's text, this is the sum, not the mean. The initial biases are 0, and all initial coefficients are
+    equal. The paper gives no value for them; its rule for a fan-in of 4 would draw them uniformly in +-0.6.
 
     Parameters
     ----------
     size, stride, name
-        As for every layer with windows.
+        As for `Windowed`.
     coefficient : float
         Initial value of the trainable coefficients.
     """
@@ -127,13 +127,13 @@ class Subsampling(Windowed):
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Per map: dcoefficient = sum of sums * dy; dbias = sum of dy; dx = coefficient * dy for every element."""
+        """dcoefficient = sum of sums * dy and dbias = sum of dy per map; dx = coefficient * dy for every element."""
         self._expect(dy)
         c, sums = self.coefficient, self._sums
         return self._reverse(dy, c.value, sums, c.grad, self.bias.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Same as `backward`, with squared sums and coefficients (eqs. 25 and 27)."""
+        """Compute `backward` with squared sums and coefficients (eqs. 25 and 27)."""
         self._expect(hy)
         c, sums = self.coefficient, self._sums
         squares = np.square(sums, out=self._buffer("sums_squared", sums.shape))
@@ -161,7 +161,7 @@ class Subsampling(Windowed):
         return self.coefficient, self.bias
 
     def operation(self) -> Operation:
-        """Return the sub-sampling."""
+        """Describe the sub-sampling for exporters."""
         return Pooling("sum", self.size, self.stride, self.coefficient.value.copy(), self.bias.value.copy())
 
     def connections(self) -> int:
@@ -176,7 +176,7 @@ class Subsampling(Windowed):
 
 @part
 def window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
-    """y = sum of every window of x."""
+    """Write the sum of every window of x to y."""
     op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
     ho, wo, row = op[eng.HO], op[eng.WO], op[eng.W] * lanes
     for m in range(op[eng.OUT] * ho):
@@ -208,7 +208,7 @@ def window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def spread(call, v, vx, lanes):  # type: ignore[no-untyped-def]
-    """Transpose of `_window_sums`: add v to all elements of its windows; vx is overwritten."""
+    """Overwrite vx with the sum of v over the windows of every element, the transpose of `window_sums`."""
     op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
     ho, wo, row = op[eng.HO], op[eng.WO], op[eng.W] * lanes
     plain = size == 2 and stride == 2 and op[eng.H] == 2 * ho and op[eng.W] == 2 * wo

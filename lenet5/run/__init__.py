@@ -1,1 +1,1 @@
-"""A training run on disk: configuration, construction, folder and history."""
+"""Training runs on disk: configuration, construction, folder and history."""

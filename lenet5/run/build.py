@@ -36,8 +36,8 @@ def split(settings: TrainConfig, train: Dataset) -> tuple[Dataset, Dataset | Non
     if settings.validation_split:
         if train.mapped:
             raise ConfigError(
-                f"validation_split would copy the images of {train.name} from disk into memory. Instead, use files of "
-                "your own as the test set."
+                f"validation_split would copy the images of {train.name} from disk into memory. Instead, pass "
+                "validation images as the test set, in files of your own."
             )
         train, validation = train.split(settings.validation_split, np.random.default_rng([settings.seed, 1]))
     if settings.train_size is not None:
@@ -64,15 +64,15 @@ def make_trainer(
     settings : TrainConfig
         Resolved configuration.
     train : Dataset
-        Training set. It determines the network's channels, size and classes.
+        Training set, which determines the network's channels, size and classes.
     net : Sequential, optional
         Network to use instead of the configuration's.
     rng : numpy.random.Generator, optional
-        Random generator for weights, order and samples (default: from the configuration's seed).
+        Generator for weights, order and samples (default: seeded with the configuration's seed).
     validation, test : Dataset, optional
         Sets to evaluate after each epoch.
     ranks : Ranks, optional
-        Processes that divide each batch among them.
+        Processes that share each batch.
     guard : bool
         Whether to stop if training diverges.
     hooks : iterable of Callback
@@ -127,7 +127,7 @@ def record(trainer: Trainer, train: Dataset) -> dict[str, Any]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Return the date, versions, machine, processor and commit, on which the exact bits of a run can depend."""
+    """Return the date, and the versions, machine, CPU and commit, on which the exact bits of a run can depend."""
     versions = {"lenet5": __version__, "numpy": np.__version__, "python": platform.python_version()}
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -139,7 +139,7 @@ def circumstances() -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    """Return the name of the processor and the target for which kernels are compiled."""
+    """Return the name of the CPU and the target for which kernels are compiled."""
     name = platform.processor()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -170,7 +170,7 @@ def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) ->
     if train.num_classes > 10 or given_path(settings):
         options["classes"] = train.num_classes
         own = all(len(name) == 1 and name.isascii() and name.isprintable() for name in train.classes)
-        if own and options.get("output") == "rbf":  # characters have their own bitmaps
+        if own and options.get("output") == "rbf":  # each printable ASCII character has its own code, a bitmap
             options["codes"] = "".join(train.classes)
     return models.from_spec(options, seed=rng)
 

@@ -39,10 +39,10 @@ def fit(
 ) -> History:
     """Train a network with its default recipe, and print a line and a progress bar per epoch.
 
-    The recipe of the paper's networks is that of the paper: eq. 9 (or the loss that suits their outputs), stochastic
-    diagonal Levenberg-Marquardt, one pattern per update, and the paper's schedule. The recipe of all other networks is
-    cross-entropy and Adam at 1e-3 in batches of 128. Training starts from the current weights, so another call
-    continues it; optimiser and schedule restart.
+    The paper's networks are trained as in the paper: eq. 9 (or the loss that suits their outputs), stochastic diagonal
+    Levenberg-Marquardt, one pattern per update, and the paper's schedule. All other networks are trained with Adam, at
+    a learning rate of 1e-3 and in batches of 128, on cross-entropy (with RBF outputs, eq. 9). Training starts from the
+    current weights, so another call continues it, but the optimiser and the schedule restart.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ def fit(
     epochs : int, optional
         Number of epochs (default: 20, as in the paper).
     batch_size, lr, optimizer, distort
-        Options to use instead of the recipe's. The last two are keys of `optim.OPTIMIZERS` and `datasets.DISTORTIONS`.
+        Options that replace the recipe's. The last two are keys of `optim.OPTIMIZERS` and `datasets.DISTORTIONS`.
     validation_split : float
-        Share of `train` to hold out as a validation set, which is evaluated after each epoch.
+        Fraction of `train` to hold out as a validation set, which is evaluated after each epoch.
     threads : int, optional
-        Number of threads (default: all processors). It does not change the results.
+        Number of threads (default: one per CPU core). It does not change the results.
     seed : int
         Seed of the order, the samples, the validation set and, if the network is built here, its weights.
     callbacks : iterable of Callback
@@ -70,12 +70,12 @@ def fit(
     Returns
     -------
     History
-        One record per epoch. It prints as a table; ``history["test_error"]`` is a column, ``history.plot()`` draws it.
+        One record per epoch. It prints as a table; ``history["test_error"]`` is a column, ``history.plot()`` a figure.
 
     Raises
     ------
     LenetError
-        If data, network and options are incompatible, or the training diverges.
+        If data, network and options are incompatible, or if training diverges.
 
     Examples
     --------

@@ -22,7 +22,7 @@ _FILES = {
     "best.npz", checkpoint.NAME, _CONFIG, "curves.png", "history.csv", "history.json", "run.json", "weights.npz",
 }  # fmt: skip
 
-# A checkpoint: arrays and metadata. A history: the run and its epochs.
+# The content of a checkpoint (arrays, metadata) and of a history (run, records of its epochs).
 Saved = tuple[dict[str, Any], dict[str, Any]]
 History = tuple[dict[str, Any], list[dict[str, Any]]]
 
@@ -41,7 +41,7 @@ def alone(folder: Path, *, resume: bool = False) -> Iterator[None]:
     Raises
     ------
     ConfigError
-        If another process is training in the folder, or a new run would overwrite one.
+        If another process is training in the folder, or a new run would overwrite an existing one.
     CheckpointError
         If there is no run to resume.
     """
@@ -90,7 +90,7 @@ def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved | None]:
-    """Return the configuration of the run in `folder`, and its newest undamaged checkpoint if it has any.
+    """Return the configuration of the run in `folder`, and its newest undamaged checkpoint if there is one.
 
     Parameters
     ----------
@@ -112,9 +112,11 @@ def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved |
         if notice:
             warnings.warn(notice, LenetWarning, stacklevel=2)
             if file.exists():
-                os.replace(file, file.with_name(file.name + ".damaged"))  # protects the previous checkpoint
+                # Otherwise the next save would replace the previous checkpoint by the damaged one.
+                os.replace(file, file.with_name(file.name + ".damaged"))
         if not _holds(path, values):
-            warnings.warn(f"{path}: differs from the checkpoint, which is used.", LenetWarning, stacklevel=2)
+            text = f"{path} differs from the configuration in the checkpoint, which is used."
+            warnings.warn(text, LenetWarning, stacklevel=2)
     elif path.exists():
         values = config.read(path)
     else:
@@ -131,7 +133,7 @@ def _holds(path: Path, values: dict[str, Any]) -> bool:
 
 
 def repeated(name: str, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
-    """Return the configuration of another run, with its own output folder."""
+    """Return the configuration for repeating a run, with another output folder."""
     settings = config.from_dict(run.get("config", {}), where=f"{name}: the configuration in its history")
     own: dict[str, Any] = {"out": f"{name.rstrip('/')}-repeat", "quiet": False, "tensorboard": None} | given
     return dataclasses.replace(settings, **own).resolved()
@@ -146,4 +148,6 @@ def same_data(then: dict[str, Any], now: dict[str, Any], where: str | Path) -> N
         If they were trained on different images.
     """
     if then.get("data_sha256") != now["data_sha256"]:
-        raise CheckpointError(f"{where}: the run was trained on images that differ from those of {now['dataset']}.")
+        raise CheckpointError(
+            f"{where}: the run was trained on images that differ from those of {now['dataset']}. Use its original images."
+        )

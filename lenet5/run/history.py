@@ -15,7 +15,7 @@ from ..training.trainer import Callback, Phase, Trainer, renamed
 __all__ = ["COLUMNS", "NAME", "CompareHistory", "WriteHistory", "digest", "read", "write"]
 
 NAME = "history.json"
-# Keys of an epoch's record, in the order of all outputs. Errors are fractions; seconds are wall time; weights_sha256 is
+# Keys of an epoch's record, in the order of both files. Errors are fractions; seconds is wall time; weights_sha256 is
 # the first 16 hex digits of the SHA-256 of all parameters and running statistics after the epoch.
 COLUMNS = (
     "epoch", "lr", "loss", "train_error", "validation_loss", "validation_error", "test_loss", "test_error",
@@ -34,7 +34,7 @@ def write(folder: Path, run: Mapping[str, Any], epochs: Sequence[Mapping[str, An
     run : mapping
         Everything needed to repeat the run, in types that JSON supports.
     epochs : sequence of mapping
-        Records of the epochs, whose `COLUMNS` are written.
+        Records of the epochs, of which the keys in `COLUMNS` are written.
     """
     rows = [{column: record.get(column) for column in COLUMNS} for record in epochs]
     head = json.dumps({"run": dict(run), "sha256": digest(run, rows)}, indent=1).removesuffix("\n}")
@@ -101,7 +101,7 @@ class WriteHistory(Callback):
     run : dict
         Configuration and data of the run.
     here : dict
-        Date, machine and versions of this start or resumption.
+        Date, machine and versions at this start or resumption.
     """
 
     phase = Phase.RECORD
@@ -111,7 +111,7 @@ class WriteHistory(Callback):
         self._starts: list[dict[str, Any]] = []
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Rewrite the files to match the checkpoint, from which they can differ if the process was killed."""
+        """Rewrite the files to match the checkpoint; if the process was killed, they can differ from it."""
         self._starts.append({"after_epochs": trainer.epoch, "after_patterns": trainer.position, **self.here})
         if trainer.history or (self.folder / NAME).exists():
             self._write(trainer)
@@ -156,7 +156,7 @@ class CompareHistory(Callback):
         expected, found = self.epochs[trainer.epoch - 1], trainer.history[-1]
         for name in expected.keys() - {"seconds"}:
             if expected[name] != found.get(name):
-                self.difference += f"  {name}: {expected[name]!r} there, {found.get(name)!r} here\n"
+                self.difference += f"  {name}: {expected[name]!r} in the other run, {found.get(name)!r} here\n"
         if self.difference:
             self.difference = f"epoch {trainer.epoch} differs:\n{self.difference}"
         trainer.stop |= bool(self.difference) or trainer.epoch == len(self.epochs)

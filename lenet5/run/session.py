@@ -36,7 +36,7 @@ class Session:
     train, test : Dataset
         Training and test set.
     ranks : Ranks, optional
-        Processes that share the run. Only the first writes files.
+        Processes that share the run. Only rank 0 writes files.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Session:
         self._other, self._comparison = other, [history.CompareHistory(other[1])]
 
     def begin(self, saved: Saved | None = None) -> None:
-        """Report the start, and restore a checkpoint if given.
+        """Report the start, and restore a checkpoint if one is given.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class Session:
         LenetError
             If the folder cannot be written.
         DivergenceError
-            If the training diverges.
+            If training diverges.
         """
         signals.trainer = self.trainer
         try:
@@ -134,7 +134,7 @@ class Session:
 
     @property
     def go_on(self) -> str:
-        """How to resume after a failure."""
+        """Instructions for resuming after a failure."""
         return f"The files saved so far are intact. Fix the problem, then continue with: {self._resume}"
 
     @property
@@ -164,7 +164,7 @@ class Session:
         return [callbacks.EarlyStopping(settings.patience, monitor=settings.monitor, keep=keeping)]
 
     def _stopped(self, signals: Signals) -> int:
-        """Report a stop by a signal, here or on another rank, and return its exit code; otherwise return 0."""
+        """If a signal stopped training, here or on another rank, report it and return the exit code; otherwise 0."""
         trainer = self.trainer
         elsewhere = self.ranks is not None and trainer.stop and not self._stopping and not self._comparison
         if not (signals.caught or elsewhere) or trainer.epoch >= self.settings.epochs:
@@ -182,7 +182,7 @@ class Session:
         if self._stopping and epochs < self.settings.epochs:
             self._say(
                 f"stopped: {self.settings.monitor} has not improved since epoch {self._stopping[0].best_epoch}, whose "
-                f"weights are in {self.folder / 'best.npz'}; weights.npz and the result below are of the last epoch"
+                f"weights are in {self.folder / 'best.npz'}; weights.npz and the result below are from the last epoch"
             )
         error = f"test error {last['test_error']:.2%} on {self.train.name} after {epochs} epochs"
         self._say(f"{error}; see {self.folder / 'curves.png'}")
@@ -199,11 +199,11 @@ class Session:
         there = (self._other[0].get("starts") or [{}])[-1]
         for key in ("cpu", "versions", "commit"):
             if there.get(key) != self._here[key]:
-                print(f"  {key}: {there.get(key)} there, {self._here[key]} here", file=sys.stderr)
+                print(f"  {key}: {there.get(key)} in the other run, {self._here[key]} here", file=sys.stderr)
         return 1
 
     def _draw_curves(self) -> None:
-        """Draw the learning curves. A failure is only a warning, since all results have been written."""
+        """Draw the learning curves. Only warn if this fails, because all results have been written."""
         net, path = (self.trainer.net.spec or {}).get("name", ""), self.folder / "curves.png"
         try:
             from .. import plots
@@ -211,7 +211,7 @@ class Session:
             name = self.folder.name.encode(errors="replace").decode()  # a file name can contain undecodable bytes
             curves = plots.learning_curves({name: self.trainer.history}, data=self.train.name, net=net)
             plots.save(curves, path)
-        except Exception as error:  # Matplotlib, its fonts or a full disk can raise anything
+        except Exception as error:  # Matplotlib, its fonts or a full disk can raise any exception
             warnings.warn(
                 f"{path} was not drawn: {str(error).partition(chr(10))[0] or repr(error)}", LenetWarning, stacklevel=2
             )

@@ -9,7 +9,7 @@ __all__ = ["Signals"]
 
 
 class Signals:
-    """Stop training on Ctrl-C or SIGTERM after the current update; a second signal acts at once.
+    """Stop training on Ctrl-C or SIGTERM after the current update; a second signal takes effect immediately.
 
     Before `trainer` is set, a signal ends the command, because there is nothing to save yet.
 

@@ -1,4 +1,4 @@
-"""Source of a run's images, as configured and as recorded in its files."""
+"""Load the images of a run, from the source in its configuration or recorded in its files."""
 
 import dataclasses
 import os
@@ -14,12 +14,12 @@ from .config import TrainConfig, from_dict
 
 __all__ = ["TEST_SET", "given_path", "load_again", "load_configured", "noted"]
 
-# Help of the commands' --dataset, which `load_again` resolves.
+# Help text for --dataset of the commands that pass it to `load_again`.
 TEST_SET = f"auto, {', '.join(datasets.NAMES)}, or a path (default: the training data set)"
 
 
 def given_path(settings: TrainConfig) -> bool:
-    """Whether the data set is given by a path instead of a name."""
+    """Return whether the data set is given by a path instead of a name."""
     return settings.dataset not in ("auto", *datasets.NAMES)
 
 
@@ -34,7 +34,7 @@ def load_configured(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None
 
 
 def noted(settings: TrainConfig, name: str) -> dict[str, Any]:
-    """Return the record of the source of a run's images, with `name` as the name of the data set."""
+    """Return the metadata about the source of a run's images; `name` is the name of the data set."""
     if not given_path(settings):
         return {"dataset": name}
     path = {"path": os.path.abspath(Path(settings.dataset).expanduser()), "data": dataclasses.asdict(settings.data)}
@@ -58,9 +58,11 @@ def load_again(
     if dataset is None and source is not None:
         try:
             dataset = str(source["path"])
-            reading = _reading(from_dict({"data": source["data"]}, where="its note").data)
+            reading = _reading(from_dict({"data": source["data"]}, where="metadata").data)
         except (KeyError, TypeError, ConfigError) as error:
-            raise CheckpointError(f"The network's record of its data set cannot be read: {shown(error)}.") from error
+            raise CheckpointError(
+                f"The network's record of its data set cannot be read: {shown(error)}. Give a data set with --dataset."
+            ) from error
     name = dataset or str(meta.get("dataset", "auto"))
     if name != "auto":
         return datasets.load(name, data_dir, verify=verify, progress=progress, **reading)
@@ -71,5 +73,5 @@ def load_again(
 
 
 def _reading(section: Any) -> dict[str, Any]:
-    """Return the given options of `datasets.load` for a path."""
+    """Return those options of `datasets.load` for a path that are set."""
     return {name: value for name, value in dataclasses.asdict(section).items() if value is not None}

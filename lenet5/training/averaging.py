@@ -1,4 +1,4 @@
-"""Averaging of the weights of several epochs."""
+"""Average the weights over several epochs."""
 
 import operator
 from typing import Any
@@ -27,7 +27,7 @@ class AverageWeights(Callback):
     Raises
     ------
     ConfigError
-        If `share` is out of range; at the start of training, if the network has running statistics (`BatchNorm`),
+        If `share` is out of range, or, at the start of training, if the network has running statistics (`BatchNorm`),
         which cannot be averaged with the weights.
     """
 
@@ -42,7 +42,10 @@ class AverageWeights(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         """Raise ConfigError if the network has running statistics."""
         if trainer.net.running():
-            raise ConfigError("Averaging weights needs a network without running statistics; this one has BatchNorm.")
+            raise ConfigError(
+                "Weights cannot be averaged if the network has running statistics (BatchNorm). Remove these layers, or "
+                "train without averaging."
+            )
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Add the weights to the sum; after the last epoch, replace them by the mean."""
@@ -53,11 +56,11 @@ class AverageWeights(Callback):
         self.count += 1
         if trainer.epoch == trainer.epochs:
             trainer.net.theta[...] = total / self.count
-            trainer.net.parameters().hold()  # weights that were pruned in the meantime stay 0
+            trainer.net.parameters().hold()  # keep pruned weights at 0
             total[...], self.count = 0.0, 0
 
     def arrays(self, trainer: Trainer) -> dict[str, np.ndarray]:
-        """Return the current sum, float64 (parameters,)."""
+        """Return the running sum of the weights, float64 (parameters,)."""
         if self._sum.size != trainer.net.theta.size:
             self._sum = np.zeros(trainer.net.theta.size)
         return {"sum": self._sum}
@@ -70,4 +73,4 @@ class AverageWeights(Callback):
         """Restore the number of epochs; raise ValueError if it is invalid."""
         self.count = operator.index(state.get("count", 0))
         if not 0 <= self.count < 2**31:
-            raise ValueError(f"a sum over {self.count} epochs")
+            raise ValueError(f"the number of averaged epochs must be from 0 to 2**31 - 1; found {self.count}")

@@ -69,16 +69,16 @@ class SetRate(Callback):
         self.schedule = schedule
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Set it."""
+        """Set the learning rate of the epoch."""
         trainer.optimizer.lr = self.schedule(trainer.epoch)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record it."""
+        """Record the learning rate."""
         trainer.history[-1]["lr"] = trainer.optimizer.lr
 
 
 class CurvaturePass(Callback):
-    """Set the number of patterns for estimating curvatures before each epoch (500 by default for `SDLM`)."""
+    """Set how many patterns are used to estimate the curvatures before each epoch (default: 500, as for `SDLM`)."""
 
     phase = Phase.PREPARE
 
@@ -95,7 +95,7 @@ class Rates(Callback):
     """Record the smallest, median and largest effective learning rate of each epoch."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record them."""
+        """Record the three rates."""
         low, median, high = rate_range(trainer.optimizer)
         trainer.history[-1] |= {"rate_min": low, "rate_median": median, "rate_max": high}
 
@@ -110,7 +110,7 @@ class Fingerprint(Callback):
     """Record the first 16 hex digits of the SHA-256 of the weights after each epoch, as ``weights_sha256``."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record them."""
+        """Record the hash."""
         digest = hashlib.sha256()
         for array in trainer.net.arrays().values():
             digest.update(array.tobytes())
@@ -118,12 +118,12 @@ class Fingerprint(Callback):
 
 
 class Evaluate(Callback):
-    """Record error and loss on held-out images after each epoch.
+    """Record the loss and error on held-out images after each epoch.
 
     Parameters
     ----------
     **sets : Dataset or None
-        ``test=...`` is recorded as ``test_error`` and ``test_loss``; None leaves them empty.
+        Sets to evaluate. ``test=...`` is recorded as ``test_loss`` and ``test_error``; None if the set is None.
     """
 
     def __init__(self, **sets: Dataset | None) -> None:
@@ -169,10 +169,10 @@ class EarlyStopping(Callback):
         trainer.stop |= trainer.epoch >= self.best_epoch + self.patience
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Compare the epoch with the best one so far."""
+        """Compare the epoch with the best one so far; stop if there was no improvement for too long."""
         value = trainer.history[-1].get(self.monitor)
         if value is None:
-            raise ConfigError(f"Early stopping monitors {self.monitor}, which no callback records.")
+            raise ConfigError(f"Early stopping monitors {self.monitor}, which no callback records. Add one that does.")
         if value < self.best:
             self.best, self.best_epoch = value, trainer.epoch
             if self.keep is not None:
@@ -195,9 +195,10 @@ class GuardDivergence(Callback):
     """Stop a run that diverges.
 
     A run is stopped if a value is not finite, or if the training error of an epoch is more than `rise` above the
-    previous best. A network of saturated units produces no NaN. It is detected by a loss above that of the
-    untrained network while half of the patterns are misclassified. This test starts after `settle` updates, because
-    with large initial weights and Adam the loss can double for some tens of updates and then recover.
+    previous best. Saturated units produce no NaN, so a run is also stopped if, over `every` patterns or an epoch, more
+    than half are misclassified and the loss is more than 1.2 times that of the untrained network. This check starts
+    after `settle` updates, because Adam with large initial weights can double the loss for a few dozen updates and
+    then recover.
     """
 
     phase = Phase.PREPARE
@@ -209,7 +210,7 @@ class GuardDivergence(Callback):
         self._loss = 0.0
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Measure the untrained network once; start a new window."""
+        """Measure the loss of the untrained network once, and start a new window of patterns."""
         if trainer.epoch == trainer.position == 0:
             images, labels = trainer.train.images[:500], trainer.train.labels[:500]
             self._untrained = trainer.shards.evaluate(images, labels)[0] / len(labels)
@@ -246,7 +247,7 @@ class GuardDivergence(Callback):
         where = f"epoch {trainer.epoch + 1 if trainer.position else trainer.epoch}, pattern {trainer.position:,}"
         raise DivergenceError(
             f"training diverged in {where}: {why}. Lower the learning rate "
-            f"(--optimizer.lr, now {trainer.optimizer.lr:g}); with sdlm keep --optimizer.rule maximum, raise "
+            f"(--optimizer.lr, now {trainer.optimizer.lr:g}); with sdlm, use --optimizer.rule maximum, raise "
             "--optimizer.mu, and start from --model.init fan-in."
         )
 
@@ -272,7 +273,7 @@ class Finite(Callback):
 
 
 class Checkpoint(Callback):
-    """Save checkpoints at the start, after each epoch, at regular intervals, and at a stop.
+    """Save checkpoints at the start, after each epoch, at regular intervals, and when training stops.
 
     The last two checkpoints are kept, so that a run can be resumed even if the newest is damaged
     (`checkpoint.load_newest`).
@@ -283,7 +284,7 @@ class Checkpoint(Callback):
     meta : dict
         Metadata to store in every checkpoint.
     minutes : float
-        Time between checkpoints within an epoch.
+        Minutes between checkpoints within an epoch.
     """
 
     phase = Phase.SAVE
@@ -308,7 +309,7 @@ class Checkpoint(Callback):
             self.save(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Save."""
+        """Save the state after the epoch."""
         self.save(trainer)
 
     def on_train_end(self, trainer: Trainer) -> None:

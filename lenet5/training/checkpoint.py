@@ -24,13 +24,13 @@ FORMAT = 1
 # File name of the newest checkpoint in a run's folder.
 NAME = "checkpoint.npz"
 _NOTE = "meta"
-# Upper bound; a float64 network of 60,000 parameters with optimiser state takes 2 MB.
+# Maximum size of a file; a float64 network of 60,000 parameters with optimiser state takes 2 MB.
 MAX_BYTES = 1 << 30
 _HEADER_BYTES = 4096
 
 
 def previous(path: str | os.PathLike[str]) -> Path:
-    """Return the path of the previous file, such as checkpoint.previous.npz for checkpoint.npz."""
+    """Return the path of the previous checkpoint, such as checkpoint.previous.npz for checkpoint.npz."""
     path = Path(path)
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
@@ -64,7 +64,7 @@ def save(
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read a file written by `save`; validate it before use.
+    """Read and validate a file written by `save`.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         if path.stat().st_size > MAX_BYTES:
             raise _damaged(path, f"it has {path.stat().st_size:,} bytes; the maximum is {MAX_BYTES:,}")
         with zipfile.ZipFile(path) as archive:
-            # In a small file, thousands of entries can refer to the same bytes.
+            # Entries can overlap: thousands of them may refer to the same bytes of a small file.
             if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
                 raise _damaged(path, "its entries are compressed, or declare more bytes than the file has")
             arrays = {info.filename.removesuffix(".npy"): _read(path, archive, info) for info in archive.infolist()}
@@ -91,7 +91,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    # zipfile and NumPy raise many types for damaged bytes (zlib, struct, Unicode, NotImplemented...).
+    # zipfile and NumPy raise many types of exceptions for damaged bytes (from zlib, struct, Unicode, ...).
     except Exception as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
     return arrays, _note(path, arrays)
@@ -105,12 +105,12 @@ def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     arrays : dict of str to ndarray
     meta : dict
     notice : str
-        Description of the error in the newest file, or empty.
+        Description of the error in the newest file; empty if there is none.
 
     Raises
     ------
     CheckpointError
-        If neither can be read.
+        If neither file can be read.
     """
     try:
         return *load(path), ""
@@ -120,21 +120,23 @@ def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
             arrays, meta = load(older)
         except CheckpointError as other:
             raise CheckpointError(f"{error} {other}" if older.exists() else str(error)) from error
-        return arrays, meta, f"{error} Continuing with {older.name}, which was saved before it."
+        return arrays, meta, f"{error} Continuing with the previous checkpoint, {older.name}."
 
 
 def _note(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Remove the metadata from `arrays`, and verify the arrays with it."""
+    """Remove the metadata from `arrays` and return it, after verifying the arrays by its SHA-256."""
     text = arrays.pop(_NOTE, None)
     if text is None:
         raise _damaged(path, f"it has no entry '{_NOTE}'; it was not written by lenet5")
     try:
         meta = json.loads(text.tobytes())
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"its metadata are not JSON ({error})") from error
+        raise _damaged(path, f"its metadata is not JSON ({error})") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         found = meta.get("format") if isinstance(meta, dict) else type(meta).__name__
-        raise CheckpointError(f"{path}: expected format {FORMAT}, found {found!r}. Use the version that wrote it.")
+        raise CheckpointError(
+            f"{path}: expected format {FORMAT}, found {found!r}. Use the version of lenet5 that wrote the file."
+        )
     if meta.pop("sha256", None) != _digest(arrays, meta):
         raise _damaged(path, "its content does not match its SHA-256")
     return meta
@@ -159,7 +161,7 @@ def restore(
         found = arrays[name]
         if found.shape != target.shape or found.dtype.kind != target.dtype.kind:
             raise CheckpointError(
-                f"{path}: {name} of this {what}: expected {target.dtype} {target.shape}, "
+                f"{path}: {name} does not match this {what}: expected {target.dtype} {target.shape}, "
                 f"found {found.dtype} {found.shape}."
             )
     for name, target in expected.items():
@@ -174,7 +176,7 @@ def restore_network(
     path: str | os.PathLike[str],
     what: str,
 ) -> None:
-    """Copy arrays of `Sequential.arrays` into a network, and the remaining ones into `others`; see `restore`.
+    """Copy arrays from `Sequential.arrays` into a network, and the remaining ones into `others`; see `restore`.
 
     Parameters without a mask "kept/NAME" become unpruned, even if the network was pruned before.
 
@@ -189,7 +191,8 @@ def restore_network(
         value = arrays.get(f"parameter/{params[name].name}", mask)
         if mask.dtype != bool or mask.shape != value.shape or (mask.view(np.uint8) > 1).any():
             raise CheckpointError(
-                f"{path}: {name} is damaged: expected bool {value.shape} of 0 and 1, found {mask.dtype} {mask.shape}."
+                f"{path}: {name} is damaged: expected bool {value.shape} with bytes 0 and 1, "
+                f"found {mask.dtype} {mask.shape}."
             )
         if value[~mask].any():
             raise CheckpointError(
@@ -203,7 +206,7 @@ def restore_network(
 
 
 def _read(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    """Read one array, without allocating more memory than the file has bytes."""
+    """Read one array, without allocating more memory than the size of the file."""
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > path.stat().st_size:
         raise _damaged(path, f"its entry {info.filename} is compressed or larger than the file")
     data = archive.read(info)  # verifies the entry's CRC-32

@@ -22,7 +22,7 @@ def recipe(optimizer: Optimizer) -> list[Callback]:
 
 
 def check_pair(net: Sequential, loss: Loss) -> None:
-    """Raise ConfigError if the loss needs penalties and the network's outputs are scores, or vice versa."""
+    """Raise ConfigError if the loss needs penalties but the network's outputs are scores, or vice versa."""
     penalties = loss.predict(np.array([[0.0, 1.0]]))[0] == 0
     if penalties != net.outputs_penalties:
         last, name = type(net.layers[-1]).__name__, type(loss).__name__
@@ -35,32 +35,32 @@ def check_pair(net: Sequential, loss: Loss) -> None:
 
 
 def check_parameters(net: Sequential, optimizer: Optimizer) -> None:
-    """Raise ConfigError unless the optimiser updates parameters of the network."""
+    """Raise ConfigError unless the optimiser updates parameters, and all of them belong to the network."""
     own = {id(p) for p in net.parameters()}
     foreign = [p.name for p in optimizer.params if id(p) not in own]
     if foreign or not len(optimizer.params):
         named = f"{', '.join(foreign[:3])} of another network" if foreign else "no parameters"
         raise ConfigError(
-            f"{type(optimizer).__name__} updates {named}, not the parameters of this network: create it with "
+            f"{type(optimizer).__name__} updates {named}; expected parameters of this network. Create it with "
             "net.parameters() after building the network."
         )
 
 
 def check_data(net: Sequential, train: Any) -> None:
-    """Raise ShapeError unless labels are classes of the network and images fit its field."""
+    """Raise ShapeError unless the labels are classes of the network and the images fit its input field."""
     highest = train.labels.max(initial=0)
     if highest >= net.out_shape[0]:
         raise ShapeError(
             f"The network has {net.out_shape[0]} classes, but {train.name} has labels up to {highest}. Build a "
-            f"network for them, such as lenet5.lenet5(classes={highest + 1})."
+            f"network with more classes, such as lenet5.lenet5(classes={highest + 1})."
         )
     shape: tuple[int, ...] = train.images.shape if isinstance(train.images, np.ndarray) else ()
-    if len(shape) < 3 or len(net.in_shape) != 3:  # a custom input layout
+    if len(shape) < 3 or len(net.in_shape) != 3:  # custom input layout, which cannot be checked
         return
     channels = shape[3] if len(shape) == 4 else 1
     if channels != net.in_shape[0] or shape[1] > net.in_shape[1] or shape[2] > net.in_shape[2]:
         raise ShapeError(
-            f"The network takes images of up to {net.in_shape[1]}x{net.in_shape[2]} in {net.in_shape[0]} channels; "
-            f"{train.name} has {shape[1]}x{shape[2]} in {channels}. Build a network for these: "
-            "lenet5.models.lenet5(size=..., channels=...), or net.build for your own layers."
+            f"The network takes images of up to {net.in_shape[1]}x{net.in_shape[2]} pixels and {net.in_shape[0]} "
+            f"channels; those of {train.name} have {shape[1]}x{shape[2]} pixels and {channels}. Build a network for "
+            "them: lenet5.models.lenet5(size=..., channels=...), or net.build for your own layers."
         )

@@ -1,4 +1,4 @@
-"""Distortions of training images that become weaker towards the end of training."""
+"""Weaken the distortions of the training images towards the end of training."""
 
 from ..datasets import Distort
 from ..errors import ConfigError
@@ -7,24 +7,24 @@ from .trainer import Trainer
 
 __all__ = ["ShrinkDistortion"]
 
-_LAST = 0.25  # fraction of the epochs
+_LAST = 0.25  # fraction of the epochs, at the end of training, in which the distortions shrink
 
 
 class ShrinkDistortion(Callback):
     """Reduce the trainer's distortions over the last quarter of the epochs.
 
-    Strong distortions reduce overfitting, but the training images are then more distorted than the test images.
-    So training ends with weaker distortions.
+    Strong distortions reduce overfitting, but make the training images more distorted than the test images. Training
+    therefore ends with weaker distortions.
 
     Parameters
     ----------
     final : float
-        Strength of all distortions at the end, relative to the start, from 0 to 1.
+        Strength of all distortions at the end of training, relative to the start, from 0 to 1.
 
     Raises
     ------
     ConfigError
-        If `final` is not between 0 and 1; at the start of training, if the trainer's distortion is not a `Distort`.
+        If `final` is not between 0 and 1, or, at the start of training, if the trainer's distortion is not a `Distort`.
     """
 
     phase = Phase.PREPARE
@@ -35,7 +35,7 @@ class ShrinkDistortion(Callback):
         self.final = final
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Set the strength for the first epoch of this call."""
+        """Set the strength for the first epoch of this call of `fit`."""
         if not isinstance(trainer.distort, Distort):
             raise ConfigError(
                 "ShrinkDistortion needs a trainer with distort=lenet5.datasets.Distort(...); found "

@@ -14,11 +14,11 @@ __all__ = ["Callback", "Phase"]
 class Phase(enum.IntEnum):
     """Order in which callbacks are called, independent of the order in which they are passed."""
 
-    PREPARE = 0  # set what the next updates depend on, such as the learning rate
+    PREPARE = 0  # set values that the next updates use, such as the learning rate
     MEASURE = 1  # measure results of the finished epoch
-    DECIDE = 2  # decide whether to continue, from these results
-    RECORD = 3  # write files of all results
-    SAVE = 4  # save the state for resuming, which includes the state of these files
+    DECIDE = 2  # decide from these results whether to continue
+    RECORD = 3  # write the results to files
+    SAVE = 4  # save the state for resuming, including the state of these files
     REPORT = 5  # report to the user
 
 
@@ -40,20 +40,20 @@ class Callback:
         """Called before an epoch, and again if a run is resumed within it (``trainer.position > 0``)."""
 
     def on_batch_end(self, trainer: "Trainer") -> None:
-        """Called after every update, or with compiled single-pattern updates after every `trainer.ROUND` updates."""
+        """Called after every update; if single-pattern updates are compiled, after every `trainer.ROUND` of them."""
 
     def on_epoch_end(self, trainer: "Trainer") -> None:
         """Called after an epoch; its record is ``trainer.history[-1]``."""
 
     def on_train_end(self, trainer: "Trainer") -> None:
-        """Called once, after the last epoch or a stop."""
+        """Called once, after the last epoch or when training stops early."""
 
     def arrays(self, trainer: "Trainer") -> dict[str, "np.ndarray"]:
         """Return the arrays that a resumed run needs; a checkpoint restores them in place."""
         return {}
 
     def state(self) -> dict[str, Any]:
-        """Return other values for JSON that a resumed run needs."""
+        """Return the other values that a resumed run needs, in types that JSON supports."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -3,7 +3,8 @@
 Every rank holds the whole network and the same data, and computes the gradients of its shards. The gradients are added
 in the order of `tree_sum`, so all ranks take the same step, and the run is bit-identical to a single process with the
 same batches. With 2, 4, 8, ... ranks and equally many shards each, ranks exchange sums in pairs; otherwise one
-collective operation sends all blocks to all ranks. All ranks compute a batch of a single shard, and nothing is sent.
+collective operation sends all blocks to all ranks. If a batch has a single shard, every rank computes it, and nothing
+is sent.
 """
 
 import contextlib
@@ -34,12 +35,12 @@ class RanksLostError(LenetError):
 
 
 class Ranks:
-    """The processes of this MPI job. Needs mpi4py, which is imported here.
+    """The processes of this MPI job; requires mpi4py.
 
     Attributes
     ----------
     rank, size : int
-        Number of this process, counted from 0, and number of all processes.
+        Index of this process, from 0, and number of processes in the job.
     neighbours : int
         Number of processes on this machine.
     timeout : float
@@ -76,9 +77,9 @@ class Ranks:
         Parameters
         ----------
         sums : Sum, optional
-            Sum over this rank's shards, which becomes the finished sum over all shards.
+            Sum over this rank's shards, which is replaced by the finished sum over all shards.
         figures : ndarray of float64 (shards, ...)
-            Results per shard, of which this rank has filled in its own.
+            Results per shard; this rank has filled in those of its own shards, and receives the others.
         """
         shares, blocks, alike = self._plan(len(figures))
         self._gather_figures(figures, shares)
@@ -91,7 +92,7 @@ class Ranks:
         sums.finish()
 
     def _plan(self, shards: int) -> tuple[list[range], list[list[tuple[int, int]]], bool]:
-        """Return every rank's shards and blocks, and whether 2, 4, 8, ... ranks have one block each of equal size."""
+        """Return the shards and blocks of every rank, and whether 2**k ranks have one block each, all of equal size."""
         if shards not in self._plans:
             shares = [self.share(shards, rank) for rank in range(self.size)]
             blocks = [blocks_of(share) for share in shares]
@@ -115,7 +116,7 @@ class Ranks:
         while away < self.size:
             partner = self.rank ^ away
             self._wait(self._all.Irecv(received, partner), self._all.Isend(block, partner))
-            block += received  # addition of two terms is commutative, also in floating point
+            block += received  # addition of two terms is commutative, even in floating point
             away *= 2
         sums.blocks.append((0, self.size * size, block))
 
@@ -144,7 +145,7 @@ class Ranks:
 
     @contextlib.contextmanager
     def one_by_one(self) -> Iterator[None]:
-        """Run the block on rank 0 first, so that its downloads and repairs are complete for the others."""
+        """Run the block on rank 0 first, so that downloads and repairs are complete before the other ranks run it."""
         if self.rank:
             self._wait(self._all.Ibarrier())
         yield
@@ -172,7 +173,7 @@ class Ranks:
                 witness.communicate(b"done")
 
     def abort(self, code: int) -> None:
-        """End all ranks, which may be waiting for this one, with an exit code; end this rank in any case."""
+        """Abort all ranks, which may be waiting for this one, with an exit code. This rank ends even if MPI hangs."""
         if hasattr(signal, "SIGALRM"):  # not on Windows
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(_LAST_SECONDS)  # if the network is down, MPI itself may wait forever
@@ -185,7 +186,7 @@ class Ranks:
         return self._rooms[key]
 
     def _wait(self, *requests: Any) -> None:
-        """Wait in small steps, so that Ctrl-C and SIGTERM are handled and other ranks on this processor can run."""
+        """Wait in small steps, so that Ctrl-C and SIGTERM are handled and other ranks on the same core can run."""
         deadline = time.monotonic() + self.timeout
         for request in requests:
             while not request.Test():
@@ -193,6 +194,5 @@ class Ranks:
                 if time.monotonic() > deadline:
                     raise RanksLostError(
                         f"no response from other ranks for {self.timeout:g} s: one of them, its machine or the network "
-                        "has "
-                        "failed."
+                        "has failed."
                     )

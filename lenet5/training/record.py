@@ -1,4 +1,4 @@
-"""History of a training run: one record per epoch, which can be printed as a table or drawn."""
+"""History of a training run: one record per epoch, which can be printed as a table or plotted."""
 
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,7 +18,7 @@ _COLUMNS = {
 class History(list[dict[str, Any]]):
     """Records of the epochs in order: a list of dictionaries, suitable for `json.dump` and `pandas.DataFrame`.
 
-    ``history["test_error"]`` is the list of that value for all epochs.
+    ``history["test_error"]`` lists this value for all epochs.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class History(list[dict[str, Any]]):
         return [record.get(key) for record in self]
 
     def rows(self) -> list[list[str]]:
-        """Return the cells of the table as text: the headings, then the epochs."""
+        """Return the cells of the table as text: a row of headings, then one row per epoch."""
         shown = [name for name in _COLUMNS if any(record.get(name) is not None for record in self)]
         cells = [
             ["" if record.get(name) is None else _COLUMNS[name].format(record[name]) for name in shown]
@@ -64,7 +64,7 @@ class History(list[dict[str, Any]]):
         return f"<table><thead><tr>{text}</tr></thead><tbody>{lines}</tbody></table>"
 
     def plot(self) -> "Figure":
-        """Draw the error as a function of the epoch; see `lenet5.plots.learning_curves`."""
+        """Plot the error as a function of the epoch; see `lenet5.plots.learning_curves`."""
         from ..plots import learning_curves
 
-        return learning_curves({"one training": self}, data=self.data, net=self.net)
+        return learning_curves({"one run": self}, data=self.data, net=self.net)

@@ -13,7 +13,7 @@ __all__ = ["Progress", "Report", "ReportRates", "say"]
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a text, on stderr for an `error`; ignore a closed stream."""
+    """Print a text, on stderr if it is an error; ignore a closed stream."""
     with contextlib.suppress(OSError, ValueError):  # a closed pipe or a full disk; a closed stream
         print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
@@ -54,7 +54,7 @@ class Progress(Callback):
             self._shown = trainer.position
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Close it."""
+        """Close the bar."""
         self._bar.close()
 
     def on_train_end(self, trainer: Trainer) -> None:
@@ -77,7 +77,7 @@ class Report(Callback):
         self.say = say
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Say it."""
+        """Report the results of the epoch."""
         r = trainer.history[-1]
         parts = [f"epoch {r['epoch']:>2}/{trainer.epochs}", f"loss {r['loss']:.4f}", f"train {r['train_error']:.2%}"]
         for name in ("validation", "test"):
@@ -104,11 +104,11 @@ class ReportRates(Callback):
         self.say = say
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Report the rates; the paper gives a range of about 7e-5 to 0.016 for its first epoch."""
+        """Report the rates; in the paper, they range from about 7e-5 to 0.016 in the first epoch."""
         if trainer.epoch or trainer.position or not trainer.optimizer.curvature_patterns:
             return
         rates = trainer.optimizer.rates
-        lines = ["effective rates before the first update (smallest / median / largest):"]
+        lines = ["effective learning rates before the first update (smallest / median / largest):"]
         parts = trainer.net.parameters().slices() | {"all": slice(None)}
         for name, part in parts.items():
             r = rates[part]

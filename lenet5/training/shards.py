@@ -1,8 +1,9 @@
-"""Shards of batches, whose sums are bit-identical for any number of threads and machines.
+"""Split batches into shards, whose sums are bit-identical for any number of threads and machines.
 
 A batch is split into shards of a fixed size. Each shard is propagated forward and backward in its own workspace over
 the same parameters, and the results are added in an order that depends only on their number (`tree_sum`). Gradients and
-curvatures use the training state, everything else the evaluation state. The compiled layers of a network run compiled.
+curvatures are computed in the training state, everything else in the evaluating state. Compiled code is used for all
+layers that have it.
 
 If the patterns of a batch depend on each other (batch normalisation), gradients and curvatures are not sums over
 shards. They are computed for the whole batch on one thread.
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["SHARD", "Shards", "cores"]
 
 SHARD = 32
-# Shards that a thread processes at a time if only losses and errors are returned, to amortise the overhead of the task;
+# Shards that a thread processes at a time if only losses and errors are returned, to amortise the overhead of a task;
 # otherwise GRADIENTS.
 RUN = 16
 _FORGET = 1024  # number of shards after which the memory of mapped images is released
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 
 def cores() -> int:
-    """Return the number of processors that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -51,22 +52,22 @@ class Shards:
     Parameters
     ----------
     net : Sequential
-        Network, whose parameters' `grad` and `hess` receive the sums.
+        Network. The sums are written to the `grad` and `hess` of its parameters.
     loss : Loss
     threads : int
         Number of threads. A batch of a single shard runs on the caller's thread.
     ranks : Ranks, optional
         Processes that share the shards of each batch. All must call the same methods with the same patterns.
     use_compiled : bool
-        Whether to use compiled code if possible, or the layers' NumPy methods.
+        Whether to use compiled code if possible, instead of the layers' NumPy methods.
 
     Attributes
     ----------
     steps : bool
-        Whether `step` can be called: the network is compiled.
+        Whether `step` is available, which requires that the network and the loss are compiled.
     key : tuple of int
-        Seed of the layers' random draws for the next batch, to which every shard adds its index. Set it before each
-        batch; it is not modified.
+        Seed of the layers' random draws for the next batch; every shard appends the index of its first pattern. Set it
+        before each batch; it is not modified.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Shards:
         self.key: tuple[int, ...] = ()
 
     def close(self) -> None:
-        """End the threads."""
+        """Shut down the threads."""
         if self._pool:
             self._pool.shutdown()
 
@@ -113,9 +114,9 @@ class Shards:
         return self._sum("gradient", images, labels, self.net.parameters().grad)
 
     def curvature(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Set `hess` of the network to the mean of eqs. 23 to 27 over the patterns, as `gradient` does.
+        """Set `hess` of the network to the mean curvatures of the batch (eqs. 23 to 27).
 
-        Running statistics are not updated, because this only measures.
+        Arguments and results are those of `gradient`. Running statistics do not change, as nothing is trained here.
         """
         running = self.net.running().values()
         before = [array.copy() for array in running]
@@ -125,7 +126,7 @@ class Shards:
         return sums
 
     def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
-        """Update after every pattern: value -= rates * grad. Only available if `steps`.
+        """Update after every pattern: value -= rates * grad. Only available if `steps` is True.
 
         `key` belongs to the first pattern; its last element is incremented for each pattern.
 
@@ -183,7 +184,7 @@ class Shards:
         return _totals(figures)
 
     def _parts(self, n: int, size: int) -> tuple[list[slice], np.ndarray, slice]:
-        """Return the shards of n patterns, an array for loss and errors of each, and the shards of this process."""
+        """Return the shards of n patterns, an array for the loss and errors of each, and the slice of this process."""
         parts = [slice(start, min(start + size, n)) for start in range(0, n, max(size, 1))]
         share = self.ranks.share(len(parts)) if self.ranks and len(parts) > 1 else range(len(parts))
         return parts, np.zeros((len(parts), 2)), slice(share.start, share.stop)
@@ -203,12 +204,12 @@ class Shards:
 
 
 def _totals(figures: np.ndarray) -> tuple[float, int]:
-    """Return the loss and the errors of all shards; losses are added one by one in order."""
+    """Return the total loss and number of errors of all shards; losses are added one by one in order."""
     return sum(figures[:, 0].tolist()), int(figures[:, 1].sum())
 
 
 def _tell_once(net: Sequential, loss: Loss) -> None:
-    """Warn of layers that are not compiled, once per network."""
+    """Warn, once per network, if layers or the loss are not compiled."""
     layers: dict[str, list[str]] = {}
     for layer in net.uncompiled(training=True):
         layers.setdefault(type(layer).__name__, []).append(layer.name)
@@ -219,8 +220,8 @@ def _tell_once(net: Sequential, loss: Loss) -> None:
         return
     net.told = True
     warnings.warn(
-        f"No compiled version for training: {', '.join(slow)}. These layers use NumPy methods, so updates on single "
-        "patterns take about 3 times as long, and on batches of 64 about 1.2 times.",
+        f"No compiled version of {', '.join(slow)} exists for training, so NumPy methods are used. Updates on single "
+        "patterns take about 3 times as long, and updates on batches of 64 about 1.2 times.",
         LenetWarning,
         stacklevel=4,
     )

@@ -1,4 +1,4 @@
-"""TensorBoard: scalars, histograms and images of every epoch (extra ``tensorboard``)."""
+"""Log scalars, histograms and images of every epoch for TensorBoard (extra ``tensorboard``)."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ __all__ = ["TensorBoard"]
 class TensorBoard(Callback):
     """Write event files for ``tensorboard --logdir DIR``.
 
-    Pass it after the callbacks whose records it shows. A resumed run adds new event files, so its curves continue.
+    Pass it after the callbacks whose records it shows. A resumed run adds event files, and its curves continue.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class TensorBoard(Callback):
     config : dict, optional
         Configuration to show as text.
     image : ndarray, optional
-        One image, as for ``net.predict``, whose feature maps are shown.
+        Image, as for ``net.predict``, whose feature maps are shown.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class TensorBoard(Callback):
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:
-    """Convert to uint8, enlarged four times; the smallest value and gaps are black."""
+    """Convert a picture to uint8, enlarged four times; the smallest value and the gaps are black."""
     low, high = np.nanmin(picture), np.nanmax(picture)
     scaled = (picture - low) / (high - low or 1.0)
     return np.kron(np.nan_to_num(255 * scaled).astype(np.uint8), np.ones((4, 4), np.uint8))

@@ -37,11 +37,11 @@ def renamed(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Trainer:
-    """Stochastic gradient training with one update per batch and a new random order in each epoch.
+    """Train a network by stochastic gradient descent, with one update per batch and a new random order in each epoch.
 
-    Before an epoch, the trainer computes the curvatures that the optimiser needs, for `SDLM` those of some hundred
-    patterns. The paper uses "a constant random order"; a new one in each epoch is as good and independent of a choice.
-    Memory-mapped images are not loaded, and are shuffled in blocks; see `datasets.shuffle`.
+    Before each epoch, the trainer computes the curvatures that the optimiser needs (`SDLM`: on a few hundred patterns).
+    The paper uses "a constant random order"; a new order in each epoch is as good, and avoids depending on one order.
+    Memory-mapped images are not loaded as a whole, and are shuffled in blocks; see `datasets.shuffle`.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ class Trainer:
         Network to train, its loss, and an optimiser of its parameters.
     callbacks : iterable of Callback, optional
         Callbacks, called at each hook in the order of their phases. Default: a guard against divergence and, for an
-        optimiser that needs curvatures (`SDLM`), the paper's schedule, starting at the optimiser's rate.
+        optimiser that needs curvatures (`SDLM`), the paper's schedule, starting at the optimiser's learning rate.
     batch_size : int
         Number of patterns per update (1 in the paper).
     threads : int
-        Number of threads; it does not affect the results. It does not speed up the gradients of a network with
+        Number of threads; it does not affect the results. More threads do not speed up the gradients of a network with
         `BatchNorm`, which are computed for the batch as a whole.
     distort : Distortion, optional
         Distortion of all training images before each epoch; mapped images are distorted group by group.
@@ -61,7 +61,7 @@ class Trainer:
         Processes that train the same network on the same data, each of which calls `fit`. They do not affect the
         results.
     rng : numpy.random.Generator, optional
-        Generator for distortions, orders, samples and `Dropout`. Default: seed 0.
+        Generator for distortions, orders, samples and `Dropout`. Default: a generator with seed 0.
 
     Attributes
     ----------
@@ -76,9 +76,9 @@ class Trainer:
     loss_sum, errors : float, int
         Sum of the losses and number of errors over the processed patterns of the current epoch.
     train : Dataset or None
-        Training set passed to `fit`; None before.
+        Training set passed to `fit`; None before `fit`.
     epochs : int
-        Number of epochs at which `fit` stops; 0 before.
+        Number of epochs at which `fit` stops; 0 before `fit`.
     shards : Shards or None
         For measurements such as ``shards.evaluate(images, labels)``; None before `fit`.
     patterns : object or None
@@ -87,8 +87,8 @@ class Trainer:
     Raises
     ------
     ConfigError
-        If an option is out of range, a callback has hooks that are never called, or loss or optimiser do not fit the
-        network.
+        If an option is out of range, a callback has hooks that are never called, or the loss or the optimiser does not
+        fit the network.
 
     Warns
     -----
@@ -138,19 +138,19 @@ class Trainer:
         train : Dataset
             Training set, whose labels must be classes of the network.
         epochs : int
-            Total number of epochs, including those before a resumption (default: 20, as in the paper).
+            Total number of epochs, including those before the run was resumed (default: 20, as in the paper).
 
         Returns
         -------
         History
             `history`, a list of dict with ``epoch`` (counted from 1), ``loss`` and ``train_error`` (measured during
             training and in the training state, as in the paper's Fig. 5), and values added by callbacks. The network
-            is left in the evaluation state.
+            is left in the evaluating state.
 
         Raises
         ------
         ShapeError
-            If the labels are not classes of the network, or the images do not fit its field.
+            If the labels are not classes of the network, or the images do not fit its input field.
         CheckpointError
             If a restored position is beyond the training set.
         DivergenceError
@@ -162,7 +162,7 @@ class Trainer:
         if isinstance(train, Dataset) and not self.net.learned.classes:
             self.net.remember(train)
         if self.position > len(train):
-            raise CheckpointError(f"The run stopped at pattern {self.position:,} of an epoch, but {train} has fewer.")
+            raise CheckpointError(f"The run is at pattern {self.position:,}, but {train} has fewer. Use the same data.")
         self.train, self.epochs, self.stop = train, epochs, False
         for callback in self.callbacks:
             for hook in ("on_pass_begin", "on_pass_end"):
@@ -174,7 +174,7 @@ class Trainer:
         theta, trained = self.net.theta, self.optimizer.params.value
         whole = np.may_share_memory(trained, theta) and trained.size == theta.size
         self._one_by_one = self.batch_size == 1 and self.shards.steps and whole
-        # Multithreaded BLAS would change the rounding, and slow down such small products.
+        # Multithreaded BLAS would change the rounding, and would slow down such small products.
         limits = threadpool_limits(1, user_api="blas")
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # callbacks detect divergence
@@ -191,7 +191,7 @@ class Trainer:
         while self.epoch < self.epochs and not self._stopping():
             self._begin_epoch()
             while self.position < n and not self._stopping():
-                # `rates_of_plain_step` may change between epochs, and so may the type of update.
+                # `rates_of_plain_step` can change between epochs, and with it the kind of update.
                 self.shards.key = self._epoch_seed, self.position
                 rates = self.optimizer.rates_of_plain_step() if self._one_by_one else None
                 self._update_on_batch() if rates is None else self._update_one_by_one(rates)
@@ -209,7 +209,7 @@ class Trainer:
         images, labels = self.patterns.take(self.position, self.position + self.batch_size)
         loss, errors = self.shards.gradient(images, labels)
         self.optimizer.step()
-        self.net.parameters().hold()  # a user's optimiser may not respect pruned weights
+        self.net.parameters().hold()  # a custom optimiser may not keep pruned weights at 0
         self._count(self.loss_sum + loss, errors, len(labels))
 
     def _update_one_by_one(self, rates: np.ndarray) -> None:
@@ -237,10 +237,10 @@ class Trainer:
     def _begin_epoch(self) -> None:
         if self.position == 0:
             self._epoch_state = self.rng.bit_generator.state
-        else:  # resumed within an epoch: repeat the random draws of its start
+        else:  # resumed within an epoch: repeat the random draws made at its start
             self.rng.bit_generator.state = self._epoch_state
         self.patterns.begin(self.rng, self.position)
-        if self.net.draws_at_random:  # only then, so that runs of other networks do not change
+        if self.net.draws_at_random:  # no draw for other networks, whose runs must not change
             self._epoch_seed = int(self.rng.integers(1 << 32))
         self.shards.key = self._epoch_seed, self.position
         self._estimate_curvature()
@@ -261,7 +261,7 @@ class Trainer:
                 continue
             try:
                 getattr(callback, hook)(self)
-            except Exception as error:  # a terminal, a full disk or TensorBoard can raise anything
+            except Exception as error:  # a terminal, a full disk or TensorBoard can raise any exception
                 if callback.phase != Phase.REPORT:
                     raise
                 self._failed.add(id(callback))
@@ -269,7 +269,7 @@ class Trainer:
                 warnings.warn(text, LenetWarning, stacklevel=2)
 
     def _named(self) -> dict[str, Callback]:
-        """Return the callbacks by the names of their state: class names, with a number from the second one on."""
+        """Return the callbacks by the name of their state: the class name, numbered from its second instance on."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
             kind = type(callback).__name__

@@ -1,4 +1,4 @@
-"""Sums of vectors in a fixed order, for any number of processes that share the work.
+"""Add vectors in a fixed order, regardless of the number of processes that share the work.
 
 The terms are the leaves of a binary tree. Blocks of 1, 2, 4, ... consecutive terms whose first index is a multiple of
 their size are added in pairs; the remaining blocks are added from right to left. A process with consecutive terms can
@@ -12,7 +12,7 @@ __all__ = ["Sum", "blocks_of"]
 
 
 class Sum:
-    """Sum of numbered vectors, which are added in order.
+    """Sum of vectors, which are added in the order of their indices.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Sum:
     length : int
         Length of each vector.
     blocks : list of (int, int, ndarray)
-        First term, number of terms and sum of each block so far, from left to right.
+        Index of the first term, number of terms and sum of each block so far, from left to right.
     """
 
     def __init__(self, total: np.ndarray) -> None:
@@ -39,7 +39,7 @@ class Sum:
         self.blocks.clear()
 
     def add(self, first: int, term: np.ndarray, size: int = 1) -> None:
-        """Add term number `first`, or the sum of the block of `size` terms that starts with it."""
+        """Add the term with index `first`, or the sum of the block of `size` terms that starts there."""
         if not self._ends_beside(first, size):
             room = self.total if not self.blocks else self._free.pop() if self._free else np.empty_like(self.total)
             room[...] = term
@@ -55,7 +55,7 @@ class Sum:
         self.blocks.append((first, size, block))
 
     def finish(self) -> None:
-        """Add the remaining blocks to `total`."""
+        """Add up the remaining blocks; the result is in `total`."""
         while len(self.blocks) > 1:
             block = self.blocks.pop()[2]
             self.blocks[-1][2][...] += block
@@ -63,12 +63,12 @@ class Sum:
         self.blocks.clear()
 
     def _ends_beside(self, first: int, size: int) -> bool:
-        """Whether the last block is the left half of a pair with the given block."""
+        """Return whether the last block is the left half of a pair with the given block."""
         return bool(self.blocks) and self.blocks[-1][:2] == (first - size, size) and (first - size) % (2 * size) == 0
 
 
 def blocks_of(terms: range) -> list[tuple[int, int]]:
-    """Return the first term and the size of each block that consecutive terms form."""
+    """Return the index of the first term and the size of each block in a range of terms."""
     found, first = [], terms.start
     while first < terms.stop:
         size = 1 << (terms.stop - first).bit_length() - 1

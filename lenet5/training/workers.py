@@ -1,4 +1,4 @@
-"""Workspaces that process a shard of a batch: compiled, partly compiled, or by NumPy methods."""
+"""Workspaces that process one shard at a time: compiled, partly compiled, or by NumPy methods."""
 
 import copy
 
@@ -12,7 +12,7 @@ from ..network import Sequential
 
 __all__ = ["GRADIENTS", "CompiledNetwork", "Layers", "Stretches"]
 
-# Number of gradients that a workspace stores, because they must be added in order.
+# Number of gradients that a workspace stores until they are added, in the order of the shards.
 GRADIENTS = 4
 
 
@@ -60,7 +60,7 @@ class Layers:
 
 
 class Stretches(Layers):
-    """Workspace that runs the compiled layers of a network, and the methods of the other layers and of the loss.
+    """Workspace that runs the compiled layers of a network, and the NumPy methods of the other layers and the loss.
 
     Consecutive compiled layers form a `Stretch`, which processes all patterns of the shard before the next layer.
     """
@@ -93,7 +93,7 @@ class Stretches(Layers):
 
 
 class CompiledNetwork(Layers):
-    """Workspace that runs the compiled network."""
+    """Workspace that runs a completely compiled network."""
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
         self.net, self.loss = net, copy.copy(loss)
@@ -120,7 +120,7 @@ class CompiledNetwork(Layers):
     def step(
         self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Update after every pattern: value -= rates * grad; return total plus the losses, and the errors."""
+        """Update after every pattern (value -= rates * grad); return `total` plus the losses, and the errors."""
         program, x = self._program(training=True), self._prepared(images)
         if program.random:
             *same, first = key
@@ -130,7 +130,7 @@ class CompiledNetwork(Layers):
     def _program(self, *, training: bool = False) -> Program:
         program = self.net.program(training=training)
         if program is None:
-            raise ConfigError("The network was changed during training: create a new trainer.")
+            raise ConfigError("The network was changed during training. Create a new trainer.")
         return program
 
     def _prepared(self, images: np.ndarray) -> np.ndarray:

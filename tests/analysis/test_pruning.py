@@ -172,7 +172,7 @@ def byte_of_two(mask, value):
     [
         (lambda mask, value: mask.astype(np.uint8), "expected bool"),
         (lambda mask, value: mask[:-1], "expected bool"),
-        (byte_of_two, "of 0 and 1"),
+        (byte_of_two, "bytes 0 and 1"),
         (lambda mask, value: mask & (value == 0), "not all of them are 0"),
     ],
 )

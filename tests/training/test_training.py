@@ -264,7 +264,7 @@ def test_an_edited_configuration_is_not_believed(straight, tmp_path, capsys):
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | {"seed": 3}))
     assert command("--resume", folder, "--epochs", 3, "--quiet") == 0
-    assert "config.json: differs from the checkpoint, which is used" in capsys.readouterr().err
+    assert "config.json differs from the configuration in the checkpoint, which is used" in capsys.readouterr().err
     assert same_bits(straight, folder)
 
 
@@ -296,7 +296,7 @@ def test_a_run_records_what_repeats_it(straight, tmp_path, capsys):
     history.write(tmp_path / "other", about, [passes[0], passes[1] | {"loss": 1.0}, passes[2]])
     assert command("--repeat", tmp_path / "other") == 1
     err = capsys.readouterr().err
-    assert err.startswith("epoch 2 differs:\n  loss: 1.0 there") and err.count("\n") == 2
+    assert err.startswith("epoch 2 differs:\n  loss: 1.0 in the other run") and err.count("\n") == 2
     assert len(histories(tmp_path / "other-repeat")) == 2
     assert command("--repeat", straight, "--seed", 1) == 2
     assert "seed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Configurations as nested dictionaries and as TOML or JSON files."""
+"""Convert configurations from and to nested dictionaries, and read them from TOML or JSON files."""
 
 import dataclasses
 import difflib
@@ -16,7 +16,7 @@ from .run import TrainConfig
 __all__ = ["describe", "from_dict", "from_text", "keys", "nearest", "read", "to_dict"]
 
 _MAX_BYTES = 1 << 20
-# tomllib's time grows with the square of the number of parts of a dotted key. No configuration needs more dots.
+# tomllib takes quadratic time in the number of parts of a dotted key. No configuration needs more dots than this.
 _MOST_DOTS = 1000
 # Number of characters of a misspelt key to compare with the known keys.
 _LONG = 100
@@ -68,9 +68,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
-            raise ConfigError(f"{path}: expected at most {_MAX_BYTES:,} bytes.")
+            raise ConfigError(f"{path}: expected at most {_MAX_BYTES:,} bytes; found more.")
         if kind == "TOML" and data.count(b".") > _MOST_DOTS:
-            raise ConfigError(f"{path}: expected at most {_MOST_DOTS:,} dots in the file.")
+            raise ConfigError(f"{path}: expected at most {_MOST_DOTS:,} dots in the file; found more.")
         values = json.loads(data) if kind == "JSON" else tomllib.loads(data.decode())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from error
@@ -153,7 +153,7 @@ def from_text(name: str, text: str, kind: Any) -> Any:
 
 
 def describe(kind: Any) -> str:
-    """Return a description of the values of a type."""
+    """Describe the values of a type."""
     if get_origin(kind) in (UnionType, Union):
         return " or ".join(describe(c) for c in get_args(kind) if c is not NoneType)
     if get_origin(kind) is Literal:

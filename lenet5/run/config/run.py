@@ -24,7 +24,7 @@ __all__ = ["TrainConfig"]
 
 _WARPS = ("affine", "rotation", "elastic", "all", "neighbours")
 _PAPER = ("lenet5", "lenet4", "lenet1")
-# For each option that only some choices of its section use: those choices.
+# Options that only some choices of their section use, and these choices.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     **{("optimizer", name): owners for name, owners in OPTIMIZER_OWNERS.items()},
     **{("schedule", name): owners for name, owners in SCHEDULE_OWNERS.items()},
@@ -43,7 +43,7 @@ _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     },
 }
 _BATCH = {"lenet5-mattwang44": 256, "tensorflow-tutorial": 100}
-# Output units for each loss, loss for each type of output units, and output units of networks without a choice.
+# Output units that each loss needs, default loss of each type, and output units of networks with only one type.
 _UNITS: dict[str, Any] = {"map": "rbf", "mle": "rbf", "softmax": "softmax", "squared": "dense"}
 _LOSS: dict[str, Any] = {"rbf": "map", "softmax": "softmax", "dense": "squared"}
 _FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang44": "rbf"}
@@ -55,16 +55,16 @@ class TrainConfig(Section):
 
     dataset: str = option(
         "auto",
-        "name or path; auto is mnist if available, otherwise digits, which scikit-learn includes; others are mnist, "
-        f"{', '.join(NAMES[1:-1])}; idx is your own four IDX files in data-dir, named as MNIST's. A path can be a "
-        "folder with a sub-folder of images for each class, a CSV file or folder from Kaggle, or an .npz file",
+        "name or path; auto is mnist if available, otherwise digits, which scikit-learn includes; other names are "
+        f"mnist, {', '.join(NAMES[1:-1])}; idx reads your own four IDX files in --data-dir, named like MNIST's. A path "
+        "can be a folder with a sub-folder of images for each class, a CSV file or folder from Kaggle, or an .npz file",
         metavar="NAME_OR_PATH",
     )
-    data_dir: str | None = option(None, "folder of the data set", metavar="DIR")
-    verify: bool = option(True, "verify files by their published SHA-256; false accepts your own files")
+    data_dir: str | None = option(None, "folder with the data files", metavar="DIR")
+    verify: bool = option(True, "check files against the published SHA-256; false accepts your own files")
     mmap: bool | None = option(
         None,
-        "map the images from their raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for sets "
+        "memory-map the images in raw IDX files (idx, mnist, fashion-mnist) and shuffle them in blocks, for data sets "
         "larger than memory (default: only for idx files over 2 GB)",
     )
     epochs: int = option(20, "number of epochs", least=1)
@@ -74,12 +74,14 @@ class TrainConfig(Section):
         "100 for tensorflow-tutorial, 128 for others)",
         least=1,
     )
-    seed: int = option(0, "seed of weights, order and samples", least=0, below=2**63)
+    seed: int = option(0, "random seed for weights, order and samples", least=0, below=2**63)
     threads: int | None = option(
-        None, "number of threads, which does not change the results (default: all cores)", least=1, below=1025
+        None, "number of threads; it does not change the results (default: one per core)", least=1, below=1025
     )
     out: str | None = option(None, "folder of the run (default: runs/NAME-TIME)", metavar="DIR")
-    validation_split: float = option(0.0, "share of the training set held out for validation", least=0.0, below=1.0)
+    validation_split: float = option(
+        0.0, "fraction of the training set to hold out for validation", least=0.0, below=1.0
+    )
     train_size: int | None = option(None, "train only on the first N images", least=1)
     patience: int | None = option(
         None, "stop after N epochs without improvement of --monitor; requires --validation-split", least=1
@@ -88,7 +90,7 @@ class TrainConfig(Section):
         "validation_loss", "quantity that --patience monitors; the weights of the best epoch are kept in best.npz"
     )
     average: float | None = option(
-        None, "average the weights over the last epochs; X is their share of all epochs", least=1e-9, most=1.0
+        None, "average the weights over the last epochs; X is the fraction of epochs to average", least=1e-9, most=1.0
     )
     checkpoint_minutes: float = option(5.0, "minutes between checkpoints within an epoch", least=0.0)
     tensorboard: str | None = option(
@@ -143,7 +145,7 @@ class TrainConfig(Section):
         return units
 
     def _check_owners(self) -> None:
-        """Raise ConfigError if the choice of a section does not use a given option."""
+        """Raise ConfigError if an option is given that the choice in its section does not use."""
         for (part, name), owners in _OWNERS.items():
             section = getattr(self, part)
             if section.name not in owners and getattr(section, name) != getattr(type(section)(), name):
@@ -158,7 +160,7 @@ class TrainConfig(Section):
         if self.mmap and self.dataset in ("auto", "cifar10", "digits", "mnist-lines"):
             raise ConfigError(f"mmap needs IDX files: --dataset idx, mnist or fashion-mnist; found {self.dataset}.")
         if named and self.data != DataConfig():
-            raise ConfigError(f"data.* apply only to data sets given by a path, not to {self.dataset}.")
+            raise ConfigError(f"data.* options apply only to data sets given by a path, not to {self.dataset}.")
         if self.patience is not None and not self.validation_split:
             raise ConfigError("patience needs a validation set: give --validation-split, such as 0.1.")
         if self.patience is None and self.monitor != type(self)().monitor:

@@ -1,4 +1,4 @@
-"""Sections of the configuration, with help, limits and default of each option."""
+"""Sections of the configuration, with the help text, limits and default of each option."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def option(
     most: float | None = None,
     metavar: str | None = None,
 ) -> Any:
-    """Return a field with its help text, its limits (at least, below, at most) and a metavar."""
+    """Return a dataclass field with a help text, limits (least <= value < below, value <= most) and a metavar."""
     about = {"help": help, "least": least, "below": below, "most": most, "metavar": metavar}
     return field(default=default, metadata=about)
 
@@ -60,35 +60,38 @@ class ModelConfig(Section):
 
     name: Literal[
         "lenet5", "lenet4", "lenet1", "lenet5-mattwang44", "caffe", "tensorflow-tutorial", "d2l", "lenet5-cifar10"
-    ] = option("lenet5", "network; lenet5 is that of Fig. 2 of the paper, python -m lenet5.models prints the others")
+    ] = option("lenet5", "network; lenet5 is that of Fig. 2 of the paper; python -m lenet5.models lists all of them")
     subsampling: Literal["trainable", "average", "max"] | None = option(
         None,
-        "sub-sampling in S2 and S4: trainable as in the paper, only for lenet5, or fixed pooling (default: trainable "
-        "for lenet5, average for d2l, max for lenet5-cifar10)",
+        "sub-sampling in S2 and S4: trainable as in the paper (lenet5 only), or fixed average or max pooling (default: "
+        "trainable for lenet5, average for d2l, max for lenet5-cifar10)",
     )
     activation: Activation | None = option(
         None, "squashing function (default: sigmoid for d2l, relu for lenet5-cifar10)"
     )
     output: Literal["rbf", "softmax", "dense"] | None = option(
-        None, "output units: RBF (eq. 7), scores, or units with a squashing function (default: as the loss needs)"
+        None,
+        "output units: rbf (eq. 7), softmax (plain scores) or dense (with a squashing function); by default, those "
+        "that the loss needs",
     )
     init: Init | None = option(
         None,
-        "initial weights; fan-in is uniform +-1/sqrt(F), fan-in-2.4 is +-2.4/sqrt(F), the defaults for lenet5 without "
-        "and with average pooling; paper is +-2.4/F as in appendix A, which does not train at the paper's rates",
+        "initial weights; fan-in is uniform in +-1/sqrt(F) for F inputs, fan-in-2.4 in +-2.4/sqrt(F), paper in +-2.4/F "
+        "(appendix A), which does not train at the paper's learning rates (default for lenet5: fan-in, or fan-in-2.4 "
+        "with average pooling)",
     )
     coefficient: float | None = option(
         None, "initial coefficients of S2 and S4 (default: 1)", least=-1e300, below=1e300
     )
     norm: bool | None = option(None, "batch normalisation before every squashing function (d2l, lenet5-cifar10)")
-    dropout: float | None = option(None, "dropout rate of C5 and F6 (d2l, lenet5-cifar10)", least=0.0, below=1.0)
+    dropout: float | None = option(None, "dropout rate in C5 and F6 (d2l, lenet5-cifar10)", least=0.0, below=1.0)
     variation: Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"] | None = (
         option(None, "variant of tensorflow-tutorial")
     )
     scale: Literal["paper", "unit", "signed", "standard"] | None = option(
         None,
-        "range of the grey levels: paper is -0.1 to 1.175, unit is 0 to 1, signed is -1 to 1, standard is mean 0 and "
-        "standard deviation 1 on MNIST",
+        "input range of the grey levels; paper is -0.1 to 1.175, unit is 0 to 1, signed is -1 to 1, standard has mean "
+        "0 and standard deviation 1 on MNIST",
     )
 
 
@@ -99,13 +102,13 @@ class LossConfig(Section):
     name: Literal["map", "mle", "softmax", "squared"] | None = option(
         None,
         "loss; map is eq. 9, mle is eq. 8, softmax is cross-entropy, squared is half the squared distance from "
-        "targets of +-1 (default: the loss for the output units, map for RBF units)",
+        "targets of +-1 (default: the loss that suits the output units, map for rbf)",
     )
-    j: float = option(0.1, "penalty of the rubbish class in eq. 9, for which the paper gives no value", least=1e-300)
+    j: float = option(0.1, "penalty of the rubbish class in eq. 9; the paper gives no value", least=1e-300)
     smoothing: float = option(0.0, "label smoothing (softmax)", least=0.0, below=1.0)
     scale: float | None = option(
         None,
-        "factor of the loss; with SDLM, 1/2 has the same effect as doubling mu (default: 1/2 for map and mle, "
+        "factor applied to the loss; with sdlm, 1/2 has the same effect as doubling mu (default: 1/2 for map and mle, "
         "otherwise 1)",
         least=1e-300,
         below=1e300,
@@ -151,8 +154,8 @@ OptimizerConfig, OPTIMIZER_OWNERS = _choices(
 )
 ScheduleConfig, SCHEDULE_OWNERS = _choices(
     "ScheduleConfig",
-    "schedule of the learning rate; paper is eta = 5e-4 x2, 2e-4 x3, 1e-4 x3, 5e-5 x4, then 1e-5 (default: paper for "
-    "sdlm, otherwise constant)",
+    "schedule of the learning rate; paper is 5e-4 for 2 epochs, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5 "
+    "(default: paper for sdlm, otherwise constant)",
     {name: options for name, (_, options) in SCHEDULES.items()},
     {"warmup": Option(0, "epochs of linear warm-up", int, least=0)},
 )
@@ -164,19 +167,23 @@ class DataConfig(Section):
 
     size: int | None = option(
         None,
-        "side of a folder's images, in pixels (default: their own size if it is the same for all and at most 128, "
+        "side length of a folder's images, in pixels (default: their own size if all are equal and at most 128, "
         "otherwise 28)",
         least=8,
         most=128,
     )
     fit: Literal["auto", "digit", "scale"] = option(
         "auto",
-        "preparation of a folder's images: digit converts them to the format of MNIST, for photographs and scans of "
-        "characters; scale scales whole images to data.size; auto keeps images of equal size and scales others",
+        "preparation of a folder's images; digit converts photographs and scans of characters to the format of MNIST; "
+        "scale resizes whole images to data.size; auto keeps images that all have the same size, and resizes others",
     )
-    colour: bool | None = option(None, "keep the colours of a folder's images (default: true if an image has colours)")
-    label: str | None = option(None, "label column of a CSV file (default: label, otherwise the first column)")
-    test_split: float = option(0.2, "share of each class for the test set, if none is given", least=1e-6, below=1.0)
+    colour: bool | None = option(None, "keep the colours of a folder's images (default: true if any image is coloured)")
+    label: str | None = option(
+        None, "label column of a CSV file (default: a column such as label or class, otherwise the first column)"
+    )
+    test_split: float = option(
+        0.2, "fraction of each class to use as the test set, if none is given", least=1e-6, below=1.0
+    )
 
 
 @dataclass(frozen=True)
@@ -191,9 +198,9 @@ class DistortConfig(Section):
         "mnist-lines, otherwise none)",
     )
     translation: float | None = option(None, "largest shift, in pixels", least=0.0, below=1e6)
-    scale: float | None = option(None, "largest relative change of size", least=0.0, below=0.9)
+    scale: float | None = option(None, "largest relative change in size", least=0.0, below=0.9)
     squeeze: float | None = option(
-        None, "largest relative change of height, with the opposite change of width", least=0.0, below=0.9
+        None, "largest relative change in height; the width changes inversely", least=0.0, below=0.9
     )
     shear: float | None = option(None, "largest horizontal shear, in columns per row", least=0.0, below=1e6)
     rotation: float | None = option(None, "largest rotation, in degrees", least=0.0, below=1e6)
@@ -203,11 +210,11 @@ class DistortConfig(Section):
     sigma: float | None = option(
         None, "standard deviation of the Gaussian that smooths the field, in pixels", least=0.1, below=1e6
     )
-    share: float | None = option(None, "share of the images to distort", least=0.0, most=1.0)
+    share: float | None = option(None, "fraction of the images to distort", least=0.0, most=1.0)
     final: float | None = option(
         None,
-        "strength of all distortions at the end, relative to the start; they shrink during the last quarter of the "
-        "epochs (default: 1)",
+        "strength of all distortions at the end of training, relative to the start; they shrink during the last "
+        "quarter of the epochs (default: 1)",
         least=0.0,
         most=1.0,
     )
