@@ -149,5 +149,5 @@ def same_data(then: dict[str, Any], now: dict[str, Any], where: str | Path) -> N
     """
     if then.get("data_sha256") != now["data_sha256"]:
         raise CheckpointError(
-            f"{where}: the run was trained on images that differ from those of {now['dataset']}. Use its original images."
+            f"{where}: the run was trained on images that differ from those of {now['dataset']}. Use the original ones."
         )
