@@ -247,7 +247,7 @@ def test_wrong_calls(fitted, call, message):
 def test_images_of_another_shape():
     """The same number of pixels in another shape is refused."""
     model = small().fit(X[:, :24, :24], Y)
-    with pytest.raises(ValueError, match=r"images of \(18, 32\).*trained on \(24, 24\)"):
+    with pytest.raises(ValueError, match=r"expected images of shape \(24, 24\), .*found \(18, 32\)"):
         model.predict(X[:, :24, :24].reshape(-1, 18, 32))
 
 
@@ -294,10 +294,10 @@ def test_classes_of_few_patterns_can_count_alike():
 
 
 def test_pixels_of_another_unit_are_said(fitted):
-    with pytest.warns(LenetWarning, match="fitted on pixels from 0 to 255, and these are from 0 to 1: scale"):
+    with pytest.warns(LenetWarning, match="fitted on pixels from 0 to 255, but these are from 0 to 1: scale"):
         fitted.predict(X / 255)
     model = small().fit(X / 255, Y)
-    with pytest.warns(LenetWarning, match="from 0 to 1, and these are from 0 to 25"):
+    with pytest.warns(LenetWarning, match="from 0 to 1, but these are from 0 to 25"):
         model.predict(X)
 
 

@@ -1,1 +1,1 @@
-"""Analysis of trained networks: metrics, receptive fields, robustness, pruning, and reading lines of digits."""
+"""Analysis of trained networks: metrics, committees, receptive fields, robustness, pruning, and lines of digits."""

@@ -48,14 +48,14 @@ class Committee:
             own = net.classes.tolist()
             if sorted(own) != sorted(names):
                 raise ConfigError(
-                    "The networks of a committee need the same classes. The first has "
-                    f"{', '.join(names[:12])}; number {k + 1} has {', '.join(own[:12])}."
+                    "The networks of a committee need the same classes. Network 1 has "
+                    f"{', '.join(names[:12])}; network {k + 1} has {', '.join(own[:12])}."
                 )
             self._orders.append([own.index(name) for name in names])
 
     @property
     def out_shape(self) -> tuple[int, ...]:
-        """(classes,)."""
+        """Shape of the outputs for one image, (classes,)."""
         return (len(self.classes),)
 
     def relabelled(self, data: Dataset) -> Dataset:
@@ -67,7 +67,7 @@ class Committee:
         return self.mean([net.predict_proba(images) for net in self.members])
 
     def mean(self, shares: Iterable[np.ndarray]) -> np.ndarray:
-        """Return the members' mean probabilities (N, classes), with columns in the order of `classes`."""
+        """Return the mean of the members' probabilities `shares` (N, classes); its columns are ordered as `classes`."""
         ordered: list[Any] = [each[:, order] for each, order in zip(shares, self._orders, strict=True)]
         return np.mean(ordered, axis=0)
 

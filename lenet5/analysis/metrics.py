@@ -78,13 +78,13 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
     """
     check_labels(scores, labels)
     if not 1 <= k <= scores.shape[1]:
-        raise ConfigError(f"k of top-k accuracy must be 1 to {scores.shape[1]}, the number of classes; found {k}.")
+        raise ConfigError(f"k of top-k accuracy must be from 1 to {scores.shape[1]}, the number of classes; found {k}.")
     own = scores[np.arange(len(labels)), labels]
     return float(((~(scores < own[:, None])).sum(axis=1) <= k).mean())  # NaN never counts as lower
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean of -log(p), where p is the label's entry in probabilities (N, classes), at least 1e-30.
+    """Return the mean of -log(p), where p >= 1e-30 is the label's entry in probabilities (N, classes).
 
     Raises
     ------
@@ -97,7 +97,7 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def rejection_rate(scores: np.ndarray, labels: np.ndarray, *, target: float = 0.005) -> float:
-    """Return the smallest fraction of patterns to reject so that the error on the others is at most `target`.
+    """Return the smallest fraction of patterns to reject so that the error on the rest is at most `target`.
 
     Patterns whose two largest scores are closest are rejected first, as in the paper's Fig. 10.
 
@@ -116,14 +116,16 @@ def rejection_rate(scores: np.ndarray, labels: np.ndarray, *, target: float = 0.
         As for `error`.
     """
     if not target >= 0:
-        raise ConfigError(f"the target of rejection must be at least 0; found {target!r}.")
+        raise ConfigError(f"target, the maximum error on the remaining patterns, must be at least 0; found {target!r}.")
     share, remaining = rejection_curve(scores, labels)
     met = remaining <= target
     return float(share[np.argmax(met)]) if met.any() else 1.0
 
 
 def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the error for every rejection rate, rejecting patterns whose two largest scores are closest first.
+    """Return the error on the remaining patterns for every rejection rate.
+
+    Patterns whose two largest scores are closest are rejected first.
 
     Parameters
     ----------
@@ -133,7 +135,7 @@ def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
     Returns
     -------
     share, error : ndarray (N,)
-        Fraction of patterns that is rejected, 0 to (N - 1)/N, and the error on the remaining ones.
+        Fractions of rejected patterns, from 0 to (N - 1)/N, and the errors on the remaining ones.
 
     Raises
     ------
@@ -144,7 +146,7 @@ def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
     """
     check_labels(scores, labels)
     if scores.shape[1] < 2:
-        raise ConfigError("rejection compares the two best classes, but there is only one class.")
+        raise ConfigError("rejection compares the two best classes, so at least two classes are needed; found one.")
     n = len(labels)
     second, first = np.partition(scores, -2, axis=1)[:, -2:].T
     doubtful_first = np.argsort(first - second, kind="stable")
@@ -154,7 +156,9 @@ def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
 
 
 def interval(values: ArrayLike, *, level: float = 0.95) -> float:
-    """Return the half-width t s / sqrt(n) of the confidence interval of a mean, with Student's t for n - 1.
+    """Return the half-width t s / sqrt(n) of the confidence interval of a mean, with Student's t.
+
+    s is the standard deviation of the n values, and t has n - 1 degrees of freedom.
 
     Parameters
     ----------
@@ -166,7 +170,7 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
     Returns
     -------
     float
-        The interval mean +- this contains the true mean in a fraction `level` of such samples.
+        Half-width h: the interval mean +- h contains the true mean in a fraction `level` of such samples.
 
     Raises
     ------
@@ -175,7 +179,7 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
     """
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or len(values) < 2:
-        raise ShapeError(f"interval needs at least two values, (n,); found shape {values.shape}.")
+        raise ShapeError(f"interval needs a vector of at least two values; found shape {values.shape}.")
     from scipy import stats  # a dependency of scikit-learn
 
     return float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
@@ -184,23 +188,23 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
     """Return the p-value of McNemar's exact test for two classifiers on the same patterns.
 
-    Under the null hypothesis, if only one of them classifies a pattern correctly, both are equally likely to be that
-    one. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if this
-    probability is small.
+    Under the null hypothesis, if only one of the classifiers is right about a pattern, both are equally likely to be
+    this one. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if the
+    p-value is small.
 
     Parameters
     ----------
     one, other, labels : integer ndarray (N,)
-        Predicted classes of both, and true classes.
+        Predicted classes of the two classifiers, and true classes.
 
     Raises
     ------
     ShapeError
-        If their lengths differ.
+        If the lengths differ.
     """
     if not one.shape == other.shape == labels.shape or labels.ndim != 1:
         raise ShapeError(
-            f"Both predictions and the labels must have one length; found {one.shape}, {other.shape}, {labels.shape}."
+            f"Predictions and labels must be equally long vectors; found {one.shape}, {other.shape}, {labels.shape}."
         )
     right, also = one == labels, other == labels
     fewer, more = sorted((int((right & ~also).sum()), int((also & ~right).sum())))

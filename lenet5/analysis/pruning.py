@@ -24,19 +24,19 @@ def saliency(
 ) -> np.ndarray:
     """Return s_k = h_kk u_k^2 / 2, the second-order estimate of the increase in loss if parameter u_k is deleted.
 
-    It assumes a minimum of the loss, where the gradient is 0. h_kk is the Gauss-Newton diagonal of the second
-    derivatives from eqs. 23 to 27 of the 1998 paper, by which `SDLM` divides its learning rates.
+    The estimate assumes a minimum of the loss, where the gradient is 0. h_kk is the Gauss-Newton diagonal of the second
+    derivatives (eqs. 23 to 27 of the 1998 paper), which also determines the learning rates of `SDLM`.
 
     Parameters
     ----------
     net : Sequential
         A trained network.
     loss : Loss
-        The loss it was trained with.
+        The loss with which the network was trained.
     data : Dataset
         The training set.
     rng : numpy.random.Generator, optional
-        Generator for choosing the patterns. Default: seed 0.
+        Generator that selects the patterns. Default: a generator with seed 0.
     patterns : int
         Maximum number of patterns over which h_kk is averaged.
 
@@ -63,7 +63,7 @@ def magnitude(
 
 
 def _random(net: Sequential, loss: Loss, data: Dataset, rng: np.random.Generator) -> np.ndarray:
-    """Any order."""
+    """Return random scores, so that parameters are deleted in random order."""
     return rng.random(net.theta.size)
 
 
@@ -96,8 +96,8 @@ def delete(net: Sequential, scores: np.ndarray, *, keep: int) -> None:
         )
     left = int(params.kept.sum())
     if not 0 < keep <= left:
-        raise ConfigError(f"keep must be at least 1 and at most {left:,}, the remaining parameters; found {keep!r}.")
-    # A stable sort, so that ties are broken by position; parameters deleted earlier come first.
+        raise ConfigError(f"keep must be from 1 to {left:,}, the number of remaining parameters; found {keep!r}.")
+    # The sort is stable, so ties are broken by position. Parameters deleted earlier come first.
     order = np.argsort(np.where(params.kept, scores, -np.inf), kind="stable")
     params.kept[order[: params.kept.size - keep]] = False
     params.hold()
@@ -111,7 +111,7 @@ class Pruning(Callback):
     Parameters
     ----------
     keep : mapping of int to int
-        Number of parameters to keep after a number of complete epochs, such as {20: 30000, 24: 15000}.
+        Number of completed epochs -> number of parameters to keep from then on, such as {20: 30000, 24: 15000}.
     criterion : {"saliency", "magnitude", "random"}
     test : Dataset, optional
         Test set on which all values of `keep` are evaluated without retraining before the first deletion (see
@@ -147,7 +147,7 @@ class Pruning(Callback):
     def on_epoch_begin(self, trainer: Trainer) -> None:
         """Delete parameters if `keep` lists this epoch."""
         if trainer.position == 0 and trainer.epoch in self.keep:
-            # Seeded by the epoch, so that a resumed run deletes the same parameters.
+            # The seed depends on the epoch, so that a resumed run deletes the same parameters.
             seed = trainer.epoch, len(self.keep)
             known: tuple[Sequential, Loss, Dataset] = (trainer.net, trainer.loss, trainer.train)
             if self.test is not None and trainer.epoch == min(self.keep):
@@ -184,7 +184,7 @@ def without_retraining(
     criterion : str
         A key of `CRITERIA`.
     rng : numpy.random.Generator, optional
-        Random generator. Default: seed 0.
+        Generator that `criterion` uses. Default: a generator with seed 0.
 
     Returns
     -------

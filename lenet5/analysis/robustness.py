@@ -8,7 +8,7 @@ from ..network import Sequential
 
 __all__ = ["CHANGES", "robustness"]
 
-# Type of change -> its steps: fraction of inverted pixels, degrees, size factor, pixels, height factor.
+# Type of change -> values to measure: fraction of inverted pixels, degrees, size factor, pixels, height factor.
 CHANGES: dict[str, tuple[float, ...]] = {
     "noise": (0.0, 0.05, 0.1, 0.2, 0.3),
     "rotation": (-40, -30, -20, -10, 0, 10, 20, 30, 40),
@@ -19,7 +19,7 @@ CHANGES: dict[str, tuple[float, ...]] = {
 
 
 def robustness(net: Sequential, data: Dataset) -> dict[str, dict[float, float]]:
-    """Measure the error on changed images.
+    """Measure the error on images with noise, and on rotated, scaled, shifted and squeezed ones.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def robustness(net: Sequential, data: Dataset) -> dict[str, dict[float, float]]:
     Returns
     -------
     dict of str to dict of float to float
-        Error (a fraction) by type of change and step; the steps are those of `CHANGES`.
+        Error (a fraction) by type of change and value, as in `CHANGES`.
     """
     data = net.relabelled(data)
     # Enlarged, rotated and shifted digits may extend over the whole field.

@@ -20,9 +20,10 @@ class Rule(NamedTuple):
     Attributes
     ----------
     blank : int or None
-        The class "none of the above", whose penalty counts for a window without digit; None without such a class.
+        Index of the class "none of the above", whose penalty is that of a window without a digit, or None if there is
+        no such class.
     reject : float
-        Penalty of a window without digit if `blank` is None.
+        Penalty of a window without a digit if `blank` is None.
     gap : int
         Minimum number of windows from one digit to the next.
     """
@@ -32,16 +33,18 @@ class Rule(NamedTuple):
     gap: int
 
 
-# For a network trained on single digits. Selected on lines of two to five training images with gaps of 6, 10 and 20
-# columns, of which it reads 70 %, 87 % and 88 % without error. Digits are at least 16 columns apart at a step of 4.
+# Rule for a network trained on single digits, selected on lines of two to five training images. With gaps of 6, 10 and
+# 20 columns, the network reads 70 %, 87 % and 88 % of these lines without error. The step between windows is 4 columns,
+# so digits are at least 16 columns apart.
 _SINGLE = Rule(None, 16.0, 4)
-# For a network trained with neighbouring digits: 8 columns, selected from 1, 2 and 3 windows on held-out lines.
+# Minimum gap, in windows, for a network trained with neighbouring digits (8 columns), selected from 1, 2 and 3 on
+# held-out lines.
 _GAP = 2
 
 
 @dataclass(frozen=True)
 class Digit:
-    """A digit of a line: its window, the column at the centre of the window, class and penalty."""
+    """A digit of a line: its window, the column at the centre of this window, its class and its penalty."""
 
     window: int
     column: float
@@ -87,7 +90,7 @@ def sweep(net: Sequential, line: np.ndarray) -> Sweep:
         A network such as the paper's `lenet5`, whose outputs are penalties or include a class " " for "no digit",
         and in which no layer fixes the size of its maps.
     line : ndarray of uint8, shape (28, W)
-        Line from `datasets.normalise_line`, or another whose W is at least the network's field less its padding.
+        Line from `datasets.normalise_line`, or any line at least as wide as the network's field without padding.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
     -------
     Sweep
     """
-    penalties = penalties.reshape(len(penalties), -1)  # (classes,) for the shortest line
+    penalties = penalties.reshape(len(penalties), -1)  # the shape is (classes,) for the shortest line
     if not net.outputs_penalties:  # scores become -log of the probabilities
         penalties = np.logaddexp.reduce(penalties, axis=0) - penalties
     field = receptive_fields(net)["output"]
@@ -149,7 +152,7 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
 
 
 def rule_of(net: Sequential) -> Rule:
-    """Return the rules for a network: by its class " " if it has one, else by a fixed penalty."""
+    """Return the rules for a network: reject windows by its class " " if it has one, else by a fixed penalty."""
     names = net.classes.tolist()
     return Rule(names.index(BLANK), 0.0, _GAP) if BLANK in names else _SINGLE
 
@@ -168,6 +171,7 @@ def path(penalties: np.ndarray, reject: float | np.ndarray, *, gap: int) -> list
     reject : float or ndarray (P,)
         Penalty of "no digit".
     gap : int
+        Minimum distance between two selected windows.
 
     Returns
     -------
@@ -198,7 +202,7 @@ def read_lines(net: Sequential, data: Dataset, *, gap: int, lines: int = 1000, d
     data : Dataset
         Single digits from which the lines are composed.
     gap : int
-        Columns between the ink of neighbouring digits; negative values make them overlap.
+        Columns between the ink of neighbouring digits; with negative values, digits overlap.
     lines, digits : int
         Number of lines, and of digits in each.
     seed : int

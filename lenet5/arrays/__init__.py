@@ -1,4 +1,4 @@
-"""Conversion of images and labels in the formats that users pass."""
+"""Convert images and labels from the formats that users pass."""
 
 from .images import as_array, batch_of, grey_levels, pictures_of
 from .labels import aligned, check_labels, labels_of

@@ -1,4 +1,4 @@
-"""Conversion of images in the formats that users pass.
+"""Convert images from the formats that users pass.
 
 Pixels: bool, integer values from 0 to 255 of any type, and floats from 0 to 1 are grey levels and become uint8. Other
 floats in the network's input shape are taken as prepared input. Nothing else is accepted.
@@ -20,12 +20,12 @@ __all__ = ["as_array", "batch_of", "grey_levels", "pictures_of"]
 
 # Prepared pixels are of order 1. Values up to this bound can be squared and summed without overflow.
 _LARGEST = 1e9
-_CHUNK = 4096  # images that are converted at a time
+_CHUNK = 4096  # number of images converted at a time
 _SMALLEST = 5  # smallest side at which (H, W, 3) or (H, W, 4) is one colour image rather than H images of W x 3 pixels
 
 _WHAT = (
-    "Images are integers from 0 to 255 or floats from 0 to 1, as (N, H, W), (N, H, W, C), (N, C, H, W), one such "
-    "image, or flattened square images (N, H * W)"
+    "Images must be integers from 0 to 255 or floats from 0 to 1, of shape (N, H, W), (N, H, W, C) or (N, C, H, W), a "
+    "single such image, or flattened square images (N, H * W)"
 )
 
 
@@ -42,18 +42,18 @@ def batch_of(images: Any, field: Field) -> tuple[np.ndarray, bool]:
     -------
     batch : ndarray
     single : bool
-        Whether the input was a single image without batch axis.
+        Whether the input was a single image without a batch axis.
 
     Raises
     ------
     ShapeError
-        If the images have another format, are larger than the field, or are ambiguous.
+        If the images have an unsupported format, are larger than the field, or are ambiguous.
     """
     channels, *sides = field.in_shape
     if type(images) is np.ndarray and images.dtype == np.uint8:
         array, shape = images, images.shape
         plain = channels == 1 and len(shape) == 3 and len(sides) == 2 and len(images)
-        if plain and _SMALLEST <= shape[1] <= sides[0] and _SMALLEST <= shape[2] <= sides[1]:  # no detours for these
+        if plain and _SMALLEST <= shape[1] <= sides[0] and _SMALLEST <= shape[2] <= sides[1]:  # fast path
             if look(images, field) == 1:
                 grey_levels(images)
             return images, False
@@ -81,7 +81,7 @@ def as_array(images: Any, what: str = "images") -> np.ndarray:
     """Return the value as an array of numbers, or raise ShapeError."""
     try:
         array = np.asarray(images)
-    except Exception as error:  # a foreign object may raise anything on conversion; NumPy rejects ragged lists
+    except Exception as error:  # arbitrary objects can raise any exception; NumPy rejects ragged lists
         raise ShapeError(
             f"{what}: {type(images).__name__} cannot be converted to an array of numbers: {error}"
         ) from error
@@ -108,8 +108,8 @@ def grey_levels(array: np.ndarray, what: str = "images") -> np.ndarray | None:
     if array.dtype == np.uint8:
         if array.size and array[:LOOK].max() == 1 == array.max():
             raise ShapeError(
-                f"{what}: the integers 0 and 1 are grey levels that are almost black. Multiply them by 255, "
-                "or pass bool or floats."
+                f"{what}: found only the integers 0 and 1, which are almost black as grey levels. Multiply them by "
+                "255, or pass them as bool or float."
             )
         return array
     if array.dtype.kind == "b":
@@ -122,7 +122,7 @@ def grey_levels(array: np.ndarray, what: str = "images") -> np.ndarray | None:
             raise ShapeError(f"{what}: integer pixels must be from 0 to 255; found {low} to {high}.")
         return grey_levels(array.astype(np.uint8), what)
     share = 0 <= low and high <= 1.001
-    if not share and not (0 <= low <= high <= 255):  # also if one of them is NaN
+    if not share and not (0 <= low <= high <= 255):  # also rejects NaN
         return None
     levels = np.empty(array.shape, np.uint8)
     for start in range(0, len(array), _CHUNK):
@@ -135,18 +135,18 @@ def grey_levels(array: np.ndarray, what: str = "images") -> np.ndarray | None:
 
 
 def _finer(shares: np.ndarray) -> bool:
-    """Whether floats from 0 to 1 have values between the 256 grey levels."""
+    """Return whether some floats from 0 to 1 lie between the 256 grey levels."""
     parts = (shares[start : start + _CHUNK] * 255.0 for start in range(0, len(shares), _CHUNK))
     return any(np.abs(part - np.rint(part)).max(initial=0) > 0.01 for part in parts)
 
 
 def pictures_of(images: Any, n: int, what: str = "images") -> np.ndarray:
-    """Return n images, uint8 (n, H, W) or (n, H, W, C), from an array in a shape listed at the top of this module.
+    """Return n images, uint8 (n, H, W) or (n, H, W, C), from an array in one of the formats of this module's docstring.
 
     Raises
     ------
     ShapeError
-        If the array has another shape, or is ambiguous.
+        If the array has an unsupported format, or is ambiguous.
     """
     array = as_array(images, what)
     shape = array.shape
@@ -154,31 +154,31 @@ def pictures_of(images: Any, n: int, what: str = "images") -> np.ndarray:
         side = math.isqrt(shape[1])
         if side * side != shape[1]:
             raise ShapeError(
-                f"{what}: rows of {shape[1]} pixels are not square images: reshape them to (N, H, W) or (N, H, W, C)."
+                f"{what}: rows of {shape[1]} pixels are not square images. Reshape them to (N, H, W) or (N, H, W, C)."
             )
         array = array.reshape(n, side, side)
     elif array.ndim == 4:
         first, last = (shape[axis] in (1, 3) for axis in (1, 3))
         if first == last:
             raise ShapeError(
-                f"{what}: {shape} has {'two axes' if first else 'no axis'} of 1 or 3 channels: pass (N, H, W, C) or "
-                "(N, H, W)."
+                f"{what}: shape {shape} has {'two axes' if first else 'no axis'} of length 1 or 3 that can hold the "
+                "channels. Pass (N, H, W, C) or (N, H, W)."
             )
         array = array if last else array.transpose(0, 2, 3, 1)
         array = array[..., 0] if array.shape[3] == 1 else array
     elif array.ndim != 3:
-        raise ShapeError(f"{_WHAT.replace(', one such image', '')}; found {what} {array.dtype} {shape}.")
+        raise ShapeError(f"{_WHAT.replace(' a single such image,', '')}; found {what} {array.dtype} {shape}.")
     levels = grey_levels(array, what)
     if levels is None:
         raise ShapeError(
-            f"{what}: {array.dtype} from {array.min():g} to {array.max():g} are not grey levels, which are "
-            "integers from 0 to 255 or floats from 0 to 1. Pass the images before standardisation."
+            f"{what}: expected grey levels, integers from 0 to 255 or floats from 0 to 1; found {array.dtype} from "
+            f"{array.min():g} to {array.max():g}. Pass the images before standardisation."
         )
     return levels
 
 
 def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None:
-    """Return floats in a network's input shape, or None for grey levels."""
+    """Return prepared floats as a batch, and whether they are a single image; return None for other arrays."""
     single = array.shape == field.in_shape
     if not single and array.shape[1:] != field.in_shape:
         return None
@@ -191,7 +191,7 @@ def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None
             "Prepared images have values of about -0.1 to 1.175; found NaN, infinity or very large values."
         )
     if len(field.in_shape) == 3 and low >= 0:
-        unit = field.span is None or field.span[0] == 0  # then floats from 0 to 1 are prepared input, up to rounding
+        unit = field.span is None or field.span[0] == 0  # floats from 0 to 1 can then be prepared input
         if high > 1.001 and grey_levels(array) is not None or high <= 1.001 and not (unit and _finer(array)):
             return None
     if field.span is not None:
@@ -199,9 +199,9 @@ def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None
         margin = 0.1 * (foreground - background)
         if low < background - margin or high > foreground + margin:
             warn(
-                f"Prepared images of this network have values from {background:g} to {foreground:g}. These have other "
-                "values: they look standardised, or prepared for another network. Pass grey levels, integers from "
-                "0 to 255 or floats from 0 to 1, which the network prepares itself."
+                f"Prepared images for this network have values from {background:g} to {foreground:g}. These images "
+                "exceed that range: they look standardised, or prepared for another network. Pass grey levels "
+                "(integers from 0 to 255 or floats from 0 to 1), which the network prepares itself."
             )
         elif field.in_shape[0] == 1 and field.ground is not None and field.ground < MIDDLE:
             edge = batch[:LOOK, 0]
@@ -226,8 +226,8 @@ def _grey(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
         side = math.isqrt(shape[1])
         if side * side == shape[1]:
             raise ShapeError(
-                f"{array.dtype} {shape} can be read as {shape[0]} flattened {side}x{side} images and as one image: "
-                f"reshape it to (-1, {side}, {side}) or (1, {shape[0]}, {shape[1]}).{_sweep(shape, field)}"
+                f"{array.dtype} {shape} is ambiguous: {shape[0]} flattened {side}x{side} images, or one image. "
+                f"Reshape it to (-1, {side}, {side}) or (1, {shape[0]}, {shape[1]}).{_sweep(shape, field)}"
             )
     if len(shape) == 4 and 1 in (shape[1], shape[3]) and not (shape[1] == shape[3] or shape[2] == 1):
         array = array[:, 0] if shape[1] == 1 else array[..., 0]
@@ -238,11 +238,11 @@ def _grey(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
         if fits:
             return array, False
         raise ShapeError(
-            f"Images of {shape[1]}x{shape[2]} are larger than the {height}x{width} that this network takes."
+            f"Images of {shape[1]}x{shape[2]} are larger than the input of this network, {height}x{width}."
             f"{_sweep(shape, field)}"
         )
     colours = 3 in shape[1:] or 4 in shape[1:]
-    hint = " This network reads grey images: average the colours first." if colours and len(shape) > 2 else ""
+    hint = " This network takes grey images: average the colour channels first." if colours and len(shape) > 2 else ""
     raise ShapeError(f"{_refused(array)} {_WHAT}.{hint}{_sweep(shape, field)}")
 
 
@@ -265,15 +265,15 @@ def _colour(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
         if pictures.shape[1] <= height and pictures.shape[2] <= width:
             return pictures, single
     raise ShapeError(
-        f"{_refused(array)} This network takes images of up to {height}x{width} in {channels} channels, (N, H, W, "
-        f"{channels}) or (N, {channels}, H, W), of integers from 0 to 255 or floats from 0 to 1."
+        f"{_refused(array)} This network takes images of up to {height}x{width} with {channels} channels, (N, H, W, "
+        f"{channels}) or (N, {channels}, H, W), as integers from 0 to 255 or floats from 0 to 1."
         f"{_sweep(batch.shape[:3], field)}"
     )
 
 
 def _refused(array: np.ndarray) -> str:
     values = f" from {array.min():g} to {array.max():g}" if array.size and array.dtype.kind == "f" else ""
-    return f"{array.dtype} {array.shape}{values} cannot be read as images here."
+    return f"{array.dtype} {array.shape}{values} cannot be read as images for this network."
 
 
 def _list(shape: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Conversion of labels (numbers, strings, bools or one-hot rows) to class numbers."""
+"""Convert labels (numbers, strings, bools or one-hot rows) to class indices."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,15 @@ __all__ = ["aligned", "check_labels", "labels_of"]
 
 
 def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") -> tuple[np.ndarray, tuple[str, ...]]:
-    """Convert labels to class numbers; return them and the class names.
+    """Convert labels to class indices; return these and the class names.
 
     Parameters
     ----------
     labels : array-like (N,), (N, 1) or one-hot (N, K)
         Integers, strings, or other values that can be sorted.
     classes : sequence, optional
-        All classes, in order. By default, integer labels that start at 0 are class numbers. Otherwise the classes
-        are the distinct labels in sorted order, for example of labels that start at 1.
+        All classes, in order. By default, integer labels that start at 0 are class indices. For other labels, such as
+        integers that start at 1, the classes are the distinct labels in sorted order.
 
     Returns
     -------
@@ -29,11 +29,11 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
     Raises
     ------
     ShapeError
-        If the labels have another format, or there are more than 256 classes.
+        If the labels have an unsupported format, or there are more than 256 classes.
     """
     try:
         found = np.asarray(labels)
-    except Exception as error:  # a foreign object may raise anything on conversion; NumPy rejects ragged lists
+    except Exception as error:  # arbitrary objects can raise any exception; NumPy rejects ragged lists
         raise ShapeError(
             f"{what}: {type(labels).__name__} cannot be converted to an array of labels: {error}"
         ) from error
@@ -75,13 +75,13 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
     place = order[np.searchsorted(kinds, found, sorter=order).clip(max=len(kinds) - 1)]
     if not np.array_equal(kinds[place], found):
         raise ShapeError(
-            f"{what}: label {found[kinds[place] != found][0]} found, which is not one of the {len(kinds)} classes."
+            f"{what}: found label {found[kinds[place] != found][0]}, which is not one of the {len(kinds)} classes."
         )
     return place.astype(np.uint8), tuple(map(str, kinds))
 
 
 def _in_order(kinds: np.ndarray) -> np.ndarray:
-    """Sort strings of digits by their numbers."""
+    """Sort strings of digits by numeric value."""
     if kinds.dtype.kind == "U" and all(kind.isdecimal() and len(kind) < 10 for kind in kinds.tolist()):
         return kinds[np.argsort(kinds.astype(np.int64), kind="stable")]
     return kinds
@@ -93,13 +93,16 @@ def _of_one_kind(found: np.ndarray, what: str) -> np.ndarray:
         return found.astype("U")
     if all(issubclass(kind, int | float | np.number | np.bool_) for kind in kinds):
         return np.array(found.tolist())
-    raise ShapeError(f"{what}: labels have several types: {', '.join(sorted(kind.__name__ for kind in kinds))}.")
+    raise ShapeError(
+        f"{what}: labels have several types: {', '.join(sorted(kind.__name__ for kind in kinds))}. Convert them to one "
+        "type."
+    )
 
 
 def _from_one_hot(found: np.ndarray, what: str) -> np.ndarray:
     if not ((found == 0) | (found == 1)).all() or not (found.sum(axis=1) == 1).all():
         raise ShapeError(
-            f"{what}: {found.dtype} {found.shape} is not one-hot, with one 1 in each row: pass labels (N,), such as "
+            f"{what}: {found.dtype} {found.shape} is not one-hot (a single 1 in each row). Pass labels (N,), such as "
             "probabilities.argmax(axis=1)."
         )
     return found.argmax(axis=1)
@@ -116,7 +119,7 @@ def aligned(labels: np.ndarray, own: tuple[str, ...], others: tuple[str, ...], *
     Raises
     ------
     ShapeError
-        If a class that occurs is missing from `others`.
+        If a class that occurs in `labels` is missing from `others`.
     """
     if own == others[: len(own)]:
         return labels

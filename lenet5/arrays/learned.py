@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 __all__ = ["FITS", "Field", "Learned"]
 
-_MIDDLE = 127.5  # of grey levels
-# How image files of any size are prepared: normalised like MNIST's digits, or scaled as a whole.
+_MIDDLE = 127.5  # middle of the range of grey levels
+# Values of `Learned.fit`.
 FITS = ("", "digit", "scale", "same")
 
 

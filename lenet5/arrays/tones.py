@@ -1,4 +1,4 @@
-"""Warnings about images whose grey levels differ from the training images, such as dark on light."""
+"""Warn about images whose grey levels differ from those of the training images, for example inverted images."""
 
 import sys
 import warnings
@@ -12,13 +12,13 @@ from .learned import Field
 __all__ = ["LOOK", "MIDDLE", "look", "tones_of", "warn", "warn_dark"]
 
 LOOK = 256  # number of images of a batch that are checked
-_DIM = 0.25  # fraction of the lightest training pixel; images without a pixel as light as this are almost empty
+_DIM = 0.25  # images are almost black if their lightest pixel is below this fraction of the training images'
 MIDDLE = 127.5
-_TURNED = 144  # difference of the edge from the training images, in grey levels, from which images count as inverted
+_TURNED = 144  # images count as inverted if their edges differ from the training images by more grey levels than this
 
 
 def look(pictures: np.ndarray, field: Field) -> int:
-    """Warn if images (N, H, W) look unlike the training images; return their lightest pixel."""
+    """Warn if images (N, H, W) differ in brightness from the training images; return their lightest pixel."""
     largest, edge = _brightness(pictures[:LOOK])
     ground = field.ground
     if ground is None or largest <= 1:
@@ -29,8 +29,8 @@ def look(pictures: np.ndarray, field: Field) -> int:
         warn("These images are light on dark, but the network was trained on dark on light: pass 255 - images.")
     elif largest < _DIM * field.peak and ground < MIDDLE:
         warn(
-            "These images are almost black: no pixel is a quarter as light as the training images. Grey levels range "
-            "from 0 to 255: scale the images, for example by images * (255 / images.max())."
+            "These images are almost black: the lightest pixel is below a quarter of the training images'. Grey levels "
+            "range from 0 to 255: scale the images, for example by images * (255 / images.max())."
         )
     return largest
 
@@ -58,16 +58,16 @@ def tones_of(pictures: np.ndarray) -> tuple[float | None, int]:
 
 
 def warn_dark() -> None:
-    """Warn of inverted images."""
+    """Warn about images that are dark on light."""
     warn(
-        "These images are dark on light, but the network was trained on light on dark: pass 255 - images, or let "
-        "lenet5.prepare_digit look."
+        "These images are dark on light, but the network was trained on light on dark: pass 255 - images, or use "
+        "lenet5.prepare_digit, which detects this."
     )
 
 
 def warn(text: str) -> None:
     """Issue a warning that points to the caller's line outside the package."""
-    # At the line that called the package. The text is constant, so that Python shows it once per line.
+    # Python shows a warning once per line and text, so texts should not contain values that vary.
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lenet5"):
         frame, level = frame.f_back, level + 1

@@ -14,7 +14,7 @@ from .infimnist import make_distorted, verify
 __all__ = ["main"]
 
 _EPILOG = """`make-distorted --out DIR` writes N copies (--times) of the training images to raw IDX files with the names
-of MNIST's files. The first copy is unchanged, the others are distorted. The command also writes the unchanged test
+of MNIST's files. The first copy is unchanged; the others are distorted. The command also writes the unchanged test
 files, and manifest.json with the SHA-256 of every file. Repeat an interrupted command to resume it; the resulting bytes
 are the same. `verify DIR` recomputes the hashes and reports differences. To train on the set, run
 python -m lenet5.train --dataset idx --mmap true --data-dir DIR.
@@ -30,13 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=_EPILOG,
     )
     parser.add_argument("what", metavar="{make-distorted,verify}", help="action")
-    parser.add_argument("folder", metavar="DIR", nargs="?", default=None, help="folder that verify checks")
+    parser.add_argument("folder", metavar="DIR", nargs="?", default=None, help="folder to verify")
     parser.add_option(
-        "--times", type=int, default=135, metavar="N", help="number of copies (default: 135, or 8.1 million images)"
+        "--times", type=int, default=135, metavar="N", help="number of copies (default: 135, i.e. 8.1 million images)"
     )
     parser.add_option("--out", type=str | None, default=None, metavar="DIR", help="output folder")
     parser.add_option("--seed", type=int, default=0, metavar="N", help="seed of the distortions (default: 0)")
-    names = f"distortion: {', '.join(DISTORTIONS)}; --distort NAME is short for it (default: all)"
+    names = f"distortion: {', '.join(DISTORTIONS)}; short form: --distort NAME (default: all)"
     parser.add_option("--distort.name", type=str, default="all", metavar="NAME", help=names)
     parser.add_option(
         "--dataset", type=str, default="mnist", metavar="NAME", help="data set to distort (default: mnist)"

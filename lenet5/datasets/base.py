@@ -14,7 +14,7 @@ from ..files import forget, mapped_from
 
 __all__ = ["Dataset", "with_one_order"]
 
-_SCAN = 65_536  # images of a mapped set to read into memory at a time
+_SCAN = 65_536  # number of images of a mapped set that are read into memory at a time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,16 +24,17 @@ class Dataset:
     Parameters
     ----------
     images : array-like
-        Grey levels: integers from 0 to 255, bool, or floats from 0 to 1. 0 is the background, 255 full ink or light.
-        The shape is (N, H, W), (N, H, W, C), (N, C, H, W), or (N, H * W) for flattened square images. Tensors and data
-        frames are also accepted.
+        Grey levels: integers from 0 to 255, bool, or floats from 0 to 1. 0 is the background, 255 is full ink or full
+        brightness. The shape is (N, H, W), (N, H, W, C), (N, C, H, W), or (N, H * W) for flattened square images.
+        Tensors and data frames are also accepted.
     labels : array-like (N,), or one-hot (N, classes)
-        Integers, strings or bools. Integers from 0 up are class numbers. Otherwise, each distinct value is a class.
+        Integers, strings or bools. Integers that start at 0 are class indices; otherwise, each distinct value is a
+        class.
     name : str
         Name of the data set, such as "mnist".
     provenance : dict of str to str
-        Origin of the data. "source" is a folder, a mirror or a library version. Every other key is a file name, with
-        the "sha256:..." of the unzipped file.
+        Origin of the data. "source" is a folder, a mirror or a library version. Every other key is a file name; its
+        value is "sha256:" and the hash of the unzipped file.
     num_classes : int
         Number of classes (default: the number found in `labels`).
     classes : sequence, optional
@@ -46,14 +47,14 @@ class Dataset:
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
         Read-only. May be mapped from a file.
     labels : ndarray of uint8, shape (N,)
-        Class numbers. Read-only.
+        Class indices. Read-only.
     classes : tuple of str
         Class names.
 
     Raises
     ------
     DataError
-        If the arrays have another format, differ in length, or are empty.
+        If an array is empty or has an unsupported format, or the arrays differ in length.
     """
 
     images: NDArray[np.uint8]
@@ -65,7 +66,7 @@ class Dataset:
     fit: str = ""
 
     def __post_init__(self) -> None:
-        """Replace the arrays by converted, read-only ones."""
+        """Replace the arrays with converted, read-only ones."""
         try:
             labels, classes = labels_of(self.labels, self.classes or range(self.num_classes))
             images = pictures_of(self.images, len(labels))
@@ -73,12 +74,15 @@ class Dataset:
             raise DataError(f"data set {self.name}: {error}") from error
         if len(images) != len(labels):
             raise DataError(
-                f"data set {self.name}: {len(images)} images but {len(labels)} labels. Pass one label for each image."
+                f"data set {self.name}: {len(images)} images but {len(labels)} labels. Pass one label per image."
             )
         if images.size == 0:
-            raise DataError(f"data set {self.name}: expected images with pixels, found shape {images.shape}")
+            raise DataError(f"data set {self.name}: expected a non-empty array of images, found shape {images.shape}")
         if 0 < self.num_classes < len(classes):
-            raise DataError(f"data set {self.name}: {len(classes)} class names, but num_classes is {self.num_classes}")
+            raise DataError(
+                f"data set {self.name}: num_classes is {self.num_classes}, but there are {len(classes)} classes. "
+                f"Omit num_classes, or pass {len(classes)} or more."
+            )
         classes += tuple(map(str, range(len(classes), self.num_classes)))
         for name, array in (("images", images), ("labels", labels)):
             array = np.ascontiguousarray(array).view()  # a view, so that the caller's array stays writable
@@ -90,7 +94,7 @@ class Dataset:
 
     @property
     def learned(self) -> Learned:
-        """Properties of the data that a network trained on it stores."""
+        """Properties of the data set, which are stored in networks trained on it."""
         return Learned(tuple(self.classes), self.images.shape[1:], *tones_of(self.images), self.fit)
 
     def relabelled(self, classes: Sequence[str]) -> "Dataset":
@@ -156,8 +160,8 @@ class Dataset:
         Parameters
         ----------
         fraction : float
-            Share of the images in the validation set, strictly between 0 and 1. It is rounded to whole images, with at
-            least one in each part.
+            Fraction of the images to put in the validation set, strictly between 0 and 1. The number is rounded to
+            whole images, with at least one in each part.
         rng : numpy.random.Generator
             Random generator that selects the images.
 

@@ -1,4 +1,4 @@
-"""Catalogue of the data sets of four IDX files: names, shapes, hashes, classes and mirrors."""
+"""Catalogue of the data sets that consist of four IDX files: names, shapes, hashes, classes and mirrors."""
 
 import string
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class IdxSet:
 
     @property
     def advice(self) -> str:
-        """Advice for users if the data set is unavailable."""
+        """Advice on where to get the data set and where to put it."""
         names = ", ".join(file.name for file in self.files)
         home = f"Get it from {self.home}.\n" if self.home else ""
         return (
@@ -215,7 +215,7 @@ QMNIST = IdxSet(
 
 
 def _emnist(part: str, train: int, test: int, classes: str, first_label: int = 0) -> IdxSet:
-    """Return a part of EMNIST (Cohen et al. 2017); only the archive of all parts has a published hash."""
+    """Describe a part of EMNIST (Cohen et al. 2017); only the hash of the archive of all parts is published."""
     files = [
         IdxFile(f"emnist-{part}-{half}-{kind}-ubyte", shape)
         for half, n in (("train", train), ("test", test))
@@ -244,7 +244,7 @@ SETS = {
         QMNIST,
         _emnist("digits", 240_000, 40_000, string.digits),
         _emnist("letters", 124_800, 20_800, string.ascii_uppercase, 1),
-        # Letters whose two cases look alike have one class, the upper case.
+        # Letters whose upper and lower case look alike share one class, named after the upper case.
         _emnist("balanced", 112_800, 18_800, string.digits + string.ascii_uppercase + "abdefghnqrt"),
         _emnist("mnist", 60_000, 10_000, string.digits),
     )

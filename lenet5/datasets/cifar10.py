@@ -1,4 +1,4 @@
-"""CIFAR-10, binary version: six files of records, each with one label byte and 3,072 pixel bytes."""
+"""Load the binary version of CIFAR-10: six files of records, each with one label byte and 3,072 pixel bytes."""
 
 import gzip
 import hashlib
@@ -97,12 +97,12 @@ def _from_archive(path: Path, source: str, verify: bool) -> tuple[Dataset, Datas
         raise DataError(f"{path}: not a complete .tar.gz archive: {error}") from error
     missing = [name for name in TRAIN + TEST if name not in batches]
     if missing:
-        raise DataError(f"{path}: the archive lacks {', '.join(missing)}")
+        raise DataError(f"{path}: the archive lacks {', '.join(missing)}. Get CIFAR-10 again.")
     return _datasets(batches, source)
 
 
 class _Capped:
-    """Reader for tarfile that stops a decompression bomb."""
+    """File wrapper for tarfile that stops decompression bombs."""
 
     def __init__(self, file: gzip.GzipFile, path: Path):
         self.file, self.path, self.left = file, path, UNPACKED_MAX
@@ -110,7 +110,9 @@ class _Capped:
     def read(self, size: int) -> bytes:
         self.left -= size
         if self.left < 0:
-            raise DataError(f"{self.path}: expected about 184 MB unpacked, found more than {UNPACKED_MAX} bytes")
+            raise DataError(
+                f"{self.path}: unpacks to more than {UNPACKED_MAX:,} bytes; expected about 184 MB. Get CIFAR-10 again."
+            )
         return self.file.read(size)
 
 

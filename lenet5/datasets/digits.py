@@ -9,7 +9,7 @@ from .handwriting import BOX, centre, resize
 
 __all__ = ["TRAIN_COUNT", "load_digits"]
 
-TRAIN_COUNT = 1437  # 80 % in the original order; some writers occur only in the last 360 digits
+TRAIN_COUNT = 1437  # 80 % of the digits, in their original order; some writers occur only in the last 360
 
 
 def load_digits() -> tuple[Dataset, Dataset]:

@@ -13,22 +13,22 @@ __all__ = ["Distort", "Distortion", "gaussian", "noise", "shift", "transform"]
 # (images uint8 (N, H, W) or (N, H, W, C), rng) -> distorted images of the same shape and type
 Distortion = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 
-# Number of images distorted at a time; their random fields fit into the processor's cache.
+# Number of images distorted at a time, chosen so that their displacement fields fit into the CPU cache.
 _CHUNK = 256
 
 
 def shift(images: NDArray[np.uint8], rng: np.random.Generator, *, pixels: int = 1) -> NDArray[np.uint8]:
     """Shift every image by a random integer number of pixels along each axis.
 
-    This is the translation among the planar affine distortions of the paper (section III-B), which gives no ranges.
+    Translation is one of the planar affine distortions of the paper (section III-B), which gives no ranges.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Not modified. Pixels that enter at the border are background (0).
+        Not modified. Pixels from outside the image are background (0).
     rng : numpy.random.Generator
     pixels : int
-        Largest shift along each axis; all shifts up to it are equally likely.
+        Largest shift along each axis; all shifts from -pixels to pixels are equally likely.
 
     Returns
     -------
@@ -84,25 +84,25 @@ def noise(images: NDArray[np.uint8], rng: np.random.Generator, *, share: float =
 class Distort:
     """Planar affine distortions of the paper (section III-B), rotation, and elastic deformation (Simard et al. 2003).
 
-    Every change is drawn uniformly, in both directions up to the given limit. The paper names translation, scaling,
+    The size of each change is drawn uniformly between minus and plus its limit. The paper names translation, scaling,
     squeezing ("simultaneous horizontal compression and vertical elongation, or the reverse") and horizontal shearing.
-    It does not rotate and gives no ranges; the defaults are ours.
+    The paper does not rotate images and gives no ranges; the defaults are ours.
 
     Parameters
     ----------
     translation : float
         Largest shift along each axis, in pixels.
     scale, squeeze : float
-        Largest relative changes, below 1. Sizes are multiplied by 1 ± scale; heights are multiplied and widths divided
-        by 1 ± squeeze.
+        Largest relative changes, at most 0.9. Sizes are multiplied by 1 ± scale; heights are multiplied and widths
+        divided by 1 ± squeeze.
     shear : float
         Largest shear, in columns per row.
     rotation : float
         Largest rotation, in degrees.
     elastic : float
         Simard's alpha, in pixels. It scales a displacement field that is drawn uniformly from ±1 and smoothed with a
-        Gaussian. With the published alpha 34 and sigma 4, pixels are displaced by 1.4 pixels (standard deviation)
-        along each axis.
+        Gaussian. With the published values, alpha 34 and sigma 4, pixels are displaced by 1.4 pixels (standard
+        deviation) along each axis.
     sigma : float
         Standard deviation of the smoothing Gaussian, in pixels.
     share : float
@@ -111,7 +111,7 @@ class Distort:
     Raises
     ------
     ConfigError
-        If a parameter is out of its range.
+        If a parameter is out of range.
     """
 
     translation: float = 2.0
@@ -137,14 +137,14 @@ class Distort:
         Parameters
         ----------
         images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-            Not modified. Pixels that enter at the border are background (0).
+            Not modified. Pixels from outside the image are background (0).
         rng : numpy.random.Generator
 
         Returns
         -------
         ndarray of uint8, of the same shape
         """
-        from .. import engine  # imported here, because it loads the compiler
+        from .. import engine  # imported here because it loads the compiler
 
         out = np.empty(images.shape, np.uint8)
         n, height, width = images.shape[:3]
@@ -194,7 +194,7 @@ def transform(
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Not modified. Pixels that enter at the border are background (0).
+        Not modified. Pixels from outside the image are background (0).
     scale : float
         Factor by which the size is multiplied.
     squeeze : float
@@ -230,7 +230,7 @@ def transform(
 def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> NDArray[np.float32]:
     """Return matrices (N, 2, 3) that map (row, column, 1) of new images to positions in the old ones."""
     size, squeeze, shear, degrees, down, right = numbers
-    # old -> new: diag(size squeeze, size / squeeze), then the shear, then the rotation; this is its inverse.
+    # Images are scaled by diag(size squeeze, size / squeeze), then sheared, then rotated; this is the inverse map.
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     matrices = np.zeros((len(size), 2, 3))
     matrices[:, 0, 0], matrices[:, 0, 1] = cos, sin

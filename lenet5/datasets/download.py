@@ -1,7 +1,7 @@
-"""Downloads that try mirrors in turn and verify the size and SHA-256 of every file before use.
+"""Download files: try mirrors in turn, and verify the size and SHA-256 of every file before use.
 
-pooch writes to a temporary file in the same folder, compares the hash, and only then renames the file. So an
-interrupted, wrong or concurrent download never appears under the final name.
+pooch writes to a temporary file in the same folder, compares the hash, and only then renames the file. A file under
+its final name is therefore complete and correct, even if downloads are interrupted or run concurrently.
 """
 
 import logging
@@ -54,7 +54,7 @@ class MirrorError(DownloadError):
 
 
 class Fetcher:
-    """Fetches files from a list of mirrors and skips mirrors that could not be reached for an earlier file.
+    """Fetch files from a list of mirrors, and skip mirrors that could not be reached for an earlier file.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Fetcher:
         Returns
         -------
         str
-            Address of the file; that of the first mirror if the file was already there.
+            Address of the file, on the first mirror if the file was already there.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Fetcher:
             download = _Download(remote, self.progress)
             logger = pooch.get_logger()
             level = logger.level
-            logger.setLevel(logging.WARNING)  # pooch would log every download on stderr
+            logger.setLevel(logging.WARNING)  # pooch would log every download to stderr
             try:
                 pooch.retrieve(url, remote.sha256, fname=remote.name, path=folder, downloader=download)
                 return url
@@ -161,7 +161,7 @@ class _Download:
         import requests
         import urllib3
 
-        # ValueError is raised for an invalid address, given or redirected to.
+        # An invalid address, given or from a redirect, raises ValueError.
         network = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
         size, found, start = self.remote.size, 0, time.monotonic()
         with requests.Session() as session:
@@ -172,14 +172,14 @@ class _Download:
             with response:
                 declared = response.headers.get("Content-Length", "")
                 if declared.isdigit() and int(declared) != size:
-                    raise _MirrorFailed(f"wrong size: expected {size} bytes, the server announces {declared}")
-                # read1 does not wait for a full chunk, so slow streams meet the deadline too; urllib3 1 lacks it.
+                    raise _MirrorFailed(f"wrong size: expected {size} bytes, but the server announces {declared}")
+                # read1 does not wait for a full chunk, so the deadline also holds for slow streams; urllib3 1 lacks it.
                 read: Callable[[int], bytes] = getattr(response.raw, "read1", response.raw.read)
                 while True:
                     try:
                         chunk = read(CHUNK)
                     except network as error:
-                        raise _MirrorFailed(f"connection broke off: {_reason(error)}") from error
+                        raise _MirrorFailed(f"connection lost: {_reason(error)}") from error
                     if not chunk:
                         return
                     found += len(chunk)
@@ -198,7 +198,7 @@ def _open(session: Any, url: str) -> Any:
             stream=True,
             allow_redirects=False,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
-            headers={"Accept-Encoding": "identity"},  # the hash applies to the stored bytes
+            headers={"Accept-Encoding": "identity"},  # the published hash is that of the stored bytes
         )
         if response.is_redirect:
             before, url = url, urljoin(url, response.headers["Location"])
@@ -219,13 +219,13 @@ def _allowed(url: str, before: str) -> bool:
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Return `call()`, or give up after `seconds`, because name look-ups ignore socket time-outs."""
+    """Return `call()`, but give up after `seconds`, because name look-ups ignore socket time-outs."""
     outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
         try:
             outcome.put((call(), None))
-        except BaseException as error:  # noqa: B036 - handed over to the waiting thread
+        except BaseException as error:  # noqa: B036 - passed on to the waiting thread
             outcome.put((None, error))
 
     threading.Thread(target=run, daemon=True).start()

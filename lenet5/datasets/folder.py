@@ -1,4 +1,4 @@
-"""Data sets from folders of image files, with one sub-folder per class."""
+"""Load data sets from folders of image files, with one sub-folder per class."""
 
 import hashlib
 import json
@@ -26,12 +26,12 @@ Path_ = str | os.PathLike[str]
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 SIDE = 28  # side of scaled images, as in MNIST
-# Names of the folders with the training and the test set.
+# Accepted names of the folders with the training set and with the test set.
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 _UNREADABLE = 0.1  # largest share of damaged files that is accepted
 _LISTED = 10  # number of damaged files named in a warning
-_CHUNK = 2000  # files decoded by a process at a time
-_FEW = 4000  # up to this number of files, one process is used
+_CHUNK = 2000  # number of files that a process decodes at a time
+_FEW = 4000  # up to this many files, a single process is used
 
 
 def from_folder(
@@ -50,18 +50,18 @@ def from_folder(
     Parameters
     ----------
     path : path-like
-        Folder that contains folders `train` and `test` (or `val`), each with one folder per class; or only the folders
-        of the classes, in which case a share of each class becomes the test set.
+        Folder that contains the folders `train` and `test` (or `val`), each with one folder per class. Without `test`,
+        or if the class folders are directly in this folder, a share of each class becomes the test set.
     size : int, optional
-        Side of the images. Default: the side of the files' images, if all have the same size up to 128, otherwise 28.
+        Side of the images. Default: if all image files have the same size, of at most 128, that size; otherwise 28.
     fit : {"auto", "digit", "scale"}
         "digit" converts each image to the format of MNIST, as `prepare_digit` does; it is meant for photographs and
         scans of characters. "scale" scales the longer side of the whole image to `size` and pads the shorter one.
-        "auto" keeps images unchanged if all have the same size, and otherwise scales them.
+        "auto" leaves images unchanged if all have the same size, and otherwise scales them.
     colour : bool, optional
-        Whether to keep three channels or to average them. Default: keep them if an image is in colour.
+        Whether to keep the three channels or average them. Default: keep them if any image is in colour.
     test_split : float
-        Share of each class in the test set, if there is no folder for it.
+        Share of each class to use as the test set if there is no folder for it.
     seed : int
         Seed for drawing the test set.
     progress : bool
@@ -79,7 +79,7 @@ def from_folder(
     DataError
         If the folder does not exist or has fewer than two classes, or more than a tenth of its images are damaged.
     ConfigError
-        If an option is out of its range.
+        If an option is out of range.
 
     Warns
     -----
@@ -98,7 +98,7 @@ def from_folder(
     classes = sorted({kind for found in files.values() for _, kind, _ in found}, key=_natural)
     if len(classes) < 2:
         raise DataError(
-            f"{folder}: expected a sub-folder of images for each class, found {len(classes)} such sub-folders. Use "
+            f"{folder}: expected at least two sub-folders of images, one for each class; found {len(classes)}. Use "
             f"paths such as {folder}/cats/1.png and {folder}/dogs/1.png, or the same in {folder}/train and "
             f"{folder}/test."
         )
@@ -234,7 +234,7 @@ def _read_all(
     jobs = joblib.cpu_count() if len(paths) > _FEW else 1
     parts, damaged = [], []
     work = (joblib.delayed(read_chunk)(chunk, reading, auto, guess) for chunk in chunks)
-    with tqdm(total=len(paths), unit=" pictures", disable=None if progress else True, leave=False) as bar:
+    with tqdm(total=len(paths), unit=" images", disable=None if progress else True, leave=False) as bar:
         for k, (images, wrong) in enumerate(joblib.Parallel(jobs, return_as="generator")(work)):
             parts.append(images)
             damaged += [(k * _CHUNK + place, text) for place, text in wrong]

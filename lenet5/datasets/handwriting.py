@@ -1,4 +1,4 @@
-"""Preparation of handwritten digits as in MNIST (20x20, centred by mass in 28x28), and of lines of digits."""
+"""Prepare handwritten digits as in MNIST (20x20, centred by mass in 28x28), and lines of digits."""
 
 import itertools
 import math
@@ -32,7 +32,7 @@ MAX_PIXELS = 50_000_000
 # Other formats are rare, and some of Pillow's readers for them start programs (EPS) or open other files.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 WORKING_SIDE = 400  # larger images are first averaged down to about this side
-FAINTEST = 8.0  # smallest contrast, in grey levels of 255; images with less are blank
+FAINTEST = 8.0  # smallest contrast, in grey levels (0 to 255); images with less contrast count as blank
 
 Invert = bool | Literal["auto"]
 
@@ -51,7 +51,7 @@ def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert
         alpha; uint8, bool, or floats in 0..1 or 0..255. The ink can be dark on light, light on dark, coloured, or drawn
         on a transparent background. Not modified.
     invert : {"auto", True, False}
-        True for dark ink on light paper, False for light on dark, "auto" to detect it.
+        True for dark ink on light paper, False for light ink on dark paper, "auto" to detect which.
 
     Returns
     -------
@@ -61,8 +61,8 @@ def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert
     Raises
     ------
     ImageError
-        If the image cannot be read, has another format, is too large or blank. `SeveralDigitsError` if it shows
-        characters side by side.
+        If the image cannot be read, has an unsupported format, is too large, or is blank. `SeveralDigitsError` if it
+        shows characters side by side.
     ConfigError
         If `invert` has another value.
     """
@@ -125,7 +125,7 @@ def _name(image: object) -> str:
 
 
 def _side_by_side(ink: NDArray[np.float32]) -> int:
-    """Return the number of characters side by side in cropped ink; 0 for one, or if too small to decide."""
+    """Return the number of characters side by side in cropped ink, or 0 if there is one or the ink is too small."""
     height, width = ink.shape
     if min(ink.shape) < BOX:
         return 0
@@ -145,7 +145,7 @@ def _fitted(ink: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
     """Resize ink by a factor, and make strokes as white as MNIST's."""
     height, width = (max(1, round(side * factor)) for side in ink.shape)
     ink = resize(ink, (height, width))
-    # Shrinking turns thin strokes grey. In MNIST a quarter of the ink is white, for any pen.
+    # Shrinking turns thin strokes grey. In MNIST, a quarter of the ink is white, regardless of the pen.
     return np.minimum(ink / np.percentile(ink[ink > 0.1 * ink.max()], 75), 1)
 
 
@@ -164,7 +164,7 @@ def centre(ink: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize a float32 image to `shape` (H, W), averaging over areas if it shrinks; results are at least 0."""
+    """Resize a float32 image to `shape` (H, W), averaging over areas if it shrinks; negative values become 0."""
     from PIL import Image
 
     resized = Image.fromarray(picture).resize(shape[::-1], Image.Resampling.BICUBIC)
@@ -216,7 +216,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
     """Return float32 levels 0..255 of shape (H, W, C), averaged down to the working size."""
     try:
         array = np.asarray(image)
-    except Exception as error:  # a foreign object may raise anything on conversion
+    except Exception as error:  # arbitrary objects can raise any exception
         raise ImageError(f"{name}: expected an image file or an array, found {type(image).__name__}") from error
     if array.dtype.kind not in "biuf":
         raise ImageError(f"{name}: expected integer, bool or float pixels, found {array.dtype}")
@@ -233,7 +233,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
     scale = 255.0 if array.dtype.kind == "b" else 1.0
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
-        if not (low >= 0 and high <= 255):  # also if one of them is NaN
+        if not (low >= 0 and high <= 255):  # also rejects NaN
             raise ImageError(f"{name}: expected levels in 0..1 or 0..255, found {low:g} to {high:g}")
         scale = 255.0 if high <= 1.001 else 1.0
 
@@ -241,7 +241,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
 
 
 def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Blend an image with alpha onto paper of a suitable colour, and drop the alpha."""
+    """Blend an image with an alpha channel onto paper of a suitable colour; drop the channel."""
     channels = levels.shape[2]
     if channels in (1, 3):
         return levels
@@ -281,7 +281,7 @@ def _paper(levels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     on_edge, ring = np.ones((height, width), bool), max(1, min(height, width) // 50)  # wider than a rule along the edge
     on_edge[ring:-ring, ring:-ring] = False
     edge, at = levels[on_edge], plane[on_edge]
-    # Exclude strokes at the edge as outliers. One sigma of a Gaussian is 1.4826 median deviations.
+    # Exclude strokes at the edge as outliers. One sigma of a Gaussian is 1.4826 median absolute deviations.
     away = np.abs(edge - np.median(edge, axis=0)).max(axis=1)
     near = away <= 3 * 1.4826 * np.median(away)
     fit = np.linalg.lstsq(at[near], edge[near], rcond=None)[0]
@@ -294,7 +294,7 @@ def _energy(ink: NDArray[np.float32], noise: float) -> float:
 
 
 def _without_specks(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Remove ink with little ink around it, which would distort the extent of the digit."""
+    """Remove specks, ink with little other ink around it, which would distort the extent of the digit."""
     from PIL import Image, ImageFilter
 
     radius = max(ink.shape) // 40

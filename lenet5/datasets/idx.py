@@ -36,12 +36,13 @@ def read_idx(source: Source, *, max_bytes: int = MAX_BYTES, mmap: bool = False) 
     Parameters
     ----------
     source : path-like or binary file
-        Raw or gzipped file, as detected from its first bytes, not from its name.
+        Raw or gzipped file, as detected from its first bytes, not its name.
     max_bytes : int
         Size of the largest array accepted. Data beyond the declared size are never unzipped.
     mmap : bool
-        Map the elements of a file larger than memory instead of reading them. The file must be given by its path and
-        must not be gzipped; `max_bytes` is ignored. ``net.predict`` accepts the result in bounded memory.
+        Map the elements from the file instead of reading them, for files larger than memory. The file must be given by
+        its path and must not be gzipped; `max_bytes` is ignored. ``net.predict`` processes the result in bounded
+        memory.
 
     Returns
     -------
@@ -89,7 +90,7 @@ def read_idx_content(source: Source, *, max_bytes: int = MAX_BYTES) -> tuple[NDA
                 return _read(file, name, max_bytes)
         return _read(source, name, max_bytes)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name}: gzip stream: expected a complete one, found: {error}") from error
+        raise DataError(f"{name}: incomplete or damaged gzip stream: {error}") from error
     except (OSError, ValueError) as error:  # ValueError is raised for a closed file or a null character in the path
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{name}: cannot be read: {reason}") from error
@@ -114,13 +115,13 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     Raises
     ------
     DataError
-        If IDX lacks the element type, a dimension does not fit 32 bits, or the file cannot be written.
+        If IDX has no such element type, a dimension does not fit into 32 bits, or the file cannot be written.
     """
     array = np.asarray(array)
     code = CODES.get(array.dtype.str[1:])
     if code is None:
         nearest = _nearest(array.dtype)
-        raise DataError(f"{os.fspath(path)}: IDX cannot hold {array.dtype}; convert with .astype(np.{nearest})")
+        raise DataError(f"{os.fspath(path)}: IDX has no type for {array.dtype}; convert with .astype(np.{nearest})")
     if max(array.shape, default=0) >= 2**32:
         raise DataError(f"{os.fspath(path)}: expected dimensions below 2**32, found shape {array.shape}")
     content = header(code, array.shape) + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
@@ -145,7 +146,7 @@ def _nearest(dtype: np.dtype) -> str:
 
 
 class _Rejoined:
-    """A file whose first bytes were already read and are returned again; gzip needs only `read`."""
+    """File wrapper that first returns bytes that were already read; gzip needs only its `read`."""
 
     def __init__(self, head: bytes, file: IO[bytes]):
         self.head, self.file = head, file
@@ -198,7 +199,7 @@ def _header(stream: Any, name: str) -> tuple[bytearray, tuple[int, ...], np.dtyp
 def _expect_size(found: int, shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
     size = math.prod(shape) * dtype.itemsize
     _expect(found >= size, name, "data", f"{size} bytes for dimensions {shape}", found)
-    _expect(found <= size, name, "data", f"{size} bytes for dimensions {shape}", "more bytes after them")
+    _expect(found <= size, name, "data", f"{size} bytes for dimensions {shape}", "more bytes")
 
 
 def _take(file: IO[bytes], size: int) -> bytearray:
@@ -207,7 +208,7 @@ def _take(file: IO[bytes], size: int) -> bytearray:
     while len(taken) < size:
         chunk = file.read(min(CHUNK, size - len(taken)))
         if not isinstance(chunk, bytes):
-            raise ConfigError(f"read_idx: expected a binary file, but read() gave {type(chunk).__name__}")
+            raise ConfigError(f"read_idx: expected a binary file, but read() returned {type(chunk).__name__}")
         if not chunk:
             break
         taken += chunk

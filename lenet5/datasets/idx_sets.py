@@ -1,4 +1,4 @@
-"""Data sets from users' IDX files, given as pairs or folders."""
+"""Load users' own data sets from pairs or folders of IDX files."""
 
 import hashlib
 import os
@@ -38,13 +38,13 @@ def load_idx_pair(images_path: Path_, labels_path: Path_, *, name: str = "own", 
     name : str
         Name of the data set.
     mmap : bool, optional
-        Map the images from their file instead of reading them; the file must not be gzipped. For data sets larger than
-        memory. If omitted, files over 2 GB are mapped.
+        Map the images from their file instead of reading them, for data sets larger than memory; the file must not be
+        gzipped. If omitted, files over 2 GB are mapped.
 
     Raises
     ------
     DataError
-        If a file is malformed, empty, of another shape, or gzipped although `mmap` is true, or if the lengths differ.
+        If a file is malformed, empty, of the wrong shape, or gzipped although `mmap` is true, or if the lengths differ.
     """
     paths = Path(images_path), Path(labels_path)
     if mmap is None:
@@ -56,7 +56,7 @@ def load_idx_pair(images_path: Path_, labels_path: Path_, *, name: str = "own", 
 def load_idx_folder(folder: Path_, *, mmap: bool | None = None) -> tuple[Dataset, Dataset]:
     """Load your own data from a folder of four IDX files with names like MNIST's.
 
-    The names can have a prefix, and ``test`` instead of ``t10k``, as in EMNIST.
+    File names can have a prefix, and can contain ``test`` instead of ``t10k``, as in EMNIST.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def load_idx_folder(folder: Path_, *, mmap: bool | None = None) -> tuple[Dataset
     if not whole:
         found = next(iter(sets.values()), {})
         missing = [file.name for file, part in zip(MNIST.files, _PARTS, strict=True) if part not in found]
-        raise DataError(f"{folder}: lacks {', '.join(missing)}. Give the folder of the four IDX files.")
+        raise DataError(f"{folder}: lacks {', '.join(missing)}. Give the folder that contains all four IDX files.")
     files = [next(iter(whole.values()))[part] for part in _PARTS]
     train, test = (load_idx_pair(*files[k : k + 2], name="idx", mmap=mmap) for k in (0, 2))
     return with_one_order(train, test)
@@ -121,14 +121,14 @@ def dataset_of(
     known: IdxSet | None = None,
     verify: bool = False,
 ) -> Dataset:
-    """Make a data set from a pair of files; use the classes and orientation of a known set."""
+    """Make a data set from a pair of files, with the classes and orientation of `known` if given."""
     images, labels = (content.array for content in contents)
-    if labels.ndim == 2 and labels.dtype == "i4" and labels.size:  # QMNIST: the class, the writer and more
+    if labels.ndim == 2 and labels.dtype == "i4" and labels.size:  # QMNIST's labels: class, writer and more
         labels = labels[:, 0]
     for path, array, ndim, what in ((paths[0], images, 3, "images"), (paths[1], labels, 1, "labels")):
         if array.dtype not in ("u1", "i4")[: 4 - ndim] or array.ndim != ndim or array.size == 0:
             raise DataError(
-                f"{path}: {what}: expected uint8 with {ndim} dimension{'s' if ndim > 1 else ''}, not empty, "
+                f"{path}: {what}: expected a non-empty uint8 array with {ndim} dimension{'s' if ndim > 1 else ''}, "
                 f"found {array.dtype} of shape {array.shape}"
             )
     if len(images) != len(labels):

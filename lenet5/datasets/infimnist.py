@@ -1,10 +1,10 @@
 """Make and verify a distorted MNIST of any size on disk, like infiMNIST (Loosli, Canu and Bottou 2007).
 
-The set consists of `times` chunks. Chunk 0 is the original training images; chunk k is the same images in the same
-order, distorted by a random generator seeded with (seed, k). So the bytes depend neither on the number of threads nor
-on where an earlier run stopped. Until the set is complete, the images and the manifest are in files named
-``*.partial``. The partial manifest holds the SHA-256 of every chunk that is safely on disk; the final manifest is
-written last.
+The set consists of `times` chunks. Chunk 0 contains the original training images. Chunk k contains the same images in
+the same order, distorted by a random generator seeded with (seed, k). The bytes therefore depend neither on the number
+of threads nor on where an earlier run stopped. Until the set is complete, the images and the manifest are in files
+named ``*.partial``. The partial manifest holds the SHA-256 of every chunk that is safely on disk; the final manifest
+is written last.
 """
 
 import dataclasses
@@ -58,9 +58,9 @@ def make_distorted(
     threads: int = 1,
     say: Say = lambda text: None,
 ) -> dict[str, Any]:
-    """Write `times` copies of `train`, distorted, and `test`, unchanged, as four raw IDX files and a manifest.
+    """Write `times` copies of `train`, all but the first distorted, and `test` to raw IDX files with a manifest.
 
-    If a call is interrupted, the same call completes it and keeps the chunks whose hash is correct.
+    To complete an interrupted call, repeat it: chunks whose hash is correct are kept.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def make_distorted(
     distort : str
         Distortion, a key of `DISTORTIONS`.
     threads : int
-        Number of chunks distorted at a time. It does not change the result.
+        Number of chunks distorted at a time. The result does not depend on it.
     say : callable
         Called with lines of text that report progress.
 
@@ -103,13 +103,13 @@ def make_distorted(
     plan = _plan(train, test, times, seed, distort)
     out = Path(out).expanduser()
     try:
-        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # more threads would round differently
+        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # more threads round differently
             return _make(out, plan, train, test, threads, say)
     except OSError as error:
         size = times * train.images.nbytes / 1e9
         raise DataError(
-            f"{out}: cannot be written: {error.strerror or error}. The data set needs {size:.1f} GB; the same command "
-            "continues from here."
+            f"{out}: cannot be written: {error.strerror or error}. The data set needs {size:.1f} GB. Repeat the "
+            "command to resume."
         ) from error
 
 
@@ -165,7 +165,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
         return before
     images, size = out / f"{IMAGES}.partial", train.images.nbytes
     whole = START + plan["times"] * size
-    # The set is incomplete or wrong: give its files their partial names again.
+    # The set is incomplete or damaged: rename its files back to their partial names.
     chunks = before["chunks"] if before else [None] * plan["times"]
     _write(out / PARTIAL, plan | {"chunks": chunks})
     (out / MANIFEST).unlink(missing_ok=True)
@@ -211,7 +211,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
 
 
 def _found(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the complete or partial manifest of an earlier call."""
+    """Return the complete or partial manifest of an earlier call, or None."""
     path = out / (MANIFEST if (out / MANIFEST).exists() else PARTIAL)
     if not path.exists():
         there = [name for name in FILES if (out / name).exists()]
@@ -269,7 +269,7 @@ def _read(path: Path) -> dict[str, Any]:
         right = all(type(number) is int and number > 0 for number in (times, count, height, width))
         right &= all(isinstance(sha256, str | None) for sha256 in hashes)
         if not right or len(manifest["chunks"]) != times:
-            raise ValueError("its entries are not those of make-distorted")
+            raise ValueError("an entry has an unexpected type, value or length")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:

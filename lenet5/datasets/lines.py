@@ -1,4 +1,4 @@
-"""Lines of digits, and windows of lines as training images (section VII)."""
+"""Compose lines of digits, and windows of lines as training images (section VII)."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from .handwriting import LINE_MARGIN, SIDE
 
 __all__ = ["BLANK", "Neighbours", "line_of", "line_sets"]
 
-BLANK = " "  # class of windows that are not centred on a digit; its RBF target is the code of the space in Fig. 3
+BLANK = " "  # class of windows that are not centred on a digit; its RBF target is the bitmap of the space in Fig. 3
 WIDTH = 32  # columns of a window: the width of the network's input
 _CHUNK = 4096  # windows composed at a time
 _MIDDLE, _AROUND = 2, 5  # five digits are drawn, and the window is centred on the middle one
@@ -20,31 +20,32 @@ _MIDDLE, _AROUND = 2, 5  # five digits are drawn, and the window is centred on t
 
 @dataclass(frozen=True)
 class Neighbours(Distort):
-    """Windows of lines: a digit in the middle with others next to it, or the gap between two digits.
+    """Turn digits into windows of lines: a digit with others next to it, or the gap between two digits.
 
     Section VII trains on a digit with a neighbour on each side, "-1 to 4 pixels" apart, and on blanks, with 10 % of the
     pixels inverted. Here there are up to two neighbours on each side, which can also be farther apart, since lines
-    contain narrow digits and wide gaps. One line in eight begins or ends with the digit. By default no pixels are
-    inverted.
+    contain narrow digits and wide gaps. One line in eight begins with the digit in the middle of the window, and one in
+    eight ends with it. By default, no pixels are inverted.
 
     Parameters
     ----------
     translation, scale, squeeze, shear, rotation, elastic, sigma, share
-        Distortions of each digit; see `Distort`. The default of translation is 0, since digits are placed by their ink.
+        Distortions of each digit; see `Distort`. The default of translation is 0, because the position of
+        a digit is that of its ink.
     closest, farthest : int
-        Smallest and largest number of columns between the ink of neighbours, which overlap if it is negative.
+        Smallest and largest gap between the ink of neighbours, in columns. If it is negative, neighbours overlap.
     reach : float
-        Largest distance, in columns, between the middles of a window and of its digit. The default is half of the 4
-        columns between windows of the paper's network, so that one or two windows are centred on each digit.
+        Largest distance, in columns, between the centre of a window and that of its digit. The default is half of the
+        4 columns between windows of the paper's network, so that one or two windows are centred on each digit.
     away : float
-        Smallest distance, in columns, between the middles of a blank window and of any digit.
+        Smallest distance, in columns, between the centre of a blank window and that of any digit.
     noise : float
         Share of the pixels to invert (0.1 in the paper).
 
     Raises
     ------
     ConfigError
-        If a parameter is out of its range, or `closest` exceeds `farthest`.
+        If a parameter is out of range, or `closest` exceeds `farthest`.
     """
 
     translation: float = 0.0
@@ -58,7 +59,7 @@ class Neighbours(Distort):
         super().__post_init__()
         if not -SIDE <= self.closest <= self.farthest <= WIDTH:
             raise ConfigError(
-                f"neighbours: closest and farthest must be columns from {-SIDE} to {WIDTH}, with closest <= farthest; "
+                f"neighbours: closest and farthest must be from {-SIDE} to {WIDTH} columns, with closest <= farthest; "
                 f"found {self.closest!r} and {self.farthest!r}."
             )
         if not (0 <= self.reach < np.inf and 0 <= self.away < np.inf and 0 <= self.noise <= 1):
@@ -73,8 +74,8 @@ class Neighbours(Distort):
         Parameters
         ----------
         images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-            Digits on background 0; not modified. Images without ink become blank windows. The neighbours are drawn from
-            these images.
+            Digits on background 0; not modified. Images without ink become blank windows. Neighbours are drawn from the
+            same images.
         rng : numpy.random.Generator
 
         Returns
@@ -108,19 +109,19 @@ class Neighbours(Distort):
         shown : ndarray of bool (5, N)
             False before the beginning and after the end of a line.
         middle : ndarray of float (N,)
-            Column of the middle of the window.
+            Column of the centre of the window.
         """
         n = len(blank)
-        # Each line has one gap, varied by up to a column.
+        # Each line has a basic gap, from which its gaps differ by at most one column.
         gaps = rng.integers(self.closest, self.farthest + 1, size=n) + rng.integers(-1, 2, size=(_AROUND - 1, n))
         left = np.concatenate([np.zeros((1, n), int), np.cumsum(widths[:-1] + gaps, axis=0)])
         left -= left[_MIDDLE]
         centre = left + widths / 2
         ends, begins = rng.random((2, n)) < 1 / 8
         near, far = centre[_MIDDLE] + self.away, centre[_MIDDLE + 1] - self.away
-        ends |= blank & (far < near)  # too close for a window between them
+        ends |= blank & (far < near)  # the digits are too close for a blank window between them
         begins &= ~blank
-        far = np.where(ends, near + 24, far)  # windows can be entirely blank
+        far = np.where(ends, near + 24, far)  # some windows are entirely blank
         between = near + rng.random(n) * (far - near)
         middle = np.where(blank, between, centre[_MIDDLE] + rng.uniform(-self.reach, self.reach, n))
         shown = np.ones((_AROUND, n), bool)
@@ -165,7 +166,7 @@ def line_of(images: ArrayLike, *, gap: int = 2) -> NDArray[np.uint8]:
     images : array-like of uint8, shape (N, H, W)
         Digits from left to right, on background 0.
     gap : int
-        Columns between the ink of neighbours, which overlap if it is negative.
+        Gap between the ink of neighbours, in columns. If it is negative, neighbours overlap.
 
     Returns
     -------
@@ -175,11 +176,11 @@ def line_of(images: ArrayLike, *, gap: int = 2) -> NDArray[np.uint8]:
     Raises
     ------
     ShapeError
-        If the images have another format, or one is blank.
+        If the images have an unsupported format, or one is blank.
     """
     digits = np.asarray(images)
     if digits.dtype != np.uint8 or digits.ndim != 3 or not digits.size or not digits.any(axis=(1, 2)).all():
-        raise ShapeError(f"line_of: expected digits, uint8 (N, H, W), none blank; found {digits.dtype} {digits.shape}.")
+        raise ShapeError(f"line_of: expected non-blank uint8 images (N, H, W); found {digits.dtype} {digits.shape}.")
     first, stop = _extents(digits)
     left = LINE_MARGIN + np.concatenate([[0], np.cumsum((stop - first)[:-1] + gap)])
     left += max(0, LINE_MARGIN - int(left.min()))  # digits that overlap by more than their width
@@ -198,7 +199,7 @@ def line_sets(train: Dataset, test: Dataset, *, blank: float = 1 / 2) -> tuple[D
     train, test : Dataset
         Data sets of grey images of at most 32 columns.
     blank : float
-        Number of blank images for each digit.
+        Number of blank images per image of a digit.
 
     Returns
     -------

@@ -60,7 +60,7 @@ def load(
     progress : bool
         Whether to show a progress bar for downloads and folders on a terminal.
     mmap : bool, optional
-        Whether to map the images from their raw IDX files instead of reading them; for data sets larger than memory. If
+        Whether to map the images from their raw IDX files instead of reading them, for data sets larger than memory. If
         omitted, files of "idx" over 2 GB are mapped.
     **reading
         Options for paths: `size`, `fit` and `colour` (see `from_folder`), `label` (see `from_csv`), and `test_split`
@@ -73,8 +73,8 @@ def load(
     Raises
     ------
     ConfigError
-        If there is neither a data set of this name nor such a path, the data set does not support `mmap`, "idx" is
-        given without `data_dir`, or an option does not apply.
+        If `name` is neither a known data set nor an existing path, the data set does not support `mmap`, "idx" is given
+        without `data_dir`, or an option does not apply.
     DataError
         If `data_dir` is not a folder, a file is damaged or has the wrong hash, or the data set is not on disk and
         `download` is false.
@@ -100,9 +100,11 @@ def load(
         )
     pointless = sorted(key for key, value in given.items() if value != _READING[key])
     if pointless:
-        raise ConfigError(f"{', '.join(pointless)}: only for data sets given by a path, not for {name}.")
+        raise ConfigError(
+            f"these options apply only to data sets given by a path, not to {name}: {', '.join(pointless)}."
+        )
     if mmap and name in ("cifar10", "digits", "mnist-lines"):
-        raise ConfigError(f"mmap is for sets of IDX files: mnist, fashion-mnist, idx; found {name}.")
+        raise ConfigError(f"mmap requires a data set in IDX files, such as mnist, fashion-mnist or idx; found {name}.")
     if name == "idx":
         if data_dir is None:
             raise ConfigError("idx needs a folder: give it as data_dir (--data-dir on the command line).")
@@ -126,7 +128,7 @@ def _from_path(path: Path, *, mmap: bool | None, progress: bool, **reading: Any)
     def only(*names: str) -> dict[str, Any]:
         others = sorted(key for key, value in reading.items() if key not in names and value != _READING[key])
         if others:
-            raise ConfigError(f"{path}: {', '.join(others)} does not apply to this type of data.")
+            raise ConfigError(f"{path}: {', '.join(others)} cannot be used with this type of data.")
         return {key: value for key, value in reading.items() if key in names}
 
     if path.is_dir():
@@ -145,9 +147,7 @@ def _from_path(path: Path, *, mmap: bool | None, progress: bool, **reading: Any)
         return from_npz(path, **only("test_split", "seed"))
     if kind.endswith((".csv", ".tsv", ".txt")):
         return from_csv(path, **only("label", "test_split", "seed"))
-    raise DataError(
-        f"{path}: neither a folder nor a .csv, .csv.gz or .npz file; datasets.from_arrays makes a data set from arrays."
-    )
+    raise DataError(f"{path}: neither a folder nor a .csv, .csv.gz or .npz file. For arrays, use datasets.from_arrays.")
 
 
 def load_auto(
@@ -168,7 +168,7 @@ def load_auto(
     -------
     train, test : Dataset
     notice : str or None
-        None for MNIST. Otherwise a message to the user, which explains why MNIST is unavailable and how to get it.
+        None for MNIST. Otherwise, a message for the user that explains why MNIST is unavailable and how to get it.
 
     Raises
     ------

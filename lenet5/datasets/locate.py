@@ -11,7 +11,7 @@ __all__ = ["NotFoundError", "cache_folder", "file_sha256", "not_found", "user_fo
 
 
 class NotFoundError(DataError):
-    """Raised if a data set is not on this machine and must not be downloaded."""
+    """Raised if a data set is not on this machine and cannot or must not be downloaded."""
 
 
 def user_folders(data_dir: str | os.PathLike[str] | None, default: str, inside: Sequence[str]) -> Iterator[Path]:
@@ -53,7 +53,7 @@ def cache_folder(name: str) -> Path:
 
 
 def not_found(title: str, notes: Sequence[str], advice: str) -> NotFoundError:
-    """Return the error for a data set that is not on disk and must not be downloaded."""
+    """Return the error for a data set that is not on disk and cannot or must not be downloaded."""
     return NotFoundError("\n".join([f"{title} is not on this machine", *notes, advice]))
 
 

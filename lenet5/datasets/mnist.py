@@ -150,7 +150,7 @@ def _provide(file: IdxFile, folder: Path, fetcher: Fetcher, say: Callable[[str],
 
 
 class _OtherSetError(DataError):
-    """Raised if the file of another data set was found, such as Fashion-MNIST's instead of MNIST's."""
+    """Raised if a file belongs to another data set, for example to Fashion-MNIST instead of MNIST."""
 
 
 def _existing(file: IdxFile, folder: Path) -> list[Path]:
@@ -193,7 +193,7 @@ def _content(known: IdxSet, file: IdxFile, path: Path, verify: bool, mmap: bool 
     for other in SETS.values():
         twin = next((twin for twin in other.files if twin.name == file.name), None)
         if twin and other is not known and (sha256 == twin.sha256 or on_disk == twin.gz_sha256):
-            raise _OtherSetError(f"{path}: this is the file of {other.title}, not of {known.title}")
+            raise _OtherSetError(f"{path}: this file belongs to {other.title}, not to {known.title}")
     raise _wrong(known, file, path, f"{path}: this is not the {known.title} file", found)
 
 

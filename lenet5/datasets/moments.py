@@ -18,7 +18,7 @@ def slant(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.fl
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Images. The grey levels of channels are added.
+        Images. The grey levels of the channels are summed.
 
     Returns
     -------
@@ -51,13 +51,13 @@ def deslant(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Not modified. Pixels that enter at the border are background (0).
+        Not modified. Pixels from outside the image are background (0).
 
     Returns
     -------
     ndarray of uint8, of the same shape
     """
-    from .. import engine  # imported here, because it loads the compiler
+    from .. import engine  # imported here because it loads the compiler
 
     slants, centres = slant(images)
     n, height, width = images.shape[:3]

@@ -1,4 +1,4 @@
-"""Read image files as images of the same shape."""
+"""Read image files and convert them to a common shape."""
 
 import os
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def _other(change: dict[str, Any]) -> OtherReading:
 
 
 def read_picture(path: Path_, fit: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read an image file and convert it to `shape`, (H, W) or (H, W, 3), with a data set's `fit`.
+    """Read an image file and convert it to `shape`, (H, W) or (H, W, 3), according to the `fit` of a data set.
 
     Raises
     ------
@@ -89,11 +89,11 @@ def read_chunk(paths: Sequence[str], reading: Reading, auto: bool, guess: bool) 
 
 
 def _open(path: Path_, colour: bool) -> NDArray[np.uint8]:
-    """Return the pixels of an image file, (H, W), or (H, W, 3) if it has colours to be kept."""
+    """Return the pixels of an image file, (H, W), or (H, W, 3) if it is in colour and `colour` is true."""
     pixels = picture(path, os.fspath(path))
     if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise ImageError(f"{path}: expected at most {MAX_PIXELS:,} pixels, found more")
-    if pixels.dtype != np.uint8:  # images with more than 8 bits, from 0 to 1
+        raise ImageError(f"{path}: expected at most {MAX_PIXELS:,} pixels, found more. Reduce the image first")
+    if pixels.dtype != np.uint8:  # images with more than 8 bits, as floats from 0 to 1
         low, high = float(pixels.min()), float(pixels.max())
         pixels = np.rint((pixels - min(low, 0.0)) * (255 / max(high, 1.0))).astype(np.uint8)
     if pixels.ndim == 3 and pixels.shape[2] == 1:

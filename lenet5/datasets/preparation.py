@@ -45,10 +45,10 @@ def prepare(
     images : ndarray of uint8, shape (H, W), (N, H, W) or (N, H, W, C)
         Images, not modified; (H, W) is a single image.
     size : int or (int, int)
-        Smallest size: of both axes, or (height, width). A shorter axis is padded, with `(size - H) // 2` pixels before
+        Smallest size of both axes, or (height, width). A shorter axis is padded, with `(size - H) // 2` pixels before
         it and the rest after. A longer axis is not changed, since section VII uses wide images.
     scale : str
-        Values of background (pixel 0) and foreground (pixel 255), as a key of `SCALES`.
+        Key of `SCALES`, which selects the values of background (pixel 0) and foreground (pixel 255).
     dtype : float32 or float64
         Type of the result. Ignored if `out` is given.
     out : ndarray, shape (N, C, max(H, size), max(W, size)), optional
@@ -63,7 +63,8 @@ def prepare(
     ConfigError
         If the scale is unknown.
     ShapeError
-        If `images` is not uint8, has another number of dimensions or no pixels, or `out` does not fit.
+        If `images` is not uint8, has no pixels or an unsupported number of dimensions, or `out` has the wrong shape or
+        dtype.
     """
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
         raise ShapeError(f"prepare: expected uint8 images, found {getattr(images, 'dtype', type(images))}")
@@ -77,18 +78,18 @@ def prepare(
         raise ShapeError(f"prepare: expected (H, W), (N, H, W) or (N, H, W, C), found shape {images.shape}")
     n, height, width, channels = pixels.shape
     if not (channels and height and width):
-        raise ShapeError(f"prepare: expected images with pixels, found shape {images.shape}")
+        raise ShapeError(f"prepare: expected images of at least one pixel, found shape {images.shape}")
     least = (size, size) if isinstance(size, int) else size
     full = (n, channels, height if height > least[0] else least[0], width if width > least[1] else least[1])
     if out is None:
         out = np.empty(full, dtype)
     elif out.shape != full:
-        raise ShapeError(f"prepare: out: expected shape {full}, found {out.shape}")
+        raise ShapeError(f"prepare: expected `out` of shape {full}, found shape {out.shape}")
     if scale not in SCALES:
         raise ConfigError(f"prepare: scale must be one of {', '.join(SCALES)}; found {scale!r}.")
     if out.dtype not in (np.float32, np.float64):
-        raise ShapeError(f"prepare: expected float32 or float64, found {out.dtype}")
-    from .. import engine  # imported here, because it loads the compiler
+        raise ShapeError(f"prepare: the result must be float32 or float64, found {out.dtype}")
+    from .. import engine  # imported here because it loads the compiler
 
     engine.scale_pixels(np.ascontiguousarray(pixels), levels(scale, out.dtype), out)
     return out
@@ -135,7 +136,7 @@ def prepare_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert =
     image : path-like or array-like
         Image file or array; see `normalise_digit`.
     invert : {"auto", True, False}
-        True for dark ink on light paper, False for light on dark, "auto" to detect it.
+        True for dark ink on light paper, False for light ink on dark paper, "auto" to detect which.
 
     Returns
     -------

@@ -17,7 +17,7 @@ LARGEST = 128  # largest side of images; the network is enlarged for images abov
 class Pictures:
     """Rows of pixels that are scaled and centred in the network's input on access.
 
-    ``pictures[which]`` is float32 (k, C, field, field) for k row numbers.
+    ``pictures[which]`` is a float32 array (k, C, field, field), if `which` contains k row indices.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If the images have another shape or are too large.
+        If the images have an unsupported shape or are too large.
     """
     found = shape
     if len(shape) == 1:
@@ -81,19 +81,19 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     elif len(shape) == 3 and (shape[0] in (1, 3)) != (shape[2] in (1, 3)):
         found = shape if shape[2] in (1, 3) else (*shape[1:], shape[0])
         found = found[:2] if found[2] == 1 else found
-    elif len(shape) == 3:  # both axes can be channels, or neither
+    elif len(shape) == 3:  # both axes could be the channels, or neither
         found = ()
     if len(found) not in (2, 3) or len(found) == 3 and found[2] != 3 or max(found[:2]) > LARGEST:
         raise ValueError(
-            f"X: expected images of up to {LARGEST}x{LARGEST}: grey (n, H, W), images with an axis of 1 or 3 channels "
-            "before or after the others, flattened square grey images (n, H * W), or other rows of up to "
+            f"X: expected images of up to {LARGEST}x{LARGEST}: grey (n, H, W), images with a channel axis of length 1 "
+            "or 3 before or after the image axes, flattened square grey images (n, H * W), or other rows of up to "
             f"{FIELD} features; found {'x'.join(map(str, shape))}."
         )
     return found
 
 
 def rows_of(X: np.ndarray) -> np.ndarray:
-    """Return images (n, ...) as rows, with channels as the last axis."""
+    """Return images (n, ...) as rows of pixels, in the order (H, W, C)."""
     if X.ndim == 4 and X.shape[1] == 3 and X.shape[3] != 3:
         X = X.transpose(0, 2, 3, 1)
     return X.reshape(len(X), math.prod(X.shape[1:]))

@@ -7,7 +7,7 @@ __all__ = ["without_frame", "without_rules"]
 
 _SMALLEST = 40  # smallest side in pixels; in smaller images a stroke can be as long as the side
 _WIDEST = 0.3  # largest width of a frame, relative to the side
-_FULL = 0.85  # smallest dark share of a row in a frame
+_FULL = 0.85  # smallest share of dark pixels in a row of a frame
 _LONG = 0.7  # smallest share of ink along a rule
 _THICK = 0.05  # largest thickness of a rule, relative to the side
 _SLOPES = np.linspace(-0.08, 0.08, 33)  # slopes of rules, in rows per column: up to 4.6 degrees
@@ -35,7 +35,7 @@ def without_frame(levels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _band(dark: NDArray[np.bool_], behind: bool) -> int:
-    """Return the number of leading rows in a band, with its soft edge; if `behind`, paper must follow it."""
+    """Return the number of leading rows that form a band and its soft edge; if `behind`, paper must follow it."""
     most = int(_WIDEST * len(dark))
     share = dark[: most + 4].mean(axis=1)
     within = share > _FULL
@@ -78,7 +78,7 @@ def _lines(ink: NDArray[np.float32]) -> list[Line]:
     height, width = ink.shape
     on = ink > 0
     outer = max(width // 10, 1)
-    if not (on[:, :outer].any() and on[:, -outer:].any()):  # no line can span the width, as in most images
+    if not (on[:, :outer].any() and on[:, -outer:].any()):  # in most images, no line can span the width
         return []
     columns, rows = np.arange(width), np.arange(height)[:, None]
     best, share = 0.0, np.zeros(height)

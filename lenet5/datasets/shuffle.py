@@ -7,10 +7,10 @@ group is read as a whole, with results bit-identical to those of a data set in m
 
 How random is this order? Each block is equally likely to be at any position, and within a group all orders of the
 images are equally likely. So each image is equally likely to be at any position; this holds exactly if all blocks and
-groups are full. The order differs from a full shuffle in that the images of a block are always in the same group:
-neighbours in the file are never more than 65,535 positions apart. If there are B blocks, the images of two blocks are
-in the same group with probability 63 / (B - 1). But even if the file is sorted by class, a group is a sample of 64
-blocks: each of ten equal classes makes up 10 % of it, with a standard deviation of 3.7 percentage points.
+groups are full. The order differs from a full shuffle in that the images of a block are always in the same group, and
+therefore never more than 65,535 positions apart. If there are B blocks, the images of two blocks are in the same group
+with probability 63 / (B - 1). But even if the file is sorted by class, a group is a sample of 64 blocks: each of ten
+equal classes makes up 10 % of it, with a standard deviation of 3.7 percentage points.
 
 One random seed drawn at the start of an epoch determines its order, so a resumed epoch starts directly at its group.
 """
@@ -37,7 +37,7 @@ Pairs = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # images and their labels
 
 
 def often(weights: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int_]:
-    """Draw n of n rows in proportion to their weights: each n w / sum(w) times, randomly rounded up or down."""
+    """Draw n indices in proportion to n weights: each index n w / sum(w) times, randomly rounded up or down."""
     share = np.cumsum(weights, dtype=np.float64)
     return np.searchsorted(share, (np.arange(len(weights)) + rng.random()) * share[-1] / len(weights), side="right")
 
@@ -104,7 +104,7 @@ class Blocks(Patterns):
         self._groups = [np.sort(blocks[k : k + GROUP]) for k in range(0, len(blocks), GROUP)]
         sizes = [sum(stop - start for start, stop in self._spans(group)) for group in self._groups]
         self._ends = np.cumsum(sizes)
-        self._end = self._first = 0  # positions of the group in memory
+        self._end = self._first = 0  # positions of the group that is in memory
         self._ahead = self._read_ahead(int(np.searchsorted(self._ends, position, side="right")))
 
     def take(self, start: int, stop: int) -> Pairs:

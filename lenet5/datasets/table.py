@@ -1,4 +1,4 @@
-"""Data sets from tables of pixels: Kaggle's CSV files, Keras's NPZ files, arrays and data frames."""
+"""Load data sets from tables of pixels: Kaggle's CSV files, Keras's NPZ files, arrays and data frames."""
 
 import csv
 import gzip
@@ -53,7 +53,7 @@ def from_arrays(
     classes : sequence, optional
         Classes as for `Dataset`.
     test_split : float
-        Share of each class in the test set, if none is given.
+        Share of each class to use as the test set if none is given.
     seed : int
         Seed for drawing the test set.
 
@@ -64,7 +64,7 @@ def from_arrays(
     Raises
     ------
     DataError
-        If the arrays have another format.
+        If an array has an unsupported format.
     """
     images, labels = _columns(images, labels)
     train = Dataset(images, labels, name, {"source": "arrays"}, classes=classes)
@@ -140,7 +140,7 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
 
 
 def _pair(names: dict[str, str], part: str) -> tuple[str, str] | None:
-    """Return the names of a part's arrays of images and labels; the part is "" in a file with only one."""
+    """Return the names of a part's arrays of images and labels; the part is "" in a file with a single pair."""
     places = _TEST_NAMES if part == "test" else (part,)
 
     def first(kinds: Sequence[str]) -> str | None:
@@ -193,7 +193,7 @@ def from_csv(
         if labels is None:
             raise DataError(
                 f"{each}: found {pixels.shape[1]} columns of pixels but no classes; expected a column named label, or "
-                "the class as an additional first column. Classify images without labels with python -m lenet5.predict."
+                "the class as an additional first column. To classify unlabelled images, use python -m lenet5.predict."
             )
         parts += [pixels, labels]
     return _named(Path(path), from_arrays(*parts, name=_stem(Path(path)), test_split=test_split, seed=seed))
@@ -218,7 +218,7 @@ def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], ND
         skip, columns = int(heads is not None), [k for k in range(len(cells)) if k != place]
         options: dict[str, Any] = {"delimiter": delimiter, "skiprows": skip, "encoding": "utf-8", "comments": None}
         labels = None
-        with warnings.catch_warnings(action="ignore"):  # about an empty table, which raises an error below
+        with warnings.catch_warnings(action="ignore"):  # NumPy warns of an empty table, which raises an error below
             try:
                 pixels = np.loadtxt(path, np.uint8, usecols=columns, ndmin=2, **options)
             except (ValueError, OverflowError):
@@ -242,7 +242,7 @@ def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], ND
 
 
 def has_labels(path: Path_) -> bool:
-    """Whether a CSV file has a label column, judging by its first line. Kaggle's ``test.csv`` has none."""
+    """Return whether a CSV file has a label column, judging by its first line. Kaggle's ``test.csv`` has none."""
     with _opened(Path(path)) as file:
         cells = file.readline().strip().split(",")
     heads = None if all(map(_is_number, cells)) else [cell.strip() for cell in cells]

@@ -1,4 +1,4 @@
-"""Named networks of the paper and of others, and saving and loading."""
+"""Build networks of the paper and of other projects by name; save and load networks."""
 
 from .build import CHARACTERS
 from .later import caffe, cifar10, d2l, mattwang44, tensorflow_tutorial

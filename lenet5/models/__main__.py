@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.models``: print networks layer by layer."""
+"""Command ``python -m lenet5.models``: print networks layer by layer."""
 
 import json
 import sys
@@ -22,10 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Print the layers of networks, with shapes, parameters, connections (counted as in the paper, one "
         "per input and per bias of every unit) and multiply-adds of one forward pass.",
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help=f"{', '.join(MODELS)} (default: all)")
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"networks: {', '.join(MODELS)} (default: all)")
     parser.add_option("--channels", type=int | None, default=None, metavar="N", help="number of image channels")
-    parser.add_option("--size", type=int | None, default=None, metavar="N", help="side of the images")
-    parser.add_option("--classes", type=int | None, default=None, metavar="N")
+    parser.add_option("--size", type=int | None, default=None, metavar="N", help="side of the images in pixels")
+    parser.add_option("--classes", type=int | None, default=None, metavar="N", help="number of classes")
     parser.add_switch("--json", help="print everything as JSON")
     options = parser.parse(argv)
     unknown = [name for name in options["names"] if name not in MODELS]

@@ -26,10 +26,10 @@ __all__ = [
     "size_of_s4",
 ]
 
-# Characters with a bitmap in the paper's Fig. 3, in the order in which they are assigned to other classes.
+# Characters that have a bitmap in the paper's Fig. 3. Classes without codes of their own get them in this order.
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
 
-# Upper bound of channels, and of the side of images in pixels.
+# Upper limit for the number of channels and for the side of the images in pixels.
 _MOST = 1 << 16
 
 POOLS: dict[str, Callable[..., Layer]] = {"trainable": Subsampling, "average": AvgPool2D, "max": MaxPool2D}
@@ -55,9 +55,10 @@ def network(
     dtype: np.typing.DTypeLike,
     seed: int | np.random.Generator,
 ) -> Sequential:
-    """Build a network for images (channels, size, size) whose grey levels are scaled by `scale`.
+    """Build a network for images (channels, size, size) with grey levels in the range `scale`.
 
-    `spec` contains the builder's name and other options, from which `from_spec` rebuilds the network.
+    `scale` is a key of `SCALES`. `spec` contains the builder's name and its other options, so that `from_spec` can
+    rebuild the network.
     """
     one_of("scale", scale, tuple(SCALES))
     for name, value in (("channels", channels), ("size", size)):
@@ -82,18 +83,18 @@ def one_of(what: str, value: object, known: tuple[str, ...]) -> None:
 
 
 def size_of_s4(size: int) -> int:
-    """Return the side of S4's maps for a size of images (5 in the paper), which C5's kernels cover."""
+    """Return the side of S4's maps, and of C5's kernels, for images of side `size` (5 in the paper)."""
     return max(1, ((size - 4) // 2 - 4) // 2)
 
 
 def codes_of(classes: int | None, codes: str = "") -> str:
-    """Return one character per class, whose bitmaps are the RBF centres."""
+    """Return one character per class; the bitmaps of these characters are the RBF centres."""
     known = len(codes) or 10 if classes is None else classes
     codes = codes or CHARACTERS[: max(known, 0)]
     if len(codes) != known or not codes:
         raise ConfigError(
-            f"RBF units need a code for each of the {known} classes; found {len(codes)}. There are "
-            f"{len(CHARACTERS)} default codes; output softmax needs none."
+            f"RBF units need a code for each of the {known} classes; found {len(codes)}. Default "
+            f"codes exist for up to {len(CHARACTERS)} classes; output='softmax' needs none."
         )
     return codes
 

@@ -1,4 +1,4 @@
-"""Networks that others call LeNet, named after their origin."""
+"""Networks of other projects that are known as LeNet; each builder is named after its source."""
 
 from typing import Any, Literal, get_args
 
@@ -146,8 +146,8 @@ def tensorflow_tutorial(
     ----------
     variation : str
         "original"; "third-stage" adds a convolution with 128 maps and pooling with stride 1; "7x7" enlarges the second
-        kernel; "half-width" has 16 and 32 maps; "sigmoid" replaces every ReLU; "dense-128" has 128 units instead of
-        1,024; "extra-dense" adds 128 units after them.
+        kernel; "half-width" has 16 and 32 maps; "sigmoid" replaces every ReLU by a sigmoid; "dense-128" has 128 fully
+        connected units instead of 1,024; "extra-dense" adds a layer of 128 units after the 1,024.
     init : str
         Initialiser; the original uses a truncated normal with standard deviation 0.1.
     bias : float
@@ -204,7 +204,9 @@ def d2l(
     dtype: np.typing.DTypeLike = np.float32,
     seed: int | np.random.Generator = 0,
 ) -> Sequential:
-    """Build the LeNet of the textbook Dive into Deep Learning: C3 on all maps, scores for softmax, 61,706 parameters.
+    """Build the LeNet of the textbook Dive into Deep Learning, with 61,706 parameters.
+
+    C3 is connected to all maps of S2, and the outputs are scores for softmax.
 
     Parameters
     ----------
@@ -215,7 +217,7 @@ def d2l(
     norm : bool
         Whether to use batch normalisation before every activation.
     dropout : float
-        Fraction of the units of C5 and F6 that are dropped in training.
+        Fraction of the units of C5 and F6 that are dropped during training.
     init : str
         Initialiser; the book uses Xavier's uniform rule, and "he" is suitable for ReLU.
     channels, size, classes, scale, dtype, seed
@@ -275,7 +277,7 @@ def cifar10(
 def _modern(
     activation: str, subsampling: str, norm: bool, dropout: float, init: str, classes: int, *, padding: int
 ) -> tuple[list[Layer], dict[str, Any]]:
-    """Return layers with 6 and 16 maps, 120 and 84 units, and scores, and the options from which they were made."""
+    """Return layers with 6 and 16 maps, 120 and 84 units and a score per class, and the options that define them."""
     one_of("activation", activation, tuple(ACTIVATIONS))
     one_of("subsampling", subsampling, ("average", "max"))
     draw, pool = initializer(init), POOLS[subsampling]

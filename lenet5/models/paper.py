@@ -14,14 +14,15 @@ __all__ = ["Output", "Pooling", "lenet1", "lenet4", "lenet5"]
 Pooling = Literal["trainable", "average", "max"]
 Output = Literal["rbf", "softmax", "dense"]
 
-# C3 of LeNet-1 from LeCun et al. 1990; not given in the 1998 paper. Rows are maps of S2, columns maps of C3.
+# Connections of C3 in LeNet-1, from LeCun et al. 1990; the 1998 paper omits them. Rows are maps of S2, columns of C3.
 TABLE_LENET1 = """
     X X X . X X . . . . . .
     . X X X X X . . . . . .
     . . . . . . X X X . X X
     . . . . . . . X X X X X
 """
-# C3 of LeNet-4. The paper gives no table; three of the eight maps for each map give its 260,000 connections.
+# Connections of C3 in LeNet-4. The paper gives no table; its 260,000 connections result if each map of C3 is connected
+# to three of the eight maps.
 TABLE_LENET4 = """
     X . . . . . X X X . . . X . X .
     X X . . . . . X . X . . . X . X
@@ -58,13 +59,13 @@ def lenet5(
         Ten RBF units (eq. 7); ten scores for softmax cross-entropy; or ten units with a squashing function
         for `SquaredError` (the place code of section II.B).
     codes : str
-        One character per class, whose bitmaps are the RBF centres. Default: the
+        One character per class; the bitmaps of these characters are the RBF centres. Default: the
         first `classes` characters of `CHARACTERS` (0-9, A-Z, a-z, punctuation).
     init : str, optional
-        Key of `lenet5.initializers.INITIALIZERS` for the weights; "paper" is that of the paper. Default: "fan-in",
+        Key of `lenet5.initializers.INITIALIZERS` for the weights; "paper" is the paper's rule. Default: "fan-in",
         or "fan-in-2.4" with average pooling, which divides signals by four.
     coefficient : float
-        Initial coefficients of S2 and S4; the paper gives no values.
+        Initial value of the coefficients of S2 and S4; the paper gives none.
     channels, size : int
         Size of the input (channels, size, size), in which smaller images are centred.
     classes : int, optional
@@ -97,7 +98,7 @@ def lenet5(
     draw = initializer(init)
     if subsampling != "trainable" and coefficient != 1.0:
         raise ConfigError(
-            f"coefficient applies only to trainable sub-sampling; found {coefficient!r} with {subsampling}."
+            f"coefficient applies only to trainable sub-sampling; found {coefficient!r} with {subsampling} pooling."
         )
     options = {"coefficient": coefficient} if subsampling == "trainable" else {}
     # The squashing function also follows C1 and C3: the paper's text requires it for every layer up to F6.
@@ -140,11 +141,11 @@ def lenet4(
     dtype: np.typing.DTypeLike = np.float32,
     seed: int | np.random.Generator = 0,
 ) -> Sequential:
-    """Build LeNet-4: 4 maps, 8 sub-sampling maps in pairs, 16 maps, 16 sub-sampling maps, 120 units, 10 units.
+    """Build LeNet-4: 4 maps, 8 sub-sampling maps (two per map), 16 maps, 16 sub-sampling maps, 120 units, 10 units.
 
-    The paper gives no more than this and "about 260,000 connections and 17,000 parameters". With three of the
-    eight maps for each map of C3 there are 262,306 connections. 17,000 parameters are impossible: 120 units on
-    16 maps of 5x5 already have 48,120, and the network has 50,698.
+    The paper gives only these sizes and "about 260,000 connections and 17,000 parameters". If each map of C3 is
+    connected to three of the eight maps, there are 262,306 connections. 17,000 parameters are impossible: 120 units
+    connected to 16 maps of 5x5 already have 48,120, and the network has 50,698.
 
     Parameters
     ----------
@@ -194,8 +195,8 @@ def lenet1(
 ) -> Sequential:
     """Build LeNet-1: 2,578 parameters and 98,442 connections (the paper: "2,600" and "100,000").
 
-    The paper reduces digits to 16x16 in images of 28x28, like ``datasets.transform(images, scale=0.8)`` and the
-    row LeNet-1 of ``python -m lenet5.reproduce run paper-fig9``.
+    The paper reduces digits to 16x16 pixels in images of 28x28, as ``datasets.transform(images, scale=0.8)`` does.
+    The row LeNet-1 of ``python -m lenet5.reproduce run paper-fig9`` is trained on such images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Registry of the named networks, and their reconstruction from a saved description."""
+"""Registry of the named networks, and construction of networks from a saved description."""
 
 from collections.abc import Callable
 from functools import partial
@@ -35,8 +35,8 @@ MODELS: dict[str, Callable[..., Sequential]] = {
 def spec_of(net: Sequential) -> dict[str, Any] | None:
     """Return the specification from which `from_spec` rebuilds the network, or None if that is not possible.
 
-    It is not possible with layers of unregistered classes (`lenet5.layers.register`), custom initialisers, or another
-    preparation than `datasets.prepare`.
+    Layers of unregistered classes (see `lenet5.layers.register`), custom initialisers and preparations other than
+    `datasets.prepare` make it impossible.
     """
     if net.spec is not None:
         return net.spec
@@ -45,7 +45,7 @@ def spec_of(net: Sequential) -> dict[str, Any] | None:
 
 
 def preparation_of(net: Sequential) -> dict[str, Any] | None:
-    """Return ``size`` and ``scale`` of `datasets.prepare` for this network, or None for another preparation."""
+    """Return ``size`` and ``scale`` of a network's preparation, or None if it is custom (not `datasets.prepare`)."""
     prepare = net.prepare
     known: dict[str, Any] = {"size": list(net.in_shape[1:]), "scale": "unit"}
     if prepare is None:
@@ -73,7 +73,7 @@ def _layers_of(net: Sequential) -> list[Any] | None:
 def _from_layers(spec: dict[str, Any], *, dtype: Any = np.float32, seed: int | np.random.Generator = 0) -> Sequential:
     def sequence(layers: Any, depth: int = 0, **options: Any) -> Sequential:
         if not isinstance(layers, list) or depth > _DEEPEST:
-            raise ConfigError(f"layers of a network must be a list, at most {_DEEPEST} deep; found {shown(layers)}.")
+            raise ConfigError(f"layers must be a list, nested at most {_DEEPEST} levels deep; found {shown(layers)}.")
         inner: list[Layer] = []
         for layer in layers:
             nested = isinstance(layer, dict) and "layers" in layer
@@ -89,10 +89,10 @@ def _from_layers(spec: dict[str, Any], *, dtype: Any = np.float32, seed: int | n
             isinstance(side, int) and 0 < side < 1 << 16
             for side in (*shape, *([size] if isinstance(size, int) else size))
         ):
-            raise ConfigError(f"The shapes of a network must be positive integers; found {shown(spec)}.")
+            raise ConfigError(f"in_shape and size of a network must be integers from 1 to 65,535; found {shown(spec)}.")
         one_of("scale", scale, tuple(SCALES))
     except (KeyError, TypeError) as error:
-        raise ConfigError(f"A network of layers needs in_shape, size and scale: {error!r}.") from error
+        raise ConfigError(f"A network described by its layers needs in_shape, size and scale: {error!r}.") from error
     pictures = len(shape) == 3
     try:
         net = sequence(spec["layers"], prepare=partial(prepare_pixels, size=size, scale=scale) if pictures else None)
@@ -108,7 +108,7 @@ def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
     Parameters
     ----------
     spec : dict
-        ``name``, a key of `MODELS`, with the options of that builder; or ``layers``, ``in_shape``, ``size`` and
+        Either ``name``, a key of `MODELS`, and options of that builder; or ``layers``, ``in_shape``, ``size`` and
         ``scale``.
     **more
         Additional options, such as ``seed``.

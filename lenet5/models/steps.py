@@ -1,4 +1,4 @@
-"""Description of networks for exporters: operations in order, and the preparation of images."""
+"""Describe networks for exporters: their operations in order, and the preparation of images."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from .registry import preparation_of
 
 __all__ = ["Preparation", "Step", "preparation", "steps"]
 
-_SIDE = 28  # size of MNIST's images, the default of networks without a record of their training set
+_SIDE = 28  # side of MNIST's images, assumed if a network has no record of its training set
 Shape = tuple[int, ...]
 
 
@@ -25,8 +25,7 @@ class Step(NamedTuple):
     name : str
         Name of the layer, such as "C1" or "C1.ScaledTanh".
     stage : str
-        Name of the step's output in `Sequential.feature_maps` if it is the last of a stage; empty for steps that only
-        rearrange.
+        Name of the step's stage in `Sequential.feature_maps`; empty for steps that only rearrange their input.
     operation : Operation
         See `lenet5.layers.operation`.
     in_shape, out_shape : tuple of int
@@ -48,7 +47,7 @@ class Preparation(NamedTuple):
     shape : tuple of int
         Shape of an image, (H, W), or (H, W, C) in colour.
     levels : ndarray (256,)
-        Values of the grey levels in the network's dtype. ``levels[0]`` also fills the frame.
+        Network input for each grey level, in the network's dtype. ``levels[0]`` also fills the frame.
     frame : (int, int, int, int)
         Number of pixels added at the top, left, bottom and right.
     """
@@ -64,17 +63,17 @@ def steps(net: Sequential) -> list[Step]:
     Raises
     ------
     ConfigError
-        If a layer has no operation, or overrides a method of the class that defines it.
+        If a layer has no operation, or its class overrides a method of the class that defines the operation.
     """
     if not net.in_shape:
-        raise ConfigError("This network is not built: call net.build((1, 28, 28)), or train it, before exporting it.")
+        raise ConfigError("This network is not built: before exporting it, call net.build((1, 28, 28)) or train it.")
     found = []
     for name, layer in net.named_sublayers():
         operation = layer.operation() if halves_agree(layer, "operation") else None
         if operation is None:
             raise ConfigError(
                 f"{layer} cannot be exported, because its class {type(layer).__name__} has no `operation`: "
-                "define operation(self), which returns one of lenet5.layers.operation."
+                "define operation(self) so that it returns one of the types in lenet5.layers.operation."
             )
         stage = name.split(".")[0] if layer.stages() else ""
         found.append(Step(name, stage, operation, layer.in_shape, layer.out_shape))
@@ -87,7 +86,7 @@ def preparation(net: Sequential) -> Preparation:
     Raises
     ------
     ConfigError
-        If the network's input is not images, or it has a custom preparation.
+        If the network does not take images, or has a custom preparation.
     """
     known = preparation_of(net)
     if known is None or len(net.in_shape) != 3:
@@ -100,7 +99,7 @@ def preparation(net: Sequential) -> Preparation:
         _SIDE if _SIDE <= side < 2 * _SIDE and channels == 1 else side for side in sides
     )
     if any(mine > side for mine, side in zip(own, sides, strict=True)):
-        raise ConfigError(f"The network's field of {sides} is smaller than its training images of {own}.")
+        raise ConfigError(f"The network's input field {tuple(sides)} is smaller than its training images {tuple(own)}.")
     top, left = ((side - mine) // 2 for side, mine in zip(sides, own, strict=True))
     frame = (top, left, sides[0] - own[0] - top, sides[1] - own[1] - left)
     shape = tuple(own) if channels == 1 else (*own, channels)

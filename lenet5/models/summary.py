@@ -20,9 +20,9 @@ def summary(net: Sequential) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        For each layer its ``name``, ``kind``, ``shape`` (of the output for one image), ``parameters``, ``kept`` (number
-        of unpruned parameters), ``connections`` (counted as in the paper: one per input and per bias of every unit)
-        and ``multiply_adds`` of one forward pass. The last two include pruned parameters.
+        For each layer, its ``name``, ``kind``, ``shape`` (of the output for one image), ``parameters``, ``kept``
+        (number of unpruned parameters), ``connections`` (counted as in the paper: one per input and per bias of every
+        unit) and ``multiply_adds`` of one forward pass. The last two include pruned parameters.
     """
     return [
         {
@@ -40,7 +40,7 @@ def summary(net: Sequential) -> list[dict[str, Any]]:
 
 def table(name: str, rows: list[dict[str, Any]]) -> str:
     """Format the counts of `summary` as a table with a heading."""
-    # Activations have nothing to count.
+    # Omit activations: all their counts are 0.
     shown = [row for row in rows if any(row[key] for key in _COUNTS) or row["kind"] in ("AvgPool2D", "MaxPool2D")]
     total = {key: sum(row[key] for row in rows) for key in (*_COUNTS, "kept")}
     counts = _COUNTS if total["kept"] == total["parameters"] else ("parameters", "kept", *_COUNTS[1:])

@@ -16,15 +16,15 @@ __all__ = ["ENDING", "load", "save"]
 
 ENDING = ".safetensors"
 _NOTE = "lenet5"
-_OTHERS = "running/", "kept/"  # arrays that are not parameters
+_OTHERS = "running/", "kept/"  # prefixes of arrays that are not parameters
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Write the arrays of `Sequential.arrays` and a description to one .safetensors file.
 
-    Parameters have their own names, such as ``C1.weight``, for other readers of such files. Running statistics are
-    named ``running/C1.BatchNorm.mean``, masks of pruned parameters ``kept/C1.weight``. The description is JSON, under
-    "lenet5" in the metadata.
+    Parameters keep their own names, such as ``C1.weight``, so that other programs can use them. Running statistics are
+    named ``running/C1.BatchNorm.mean``, masks of pruned parameters ``kept/C1.weight``. The description is stored as
+    JSON under "lenet5" in the metadata.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
             note = (file.metadata() or {}).get(_NOTE)
             if note is None:
                 raise CheckpointError(
-                    f"{path}: tensors without the description of a lenet5 network. Read weights from PyTorch with "
+                    f"{path}: the metadata do not describe a lenet5 network. Read weights from PyTorch with "
                     "lenet5.interop.from_torch(path, model='d2l')."
                 )
             arrays = {name: file.get_tensor(name) for name in file.keys()}
@@ -73,22 +73,23 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file.") from None
-    except Exception as error:  # SafetensorError, ValueError, TypeError, RecursionError and others for damaged bytes
+    except Exception as error:  # damaged bytes raise SafetensorError, ValueError, TypeError, RecursionError or others
         raise CheckpointError(f"{path}: damaged or not a .safetensors file: {error}.") from error
     floats = (np.float32, np.float64)
     wrong = [n for n, array in arrays.items() if array.dtype not in floats and not n.startswith(_OTHERS[1])]
     if not isinstance(meta, dict) or wrong:
-        raise CheckpointError(f"{path}: not a network: {f'{wrong[0]} is no float array' if wrong else 'its note'}.")
+        found = f"{wrong[0]} is not a float32 or float64 array" if wrong else "its description is not a JSON object"
+        raise CheckpointError(f"{path}: not a network: {found}.")
     return {name if name.startswith(_OTHERS) else f"parameter/{name}": array for name, array in arrays.items()}, meta
 
 
 def _library(what: str) -> Any:
-    """Return the function of safetensors that opens a file, or the one that creates its bytes."""
+    """Return the function of safetensors that opens a file, or the one that serialises arrays."""
     try:
         import safetensors
         import safetensors.numpy
     except ImportError:
         raise ConfigError(
-            "Files with the extension .safetensors need safetensors: pip install 'lenet5[safetensors]'."
+            "Files with the extension .safetensors need the package safetensors: pip install 'lenet5[safetensors]'."
         ) from None
     return safetensors.safe_open if what == "open" else safetensors.numpy.save

@@ -1,4 +1,4 @@
-"""Networks in files: save, load, and the weights shipped with the package."""
+"""Save and load networks, and load the weights that are shipped with the package."""
 
 import math
 import os
@@ -26,8 +26,8 @@ _FOREIGN = {
         "Such files cannot be read; load the run or .npz file from which they were exported.",
     ),
 }
-# Trained by this project's commands, on single digits and on windows of lines (section VII). The .json files next to
-# them are the records.
+# Weights trained with this project's commands, on single digits and on windows of lines (section VII). The .json files
+# next to them are the records of these runs.
 _SHIPPED = {name: Path(__file__).parents[1] / "weights" / f"{name}.npz" for name in ("lenet5-mnist", "lenet5-line")}
 PRETRAINED, LINE = _SHIPPED.values()
 
@@ -49,7 +49,7 @@ def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] 
 
 
 def note(net: Sequential) -> dict[str, Any]:
-    """Return the JSON metadata that are stored with a network's weights."""
+    """Return the metadata, of JSON types, to store with a network's weights."""
     learned = net.learned._asdict() if net.learned != Learned() else None
     return {"model": spec_of(net), "dtype": net.dtype.name} | ({"learned": learned} if learned else {})
 
@@ -62,8 +62,8 @@ def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequent
     Parameters
     ----------
     path : path-like
-        File to read, or folder of a run, whose newest undamaged checkpoint is used. If that is not the last one, a
-        `LenetWarning` is issued.
+        File to read, or folder of a run, whose newest undamaged checkpoint is used. If the last one is
+        damaged or missing, a `LenetWarning` is issued.
     net : Sequential, optional
         Network to read the weights into; required if it cannot be rebuilt from the file.
 
@@ -93,7 +93,7 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
         spec, dtype = meta.get("model"), meta.get("dtype", "float32")
         if not isinstance(spec, dict) or dtype not in ("float32", "float64"):
             raise CheckpointError(
-                f"{path}: the network has custom layers or a custom preparation, which the file lacks. Build "
+                f"{path}: the network has custom layers or a custom preparation, which files cannot describe. Build "
                 "it and pass it as load(path, net), or register its layer classes with lenet5.layers.register."
             )
         try:
@@ -115,7 +115,7 @@ def _form_of(path: Path) -> ModuleType:
 
 
 def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
-    """Return the training set recorded in the metadata, or an assumption for older files without it."""
+    """Return the record of the training set in the metadata, or assumptions for older files without one."""
     classes = net.out_shape[0]
     if "learned" not in meta:  # all sets were light on dark at that time, and their classes had no names
         digits = meta.get("dataset") in ("mnist", "digits") and classes == 10
@@ -140,14 +140,14 @@ def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
 
 
 class _Drawn(np.random.Generator):
-    """Generator of zeros that limits their number to the size of the file, since metadata can name any network."""
+    """Generator of at most as many zeros as a file has values, since untrusted metadata can describe huge networks."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__(np.random.PCG64(0))
         self.numbers = numbers
 
     def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
-        """Return zeros, or raise ConfigError."""
+        """Return zeros; raise ConfigError if the total exceeds the limit."""
         self.numbers -= math.prod(size)
         if self.numbers < 0:
             raise ConfigError("the network described in the metadata has more parameters than the file has values.")
@@ -157,7 +157,7 @@ class _Drawn(np.random.Generator):
 
 
 def pretrained(name: str = "lenet5-mnist") -> Sequential:
-    """Return the paper's network with weights trained by this project, without a network connection.
+    """Return the paper's network with weights that were trained by this project and are part of the package.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ __all__ = ["Adagrad", "Adam", "RMSprop"]
 
 
 def _eps(default: float) -> Option:
-    return option(default, "added to the denominator", least=1e-300, below=1e300)
+    return option(default, "small constant added to the denominator", least=1e-300, below=1e300)
 
 
 class Adagrad(Optimizer):
@@ -69,8 +69,10 @@ class RMSprop(Optimizer):
     ----------
     params, lr, l2, l1, decay, clip
         As for every optimiser.
-    rho, momentum : float
-        In [0, 1). If it is above 0, v = momentum v + g / (sqrt(s) + eps); value -= lr v.
+    rho : float
+        Decay rate of the mean of squared gradients, in [0, 1).
+    momentum : float
+        In [0, 1). If positive, v = momentum v + g / (sqrt(s) + eps); value -= lr v.
     eps : float
         Small positive constant added to the denominator.
 
@@ -82,7 +84,7 @@ class RMSprop(Optimizer):
 
     options = {
         **Optimizer.options,
-        "rho": option(0.99, "decay rate of the mean of squares", least=0.0, below=1.0),
+        "rho": option(0.99, "decay rate of the mean of squared gradients", least=0.0, below=1.0),
         "momentum": option(0.0, "momentum", least=0.0, below=1.0),
         "eps": _eps(1e-8),
     }
@@ -134,10 +136,11 @@ class Adam(Optimizer):
     params, lr, l2, l1, decay, clip
         As for every optimiser.
     beta1, beta2 : float
-        In [0, 1).
+        Decay rates of the means of gradients and of squared gradients, in [0, 1).
     eps : float
         Small positive constant added to the denominator.
     amsgrad : bool
+        Whether to use the maximum of s so far.
 
     Raises
     ------
@@ -150,7 +153,7 @@ class Adam(Optimizer):
         "beta1": option(0.9, "decay rate of the mean of gradients", least=0.0, below=1.0),
         "beta2": option(0.999, "decay rate of the mean of squared gradients", least=0.0, below=1.0),
         "eps": _eps(1e-8),
-        "amsgrad": option(False, "divide by the maximum of the mean of squares so far"),
+        "amsgrad": option(False, "divide by the largest mean of squared gradients so far"),
     }
 
     def __init__(
@@ -184,7 +187,7 @@ class Adam(Optimizer):
         square = self._square
         if self._largest is not None:
             square = np.maximum(self._largest, square, out=self._largest)
-        # lr m' / (sqrt(s') + eps), with the corrections as scalar factors
+        # lr m' / (sqrt(s') + eps), with the bias corrections as scalar factors
         root = (1 - self.beta2**t) ** 0.5
         rate = self._lr * root / (1 - self.beta1**t)
         _divided(self._mean, square, self.eps * root, rate, self._scaled, self._step)

@@ -25,7 +25,7 @@ _PENALTIES = {
     "l2": option(0.0, "L2 penalty", least=0.0, below=1e300),
     "l1": option(0.0, "L1 penalty", least=0.0, below=1e300),
     "decay": option(0.0, "decoupled weight decay, as in AdamW", least=0.0, below=1e300),
-    "clip": option(None, "clip the gradient to this norm", least=1e-300, below=1e300, kind=float),
+    "clip": option(None, "maximum norm of the gradient", least=1e-300, below=1e300, kind=float),
 }
 
 
@@ -46,7 +46,7 @@ class Optimizer:
     decay : float
         Decoupled weight decay (Loshchilov and Hutter 2019): value -= lr decay value, independent of the gradient.
     clip : float
-        Maximum norm of the gradient with its penalties, positive; larger gradients are scaled down. Default: none.
+        Positive maximum norm of the gradient with its penalties; larger gradients are scaled down. Default: no limit.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class Optimizer:
         g += self.params.grad
         g += np.multiply(self.params.value, self.l2, out=self._step)
         if self.clip < np.inf:
-            g *= self.params.kept  # pruned values do not count
+            g *= self.params.kept  # pruned parameters do not count towards the norm
             norm = float(np.sqrt(np.dot(g, g)))
             if norm > self.clip:
                 g *= self.clip / norm

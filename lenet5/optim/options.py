@@ -13,7 +13,7 @@ __all__ = ["Option", "checked", "option"]
 
 @dataclass(frozen=True)
 class Option:
-    """One option.
+    """An option of an optimiser or a schedule.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Option:
     kind : type
         float, int, bool, or a Literal of names.
     least, below : float or None
-        Limits of numeric values: at least `least`, and below `below`.
+        Range of numeric values, least <= value < below; None for no limit.
     """
 
     default: Any
@@ -49,5 +49,6 @@ def checked(owner: str, options: Mapping[str, Option], name: str, value: Any) ->
         return bool(value)
     least, below = known.least, np.inf if known.below is None else known.below
     if least is not None and not least <= value < below:
-        raise ConfigError(f"{name} must be at least {least:g} and below {below:g}; found {value!r}.")
+        limit = "" if known.below is None else f" and below {below:g}"
+        raise ConfigError(f"{name} must be at least {least:g}{limit}; found {value!r}.")
     return known.kind(value)

@@ -15,7 +15,7 @@ PAPER_ETA = (5e-4,) * 2 + (2e-4,) * 3 + (1e-4,) * 3 + (5e-5,) * 4 + (1e-5,)
 
 
 def paper(lr: float | None = None, *, skip: int = 0) -> Schedule:
-    """Use the paper's rates: 5e-4 for 2 epochs, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5.
+    """Use the paper's learning rates: 5e-4 for 2 epochs, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5.
 
     The first `skip` epochs are omitted. With `lr`, all rates are scaled so that the first one is `lr`.
 
@@ -63,9 +63,9 @@ def cosine(lr: float, *, epochs: int, final: float = 0.0) -> Schedule:
 
 
 def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | None = None) -> Schedule:
-    """Increase the rate from `start` * lr to `lr` in the first 0.3 of the epochs, then decrease it to `final`.
+    """Raise the learning rate from `start` * lr to `lr` in the first 30 % of the epochs, then lower it to `final`.
 
-    Both parts are half cosines (Smith 2018). The last epoch uses `final`; its default is lr / 1000.
+    Both parts are half cosines (Smith 2018). The last epoch uses `final` (default: lr / 1000).
 
     Raises
     ------
@@ -87,7 +87,7 @@ def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | Non
 
 
 def _half_cosine(share: float) -> float:
-    """Return the half cosine that falls from 1 to 0 as `share` goes from 0 to 1, and stays 0."""
+    """Return the half cosine that falls from 1 to 0 as `share` goes from 0 to 1, and stays 0 after that."""
     return (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
@@ -96,7 +96,8 @@ def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
     return lambda epoch: schedule(epoch) * min(1.0, (epoch + 1) / (epochs + 1))
 
 
-# Name -> factory, called with the initial rate and the number of epochs, and its options.
+# Name -> factory and its options. The factory is called with the initial learning rate, the number of epochs and the
+# values of the options.
 _FINAL = option(
     None, "final learning rate (default: 0 for cosine, after the last epoch; lr/1000 for one-cycle, in the last epoch)",
     least=0.0, below=1e300, kind=float,
@@ -107,8 +108,8 @@ SCHEDULES: dict[str, tuple[Callable[..., Schedule], dict[str, Option]]] = {
     "step": (
         lambda lr, epochs, every, factor: step(lr, every=every, factor=factor),
         {
-            "every": option(10, "epochs between two steps", least=1),
-            "factor": option(0.1, "factor of each step", least=0.0, below=1e300),
+            "every": option(10, "number of epochs between two steps", least=1),
+            "factor": option(0.1, "factor by which each step multiplies the learning rate", least=0.0, below=1e300),
         },
     ),
     "cosine": (lambda lr, epochs, final: cosine(lr, epochs=epochs, final=final or 0.0), {"final": _FINAL}),

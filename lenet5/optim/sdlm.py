@@ -20,8 +20,8 @@ class SDLM(Optimizer):
     h_kk estimates the Gauss-Newton diagonal of d2E/dvalue_k^2 (eq. 23). `observe` updates it from the
     parameters' `hess`, a mean over sampled patterns, before each epoch; it is constant within an epoch.
 
-    Departs from the paper, which replaces h before each epoch. After the first epoch units saturate, their h
-    collapses, and the learning rates are no longer bounded: on MNIST the test error rises from 3.6 to 9.8 % in
+    The default rule departs from the paper, which replaces h before each epoch. After the first epoch, units saturate,
+    their h collapses, and the learning rates are no longer bounded: on MNIST, the test error rises from 3.6 to 9.8 % in
     epoch 2. The running maximum bounds the learning rates and changes nothing else.
 
     Parameters
@@ -29,12 +29,11 @@ class SDLM(Optimizer):
     params, lr
         As for every optimiser; lr is the paper's global eta.
     mu : float
-        Positive constant that limits the rates to lr/mu if the curvature is small.
+        Positive constant that limits the learning rates to lr/mu if the curvature is small.
     momentum : float
-        In [0, 1); 0 in the paper. If it is above 0, v = momentum v + eps grad; value -= v.
+        In [0, 1); 0 in the paper. If positive, v = momentum v + eps grad; value -= v.
     rule : {"maximum", "average", "latest"}
-        New value of h: max(h, new); 0.7 h + 0.3 new; new, as in the paper.
-
+        How an estimate changes h: to max(h, estimate), to 0.7 h + 0.3 estimate, or to the estimate, as in the paper.
     patterns : int
         Number of patterns on which the trainer estimates h before each epoch (500 in the paper).
 
@@ -50,7 +49,7 @@ class SDLM(Optimizer):
         "mu": option(0.02, "mu of eq. 21, which limits the learning rates", least=1e-12, below=1e300),
         "rule": option(
             "maximum",
-            "h from epoch to epoch: the maximum so far, average (0.7 old + 0.3 new), or latest, as in the paper",
+            "h after each estimate: maximum so far, average (0.7 old + 0.3 new), or latest, as in the paper",
             kind=Rule,
         ),
         "patterns": option(500, "number of patterns for the estimate of h before each epoch", least=1),
@@ -79,7 +78,7 @@ class SDLM(Optimizer):
 
     @property
     def lr(self) -> float:
-        """Global learning rate eta. Setting it changes the rate of every weight."""
+        """Global learning rate eta. Setting it changes the learning rate of every weight."""
         return self._lr
 
     @lr.setter
@@ -121,7 +120,7 @@ class SDLM(Optimizer):
         self._move(step)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
-        """Return the learning rates, or None with momentum."""
+        """Return the learning rates, or None if momentum is used."""
         return self._rates if self._velocity is None else None
 
     def _set_rates(self) -> None:

@@ -23,7 +23,7 @@ class SGD(Optimizer):
     params, lr, l2, l1, decay, clip
         As for every optimiser.
     momentum : float
-        In [0, 1).
+        Momentum, in [0, 1).
     nesterov : bool
         Whether to use Nesterov momentum, which requires a positive momentum.
 
@@ -36,7 +36,7 @@ class SGD(Optimizer):
     options = {
         **Optimizer.options,
         "momentum": option(0.0, "momentum", least=0.0, below=1.0),
-        "nesterov": option(False, "Nesterov's momentum"),
+        "nesterov": option(False, "use Nesterov momentum"),
     }
 
     def __init__(
@@ -51,7 +51,7 @@ class SGD(Optimizer):
         super().__init__(params, lr=lr, **penalties)
         self.momentum = self._option("momentum", momentum)
         if nesterov and not momentum:
-            raise ConfigError("nesterov requires a momentum above 0.")
+            raise ConfigError("nesterov requires a momentum above 0; found 0.")
         self.nesterov = nesterov
         self._velocity = np.zeros_like(self.params.value) if momentum else None
 
@@ -72,7 +72,7 @@ class SGD(Optimizer):
         self._move(self._step)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
-        """Return the learning rate of every parameter, or None with momentum, penalty, decay or clipping."""
+        """Return the learning rate of every parameter, or None if momentum, penalties, decay or clipping are used."""
         if self._velocity is not None or self._changed is not None or self.decay:
             return None
         self._step[...] = self._lr

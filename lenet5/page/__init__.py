@@ -1,1 +1,1 @@
-"""Web page on which a network reads drawn digits."""
+"""Build a web page on which a network reads drawn digits."""

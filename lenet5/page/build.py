@@ -21,10 +21,10 @@ __all__ = ["page_of"]
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("engine.js", "picture.js", "view.js", "unit.js")
-# Operations that form a sum. The page explains the sum of stages that have exactly one.
+# Operations that form a sum. For stages with exactly one such operation, the page explains the sum.
 _MAIN = ("Convolution", "Pooling", "FullConnection", "Distances")
 _NOTES = {"dataset": "Trained on {}.".format, "test_error": lambda error: f"Test error {float(error):.2%}."}
-_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # images to evaluate; maximum of correct and of misread examples
+_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # images to evaluate; most correct and most misread examples shown
 
 
 def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[str, str] | None = None) -> str:
@@ -35,12 +35,12 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
     Parameters
     ----------
     net : Sequential
-        Network for images that are prepared by `datasets.prepare`. If it reads digits with the same operations as the
-        package's weights for lines, these read the lines of digits; otherwise the network itself does.
+        Network for images that are prepared by `datasets.prepare`. If it reads digits and has the same operations as
+        the package's network for lines, that network reads lines of digits; otherwise, `net` reads them.
     examples : Dataset, optional
         Example images: up to 60 that the network reads correctly, and up to 40 that it misreads.
     notes : mapping of str to str, optional
-        ``dataset`` and ``test_error``, which the page states.
+        ``dataset`` and ``test_error``, which the page shows.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
         stage["steps"].append(number)
         stage["shape"], first = [*step.out_shape, 1, 1][:3], number + 1
         if type(step.operation).__name__ in _MAIN:
-            stage["main"] = number if stage["main"] == -1 else -2  # -2: two sums, of which neither is explained
+            stage["main"] = number if stage["main"] == -1 else -2  # -2: several sums, none of them explained
     codes, before = net.sublayers()[-1].codes, [*stages][-2:-1]
     field = [*fields.values()][-1]
     line = {**rule_of(net)._asdict(), "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}

@@ -1,4 +1,4 @@
-"""Plots; every function returns a Matplotlib figure and displays nothing."""
+"""Plots. Each function returns a Matplotlib figure and displays nothing; `save` writes a figure to a file."""
 
 from .answers import confusion, distortions, images, mistakes, occlusion, robustness, saliency
 from .curves import compared, learning_curves, pruned, rejection, training_size

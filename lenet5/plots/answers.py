@@ -85,7 +85,7 @@ def confusion(net: Sequential, data: Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        The matrix with counts. Mistakes are shaded, the diagonal is not.
+        The matrix with counts. Mistakes are shaded; the diagonal is not.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def robustness(net: Sequential, data: Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        One panel for each distortion. Where the paper estimates the range that LeNet-5 tolerates, it is shaded.
+        One panel for each distortion. If the paper estimates the range that LeNet-5 tolerates, this range is shaded.
     """
     measured = measure(net, data)
     names = {
@@ -154,7 +154,7 @@ def robustness(net: Sequential, data: Dataset) -> Figure:
 
 
 def saliency(net: Sequential, image: np.ndarray) -> Figure:
-    """Draw the influence of each pixel on the margin between the two best classes, as a derivative.
+    """Draw the derivative of the margin between the two best classes with respect to each pixel.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def saliency(net: Sequential, image: np.ndarray) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        The image, and the derivative of the margin with respect to each pixel.
+        The network's input, and next to it the derivative.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def occlusion(net: Sequential, image: np.ndarray, *, size: int = 5) -> Figure:
     x, outputs = _one(net, image)
     height, width = x.shape[2:]
     if not 1 <= size <= min(height, width):
-        raise ShapeError(f"occlusion: a patch of side {size} does not fit an image of {height}x{width} pixels.")
+        raise ShapeError(f"occlusion: size must be from 1 to {min(height, width)} pixels; found {size}.")
     rows, columns = height - size + 1, width - size + 1
     covered = np.repeat(x, rows * columns, axis=0)
     for k in range(len(covered)):

@@ -1,4 +1,4 @@
-"""Plots of curves: error as a function of epoch, size of the training set, rejected share and number of parameters."""
+"""Plots of the error as a function of epoch, training-set size, rejected fraction and number of parameters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -88,7 +88,7 @@ def compared(
             [100 * record[key] if record.get(key) is not None else np.nan for record in run[:length]] for run in runs
         ]
         epochs, percent = range(1, length + 1), np.array(values)
-        # A logarithmic axis lacks 0; draw it as half an image in 10,000.
+        # A logarithmic axis has no 0; draw 0 as half an image in 10,000.
         percent = np.maximum(percent, 0.005)
         colour, line, marker = COLOURS[number % 7], LINES[number // 7 % 4], MARKERS[number % 5]
         axes.plot(
@@ -149,8 +149,8 @@ def pruned(rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, title: 
     Parameters
     ----------
     rows : mapping of str to histories
-        Criterion -> histories of its runs, with the records of `lenet5.analysis.pruning.Pruning`. Criteria without
-        histories are skipped.
+        Criterion -> histories of its runs, with the entries that `lenet5.analysis.pruning.Pruning` adds. Criteria
+        without histories are skipped.
     title : str
         Title of the figure.
 
@@ -163,7 +163,7 @@ def pruned(rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, title: 
     panels = figure.subplots(1, 2)
     for number, (label, runs) in enumerate((label, runs) for label, runs in rows.items() if any(runs)):
         colour, marker = COLOURS[number % 7], MARKERS[number % 5]
-        # Use the last epoch with each number of parameters, which is after retraining.
+        # For each number of parameters, use the last epoch, which ends the retraining.
         retrained = [{record["kept"]: record for record in run if "kept" in record} for run in runs]
         at_once = [{r["kept"]: r for record in run for r in record.get("at_once", ())} for run in runs]
         for axes, key, factor in zip(panels, ("loss", "test_error"), (1, 100), strict=True):
@@ -188,7 +188,7 @@ def pruned(rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, title: 
 
 
 def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str, target: float = 0.005) -> Figure:
-    """Draw the error on the accepted images as a function of the rejected share (Fig. 10 of the paper).
+    """Draw the error on the accepted images as a function of the rejected fraction (Fig. 10 of the paper).
 
     The images with the smallest difference between the two largest scores are rejected first.
 

@@ -24,7 +24,7 @@ def architecture(net: Sequential) -> Figure:
     Parameters
     ----------
     net : Sequential
-        Network that has been built.
+        A built network.
 
     Returns
     -------
@@ -149,13 +149,13 @@ def rbf_codes(characters: str = bitmaps.DIGITS) -> Figure:
 
 
 def effective_rates(net: Sequential, optimizer: SDLM) -> Figure:
-    """Draw histograms of SDLM's effective learning rates (eq. 21), one for each parameter.
+    """Draw histograms of SDLM's effective learning rates (eq. 21), one for each array of parameters.
 
     Parameters
     ----------
     net : Sequential
     optimizer : SDLM
-        Optimizer of this network.
+        Optimiser of this network.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def effective_rates(net: Sequential, optimizer: SDLM) -> Figure:
 
 
 def weights(net: Sequential) -> Figure:
-    """Draw histograms of the weights, one for each parameter.
+    """Draw histograms of the weights and biases, one for each array of parameters.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def weights(net: Sequential) -> Figure:
 
 
 def _histograms(net: Sequential, values: np.ndarray, bins: np.ndarray, title: str) -> Figure:
-    """Draw histograms of a quantity with one value per weight, one for each parameter."""
+    """Draw one histogram for each array of parameters; `values` has one entry per weight or bias."""
     parts = net.parameters().slices()
     figure = Figure(figsize=(7.5, 0.6 * len(parts) + 1.4), layout="constrained")
     figure.suptitle(title)
@@ -216,7 +216,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
     Parameters
     ----------
     net : Sequential
-        Any network. The layout is made for the paper's.
+        Any network, although the layout is designed for the paper's.
     image : ndarray
         One image, as for ``net.predict``.
     data : str

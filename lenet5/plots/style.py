@@ -34,7 +34,7 @@ def tiles(pictures: np.ndarray, columns: int, *, gap: int = 1) -> np.ndarray:
 
 
 def mosaic(axes: Axes, pictures: np.ndarray, columns: int, labels: Sequence[str] = (), **options: object) -> None:
-    """Draw images (N, H, W) in a single axes, which is much faster than one axes each, with labels above them."""
+    """Draw images (N, H, W) in a single axes, which is much faster than one axes per image; draw labels above them."""
     n, height, width = pictures.shape
     gap = max(1, height // 3) if labels else 1
     padded = np.full((n, height + gap - 1, width), np.nan) if labels else np.asarray(pictures, float)

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_option(
         "--jobs", type=int | None, default=None, metavar="N", help="number of parallel runs (default: all cores)"
     )
-    parser.add_option("--out", default="results", metavar="DIR", help="folder of the results (default: results)")
+    parser.add_option("--out", default="results", metavar="DIR", help="folder for the results (default: results)")
     parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder of the data set")
     options = parser.parse(argv)
     what, names, out = options["what"], options["names"], Path(options["out"])
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"see {out / 'report.md'}")
         return 0
     if not names:
-        raise ConfigError(f"give the names of tables to run, or all. The tables are {', '.join(TABLES)}.")
+        raise ConfigError(f"run needs the names of tables, or all. The tables are {', '.join(TABLES)}.")
     if options["jobs"] is not None and options["jobs"] < 1:
         raise ConfigError(f"--jobs must be at least 1; found {options['jobs']}.")
     report_compiling()

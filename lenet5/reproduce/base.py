@@ -9,14 +9,14 @@ __all__ = ["ACCURACY", "ERROR", "PASSES", "TRAINING", "Column", "Row", "Table"]
 
 @dataclass(frozen=True)
 class Column:
-    """One result of every run.
+    """One result of each run.
 
     Parameters
     ----------
     heading : str
         Heading of the column, and key of the published result in `Row.theirs`.
     key : str
-        Key in the ``result`` of a run's record. For "test_error@3", key "test_error" in the record of epoch 3.
+        Key in the ``result`` of a run's record. "test_error@3" means "test_error" after epoch 3.
     form : str
         Format of a value. If it ends in "%", values are converted to per cent.
     """
@@ -49,7 +49,7 @@ class Row:
     classifier : str
         Key of `classifiers.CLASSIFIERS`, for a classifier instead of a network.
     committee : tuple of Row and int, optional
-        Instead of training, combine networks: a row with `keep`, and the number of its seeds to use.
+        Row with `keep`, and number of its seeds: combine the networks of these runs instead of training one.
     keep : bool
         Whether to save the trained networks next to their records.
     network : str
@@ -60,9 +60,9 @@ class Row:
         Key of `variants.VARIANTS`, for a change of the trainer that no option provides.
     measures : tuple of str
         Keys of `measures.MEASURES` and `neighbours.MEMORIES`, which are measured after training, and of
-        `measures.WATCHERS`, which are measured after each epoch. Only "rejected" for classifiers.
+        `measures.WATCHERS`, which are measured after each epoch. Classifiers support only "rejected".
     keys : mapping of str to str
-        Heading of a column -> key in the ``result``, if it differs from that of the column.
+        Heading of a column -> key in the ``result``, if it differs from the column's key.
     seeds : int, optional
         Maximum number of runs, for deterministic or expensive rows.
     dataset : str
@@ -104,8 +104,8 @@ class Table:
     dataset : str
         Name of the data set.
     curves : tuple of str
-        Keys of the history to draw as a function of the epoch. The first is drawn in ``curves.png``, others in files
-        named after them. "kept" draws loss and error as a function of the number of parameters.
+        Keys of the history to draw as a function of the epoch. The first is drawn in ``curves.png``, the others in
+        files named after them. "kept" draws loss and error as a function of the number of parameters.
     """
 
     name: str

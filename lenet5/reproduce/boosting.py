@@ -1,4 +1,4 @@
-"""Boosted LeNet-4: three networks, each trained on patterns hard for the previous ones (Drucker et al. 1993)."""
+"""Boosted LeNet-4: three networks, each trained on patterns that the previous ones find hard (Drucker et al. 1993)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -31,7 +31,7 @@ def supply(data: Dataset, rng: np.random.Generator, rounds: int) -> Iterator[tup
 def half_wrong(patterns: Iterator[tuple[Images, Labels]], net: Sequential, count: int) -> tuple[Images, Labels]:
     """Return `count` patterns, of which the network classifies one half correctly and the other half wrongly.
 
-    If the supply ends early, there are fewer patterns, but still half of each.
+    If the supply ends early, fewer patterns are returned, in the same proportion.
     """
     kept: dict[bool, list[tuple[Images, Labels]]] = {True: [], False: []}
     found = {True: 0, False: 0}
@@ -67,7 +67,8 @@ class Boosted:
 
     The first network is trained on distorted images, with new distortions in each epoch. The second is trained on
     patterns of which the first classifies one half correctly and the other half wrongly. The third is trained on
-    patterns on which the first two disagree. Both of these sets are drawn once, from a long supply of distorted images.
+    patterns on which the first two disagree. These two training sets are drawn once, from a long supply of distorted
+    images.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class Boosted:
     epochs : int
         Number of epochs of each network.
     rounds : int
-        Size of the supply, as a multiple of the training set.
+        Size of the supply, as a multiple of the size of the training set.
 
     Attributes
     ----------
@@ -105,7 +106,7 @@ class Boosted:
         return self
 
     def _add(self, data: Dataset, **distort: str) -> None:
-        """Train another network."""
+        """Train another network on `data` and add it to `members`."""
         rng = np.random.default_rng([self.seed, len(self.members)])
         options = {"model": "lenet4", "epochs": self.epochs, "threads": 1, **distort}
         settings = config.from_dict(options).resolved()

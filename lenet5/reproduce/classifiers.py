@@ -1,6 +1,6 @@
 """The other classifiers of the paper's Fig. 9, from scikit-learn and from this package.
 
-All accept flattened images of 784 grey levels between 0 and 1.
+All accept flattened images of 784 pixels, scaled to [0, 1].
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def pairwise_linear(seed: int, n: int) -> Any:
 
 
 def k_nearest(seed: int, n: int) -> Any:
-    """Return a classifier of three Euclidean nearest neighbours, which vote with the inverse of their distances."""
+    """Return a classifier in which the three nearest neighbours (Euclidean) vote, weighted by inverse distance."""
     return KNearest(3)
 
 
@@ -53,14 +53,14 @@ def pca_quadratic(seed: int, n: int) -> Any:
 
 
 def rbf_network(seed: int, n: int) -> Any:
-    """Return a classifier of ten linear units on 1,000 radial basis functions (or n / 2) around k-means centres."""
+    """Return a classifier of ten linear units on Gaussians around 1,000 k-means centres (at most n / 2)."""
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
     centres = MiniBatchKMeans(min(1000, n // 2), random_state=seed, batch_size=4096, n_init=1, max_iter=20)
-    # k-means returns distances; the width of the Gaussian is half their typical value.
+    # k-means returns distances to the centres; the width of the Gaussian is half of a typical distance.
     return make_pipeline(centres, FunctionTransformer(_gaussian), RidgeClassifier(alpha=0.01))
 
 
@@ -100,14 +100,14 @@ class SupportVectors:
     offset : float
         Offset of the kernel.
     c : float
-        Penalty of slack.
+        Penalty C of the slack variables.
     virtual : bool
         Whether to retrain on the support vectors and their shifts by a pixel (Schoelkopf, Burges and Vapnik 1996).
 
     Attributes
     ----------
     counts : tuple of int
-        Number of support vectors after each training.
+        Number of support vectors after each round of training.
     """
 
     def __init__(self, degree: int, offset: float, c: float = 2.0, *, virtual: bool = False) -> None:
@@ -135,7 +135,7 @@ class SupportVectors:
         return self.machine.support_
 
     def decision_function(self, images: NDArray[Any]) -> NDArray[np.float64]:
-        """Return scores (N, classes): 0 for the class with the most votes, minus its margin for the others.
+        """Return scores (N, classes): 0 for the winner of the votes; for each other class, minus the winner's margin.
 
         The votes themselves are a poor measure of confidence: the two best classes usually win nine and eight pairs.
         """
@@ -158,7 +158,7 @@ class SupportVectors:
 
 
 def boosted(seed: int, n: int) -> Any:
-    """Return three boosted LeNet-4 networks whose outputs are added."""
+    """Return a classifier of three boosted LeNet-4 networks whose outputs are added."""
     return Boosted(seed, count=n // 2, epochs=12)
 
 

@@ -44,7 +44,7 @@ _ROWS = (
         "linear",
         "linear",
         "12.0 %",
-        "Least squares with targets of +-1, which also penalises correct outputs beyond them. " + _FIXED,
+        "Least squares with targets of +-1, which also penalises outputs beyond the correct target. " + _FIXED,
     ),
     _classifier("linear, deslanted", "linear", "8.4 %", "As above, on deslanted images. " + _FIXED, images="deslanted"),
     _classifier("pairwise linear", "pairwise-linear", "7.6 %", "Ridge regression for each pair. " + _FIXED),
@@ -68,8 +68,8 @@ _ROWS = (
         "tangent distance",
         "tangent-distance",
         "1.1 %",
-        "Two-sided with seven tangents, on 28x28 pixels smoothed by 0.9 (16x16 in the paper), computed only for the "
-        "500 nearest Euclidean neighbours. " + _FIXED,
+        "Two-sided, with seven tangents, on 28x28 pixels (16x16 in the paper) smoothed by a Gaussian of 0.9 pixels; "
+        "computed only for the 500 nearest Euclidean neighbours. " + _FIXED,
         measures=("rejected",),
     ),
     _classifier(
@@ -90,8 +90,8 @@ _ROWS = (
         "300-10",
         "4.7 %",
         "12 epochs of LeNet-5's second-order training, with squared error and a cosine schedule from 1e-4, which was "
-        "chosen on held-out images with 20 epochs, for this network. With LeNet-5's own rates the held-out error after "
-        "20 epochs was 4.80 %, about the paper's value.",
+        "chosen on held-out images with 20 epochs, for this network. With LeNet-5's own learning rates, the held-out "
+        "error after 20 epochs was 4.80 %, about the paper's value.",
     ),
     _connected("1000-10", "4.5 %", _CONNECTED),
     _connected("300-100-10", "3.05 %", _CONNECTED),
@@ -107,9 +107,10 @@ _ROWS = (
         "LeNet-1",
         _LENET1,
         {"test error": "1.7 %"},
-        "Digits of 16x16 in images of 28x28, as in the paper; 40 epochs with a cosine schedule from ten times the rate "
-        "of LeNet-5. With LeNet-5's rates and digits of 20x20 the error was 2.61 %. The rate explains the difference: "
-        "at twice this rate, held-out errors were 1.97 % with 16x16 and 1.77 % with 20x20 (one run each).",
+        "Digits of 16x16 in images of 28x28, as in the paper; 40 epochs with a cosine schedule from ten times the "
+        "learning rate of LeNet-5. With LeNet-5's learning rates and digits of 20x20, the error was 2.61 %. The rate "
+        "explains the difference: at twice the rate used here, held-out errors were 1.97 % with 16x16 and 1.77 % with "
+        "20x20 (one run each).",
         images="16x16",
         measures=("rejected",),
     ),
@@ -117,20 +118,22 @@ _ROWS = (
     _lenet4(
         "LeNet-4, K-NN",
         "1.1 %",
-        "The 5 nearest neighbours in the space of C5's 120 units, for the runs of LeNet-4.",
+        "The 5 nearest neighbours in the space of C5's 120 units, for the networks of the row LeNet-4.",
         "nearest",
     ),
     _lenet4(
         "LeNet-4, local learning",
         "1.1 %",
-        "Least squares on the 150 nearest neighbours in the space of C5's 120 units, for the runs of LeNet-4.",
+        "Least squares on the 150 nearest neighbours in the space of C5's 120 units, for the networks of the row "
+        "LeNet-4.",
         "local",
     ),
     _classifier(
         "boosted LeNet-4, distorted",
         "boosted-lenet4",
         "0.7 %",
-        "12 epochs each; the second and third network on 30,000 patterns, chosen from up to 12 million distorted ones.",
+        "12 epochs for each network; the second and third are trained on 30,000 patterns, chosen from up to 12 million "
+        "distorted ones.",
         measures=("rejected",),
         seeds=3,
     ),
@@ -164,8 +167,8 @@ REJECTION = Table(
     "paper-rejection",
     "Fig. 10: share of test images to reject for an error of 0.5 % on the others",
     "The images with the smallest difference between the two best scores are rejected. The scores of nearest "
-    "neighbours are sums of inverse distances, those of tangent distance are the distances of the nearest pattern "
-    "of each class, and those of support vector machines are the margins of the winner over the other classes.",
+    "neighbours are sums of inverse distances, those of tangent distance are the negated distances of the nearest "
+    "pattern of each class, and those of support vector machines are the margins of the winner over the other classes.",
     _to_reject(
         {
             "K-NN, deslanted": "8.1 %",

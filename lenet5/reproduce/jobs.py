@@ -1,4 +1,4 @@
-"""Execute a run of a row: train or resume, measure, and write the record."""
+"""Execute one run of a row: train or resume, measure, and write the record."""
 
 import dataclasses
 import hashlib
@@ -92,7 +92,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Twelve hexadecimal digits that identify the training, independent of the measures."""
+        """Twelve hexadecimal digits that identify the training; they do not depend on the measures."""
         return _digest({"recipe": recipe(self.row), "data": self.data_sha256, "seed": self.seed, "quick": self.quick})
 
     @property
@@ -112,14 +112,15 @@ class Job:
         return self.path.with_suffix(".npz")
 
     def answered_by(self, record: Mapping[str, Any] | None) -> bool:
-        """Whether a record belongs to this run and has all its measures."""
+        """Return whether a record belongs to this run and has all its measures."""
         return record is not None and record["key"] == self.key and self.measures <= set(record["measured"])
 
 
 def recipe(row: Row) -> str:
     """Return twelve hexadecimal digits that identify a row's recipe, independent of seed and data set.
 
-    They depend only on the definition of the row. If a default, a classifier or a variant changes, repeat the runs.
+    They depend only on the definition of the row. If a default, a classifier or a variant changes, they stay the same,
+    and the runs must be repeated.
     """
     # Include only values that differ from the defaults, so that new options do not change old recipes.
     more = {name: value for name in ("images", "network") if (value := getattr(row, name))}
@@ -181,7 +182,7 @@ def _run(job: Job) -> dict[str, Any]:
 
 
 class _Spent(callbacks.Callback):
-    """Processor seconds of the training, including those up to the checkpoint it was resumed from."""
+    """Count the CPU seconds of a training run, including those before the checkpoint from which it was resumed."""
 
     def __init__(self) -> None:
         self._before, self._start = 0.0, time.process_time()

@@ -15,9 +15,9 @@ _TRAINED: dict[str, Any] = {
 SECTION_VII = Table(
     "paper-section-vii",
     "Section VII: lines of five digits, read by sweeping the network across them",
-    "Share of lines with at least one mistake, out of 1,000 lines of five test digits, by the number of columns "
-    "between the ink of neighbours; -2 is an overlap. The paper shows figures but gives no error rates. The test error "
-    "is that of single digits and, in the last two rows, of blank images too.",
+    "Fraction of 1,000 lines of five test digits that are misread, for each gap between the ink of adjacent digits, in "
+    "columns of pixels; -2 is an overlap. The paper shows figures but gives no error rates. The test error is measured "
+    "on single digits and, in the last two rows, also on blank images.",
     (
         Row(
             "LeNet-5, single digits",

@@ -20,12 +20,12 @@ _SAMPLE = 500
 
 
 def rejected(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Return the share of test images to reject for an error of 0.5 % on the others (Fig. 10 of the paper)."""
+    """Return the fraction of test images to reject for an error of 0.5 % on the rest (Fig. 10 of the paper)."""
     return {"rejected": metrics.rejection_rate(_scores(net, test), net.relabelled(test).labels)}
 
 
 def top_3(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Return the share of images whose label is among the three most likely classes."""
+    """Return the fraction of images whose label is among the three most likely classes."""
     sets = {"test": test} | ({"validation": validation} if validation is not None else {})
     return {
         f"{name}_top_3": metrics.top_k_accuracy(_scores(net, data), net.relabelled(data).labels, 3)
@@ -40,7 +40,7 @@ def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> di
 
 
 def lines(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Return the share of 1,000 lines of five test digits with mistakes, for each gap between neighbours."""
+    """Return the fraction of 1,000 five-digit lines that are misread, for each gap between adjacent digits (pixels)."""
     digits = test.subset(np.array(test.classes)[test.labels] != BLANK)
     return {f"lines_{gap}": 1 - read_lines(net, digits, gap=gap) for gap in (-2, 0, 2, 6, 10)}
 
@@ -59,10 +59,10 @@ def _scores(net: Sequential, data: Dataset) -> np.ndarray:
 
 
 class Saturation(Callback):
-    """Record the share of squashing-function outputs within 5 % of the limits, on some training images."""
+    """Record the fraction of squashing-function outputs within 5 % of their limits, on 500 training images."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record ``saturated`` for all units, and ``saturated_F6`` and so on for each stage."""
+        """Record ``saturated`` for all units together, and one entry for each stage, such as ``saturated_F6``."""
         sample = trainer.train.images[:_SAMPLE]
         x, shares, units = trainer.net.scaled(sample), {}, {}
         for layer in trainer.net:

@@ -1,6 +1,6 @@
 """Classifiers that store the training set: Euclidean nearest neighbours, and local learning.
 
-scikit-learn finds the neighbours of an image. Then they vote, or train a classifier for this image.
+scikit-learn finds the nearest neighbours of an image. They either vote, or serve to train a classifier for this image.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def votes(distances: Floats, labels: NDArray[Any], classes: int) -> NDArray[np.f
     distances : ndarray (N, K)
         Distances of the K neighbours of each image.
     labels : integer ndarray (N, K)
-        Class numbers of the neighbours.
+        Labels of these neighbours, from 0 to classes - 1.
     classes : int
         Number of classes.
     """
@@ -75,7 +75,7 @@ class Memory:
 
 
 class KNearest(Memory):
-    """K nearest neighbours, which vote with 1 / distance."""
+    """Classifier in which the K nearest neighbours vote, weighted by 1 / distance."""
 
     def _scores(self, images: Floats, distances: Floats, places: NDArray[np.int64]) -> NDArray[np.float64]:
         return votes(distances, self.labels[places], self.classes)
@@ -93,7 +93,7 @@ class LocalLinear(Memory):
     neighbours : int
         Number of neighbours, K.
     decay : float
-        Weight decay, in units of the neighbours' mean squared distance. For large values, all votes are equal.
+        Weight decay, in units of the neighbours' mean squared distance. For large values, all neighbours count equally.
     """
 
     def __init__(self, neighbours: int, decay: float) -> None:

@@ -1,4 +1,4 @@
-"""Fully connected networks of Fig. 9, which are not available as a configuration."""
+"""Fully connected networks of Fig. 9, which no configuration provides."""
 
 from collections.abc import Callable
 from functools import partial

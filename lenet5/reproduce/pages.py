@@ -80,7 +80,7 @@ def _found(table: Table, out: Path) -> list[tuple[Row, list[dict[str, Any]]]]:
     found = []
     for row in table.rows:
         own = [record for record in records if (record["row"], record["recipe"]) == (row.label, recipe(row))]
-        # Keep the data set of the newest run only; older runs may have used a substitute.
+        # Keep only runs on the same data set as the newest one; older runs may have used a substitute.
         newest = max(own, key=lambda record: record["date"])["dataset"] if own else ""
         found.append((row, [record for record in own if record["dataset"] == newest]))
     return found
@@ -119,12 +119,12 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
 
 
 def _short(commit: str | None) -> str:
-    """Abbreviate a commit, but keep the mark of a modified working tree."""
+    """Abbreviate a commit hash, but keep the mark of a modified working tree."""
     return "unknown" if commit is None else commit[:7] + ("-dirty" if commit.endswith("-dirty") else "")
 
 
 def _seconds(record: dict[str, Any]) -> float:
-    """Return the processor time of a run, or its wall time if that is missing."""
+    """Return the CPU time of a run in seconds, or its wall time if the record has no CPU time."""
     return record.get("processor_seconds", record["seconds"])
 
 

@@ -8,7 +8,7 @@ from .figure_9 import DISTORTED, FIG_9, LENET5, REJECTION
 
 __all__ = ["PAPER"]
 
-# Measured in these runs too, so that later tables do not repeat them.
+# Measures for other tables, taken in these runs too, so that the runs are not repeated.
 _ALL = ("rejected", "robustness")
 
 _PASSES = tuple(f"test, pass {k}" for k in range(1, 7))
@@ -24,8 +24,8 @@ FIG_5 = Table(
             LENET5,
             {"test error": "0.95 %", "training error": "0.35 %"}
             | dict(zip(_PASSES, ("2.7 %", "2.25 %", "1.5 %", "1.4 %", "1.45 %", "1.1 %"), strict=True)),
-            "Weights start in +-1/sqrt(F), h is a running maximum, eq. 9 has j = 0.1 and a factor 1/2. The table "
-            "paper-literal shows the results of the paper's recipe taken literally.",
+            "Initial weights are uniform in +-1/sqrt(F), h is a running maximum, eq. 9 has j = 0.1 and a factor 1/2. "
+            "The table paper-literal shows the results of the paper's recipe taken literally.",
             measures=_ALL,
         ),
     ),
@@ -41,7 +41,7 @@ FIG_6 = Table(
             "15,000",
             {"train_size": 15000},
             {"test error": "1.69 %", "training error": "0.06 %"},
-            "20 epochs with fewer images have fewer updates.",
+            "With fewer images, 20 epochs have fewer updates.",
         ),
         Row("30,000", {"train_size": 30000}, {"test error": "1.14 %", "training error": "0.31 %"}, "As above."),
         Row("60,000", LENET5, {"test error": "0.95 %", "training error": "0.35 %"}, "The recipe of paper-fig5."),
@@ -50,7 +50,7 @@ FIG_6 = Table(
             DISTORTED,
             {"test error": "0.82 %"},
             "The paper draws 540,000 distorted images once and uses each image twice. Here, nine tenths of the images "
-            "get new distortions in each epoch. The paper gives no ranges; these are ours.",
+            "get new distortions in each epoch. The paper gives no ranges for the distortions; these are ours.",
             measures=_ALL,
         ),
     ),
@@ -92,7 +92,7 @@ def _literal() -> tuple[Row, ...]:
     for start, rule, half in product(("paper", "fan-in"), ("latest", "maximum"), (1.0, 0.5)):
         changed = {"+-1/sqrt(F)": start == "fan-in", "maximum of h": rule == "maximum", "1/2": half == 0.5}
         label = ", ".join(name for name, on in changed.items() if on) or "the words"
-        note = {0: "weights +-2.4/F, h of the latest estimate, eq. 9 as printed", 3: "the recipe of paper-fig5"}
+        note = {0: "initial weights +-2.4/F, h of the latest estimate, eq. 9 as printed", 3: "the recipe of paper-fig5"}
         rows.append(
             Row(
                 label,
@@ -114,11 +114,12 @@ def _literal() -> tuple[Row, ...]:
 LITERAL = Table(
     "paper-literal",
     "The paper's recipe taken literally",
-    "Weights uniform in +-2.4/F (appendix A) or +-1/sqrt(F); h of eq. 21 from the estimate before each epoch (appendix "
-    "C) or its running maximum; eq. 9 with eq. 7 as printed, or times 1/2. All eight combinations, 10 epochs. A unit "
-    "counts as saturated if its output is within 5 % of the limits of its squashing function, on 500 training images. "
-    "The records contain these shares and the distribution of the rates for every epoch. From +-2.4/F, ten of twelve "
-    "runs never left an error of 89 %; the mean with the largest standard deviation includes one that did.",
+    "The table compares all eight combinations of three choices, over 10 epochs: initial weights uniform in +-2.4/F "
+    "(appendix A) or +-1/sqrt(F); h of eq. 21 from the estimate before each epoch (appendix C) or its running maximum; "
+    "eq. 9 with eq. 7 as printed, or multiplied by 1/2. A unit counts as saturated if its output is within 5 % of the "
+    "limits of its squashing function, on 500 training images. The records contain the fraction of saturated outputs "
+    "and the distribution of the learning rates for every epoch. Of the twelve runs that start from +-2.4/F, ten never "
+    "left an error of 89 %; the mean with the largest standard deviation includes one that did.",
     _literal(),
     (
         ERROR,
@@ -161,9 +162,10 @@ MODERN = Row(
 BEST = Table(
     "modern-best",
     "The 1998 architecture with modern training",
-    "At most 62,000 parameters: C3 connected to all maps of S2, PReLU, max pooling, softmax with smoothed labels. "
-    "AdamW with a one-cycle schedule; affine and elastic distortions that shrink to half in the last quarter of the "
-    "epochs. Chosen on 10,000 held-out training images, then trained on all 60,000.",
+    "The network has at most 62,000 parameters: C3 is connected to all maps of S2, with PReLU, max pooling, and "
+    "softmax with smoothed labels. It is trained by AdamW with a one-cycle schedule, on affine and elastic distortions "
+    "that shrink to half in the last quarter of the epochs. The recipe was chosen on 10,000 held-out training images, "
+    "then used to train on all 60,000.",
     (
         MODERN,
         Row(
@@ -179,7 +181,7 @@ BEST = Table(
 FASHION_BOTH = Table(
     "fashion-mnist",
     "Fashion-MNIST with the paper's recipe and with modern training",
-    "Networks and recipes of paper-fig5 and modern-best, without any tuning for Fashion-MNIST.",
+    "The networks and recipes are those of paper-fig5 and modern-best, without any tuning for Fashion-MNIST.",
     (
         Row("the paper's network and recipe", LENET5, {}, "Designed for digits in 1998.", seeds=3),
         replace(MODERN, keep=False, note="The distortions are designed for digits.", seeds=3),
@@ -191,8 +193,9 @@ FASHION_BOTH = Table(
 OUTPUT = Table(
     "output-layer",
     "RBF units, softmax, or a plain dense layer",
-    "The first open question of mattwang44/LeNet-from-Scratch. The paper's network and its second-order training. Only "
-    "the output units and their loss change, so the rates are not tuned for softmax and the dense layer.",
+    "This is the first open question of mattwang44/LeNet-from-Scratch. The network and its second-order training are "
+    "the paper's. Only the output units and their loss change, so the learning rates are not tuned for softmax and the "
+    "dense layer.",
     (
         Row("RBF, eq. 9", LENET5, {"test error": "0.95 %"}, "The paper's result."),
         Row("RBF, eq. 8", {"loss": "mle"}, {}, "Only the penalty of the correct class, with fixed codes."),
@@ -200,14 +203,14 @@ OUTPUT = Table(
             "softmax, cross-entropy",
             {"loss": "softmax"},
             {},
-            "h is far below mu, so the rates stay near eta/mu.",
+            "h is far below mu, so the learning rates stay near eta/mu.",
         ),
         Row("dense, squared error", {"loss": "squared"}, {}, "Ten units with a squashing function and targets of +-1."),
         Row(
             "softmax, SGD 0.01",
             {"loss": "softmax", "optimizer": {"name": "sgd", "lr": 0.01}, "schedule": {"name": "cosine"}},
             {},
-            "One pattern per update without second derivatives.",
+            "One pattern per update, without second derivatives.",
         ),
     ),
     (ERROR, TRAINING),
@@ -216,11 +219,11 @@ OUTPUT = Table(
 SUBSAMPLING = Table(
     "sub-sampling",
     "Trainable sub-sampling, average pooling or max pooling",
-    "The third open question of mattwang44/LeNet-from-Scratch, which found that max pooling blurs. The paper's network "
-    "and training; only S2 and S4 change.",
+    "This is the third open question of mattwang44/LeNet-from-Scratch, which found that max pooling blurs. The network "
+    "and its training are the paper's; only S2 and S4 change.",
     (
         Row("trainable", LENET5, {"test error": "0.95 %"}, "The paper's result."),
-        Row("average", {"model": {"subsampling": "average"}}, {}, "Weights start in +-2.4/sqrt(F)."),
+        Row("average", {"model": {"subsampling": "average"}}, {}, "Initial weights are uniform in +-2.4/sqrt(F)."),
         Row(
             "maximum",
             {"model": {"subsampling": "max"}},

@@ -11,7 +11,7 @@ __all__ = ["PREDECESSORS"]
 def _tutorial() -> tuple[Row, ...]:
     found = {
         "original": ("97.36 %", "32 and 64 maps, 1,024 units."),
-        "third-stage": ("96.38 %", "A third convolution, to 128 maps."),
+        "third-stage": ("96.38 %", "A third convolution, with 128 maps."),
         "7x7": ("97.33 %", "The second kernel is 7x7."),
         "half-width": ("96.8 %", "16 and 32 maps."),
         "sigmoid": ("86.93 %", "Training has barely begun after 900 updates, as its own curve shows."),
@@ -32,7 +32,7 @@ def _tutorial() -> tuple[Row, ...]:
                     "epochs": 2,
                 },
                 {"test accuracy": accuracy},
-                f"{note} Its 1,000 'epochs' are 900 updates of 100 images, here two epochs of 45,000.",
+                f"{note} Its 1,000 'epochs' are steps with 100 images, 900 of them updates; here two epochs of 45,000.",
                 seeds=3,
             )
         )
@@ -50,7 +50,7 @@ def _tutorial() -> tuple[Row, ...]:
                 },
                 {},
                 f"Adam with a cosine schedule from 1e-3 to 0, {600 * passes:,} updates. One seed, because these "
-                "networks take longest.",
+                "networks are the slowest to train.",
                 seeds=1,
             )
         )
@@ -60,10 +60,11 @@ def _tutorial() -> tuple[Row, ...]:
 TUTORIAL = Table(
     "tensorflow-tutorial",
     "LuxxxLucy/mnist_LeNet (2017): seven networks",
-    "Their results are single runs, stopped after 900 updates of Adam at 1e-4. The binomial standard deviation of 97 % "
-    "on 10,000 images is 0.17 points. The first rows repeat this. The others train for four epochs of 60,000 images, "
-    "or two for the two largest networks, with a rate that starts ten times as high and falls to 0. Four networks are "
-    "then close to convergence (see the training accuracy); sigmoid and the two largest are not.",
+    "Their results are from single runs, stopped after 900 updates of Adam at 1e-4. The binomial standard deviation of "
+    "97 % on 10,000 images is 0.17 points. The first seven rows repeat these runs. The others train for four epochs of "
+    "60,000 images, or two for the two largest networks, with a learning rate that starts ten times as high and falls "
+    "to 0. Four networks are then close to convergence (see the training accuracy); sigmoid and the two largest are "
+    "not.",
     _tutorial(),
     (ACCURACY, Column("training accuracy", "train_accuracy")),
 )
@@ -101,7 +102,7 @@ def _modern() -> tuple[Row, ...]:
                     "patience": 10 if stopping else None,
                 },
                 dict(zip(heads, figures, strict=True)),
-                "Their validation accuracy is almost certainly a top-3 accuracy in the wrong column, as ours suggests."
+                "Their validation accuracy is almost certainly a top-3 accuracy in the wrong column, as ours suggest."
                 if slip
                 else "Same recipe; theirs is a single run on another split.",
                 measures=("top-3",),
@@ -125,7 +126,7 @@ def _modern() -> tuple[Row, ...]:
                     "epochs": 15,
                 },
                 {},
-                "Announced in its text, but without code.",
+                "The project announces this run in its text, but has no code for it.",
                 measures=("top-3",),
                 seeds=3,
             )
@@ -136,9 +137,9 @@ def _modern() -> tuple[Row, ...]:
 MODERN = Table(
     "modern-techniques",
     "cx-olquinjica/LeNet-5 (2023): early stopping, activations, decay, and its planned grid search",
-    "Adam with amsgrad at 1e-3, batches of 128, and a tenth of the training set held out. The rate is divided by ten "
-    "after 50 epochs. Early stopping waits 10 epochs for a better validation loss. The last 12 rows are its planned "
-    "grid of penalties, optimisers and initialisers, with ReLU and 15 epochs.",
+    "Training uses Adam with AMSGrad at 1e-3 and batches of 128; a tenth of the training set is held out. The learning "
+    "rate is divided by ten after 50 epochs. Early stopping waits 10 epochs for a better validation loss. The last 12 "
+    "rows are the project's planned grid of penalties, optimisers and initialisers, with ReLU and 15 epochs.",
     _modern(),
     (
         Column("validation top-1", "validation_accuracy"),
@@ -172,9 +173,9 @@ def _fashion() -> tuple[Row, ...]:
                     "epochs": 30,
                 },
                 theirs.get((activation, rate), {}),
-                f"Their result: {accuracy} of the Fashion-MNIST validation set after 100 epochs, read off a plot."
+                f"Their result is {accuracy} on the Fashion-MNIST validation set after 100 epochs, read off a plot."
                 if accuracy
-                else "The loss stays at 2.30; theirs stays there for 3 epochs at 0.1.",
+                else "The loss stays at 2.30; theirs, at a rate of 0.1, stays there for 3 epochs.",
                 seeds=3,
             )
         )
@@ -184,8 +185,8 @@ def _fashion() -> tuple[Row, ...]:
 FASHION = Table(
     "fashion-learning-rate",
     "cx-olquinjica/LeNet-5 (2023): learning rates on Fashion-MNIST",
-    "Plain SGD, batches of 256, 30 epochs (theirs: 100). If Fashion-MNIST can be neither found nor downloaded, MNIST "
-    "is used instead; the records and the line below the table state the data set.",
+    "Training uses plain SGD with batches of 256, for 30 epochs (theirs: 100). If Fashion-MNIST can be neither found "
+    "nor downloaded, MNIST is used instead; the records and the line below the table state the data set.",
     _fashion(),
     (ACCURACY, Column("test loss", "test_loss", ".3f"), Column("training accuracy", "train_accuracy")),
     dataset="fashion-mnist",
@@ -194,13 +195,14 @@ FASHION = Table(
 CAFFE = Table(
     "caffe-keras",
     "Adya (2019): Caffe's network in Keras",
-    "SGD at 0.01, batches of 128, 20 epochs, grey levels from 0 to 1. The post shows curves, but gives no values.",
+    "Training uses SGD at 0.01 with batches of 128, for 20 epochs, on grey levels from 0 to 1. The post shows curves "
+    "but gives no values.",
     (
         Row(
             "20-50-500",
             {"model": "caffe", "optimizer": {"name": "sgd", "lr": 0.01}, "batch_size": 128, "epochs": 20},
             {},
-            "1,256,080 parameters, like theirs.",
+            "1,256,080 parameters, as in the post.",
             seeds=3,
         ),
     ),
@@ -223,23 +225,29 @@ def _mattwang() -> tuple[Row, ...]:
     found = {"test error": "1.52 %", "training error": "1.28 %"}
     # The sum over a batch is 256 times the mean.
     rows = [
-        ("its recipe", recipe(100 * 256 * eta), both, found, "All three mistakes, rates x 100; here F6 adds its bias."),
-        ("its recipe, rates x 1", recipe(256 * eta), both, {}, "Rates from sums of h over a layer are far too low."),
+        ("its recipe", recipe(100 * 256 * eta), both, found, "All three mistakes, rates x 100; but F6 adds its bias."),
+        (
+            "its recipe, rates x 1",
+            recipe(256 * eta),
+            both,
+            {},
+            "Learning rates computed from the sum of h over a layer are far too low.",
+        ),
         (
             "1 mended",
             recipe(eta),
             "pool-quarter",
             {},
-            "One rate per weight. From this row on, gradients are means over the batch.",
+            "One learning rate per weight. From this row on, gradients are means over the batch.",
         ),
-        ("1 and 2 mended", recipe(eta), "", {}, "Factor 1/16 in average pooling."),
-        ("all mended", recipe(eta, scale=1.0), "", {}, "The paper's rates, unchanged, with batches."),
+        ("1 and 2 mended", recipe(eta), "", {}, "Curvatures times 1/16 in average pooling."),
+        ("all mended", recipe(eta, scale=1.0), "", {}, "The paper's learning rates, unchanged, with batches of 256."),
         (
             "all mended, sums",
             recipe(256 * eta, scale=1.0),
             "",
             {},
-            "Rates of up to eta/mu are too high for sums over 256.",
+            "Learning rates of up to eta/mu are too high for sums over 256 patterns.",
         ),
         ("all mended, one by one", one_by_one, "", {}, "Training as in the paper, h as in paper-fig5, no momentum."),
     ]
@@ -251,12 +259,12 @@ def _mattwang() -> tuple[Row, ...]:
 MATTWANG = Table(
     "mattwang44",
     "mattwang44/LeNet-from-Scratch (2018): the cost of three mistakes",
-    "Eq. 8, sums of gradients over batches of 256, momentum 0.9, 20 epochs, the paper's schedule of eta, and h from "
-    "the estimate before each epoch. Its three mistakes are: (1) one rate per layer, from the sum of h; (2) a factor "
-    "of 1/4 instead of 1/16 for curvatures in average pooling; (3) a factor of 1/2 in the loss. It then multiplies the"
-    " rates by 100. Its 1.38 % is the best of 20 epochs, chosen on the test set; 1.52 % is the last. Its training "
-    "error is measured after the epoch, ours during it. In rows with sums, rates apply to means over 256 images: "
-    "divide them by 256.",
+    "The project trains for 20 epochs with eq. 8, sums of gradients over batches of 256, momentum 0.9, the paper's "
+    "schedule of eta, and h from the estimate before each epoch. Its three mistakes are: (1) one learning rate per "
+    "layer, from the sum of h; (2) a factor of 1/4 instead of 1/16 for curvatures in average pooling; (3) a factor of "
+    "1/2 in the loss. It then multiplies the learning rates by 100. It reports 1.38 %, the best error of 20 epochs, "
+    "chosen on the test set; 1.52 % is the error after the last epoch. Its training error is measured after the epoch, "
+    "ours during it. In rows with sums, the learning rates apply to means over 256 images: divide them by 256.",
     _mattwang(),
     (
         ERROR,

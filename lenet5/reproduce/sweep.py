@@ -54,10 +54,10 @@ def run(
     """
     unknown = [name for name in names if name not in TABLES]
     if unknown:
-        raise ConfigError(f"no table {', '.join(unknown)}; the tables are {', '.join(TABLES)}.")
+        raise ConfigError(f"unknown table {', '.join(unknown)}: choose from {', '.join(TABLES)}.")
     if seeds < 1:
-        raise ConfigError(f"expected at least one seed; found {seeds}.")
-    # Workers can have another working directory.
+        raise ConfigError(f"seeds must be at least 1; found {seeds}.")
+    # Workers may run in another working directory.
     out, data_dir = Path(out).absolute(), None if data_dir is None else str(Path(data_dir).absolute())
     out = out / "quick" if quick else out
     known, wanted = finished(out), []
@@ -75,7 +75,7 @@ def run(
     todo: dict[str, Job] = {}
     for job in wanted:
         if not job.answered_by(known.get(job.key)):
-            # Include all measures of the same run that other tables need or already have.
+            # Include all measures of this run that other tables need, or that its record already has.
             first = todo.setdefault(job.key, job)
             also = known[job.key]["measured"] if job.key in known else ()
             todo[job.key] = dataclasses.replace(first, more=first.more | job.measures | set(also))
@@ -99,7 +99,7 @@ def run(
 
 
 def report(out: str | Path = "results") -> str:
-    """Combine all tables with results in ``out/report.md`` and return its text.
+    """Write all tables that have results to ``out/report.md`` and return its text.
 
     Raises
     ------

@@ -11,13 +11,13 @@ from .neighbours import Memory
 __all__ = ["TangentNearest", "smoothed", "tangent_bases", "tangent_distances", "tangents"]
 
 _CHUNK = 2000
-# Keeps the linear systems solvable if tangents of two images coincide.
+# Ridge that keeps the linear systems solvable if tangents of two images coincide.
 _RIDGE = 1e-3
 Floats = NDArray[np.floating[Any]]
 
 
 def smoothed(images: Floats, sigma: float) -> NDArray[np.float32]:
-    """Return images (N, H, W) smoothed with a Gaussian, with 0 outside; `sigma` is in pixels."""
+    """Return images (N, H, W) smoothed with a Gaussian; `sigma` is in pixels, and pixels outside are 0."""
     rows, columns = (gaussian(side, sigma) for side in images.shape[1:])
     return rows @ np.asarray(images, np.float32) @ columns.T
 

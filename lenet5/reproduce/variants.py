@@ -2,13 +2,14 @@
 
 The three mistakes in the second-order training of mattwang44/LeNet-from-Scratch are:
 
-1. One rate for all weights and biases of a layer, from the *sum* of h over its weights. The paper has one per weight.
+1. All weights and biases of a layer share one learning rate, from the *sum* of h over its weights. The paper has one
+   per weight.
 2. Average pooling multiplies curvatures by 1/4 per connection, instead of by the square of 1/4.
 3. The loss has a factor 1/2, which eq. 7 of the paper lacks.
 
-The resulting rates are far too low and are then multiplied by 100. Gradients are sums over a batch of 256. Ours are
-means, so our rates have to be 256 times as high. The factors of the loss and of the rate are options of the
-configuration; the first two mistakes are implemented here.
+The project multiplies the resulting learning rates, which are far too low, by 100. Its gradients are sums over a batch
+of 256; ours are means, so our learning rates have to be 256 times as high. The factors of the loss and of the learning
+rate are options of the configuration; the first two mistakes are implemented here.
 """
 
 from collections.abc import Callable
@@ -36,10 +37,10 @@ RETRAINING = (3e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5)
 class _SummedSDLM(SDLM):
     """SDLM with a single h per layer, the sum over its weights."""
 
-    layers: tuple[tuple[slice, slice], ...] = ()  # weights and biases of each layer
+    layers: tuple[tuple[slice, slice], ...] = ()  # slices of the weights and biases of each layer
 
     def observe(self) -> None:
-        """Replace the entries of `hess` by sums over layers."""
+        """Replace each layer's entries of `hess` by the sum over its weights, and update h."""
         for weights, biases in self.layers:
             total = self.params.hess[weights].sum()
             self.params.hess[weights] = self.params.hess[biases] = total
@@ -50,12 +51,12 @@ class _QuarterPool(AvgPool2D):
     """Average pooling that multiplies curvatures by 1/4 instead of 1/16."""
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Return hx = hy/4 for every cell, which is the mistake."""
+        """Return hx = hy/4 for every cell (mistake 2) instead of hy/16."""
         return self.backward(hy, to_input=to_input)
 
 
 def rate_per_layer(trainer: Trainer) -> None:
-    """Apply mistake 1 to a trainer."""
+    """Make the trainer use one learning rate per layer, from the sum of h over its weights (mistake 1)."""
     old = trainer.optimizer
     assert isinstance(old, SDLM)
     options: Any = {"mu": old.mu, "momentum": old.momentum, "rule": old.rule, "patterns": old.curvature_patterns}
@@ -67,7 +68,10 @@ def rate_per_layer(trainer: Trainer) -> None:
 
 
 def pool_quarter(trainer: Trainer) -> None:
-    """Apply mistake 2 to a trainer. The network then uses its layers' own methods, not compiled code."""
+    """Multiply curvatures by 1/4 in average pooling (mistake 2).
+
+    The network then uses the NumPy methods of its layers, not compiled code.
+    """
     for layer in trainer.net:
         if type(layer) is AvgPool2D:
             layer.__class__ = _QuarterPool
@@ -79,7 +83,7 @@ def _both(trainer: Trainer) -> None:
 
 
 def _noisy(trainer: Trainer) -> None:
-    """Invert a tenth of the pixels of windows, as in section VII of the paper."""
+    """Invert a tenth of the pixels of the training windows, as in section VII of the paper."""
     assert isinstance(trainer.distort, Neighbours)
     trainer.distort = replace(trainer.distort, noise=0.1)
 

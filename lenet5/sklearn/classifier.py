@@ -34,8 +34,8 @@ _MOST_THREADS = 1024
 # Number of images processed at a time.
 CHUNK = 32 * SHARD
 
-# In one of four training runs on 300 images of 2 pixels, the paper's first two epochs, at 5e-4, saturate the network
-# permanently. On MNIST they bring no gain.
+# Epochs of the paper's schedule to skip. In one of four training runs on 300 images of 2 pixels, the first two epochs,
+# with a learning rate of 5e-4, saturate the network permanently. On MNIST, they bring no gain.
 SKIP = 2
 
 
@@ -51,9 +51,10 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
 
     Images of up to 32x32 are centred in the network's input of 32x32. For larger images, up to 128x128, the input is
     enlarged; for colour images it has three channels. A row whose length is a square is read as a square grey image,
-    other rows as images of height 1. Pixels are scaled linearly so that the background becomes -0.1 and the foreground
-    1.175, as in the paper: from 0 and 255 if the first training set is uint8, otherwise from its smallest and largest
-    values. Later data are scaled in the same way. If their range differs strongly, a `LenetWarning` is issued.
+    any other row as an image of height 1. Pixels are scaled linearly so that the background becomes -0.1 and the
+    foreground 1.175, as in the paper: from 0 and 255 if the first training set is uint8, otherwise from its smallest
+    and largest values. Later data are scaled in the same way. If their range differs strongly, a `LenetWarning` is
+    issued.
 
     Parameters
     ----------
@@ -62,29 +63,29 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
     output : {"rbf", "softmax", "dense"}
         RBF units trained with eq. 9, softmax with cross-entropy, or ScaledTanh units trained on targets of ±1. The
         centres of the RBF units are the bitmaps of the classes, if all classes are printable ASCII characters or
-        one-digit integers. Otherwise they are bitmaps from `lenet5.models.CHARACTERS`, which has 94; for more classes,
-        "softmax" is used instead.
+        one-digit integers. Otherwise, they are taken from the 94 bitmaps of `lenet5.models.CHARACTERS`; for more
+        classes, "softmax" is used instead.
     optimizer : str
         Key of `lenet5.optim.OPTIMIZERS`, such as "sdlm" (the paper's second-order method, which estimates the curvature
         from 500 patterns before each epoch), "sgd" or "adam".
     learning_rate : float, optional
-        Learning rate. Default: 2e-4 for sdlm, 1e-2 for adagrad, 1e-3 for others. For sdlm, `fit` decreases it like the
-        paper after its first two epochs, whose rate of 5e-4 is too high for small training sets
-        (`lenet5.optim.schedule.paper`). For other optimizers, and in `partial_fit`, it is constant.
+        Learning rate. Default: 2e-4 for sdlm, 1e-2 for adagrad, 1e-3 for others. For sdlm, `fit` decreases it as
+        in the paper's schedule (`lenet5.optim.schedule.paper`), but without its first two epochs, whose rate of 5e-4 is
+        too high for small training sets. For other optimizers, and in `partial_fit`, it is constant.
     epochs : int
-        Number of epochs of `fit`.
+        Number of training epochs in `fit`.
     batch_size : int
         Number of patterns per update (1 in the paper).
     distort : callable, optional
-        Distortion of the training images before each epoch, such as `lenet5.datasets.shift`: a function of images,
-        uint8 (n, H, W), and a numpy.random.Generator, which returns images of the same shape and type. Pixels of other
-        types are first rounded to 256 grey levels.
+        Distortion of the training images before each epoch, such as `lenet5.datasets.shift`: a function that takes
+        uint8 images (n, H, W) and a numpy.random.Generator, and returns images of the same shape and type. Pixels of
+        other types are first rounded to 256 grey levels.
     class_weight : dict, "balanced" or None
         Weight of each class, multiplied with `sample_weight`. "balanced" gives all classes the same total weight.
     random_state : int, RandomState or None
         Seed or generator for the initial weights, the order of patterns and the sampling.
     n_jobs : int, optional
-        Number of threads, or -1 for all processors. Useful from a `batch_size` of 64. It does not change the results.
+        Number of threads, or -1 for all processors. Useful if `batch_size` is at least 64. Results do not depend on it.
     verbose : int
         If above 0, print one line per epoch.
 

@@ -1,4 +1,4 @@
-"""Validate the input of the classifier like scikit-learn, and convert it to images."""
+"""Validate the input of the classifier as scikit-learn does, and convert it to images."""
 
 import warnings
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ __all__ = ["Inputs", "value_errors"]
 
 
 class Inputs(BaseEstimator):
-    """Base class of the classifier that validates X, y and weights."""
+    """Base class of the classifier; validates X, y and weights."""
 
     class_weight: Any
     image_shape_: tuple[int, ...]
@@ -40,7 +40,7 @@ class Inputs(BaseEstimator):
             if reset:
                 self.image_shape_ = found
             elif found != self.image_shape_:
-                raise ValueError(f"X contains images of {found}, but the network was trained on {self.image_shape_}.")
+                raise ValueError(f"X: expected images of shape {self.image_shape_}, as in training; found {found}.")
         if not reset and not y:
             self._look(checked)
         return checked
@@ -52,7 +52,7 @@ class Inputs(BaseEstimator):
         span = high - low
         if span and most > least and (most - low < 0.02 * span or most - low > 20 * span):
             warnings.warn(
-                f"The network was fitted on pixels from {low:g} to {high:g}, and these are from {least:g} to {most:g}: "
+                f"The network was fitted on pixels from {low:g} to {high:g}, but these are from {least:g} to {most:g}: "
                 "scale them like the training set.",
                 LenetWarning,
                 stacklevel=4,

@@ -50,7 +50,7 @@ def test_members_may_know_their_classes_in_another_order(runs):
 def test_other_classes_are_refused(runs):
     one, other = lenet5.load(runs[0][0]), lenet5.load(runs[0][1])
     other.learned = Learned(tuple("abcdefghij"))
-    with pytest.raises(ConfigError, match="number 2 has a, b, c"):
+    with pytest.raises(ConfigError, match="network 2 has a, b, c"):
         Committee([one, other])
     with pytest.raises(ConfigError, match="at least one"):
         Committee([])

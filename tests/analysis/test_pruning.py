@@ -70,7 +70,7 @@ def test_the_least_are_deleted_and_no_more():
     pruning.delete(net, -scores, keep=10_000)
     assert net.parameters().kept.sum() == 10_000 and not (net.parameters().kept & ~kept).any()
     for wrong in (0, 10_001):
-        with pytest.raises(ConfigError, match="at most 10,000"):
+        with pytest.raises(ConfigError, match="from 1 to 10,000"):
             pruning.delete(net, scores, keep=wrong)
     for scores in (np.ones(5), np.full(60_000, np.nan)):
         with pytest.raises(ConfigError, match="finite numbers, one per parameter"):

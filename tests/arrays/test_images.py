@@ -223,7 +223,7 @@ def test_a_data_set_takes_them_too(images, name):
 def test_what_a_data_set_refuses(images):
     for given, word in (
         ((images / 255 - 0.13) / 0.31, "standardisation"), (images[:, :20].reshape(len(images), 560), "560"),
-        (np.stack([images[..., None]] * 3), "Images are integers"), (np.zeros((4, 3, 5, 3)), "two axes"),
+        (np.stack([images[..., None]] * 3), "Images must be integers"), (np.zeros((4, 3, 5, 3)), "two axes"),
     ):  # fmt: skip
         with pytest.raises(lenet5.errors.DataError, match=word):
             Dataset(given, np.arange(len(given)) % 3)

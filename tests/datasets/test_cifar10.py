@@ -98,7 +98,7 @@ def test_archives_that_are_none(batches, tmp_path, monkeypatch):
     refused("data_batch_3.bin: size")
     archive(batches, path, [("bomb", bytes(3_000_000))])
     monkeypatch.setattr(cifar10, "UNPACKED_MAX", 2_000_000)
-    refused("more than 2000000 bytes")
+    refused("more than 2,000,000 bytes")
 
 
 def test_labels_end_at_nine(batches, tmp_path):

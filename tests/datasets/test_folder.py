@@ -175,11 +175,11 @@ def test_options_that_make_no_sense(digits, tmp_path, options, error, message):
 def test_folders_that_are_none(tmp_path):
     with pytest.raises(DataError, match="not a folder"):
         from_folder(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="expected a sub-folder of images for each class, found 0"):
+    with pytest.raises(DataError, match="expected at least two sub-folders of images, one for each class; found 0"):
         from_folder(tmp_path)
     (tmp_path / "one").mkdir()
     Image.new("L", (9, 9), 200).save(tmp_path / "one" / "1.png")
-    with pytest.raises(DataError, match="found 1 such"):
+    with pytest.raises(DataError, match="one for each class; found 1"):
         from_folder(tmp_path)
     with pytest.raises(ConfigError, match="no such file or folder"):
         load(str(tmp_path / "nowhere"))

@@ -86,7 +86,7 @@ def test_gzip_of_several_members_and_an_unseekable_stream():
     [("bool", "uint8"), ("i8", "int32"), ("u2", "int32"), ("f2", "float32"), ("c8", "float64"), ("U3", "")],
 )
 def test_other_types_are_refused_with_a_hint(dtype, hint, tmp_path):
-    with pytest.raises(LenetError, match=f"IDX cannot hold .*{hint}"):
+    with pytest.raises(LenetError, match=f"IDX has no type for .*{hint}"):
         write_idx(tmp_path / "a", np.zeros(3, dtype))
     assert os.listdir(tmp_path) == []
 

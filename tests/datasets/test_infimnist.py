@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_line(digits, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(enlarge.os, "fsync", full)
-        with pytest.raises(DataError, match="No space left on device.*continues") as caught:
+        with pytest.raises(DataError, match="No space left on device.*Repeat the command to resume") as caught:
             make_distorted(tmp_path, *digits, times=TIMES)
         assert "\n" not in str(caught.value)
     usage = enlarge.shutil.disk_usage(tmp_path)

@@ -92,7 +92,7 @@ def test_the_sister_set_is_passed_over(known, put, monkeypatch):
     mine = replace(known, files=tuple(replace(file, sha256="0" * 64, gz_sha256="0" * 64) for file in known.files))
     monkeypatch.setitem(SETS, "sister", sister)
     put("MNIST")
-    with pytest.raises(DataError, match="this is the file of Sister, not of MNIST"):
+    with pytest.raises(DataError, match="this file belongs to Sister, not to MNIST"):
         load_idx_set(mine, **OFFLINE)
 
 
@@ -191,11 +191,11 @@ def test_a_pair_of_own_files(tmp_path):
 @pytest.mark.parametrize(
     "images, labels, message",
     [
-        (np.zeros((2, 3, 3), np.float32), np.zeros(2, np.uint8), "/i: images: expected uint8"),
-        (np.zeros((2, 3), np.uint8), np.zeros(2, np.uint8), "/i: images: expected uint8"),
-        (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2, np.uint8), "/i: images: expected uint8"),
-        (np.zeros((0, 3, 3), np.uint8), np.zeros(0, np.uint8), "/i: images: .*not empty"),
-        (np.zeros((2, 3, 3), np.uint8), np.zeros(2, np.float32), "/l: labels: expected uint8"),
+        (np.zeros((2, 3, 3), np.float32), np.zeros(2, np.uint8), "/i: images: expected a non-empty uint8 array"),
+        (np.zeros((2, 3), np.uint8), np.zeros(2, np.uint8), "/i: images: expected a non-empty uint8 array"),
+        (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2, np.uint8), "/i: images: expected a non-empty uint8 array"),
+        (np.zeros((0, 3, 3), np.uint8), np.zeros(0, np.uint8), "/i: images: expected a non-empty uint8 array"),
+        (np.zeros((2, 3, 3), np.uint8), np.zeros(2, np.float32), "/l: labels: expected a non-empty uint8 array"),
         (np.zeros((2, 3, 3), np.uint8), np.zeros(3, np.uint8), "/i: contains 2 images, but .*/l contains 3 labels"),
     ],
 )

@@ -102,7 +102,7 @@ def test_kaggles_folder(digits, tmp_path, capsys):
         ("", "not a table|none of classes|not square"),
         ("label,a,b,c,d\n1,2,3,4\n", "not a table"),
         ("label,a,b,c,d\n1,2,x,4,5\n", "not a table"),
-        ("label,a,b,c,d\n1,2,300,4,5\n", "0 to 300|not grey levels"),
+        ("label,a,b,c,d\n1,2,300,4,5\n", "0 to 300|expected grey levels"),
         ("label,a,b,c\n1,2,3,4\n0,1,2,3\n", "3 pixels"),
         ("\x00\xff", "not a table|none of classes|cannot be read"),
     ],

@@ -114,7 +114,7 @@ def test_names_of_networks_and_codes():
     with pytest.raises(ConfigError, match="lenet5, lenet4"):
         from_spec({"name": "alexnet"})
     assert lenet5.lenet5(classes=94)["output"].codes.shape == (94, 84)
-    with pytest.raises(ConfigError, match="softmax needs none"):
+    with pytest.raises(ConfigError, match="softmax' needs none"):
         lenet5.lenet5(classes=95)
     with pytest.raises(ConfigError, match="a code for each"):
         lenet5.lenet5(codes="abc", classes=4)

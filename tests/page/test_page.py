@@ -508,7 +508,7 @@ def test_what_is_no_picture(page, tmp_path):
     for name, words in (("notes.txt", "not a picture"), ("broken.png", ""), ("blank.png", "Nothing is drawn")):
         page.locator("input[type=file]").set_input_files(tmp_path / name)
         page.wait_for_function(
-            "document.querySelector('.words .first').innerText !== 'Draw a digit: every stroke is read at once.'"
+            "document.querySelector('.words .first').innerText !== 'Draw a digit: it is read as you draw.'"
         )
         assert words in page.locator(".words .first").inner_text()
         hand.clear(page)

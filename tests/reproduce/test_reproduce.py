@@ -334,8 +334,8 @@ def test_the_command(tmp_path, on_digits, capsys):
     assert main(["report", "--out", str(tmp_path / "quick")]) == 0
     for argv, what in [
         (["run"], "names of tables"),
-        (["run", "paper-fig55"], "no table paper-fig55"),
-        (["run", "paper-fig5", "--seeds", "0"], "at least one seed"),
+        (["run", "paper-fig55"], "unknown table paper-fig55"),
+        (["run", "paper-fig5", "--seeds", "0"], "seeds must be at least 1"),
         (["run", "paper-fig5", "--jobs", "0"], "at least 1"),
         (["walk"], "list, run or report"),
         (["list", "paper-fig5"], "takes no names"),

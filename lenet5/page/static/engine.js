@@ -1,5 +1,5 @@
-// The network: the operations of lenet5/layers/operation.py on maps {count, height, width, data}. A vector has one map
-// of one cell per element. For larger images, every layer makes larger maps (section VII of the paper).
+// Runs the network: the operations of lenet5/layers/operation.py on maps {count, height, width, data}. In a vector, each
+// element is a map of one cell. For larger images, every layer has larger maps (section VII of the paper).
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const mapsOf = (count, height, width) => ({ count, height, width, data: new Float32Array(count * height * width) });
 
@@ -104,7 +104,7 @@ const OPERATIONS = {
   Dropping: (x) => x,
 };
 
-// Decodes the page's network. Arrays are ranges [first, end) of a block of float32, or of the upper halves of float32.
+// Decodes the page's network. Arrays are ranges [first, end) of a block of float32 values, or of their upper 16 bits.
 function networkOf(data) {
   const { buffer } = bytesOf(data.block), words = () => Uint32Array.from(new Uint16Array(buffer), (half) => half << 16);
   const block = new Float32Array(data.halves ? words().buffer : buffer);

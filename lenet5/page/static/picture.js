@@ -36,7 +36,7 @@ function resized({ height, width, data }, tall, wide) {
   return { ...out, data: out.data.map((v) => Math.max(v, 0)) };
 }
 
-// Replaces each pixel by the best value within `radius`, first along rows, then along columns.
+// Replaces each pixel by the maximum or minimum, `best`, within `radius`: first along rows, then along columns.
 function filtered({ height, width, data }, radius, best) {
   const along = (source, step, at, length) => {
     let value = source[at];
@@ -138,7 +138,7 @@ function lineOf(plane, noise) {
   return laid(ink, SIDE, ink.width + 2 * LINE_MARGIN, (SIDE - ink.height) >> 1, LINE_MARGIN);
 }
 
-// Returns the ink of a photograph {width, height, data: RGBA}: the difference from a plane fitted to the edge.
+// Returns the ink of a photograph {width, height, data: RGBA}: the difference from a plane fitted to its edge.
 function inkOf({ width, height, data }) {
   const edge = [], ring = Math.max(1, Math.floor(Math.min(width, height) / 50)), paper = [], residuals = [];
   for (let i = 0; i < width * height; i++) {
@@ -175,7 +175,7 @@ function inkOf({ width, height, data }) {
   return { ink: sides[energy[0] > energy[1] ? 0 : 1], noise };
 }
 
-// Scales an image {width, height, data: RGBA} to the training images' shape; the rest gets the colour of its edge.
+// Scales an image {width, height, data: RGBA} to the training images' shape; the rest is filled with the colour of its edge.
 function scaledInto({ width, height, data }, [tall, wide, channels = 1]) {
   const factor = Math.min(tall / height, wide / width), bytes = new Uint8Array(tall * wide * channels);
   const [h, w] = [Math.max(1, Math.round(height * factor)), Math.max(1, Math.round(width * factor))];

@@ -22,12 +22,12 @@ function explained(part) {
     FullConnection: () => `Full connection: a weighted sum of all units of ${part.below}, plus a bias: a = b + Σ w x (section II.B).`,
     Distances: () => `Radial basis functions: the squared distance of ${part.below} from the code of each class, y = Σ (x − w)² (eq. 7). The class with the smallest distance is the answer.`,
   };
-  const squashed = squash ? ` Then the squashing function x = f(a) = ${formulaOf(squash)}${squash.squash === "tanh" ? " (eqs. 5 and 6)" : ""}.` : "";
+  const squashed = squash ? ` The squashing function gives x = f(a) = ${formulaOf(squash)}${squash.squash === "tanh" ? " (eqs. 5 and 6)" : ""}.` : "";
   const norm = ops.some((each) => each.kind === "Normalisation") ? " Batch normalisation, which is not in the paper, comes before the squashing function." : "";
   return (op ? texts[op.kind]() : "") + norm + squashed + (unsure ? " In training, some units are dropped at random; here all units are used." : "");
 }
 
-// Draws a grid of cells, with their values if there are few.
+// Draws a grid of cells, with their values if there are at most 49.
 function grid(values, height, width, label, least = 0) {
   const bound = Math.max(least, ...values.map(Math.abs)) || 1, written = height * width <= 49, [x, y] = written ? [32, 17] : [9, 9];
   const canvas = make("canvas", { role: "img", ariaLabel: `${label}: ${written ? values.map((v) => v.toFixed(2)).join(" ") : several(values.length, "value")}` });
@@ -42,7 +42,7 @@ function grid(values, height, width, label, least = 0) {
 }
 const product = (...parts) => make("div", { className: "product" }, ...parts);
 
-// Return the elements that explain a unit's sum, and its value before the squashing function.
+// Each returns the elements that explain a unit's sum, its value before the squashing function, and a line of text.
 const FORMED = {
   Convolution(op, x, { map, row, column }, part) {
     x = framed(x, op.frame);
@@ -100,7 +100,7 @@ function drawUnit() {
     const sources = op.sources[map], of = sources.length > 8 ? `${sources.length} maps` : `map${sources.length > 1 ? "s" : ""} ${sources.join(", ")}`;
     text += ` Fed by ${of} of ${part.below} through ${several(sources.length, "kernel")} of ${op.kernel[0]} × ${op.kernel[1]}.`;
   } else if (op && op.kind === "Pooling") text += ` ${{ sum: "Sum", mean: "Mean", max: "Maximum" }[op.pooling]} of ${op.size} × ${op.size} units of ${part.below}.`;
-  else if (op) text += ` Connected to all of ${part.below}.`;
+  else if (op) text += ` Connected to all units of ${part.below}.`;
   about.textContent = text;
   // Padding after the operation shifts its units.
   const frames = NET.steps.slice(part.main + 1, part.steps.at(-1) + 1).filter((each) => each.kind === "Padding");
@@ -171,7 +171,7 @@ function wire() {
     ...STAGES.map((name) => {
       const part = PARTS[name], [count, height, width] = part ? part.shape : [NET.channels, ...NET.field];
       const size = height * width === 1 ? several(count, "unit") : count > 1 ? `${count} × ${height} × ${width}` : `${height} × ${width}`;
-      const label = `${name}: ${size}. Arrow keys select a unit, Page Up and Page Down select a map, Escape deselects it.`;
+      const label = `${name}: ${size}. Arrow keys select a unit, Page Up and Page Down select a map, Escape clears the selection.`;
       const canvas = (CANVASES[name] = make("canvas", { tabIndex: 0, role: "application", ariaLabel: label, ariaRoleDescription: "feature maps" }));
       canvas.dataset.stage = name;
       canvas.onpointermove = (event) => pinned || !reading || choose(unitUnder(name, event));
@@ -187,7 +187,7 @@ function wire() {
     }),
     $("footer"),
   );
-  $("footer").textContent = `${NET.name}, ${NET.parameters.toLocaleString("en")} parameters. ${NET.notes} ${LINE === ONE ? "" : "Lines of digits are read with separate weights, trained on digits with neighbours.  "}Black is high, white is low. This page is one file and makes no requests.`;
+  $("footer").textContent = `${NET.name}, ${NET.parameters.toLocaleString("en")} parameters. ${NET.notes} ${LINE === ONE ? "" : "Lines of digits are read with separate weights, trained on digits with neighbours. "}Black is high, white is low. This page is one file and makes no requests.`;
   pad.onpointerdown = (event) => {
     if (event.button) return;
     event.preventDefault();
@@ -292,6 +292,6 @@ function examples() {
 
 wire();
 restore();
-// For tests and other pages: the outputs for the bytes of an image, and whether the drawing has been read.
+// For tests and other pages: compute the outputs for the bytes of an image; tell whether the drawing has been read.
 window.lenet5 = { outputs: (bytes) => Array.from(NET.trace(NET.input({ height: NET.shape[0], width: NET.shape[1], channels: NET.channels, bytes })).at(-1).data) };
 window.lenet5Settled = () => since === null && !waiting;

@@ -3,7 +3,7 @@ const DATA = JSON.parse(document.getElementById("network").textContent);
 const ONE = networkOf(DATA), LINE = DATA.reader ? networkOf({ ...DATA, ...DATA.reader }) : ONE;
 LINE.levels = ONE.levels;
 let NET = ONE; // current network; lines can have a separate network with the same operations
-const STORE = "lenet5-drawing", INK = 112, LONGEST = 4; // side of a drawing in pixels, and width of a line in sides
+const STORE = "lenet5-drawing", INK = 112, LONGEST = 4; // side of a drawing in pixels; length of a line, relative to the side
 const GAP = 4, CODE = [12, 7]; // pixels between maps; shape of a target code
 const STAGES = ["input", ...NET.stages.map((stage) => stage.name)], PARTS = Object.fromEntries(NET.stages.map((s) => [s.name, s]));
 const $ = (selector) => document.querySelector(selector);
@@ -122,7 +122,7 @@ function restore() {
   picture.src = kept.drawing;
 }
 
-// Reads at once, and again in the next frame if there were more changes.
+// Reads the drawing immediately, and again in the next frame if there were more changes.
 let since = null, waiting = false, reading = null, failure = "";
 function changedAt(when) {
   since ??= when;
@@ -181,8 +181,8 @@ function drawAnswer() {
   digit.textContent = none ? "–" : found ? found.map((each) => named(each.digit)).join("") || "?" : named(order[0]);
   digit.classList.toggle("line", wide);
   digit.classList.toggle("word", !wide && digit.textContent.length > 2);
-  const hint = NET.word === "digit" ? "Draw a digit: every stroke is read at once." : "Draw, or open a picture: it is read at once.";
-  const line = found && (found.length ? `${several(found.length, "digit")} found, sweeping the network across the line.` : "No digit found in any window.");
+  const hint = NET.word === "digit" ? "Draw a digit: it is read as you draw." : "Draw or open a picture: it is read immediately.";
+  const line = found && (found.length ? `${several(found.length, "digit")} found by sweeping the network across the line.` : "No digit found in any window.");
   $(".words .first").textContent = failure || (blank ? hint : line || `Read as ${named(order[0])}${scored(order[0])}.`);
   const penalties = found && found.map((each) => `${named(each.digit)}: ${each.penalty.toFixed(1)}`).join(", ");
   $(".words .second").textContent = none ? "" : found ? penalties && `Penalties: ${penalties}.` : order.length > 1 ? `Runner-up: ${named(order[1])}${scored(order[1])}.` : "";
@@ -270,7 +270,7 @@ function drawStage(name) {
       context.drawImage(tile(cells, ...CODE, low, high), ...corner(lay, maps, 0, 0, p), CODE[1] * lay.x, CODE[0] * lay.y);
     }
   else if (height === 1) {
-    const cells = new Float32Array(down * lay.across * width).fill(low); // a single image: 120 small ones take ten times as long
+    const cells = new Float32Array(down * lay.across * width).fill(low); // drawn as a single image; 120 small ones take ten times as long
     cells.set(data);
     context.drawImage(tile(cells, down, lay.across * width, low, high), 0, 0, lay.across * width * lay.x, down * lay.y);
   } else {
@@ -302,7 +302,7 @@ function mark(context, name, lay, maps) {
     for (const map of op.sources[unit.map]) frame(map, unit.row * op.stride[0] - op.frame[0], unit.column * op.stride[1] - op.frame[1], ...op.kernel, "#0072b2");
   else if (op.kind === "Pooling") frame(sourceOf(part, unit.map), unit.row * op.stride, unit.column * op.stride, op.size, op.size, "#0072b2");
 }
-// Returns the input map of a map of sub-sampling, which differs if maps were copied.
+// Returns the index of the input map of a sub-sampling map. The indices differ if maps were copied.
 const sourceOf = (part, map) => NET.steps.slice(part.first, part.main).reduce((at, op) => (op.kind === "Copies" ? Math.floor(at / op.copies) : at), map);
 function drawCodes() {
   const codes = $(".codes"), op = NET.steps.at(-1);
