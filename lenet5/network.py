@@ -19,7 +19,7 @@ __all__ = ["Sequential"]
 _ELSEWHERE = {
     "add": "lenet5.Sequential([...]) with all layers",
     "compile": "lenet5.fit(net, train, test, optimizer='adam', lr=1e-3), which selects the loss by the outputs",
-    "evaluate": "evaluate(net, test) from lenet5.evaluate, or net.eval() to switch to the evaluation state",
+    "evaluate": "evaluate(net, test) from lenet5.evaluate, or net.eval() to switch to evaluation mode",
     "load_state_dict": "lenet5.interop.from_torch(state, net) for a PyTorch state, lenet5.load(path) for a lenet5 file",
     "load_weights": "lenet5.load(path, net)",
     "save": "lenet5.save(path, net)",
@@ -115,17 +115,17 @@ class Sequential(Answers):
         return values | masks | {f"running/{name}": array for name, array in self.running().items()}
 
     def train(self) -> Self:
-        """Switch every layer to the training state; return the network.
+        """Switch every layer to training mode; return the network.
 
         The state applies to `forward`, `backward` and `bbprop`. `predict`, `predict_proba`, `outputs` and
-        `feature_maps` always use the evaluation state and do not change the network's state.
+        `feature_maps` always use evaluation mode and do not change the mode of the network.
         """
         for layer in self.layers:
             layer.train()
         return super().train()
 
     def eval(self) -> Self:
-        """Switch every layer to the evaluation state, which is also the initial one; return the network."""
+        """Switch every layer to evaluation mode, which is also the initial one; return the network."""
         for layer in self.layers:
             layer.eval()
         return super().eval()

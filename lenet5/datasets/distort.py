@@ -58,7 +58,7 @@ def noise(images: NDArray[np.uint8], rng: np.random.Generator, *, share: float =
         Images of any shape. Not modified.
     rng : numpy.random.Generator
     share : float
-        Share of the pixels to invert.
+        Fraction of the pixels to invert.
 
     Returns
     -------
@@ -106,7 +106,7 @@ class Distort:
     sigma : float
         Standard deviation of the smoothing Gaussian, in pixels.
     share : float
-        Share of the images to distort; the others stay unchanged.
+        Fraction of the images to distort; the others stay unchanged.
 
     Raises
     ------

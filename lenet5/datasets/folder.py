@@ -28,7 +28,7 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", "
 SIDE = 28  # side of scaled images, as in MNIST
 # Accepted names of the folders with the training set and with the test set.
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
-_UNREADABLE = 0.1  # largest share of damaged files that is accepted
+_UNREADABLE = 0.1  # largest fraction of damaged files that is accepted
 _LISTED = 10  # number of damaged files named in a warning
 _CHUNK = 2000  # number of files that a process decodes at a time
 _FEW = 4000  # up to this many files, a single process is used
@@ -51,7 +51,7 @@ def from_folder(
     ----------
     path : path-like
         Folder that contains the folders `train` and `test` (or `val`), each with one folder per class. Without `test`,
-        or if the class folders are directly in this folder, a share of each class becomes the test set.
+        or if the class folders are directly in this folder, a fraction of each class becomes the test set.
     size : int, optional
         Side of the images. Default: if all image files have the same size, of at most 128, that size; otherwise 28.
     fit : {"auto", "digit", "scale"}
@@ -61,7 +61,7 @@ def from_folder(
     colour : bool, optional
         Whether to keep the three channels or average them. Default: keep them if any image is in colour.
     test_split : float
-        Share of each class to use as the test set if there is no folder for it.
+        Fraction of each class to use as the test set if there is no folder for it.
     seed : int
         Seed for drawing the test set.
     progress : bool
@@ -129,7 +129,7 @@ def from_folder(
 
 
 def split_by_class(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Split off a random share of each class as a test set; both parts keep the order of the data set.
+    """Split off a random fraction of each class as a test set; both parts keep the order of the data set.
 
     Raises
     ------

@@ -40,7 +40,7 @@ class Neighbours(Distort):
     away : float
         Smallest distance, in columns, between the centre of a blank window and that of any digit.
     noise : float
-        Share of the pixels to invert (0.1 in the paper).
+        Fraction of the pixels to invert (0.1 in the paper).
 
     Raises
     ------
@@ -205,7 +205,7 @@ def line_sets(train: Dataset, test: Dataset, *, blank: float = 1 / 2) -> tuple[D
     -------
     train, test : Dataset
         All images padded to 32 columns, and blank images of the class " ". `Neighbours` turns them into windows in each
-        epoch of training. `lenet5.analysis.sdnn.read_lines` measures the share of lines read without error.
+        epoch of training. `lenet5.analysis.sdnn.read_lines` measures the fraction of lines read without error.
 
     Raises
     ------

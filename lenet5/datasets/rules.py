@@ -7,8 +7,8 @@ __all__ = ["without_frame", "without_rules"]
 
 _SMALLEST = 40  # smallest side in pixels; in smaller images a stroke can be as long as the side
 _WIDEST = 0.3  # largest width of a frame, relative to the side
-_FULL = 0.85  # smallest share of dark pixels in a row of a frame
-_LONG = 0.7  # smallest share of ink along a rule
+_FULL = 0.85  # smallest fraction of dark pixels in a row of a frame
+_LONG = 0.7  # smallest fraction of ink along a rule
 _THICK = 0.05  # largest thickness of a rule, relative to the side
 _SLOPES = np.linspace(-0.08, 0.08, 33)  # slopes of rules, in rows per column: up to 4.6 degrees
 _EDGE = 0.03  # smallest distance of handwriting from the edge of a ruled image, relative to the side

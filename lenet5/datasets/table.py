@@ -47,13 +47,13 @@ def from_arrays(
     images, labels : array-like
         Images and labels as for `Dataset`. If `images` is a data frame, `labels` can be the name of its label column.
     test_images, test_labels : array-like, optional
-        Test set (default: a random share of each class).
+        Test set (default: a random fraction of each class).
     name : str
         Name of the data set.
     classes : sequence, optional
         Classes as for `Dataset`.
     test_split : float
-        Share of each class to use as the test set if none is given.
+        Fraction of each class to use as the test set if none is given.
     seed : int
         Seed for drawing the test set.
 
@@ -87,7 +87,7 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
     """Load an .npz file such as Keras's ``mnist.npz``, MedMNIST's files, or your own with similar array names.
 
     The names are ``x_train``, ``y_train``, ``x_test`` and ``y_test``; or ``train_images``, ``train_labels`` and so on;
-    or a single pair such as ``images`` and ``labels``, in which case a share of each class becomes the test set.
+    or a single pair such as ``images`` and ``labels``, in which case a fraction of each class becomes the test set.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def from_csv(
     path : path-like
         File with the training set, or with the whole data set.
     test : path-like, optional
-        File with the test set (default: a random share of each class of the first file).
+        File with the test set (default: a random fraction of each class of the first file).
     label : str, optional
         Name of the column with the classes. Default: the column named label, class, target or y, otherwise the first
         column.

@@ -5,9 +5,9 @@ layers. A row of the table contains the positions and sizes of a layer's parts; 
 vectors. If `lanes` is above 1, that many patterns are interleaved: every element of a state consists of `lanes`
 consecutive values, one for each pattern.
 
-A layer's functions have the form ``code(call, lanes)``. The forward function writes `outputs`. The reverse function
+A layer's functions have the form ``code(call, lanes)``. The forward function writes `outputs`. The backward function
 reads `above`, writes `below`, and adds to `gradients`. For curvatures, `power` is 2, and `parameters` and `operands`
-are squared. The reverse function for gradients therefore also computes eqs. 23 to 27, if it squares any other factors
+are squared. The backward function for gradients therefore also computes eqs. 23 to 27, if it squares any other factors
 when `power` is 2.
 """
 
@@ -33,7 +33,7 @@ __all__ = [
 
 # Columns of a row: addresses of its functions; positions of its input, output, parameters, stored values, constants and
 # links, and the sizes of the first four; shapes of its input and output as maps (vectors are maps of one element);
-# whether the derivative at its input is needed; and whether its reverse function updates its own parameters.
+# whether the derivative at its input is needed; and whether its backward function updates its own parameters.
 COLUMNS = (
     FORWARD, REVERSE, X, X_SIZE, Y, Y_SIZE, C, H, W, OUT, HO, WO, P, P_SIZE, OWN, OWN_SIZE, NUMBERS, LINKS,
     TO_INPUT, STEPS,
@@ -173,8 +173,8 @@ def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
     return _intrinsic(of_patterns if per_pattern else of_all)
 
 
-# Accessors with arguments (call, lanes): a layer's x and y; x for the reverse function, squared for curvatures; the
-# derivatives at y and x; the values that the forward function stores for the reverse function, and the same values,
+# Accessors with arguments (call, lanes): a layer's x and y; x for the backward function, squared for curvatures; the
+# derivatives at y and x; the values that the forward function stores for the backward function, and the same values,
 # squared for curvatures.
 inputs, outputs, operands = (
     _stretch("states", X),
@@ -183,7 +183,7 @@ inputs, outputs, operands = (
 )
 above, below = _stretch(DERIVATIVES, Y), _stretch(DERIVATIVES, X)
 own, own_operands = _stretch("states", OWN), _stretch("operands", OWN)
-# Accessors with the argument (call): a layer's parameters, concatenated (squared in the reverse function for
+# Accessors with the argument (call): a layer's parameters, concatenated (squared in the backward function for
 # curvatures), their gradients and learning rates; its floating-point constants and its integers.
 parameters = _stretch(PARAMETERS, P, per_pattern=False)
 gradients = _stretch(GRADIENTS, P, per_pattern=False)

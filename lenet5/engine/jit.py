@@ -196,7 +196,7 @@ def announce(functions: "list[Function]", dtype: np.dtype, lanes: int = 0) -> No
 
 
 def layer_function(code: Callable[..., Any]) -> Function:
-    """Make a layer's compiled forward or reverse function from code(call, lanes); see `engine.call`.
+    """Make a layer's compiled forward or backward function from code(call, lanes); see `engine.call`.
 
     The decorator ``@function.side_by_side`` adds a version for interleaved patterns, which is compiled separately.
     """

@@ -45,15 +45,15 @@ class Row:
     numbers, links : array-like
         Constants for the functions: floats of the network's precision, and integers.
     own : int
-        Number of values per pattern that the forward function stores for the reverse function, besides its output.
+        Number of values per pattern that the forward function stores for the backward function, besides its output.
     room : int
         Size of the workspace that the functions need.
     in_place : bool
         Whether the output may overwrite the input; both functions then overwrite their operands with their results.
     reads_output : bool
-        Whether the reverse function needs the output, which later layers must then not overwrite.
+        Whether the backward function needs the output, which later layers must then not overwrite.
     steps : bool
-        Whether the reverse function updates the parameters itself if `stepping`, instead of only adding to gradients.
+        Whether the backward function updates the parameters itself if `stepping`, instead of only adding to gradients.
     current : callable, optional
         Function that returns the current `numbers`, for layers whose constants change between calls.
     draw : callable, optional

@@ -34,7 +34,7 @@ class TorchNetwork(NamedTuple):
     state : dict of str to ndarray
         State dict with the names and shapes of `module`.
     module : torch.nn.Module or None
-        Equivalent module in the evaluation state; None if PyTorch is not installed.
+        Equivalent module in evaluation mode; None if PyTorch is not installed.
     """
 
     state: State

@@ -69,7 +69,7 @@ class Layer(metaclass=_Recorded):
     draws_at_random : bool
         Whether `forward` draws random numbers in training; `reseed` sets their seed.
     training : bool
-        Whether the layer is in the training state. Some layers behave differently in the evaluation state, which is the
+        Whether the layer is in training mode. Some layers behave differently in evaluation mode, which is the
         initial one.
     title : str
         Label of the layer's operation in figures, such as "convolutions"; empty for activations and rearrangements.
@@ -175,12 +175,12 @@ class Layer(metaclass=_Recorded):
         return {}
 
     def train(self) -> Self:
-        """Switch to the training state; return the layer."""
+        """Switch to training mode; return the layer."""
         self.training = True
         return self
 
     def eval(self) -> Self:
-        """Switch to the evaluation state; return the layer."""
+        """Switch to evaluation mode; return the layer."""
         self.training = False
         return self
 
@@ -197,7 +197,7 @@ class Layer(metaclass=_Recorded):
         Parameters
         ----------
         training : bool
-            Whether to compile for the training state instead of the evaluation state.
+            Whether to compile for training mode instead of evaluation mode.
 
         Returns
         -------
@@ -219,7 +219,7 @@ class Layer(metaclass=_Recorded):
         return Window()
 
     def operation(self) -> Operation | None:
-        """Return the layer's operation in the evaluation state for exporters, or None if it has none."""
+        """Return the layer's operation in evaluation mode for exporters, or None if it has none."""
         return None
 
     def stages(self) -> bool:

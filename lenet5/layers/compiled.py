@@ -74,7 +74,7 @@ class Compiled:
 
     @contextmanager
     def borrowed(self) -> Iterator["Sequential"]:
-        """Lend a replica in the evaluation state, for use by one thread at a time."""
+        """Lend a replica in evaluation mode, for use by one thread at a time."""
         self._look()
         free = self._replicas
         try:

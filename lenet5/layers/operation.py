@@ -1,4 +1,4 @@
-"""Descriptions of what layers compute in the evaluation state, in ten types that every exporter supports.
+"""Descriptions of what layers compute in evaluation mode, in ten types that every exporter supports.
 
 A layer returns its operation from `Layer.operation`. `lenet5.export`, `lenet5.interop` and `lenet5.page` translate
 operations and do not depend on layer classes. Arrays are copies in the network's dtype, indexed as in

@@ -58,7 +58,7 @@ class Preparation(NamedTuple):
 
 
 def steps(net: Sequential) -> list[Step]:
-    """Return the operations of a network in the evaluation state, layer by layer.
+    """Return the operations of a network in evaluation mode, layer by layer.
 
     Raises
     ------

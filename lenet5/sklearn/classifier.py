@@ -231,7 +231,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         return softmax(-scores if self.net_.outputs_penalties else scores, copy=False)
 
     def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
-        """Return an untrained network, and reset the training state."""
+        """Return an untrained network, and reset the state of training."""
         self.__dict__.pop("net_", None)  # if training fails, the classifier counts as not fitted
         output: Output = "softmax" if self.output == "rbf" and len(classes) > len(CHARACTERS) else self.output
         codes = characters_of(classes) if output == "rbf" else ""

@@ -2,7 +2,7 @@
 
 A batch is split into shards of a fixed size. Each shard is propagated forward and backward in its own workspace over
 the same parameters, and the results are added in an order that depends only on their number (`tree_sum`). Gradients and
-curvatures are computed in the training state, everything else in the evaluating state. Compiled code is used for all
+curvatures are computed in training mode, everything else in evaluation mode. Compiled code is used for all
 layers that have it.
 
 If the patterns of a batch depend on each other (batch normalisation), gradients and curvatures are not sums over

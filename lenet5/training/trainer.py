@@ -144,8 +144,8 @@ class Trainer:
         -------
         History
             `history`, a list of dict with ``epoch`` (counted from 1), ``loss`` and ``train_error`` (measured during
-            training and in the training state, as in the paper's Fig. 5), and values added by callbacks. The network
-            is left in the evaluating state.
+            training and in training mode, as in the paper's Fig. 5), and values added by callbacks. The network
+            is left in evaluation mode.
 
         Raises
         ------
