@@ -2,7 +2,7 @@
 
 For every task, batch size and number of threads, one process times all libraries in turn. It is bound to as many
 processors as it has threads. The command prints medians, and the ratio of lenet5 to the best of the others.
-``pip install 'lenet5[bench]'`` installs the other libraries; missing ones are reported and skipped.
+``pip install 'lenet5-numpy[bench]'`` installs the other libraries; missing ones are reported and skipped.
 """
 
 import argparse

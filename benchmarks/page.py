@@ -4,7 +4,7 @@ Simulated strokes draw the 20 digits of the tests on the page, which is opened f
 command prints how many digits are read correctly, the time from a stroke to the updated picture (by the browser's
 clock), the page's requests, and how its outputs for 2,000 test images differ from Python's (MNIST if it is on disk,
 otherwise digits). ``--pictures DIR`` writes the screenshots of the README, ``--json FILE`` the results. Needs ``pip
-install 'lenet5[dev]'`` and Chromium.
+install 'lenet5-numpy[dev]'`` and Chromium.
 """
 
 import argparse

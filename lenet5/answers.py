@@ -23,7 +23,7 @@ __all__ = ["Answers", "Prepare"]
 # Called as prepare(images, dtype=...) or prepare(images, out=...), like `datasets.prepare`.
 Prepare = Callable[..., np.ndarray]
 
-# Images per step of `predict`: enough to amortise the overhead of Python, few enough to stay in the CPU cache.
+# Images per step of `predict`: enough to amortise Python's overhead, few enough to stay in the CPU cache.
 _CHUNK = 256
 # Number of images after which `predict` releases the memory of a memory-mapped file.
 _FORGET = 64 * _CHUNK
@@ -50,7 +50,7 @@ class Answers(Layer):
         self._field: tuple[Any, ...] = ()
 
     def program(self, *, training: bool = False) -> "Program | None":
-        """Return the network as one compiled loop, or None if a layer has no compiled version in the given state."""
+        """Return the network as one compiled loop, or None if a layer has no compiled version in the given mode."""
         return self.compiled_forms.program(training=training)
 
     @property
@@ -102,8 +102,8 @@ class Answers(Layer):
         images : array-like
             Pixels are integers from 0 to 255, bool, or floats from 0 to 1. Accepted shapes are (N, H, W), with or
             without a channel axis of length 1, up to the size of the network's field, in which images are centred;
-            (H, W) for a single image, which counts as N = 1; flattened square images (N, H * W) of 28x28, of the
-            size of the field or of the training images; (N, H, W, C) or (N, C, H, W) for colour; and floats
+            (H, W) for a single image, which counts as N = 1; flattened square images (N, H * W) of 28x28, or of the
+            same size as the field or the training images; (N, H, W, C) or (N, C, H, W) for colour; and floats
             (N, *in_shape) from `prepared`. Memory use is bounded for any N.
 
         Returns
@@ -114,7 +114,7 @@ class Answers(Layer):
         Raises
         ------
         ShapeError
-            If the images have another format, are ambiguous, or are larger than the field (see `sweep`).
+            If the images have another or an ambiguous format, or are larger than the field (see `sweep`).
 
         Warns
         -----
@@ -163,7 +163,7 @@ class Answers(Layer):
         Raises
         ------
         ShapeError
-            As for `predict`, and if a layer such as `Flatten` fixes the size of its maps.
+            As for `predict`, and if a layer such as `Flatten` accepts only maps of a fixed size.
         """
         return self._outputs(self.scaled(self._batch(images, swept=True)[0]))
 
@@ -185,7 +185,7 @@ class Answers(Layer):
         if n == 0:
             blank = self.scaled(np.zeros((1, *batch.shape[1:]), batch.dtype))
             return read(self._outputs(blank))[:0]
-        if n <= _CHUNK:  # avoid the overhead of chunks for a single image
+        if n <= _CHUNK:  # a single chunk needs neither the loop nor the copy
             return read(self._outputs(self.scaled(batch)))
         results = []
         for start in range(0, n, _CHUNK):

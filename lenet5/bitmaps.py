@@ -1,7 +1,7 @@
 """The 7x12 output codes of the paper's Fig. 3: a stylised bitmap for each printable ASCII character.
 
-Similar characters have similar codes, so confusing, for example, 0 with O costs little, and a language model
-can resolve it. This is why F6 has 84 units. The codes are the centres of the RBF output units (eq. 7) and
+Similar characters have similar codes, so confusing 0 with O, for example, costs little, and a language model
+can correct it. This is why F6 has 84 units. The codes are the centres of the RBF output units (eq. 7) and
 the targets of F6. Their components are +1 ('#') and -1 ('.'), where the squashing function has maximum curvature.
 """
 

@@ -19,7 +19,7 @@ __all__ = [
     "report_compiling",
 ]  # fmt: skip
 
-# Sections that can be given by name alone, as in --optimizer sgd.
+# Sections whose name has a short option: --optimizer sgd stands for --optimizer.name sgd.
 _SHORT = ("distort", "loss", "model", "optimizer", "schedule")
 
 
@@ -32,7 +32,7 @@ class Parser(jsonargparse.ArgumentParser):
     def __init__(self, *, positional: str = "", **options: Any) -> None:
         self.kinds: dict[str, Any] = {"help": bool}
         self.fallbacks: dict[str, Any] = {}
-        # The plain formatter, because types and defaults are part of the help texts.
+        # Use the plain formatter, because types and defaults are already part of the help texts.
         usage = f"%(prog)s [options] {positional}"
         super().__init__(formatter_class=argparse.HelpFormatter, usage=usage, allow_abbrev=False, **options)
 
@@ -77,9 +77,9 @@ def _canonical(word: str) -> str:
     return (f"{name}.name" if name[2:] in _SHORT else name) + equals + value
 
 
-# Placeholder for a value of each type in the help.
+# Placeholders for option values in the help, by type.
 _WORDS = {"an integer": "N", "a number": "X", "a string": "TEXT", "true or false": "{true,false}"}
-_TITLES = {"run": "options of the run", "data": "options of a data set given by a path"}
+_TITLES = {"run": "options of the run", "data": "options for a data set given by its path"}
 
 
 def add_config_options(parser: Parser) -> None:
@@ -105,7 +105,7 @@ def add_config_options(parser: Parser) -> None:
 
 
 def add_run_argument(parser: Parser, default: os.PathLike[str]) -> None:
-    """Add the positional argument ``run``, a network, which defaults to the file `default`."""
+    """Add the positional argument ``run``, a run folder or weights file, which defaults to the file `default`."""
     parser.add_argument(
         "run",
         metavar="RUN_OR_FILE",
@@ -144,7 +144,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any) 
 
 
 def _say(text: str) -> None:
-    """Write to stderr; ignore a closed stream."""
+    """Write to stderr; ignore errors, for example if the stream is closed."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text)
         sys.stderr.flush()

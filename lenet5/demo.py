@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_option(
         "--open", type=bool, default=True, metavar="{true,false}", help="open the page in a browser (default: true)"
     )
-    help = "data set of the example images (default: the training data set; if that is MNIST and not on disk, digits)"
+    help = "data set of the example images (default: the training data set, or digits if that is MNIST and not on disk)"
     add_data_arguments(parser, help)
     options = parser.parse(argv)
     report_compiling()

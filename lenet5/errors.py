@@ -69,7 +69,7 @@ class ShapeError(LenetError, ValueError):
 
 
 def shown(value: object) -> str:
-    """Return a `repr` for messages, truncated for long values."""
+    """Return the `repr` of a value for a message, truncated if it is long."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = 80
     try:

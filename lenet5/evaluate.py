@@ -123,7 +123,7 @@ def _difference(compared: dict[str, Any]) -> str:
     better = one if first > second else other
     verdict = f"significant: {better} is better" if p < _LEVEL else "no significant difference"
     return (
-        f"{one} vs. {other}: {first} images correct only by the first, {second} only by the second; "
+        f"{one} vs. {other}: {first} images classified correctly only by the first, {second} only by the second; "
         f"McNemar's p = {p:.2g}, {verdict} at {_LEVEL:.0%}"
     )
 

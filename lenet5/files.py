@@ -136,7 +136,7 @@ def fsync_folder(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # these two: the file system lacks this operation
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot fsync folders
             raise
     finally:
         os.close(handle)
@@ -149,7 +149,7 @@ def _umask() -> int:
 
 
 def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
-    """Return the file that backs a memory-mapped array and the array's offset in bytes, or None.
+    """Return the file that backs a memory-mapped array and the array's offset in bytes; None for other arrays.
 
     Data read from this file instead of the map does not count as memory of the process, and if the file has been
     truncated in the meantime, reading raises an error instead of crashing the process.

@@ -5,8 +5,8 @@
     >>> print(gradcheck.check(Dense(3), (5,)))          # doctest: +SKIP
 
 `backward` is compared with central differences of `forward`. `bbprop` is compared with `backward`: propagating
-each unit vector through `backward` gives the rows of the Jacobian, whose squares are weighted by hy. This is exact,
-whereas second differences of `forward` do not equal a Gauss-Newton diagonal.
+each unit vector through `backward` gives the rows of the Jacobian, and their squares are summed with the weights hy.
+This is exact, whereas second differences of `forward` do not equal a Gauss-Newton diagonal.
 """
 
 import copy
@@ -27,14 +27,15 @@ STEP = 1e-4
 
 @dataclass(frozen=True)
 class Report:
-    """Relative errors, max |found - oracle| / max |oracle|, for "x" and each parameter.
+    """Relative errors, max |found - oracle| / max |oracle|, for the input "x" and each parameter.
 
-    If a gradient is below a thousandth of the largest one, its error is relative to that thousandth.
+    If max |oracle| of a gradient is below a thousandth of the largest element of all gradients, its error is relative
+    to that thousandth.
 
     Attributes
     ----------
     gradient, curvature : dict of str to float
-        Errors by name. For a network, curvatures are named after their layer.
+        Errors by name. For a network, names of curvatures start with the name of the layer.
     gradient_tolerance, curvature_tolerance : float
     """
 
@@ -155,7 +156,7 @@ def check_loss(loss: Loss, y: np.ndarray, labels: np.ndarray) -> Report:
     Returns
     -------
     Report
-        The tolerance is 1e-7 for both, because both are compared with differences here.
+        The tolerance is 1e-7 for gradients and curvatures, because both are compared with finite differences.
     """
     y = np.array(y, dtype=np.float64)
     rng = np.random.default_rng(0)
@@ -188,7 +189,7 @@ def numerical_gradient(
     -------
     found, oracle : ndarray
         The analytic and the numerical derivatives at up to `samples` random elements. Elements whose step
-        crosses a kink are left out, unless they are more than a quarter.
+        crosses a kink are omitted, unless they are more than a quarter of the elements.
     """
     cells = rng.permutation(array.size)[:samples]
     indices = [tuple(int(i) for i in np.unravel_index(cell, array.shape)) for cell in cells]
@@ -207,7 +208,7 @@ def numerical_gradient(
 
 
 def curvature_oracle(layer: Layer, x: np.ndarray, dy: np.ndarray, hy: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the correct result of `bbprop(hy)` after `forward(x)` and `backward(dy)`, for "x" and each parameter.
+    """Return the exact result of `bbprop(hy)` after `forward(x)` and `backward(dy)`, for "x" and each parameter.
 
     This calls `backward` once per element of y, so use it only for small layers.
     """

@@ -22,7 +22,7 @@ Initializer = Callable[[tuple[int, ...], int, int, np.random.Generator], np.ndar
 def paper(
     shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, scale: float = 2.4
 ) -> np.ndarray:
-    """Draw from a uniform distribution in +-scale/F, where F is the fan-in, as stated in appendix A of the paper.
+    """Draw from the uniform distribution on [-scale/F, scale/F], where F is the fan-in, as in appendix A of the paper.
 
     At the paper's learning rates, a network initialised in this way does not train: every curvature is about 0, so
     every learning rate is eta/mu, and the units saturate immediately. See `fan_in_uniform`.
@@ -33,10 +33,10 @@ def paper(
 def fan_in_uniform(
     shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator, *, scale: float = 1.0
 ) -> np.ndarray:
-    """Draw from a uniform distribution in +-scale/sqrt(F), where F is the fan-in.
+    """Draw from the uniform distribution on [-scale/sqrt(F), scale/sqrt(F)], where F is the fan-in.
 
-    This is the default and reproduces the paper's results. It departs from appendix A, whose +-2.4/F has no
-    square root.
+    This is the default and reproduces the paper's results. It departs from appendix A, whose bound 2.4/F has
+    no square root.
     """
     bound = scale / np.sqrt(fan_in)
     return rng.uniform(-bound, bound, shape)
@@ -60,7 +60,7 @@ def truncated_normal(
 
 
 def xavier(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw from a uniform distribution in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
+    """Draw from the uniform distribution on [-b, b], b = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
     bound = np.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-bound, bound, shape)
 
@@ -76,7 +76,7 @@ def he(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generat
 
 
 def he_uniform(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw from a uniform distribution in +-sqrt(6 / fan_in), for ReLU (He et al. 2015)."""
+    """Draw from the uniform distribution on [-b, b], b = sqrt(6 / fan_in), for ReLU (He et al. 2015)."""
     bound = np.sqrt(6.0 / fan_in)
     return rng.uniform(-bound, bound, shape)
 

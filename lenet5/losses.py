@@ -1,6 +1,6 @@
 """Training criteria: eq. 8, eq. 9, softmax cross-entropy and squared error.
 
-Every loss has `forward(y, labels)` -> mean over the batch, `backward()` -> dE/dy, `bbprop()` -> the
+Every loss has `forward(y, labels)` -> mean loss, `backward()` -> dE/dy, `bbprop()` -> the
 diagonal of d2E/dy2, and `predict(y)` -> labels. The factor 1/N of the mean is applied here and nowhere else.
 """
 
@@ -48,7 +48,7 @@ class Loss:
         Raises
         ------
         ShapeError
-            If y is not (N, classes), or the labels are not N integers below classes.
+            If y is not (N, classes), or the labels are not N integers from 0 to classes - 1.
         """
         check_labels(y, labels)
         self._y, self._labels = y, labels
@@ -185,7 +185,7 @@ def _map(call):  # type: ignore[no-untyped-def]
 @loss_function
 def _map_curvature(call):  # type: ignore[no-untyped-def]
     for i in range(call.classes):
-        share = abs(call.v[i]) / call.factor  # p_i, or 1 - p_i for the label: the product is the same
+        share = abs(call.v[i]) / call.factor  # p_i, or 1 - p_i for the label: the product p_i (1 - p_i) is the same
         call.v[i] = call.factor * share * (eng.cast(1, call.v) - share)
     return call.factor
 
@@ -282,7 +282,7 @@ def _cross_entropy_curvature(call):  # type: ignore[no-untyped-def]
 class SquaredError(_Scores):
     """E = mean of 1/2 sum_i (y_i - t_i)^2, with targets t_D = 1 and -1 for every other class.
 
-    Section II.B of the paper advises against this code ("place code"), because every unit must be off most of the time.
+    Section II.B of the paper advises against this "place code", because every unit must be off most of the time.
     """
 
     def _forward(self, y: np.ndarray) -> float:

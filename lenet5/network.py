@@ -18,7 +18,7 @@ __all__ = ["Sequential"]
 # Methods of other libraries' networks, and their equivalents here.
 _ELSEWHERE = {
     "add": "lenet5.Sequential([...]) with all layers",
-    "compile": "lenet5.fit(net, train, test, optimizer='adam', lr=1e-3), which selects the loss by the outputs",
+    "compile": "lenet5.fit(net, train, test, optimizer='adam', lr=1e-3), which selects a loss to match the outputs",
     "evaluate": "evaluate(net, test) from lenet5.evaluate, or net.eval() to switch to evaluation mode",
     "load_state_dict": "lenet5.interop.from_torch(state, net) for a PyTorch state, lenet5.load(path) for a lenet5 file",
     "load_weights": "lenet5.load(path, net)",
@@ -117,7 +117,7 @@ class Sequential(Answers):
     def train(self) -> Self:
         """Switch every layer to training mode; return the network.
 
-        The state applies to `forward`, `backward` and `bbprop`. `predict`, `predict_proba`, `outputs` and
+        The mode applies to `forward`, `backward` and `bbprop`. `predict`, `predict_proba`, `outputs` and
         `feature_maps` always use evaluation mode and do not change the mode of the network.
         """
         for layer in self.layers:
@@ -125,7 +125,7 @@ class Sequential(Answers):
         return super().train()
 
     def eval(self) -> Self:
-        """Switch every layer to evaluation mode, which is also the initial one; return the network."""
+        """Switch every layer to evaluation mode, which is also the initial mode; return the network."""
         for layer in self.layers:
             layer.eval()
         return super().eval()
@@ -136,7 +136,7 @@ class Sequential(Answers):
             layer.reseed(*key, place)
 
     def uncompiled(self, *, training: bool = False) -> list[Layer]:
-        """Return the layers that have no compiled version in the given state."""
+        """Return the layers that have no compiled version in the given mode."""
         return self.compiled_forms.missing(training=training)
 
     def replica(self) -> "Sequential":
@@ -224,7 +224,7 @@ class Sequential(Answers):
         return fit(self, (train, test), **options)
 
     def __getattr__(self, name: str) -> Any:
-        hint = f"; here: {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+        hint = f"; in lenet5: {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def summary(self) -> None:

@@ -26,7 +26,7 @@ class Parameter:
     """
 
     __slots__ = ("_value", "grad", "hess", "kept", "name")
-    bindings = 0  # incremented when any parameter moves, so that code holding addresses can detect it
+    bindings = 0  # number of calls of `bind`, by which code that holds addresses detects that a parameter moved
 
     def __init__(self, name: str, value: np.ndarray) -> None:
         self.name = name
@@ -88,7 +88,7 @@ class ParameterList(Sequence[Parameter]):
     Raises
     ------
     ConfigError
-        If the parameters are not contiguous in another list and `move` is False.
+        If `move` is False, and the parameters belong to another list but are not contiguous in it.
     """
 
     def __init__(self, parameters: Iterable[Parameter], *, move: bool = False) -> None:
@@ -160,7 +160,7 @@ def _moved(items: tuple[Parameter, ...]) -> ParameterList:
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray | None:
-    """Return the part of one vector of which `arrays` are consecutive views, or None if there is none."""
+    """Return the slice of a flat vector that `arrays` cover as consecutive views, or None if they do not."""
     if not arrays:
         return np.zeros(0, dtype=np.float32)
     base = arrays[0].base

@@ -24,7 +24,7 @@ from .network import Sequential
 
 __all__ = ["main", "read_digit", "read_line"]
 
-_SHOWN = 20  # largest number of outputs printed per image
+_SHOWN = 20  # maximum number of outputs printed per image
 _TABLES = (".csv", ".csv.gz", ".npy")
 
 
@@ -93,7 +93,7 @@ def read_line(net: Sequential, image: Any) -> dict[str, Any]:
     ----------
     net : Sequential
         A network that `lenet5.analysis.sdnn.sweep` accepts, such as ``lenet5.pretrained("lenet5-line")``, which is
-        trained for this.
+        trained on lines of digits.
     image : path-like or array
         Any image that `lenet5.datasets.normalise_line` accepts.
 
@@ -139,8 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         positional="[RUN_OR_FILE ...] IMAGE ...",
         description="Classify images of any size as digits, or as the classes of your own network. Several networks "
         "form a committee, which averages their probabilities.",
-        epilog="For Kaggle's test.csv and other tables without labels: python -m lenet5.predict RUN test.csv --csv "
-        "submission.csv",
+        epilog="To classify Kaggle's test.csv or another table without labels, run python -m lenet5.predict RUN "
+        "test.csv --csv submission.csv",
     )
     help = (
         "image files, or one .csv, .npy or IDX file of images; networks named before them (run folders, .npz or "
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if tables and (len(images) > 1 or options["csv"] is None):
         raise ConfigError(f"{tables[0]} is a table of images: give it alone, with --csv FILE for the predictions.")
     if options["line"] and (tables or len(own) > 1):
-        raise ConfigError(f"--line reads image files with one network: leave out {(tables or own[1:])[0]}.")
+        raise ConfigError(f"--line takes only image files and one network: leave out {(tables or own[1:])[0]}.")
     report_compiling()
     nets = [load(path) for path in own or [LINE if options["line"] else PRETRAINED]]
     net = nets[0] if len(nets) == 1 else Committee(nets)
@@ -198,7 +198,7 @@ def _table(name: str) -> np.ndarray:
         return read_idx(name)
     try:
         return np.load(name, allow_pickle=False)
-    except Exception as error:  # NumPy raises many types for damaged bytes
+    except Exception as error:  # NumPy raises exceptions of many types for corrupt data
         raise DataError(f"{name}: not a .npy file with one array of numbers: {error}") from error
 
 

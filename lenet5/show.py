@@ -53,7 +53,7 @@ class _Subject:
         number, test = self.options["image"], self.test
         if not 0 <= number < len(test):
             raise ConfigError(
-                f"--image must be 0 to {len(test) - 1}, an index of a test image of {test.name}; found {number}."
+                f"--image must be the index of a test image of {test.name}, 0 to {len(test) - 1}; found {number}."
             )
         return test.images[number]
 
@@ -99,13 +99,13 @@ def _sizes(subject: _Subject) -> Any:
         return plots.training_size(results, data=name)
     except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError, UnboundLocalError) as error:
         raise ConfigError(
-            f"{subject.path}: training-size needs the results folder of a sweep, such as results/paper-fig6; "
-            "create one with `python -m lenet5.reproduce run paper-fig6`."
+            f"{subject.path}: training-size needs a folder of results for several training sizes, such as "
+            "results/paper-fig6; create it with `python -m lenet5.reproduce run paper-fig6`."
         ) from error
 
 
 def _numbers(record: dict[str, Any], keys: tuple[str, ...], *, needed: tuple[str, ...]) -> None:
-    """Raise ValueError unless these entries of a record are numbers below 1e15, or null if not `needed`."""
+    """Raise ValueError unless these entries of a record are numbers below 1e15; those not `needed` may be null."""
     for key in keys:
         value: Any = record.get(key) if isinstance(record, dict) else None
         if not (value is None and key not in needed or type(value) in (int, float) and abs(value) < 1e15):
@@ -115,7 +115,7 @@ def _numbers(record: dict[str, Any], keys: tuple[str, ...], *, needed: tuple[str
 def _rates(subject: _Subject) -> Any:
     from . import plots
 
-    # Use the run's loss and optimiser if the file records them, else the defaults of its network.
+    # Use the run's loss and optimiser if the file records them, else the defaults for its network.
     net, meta = subject.net, subject.meta
     values = meta.get("config") or {"model": {"name": (net.spec or {}).get("name", "lenet5")}}
     settings = config.from_dict(values, where=str(subject.path)).resolved()
@@ -144,10 +144,10 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
         "architecture": ("the architecture, as in the paper's Fig. 2", lambda s: plots.architecture(s.net)),
         "confusion": ("confusion matrix", lambda s: plots.confusion(s.net, s.test)),
         "distortions": (
-            "training images under each distortion",
+            "training images with each distortion applied",
             lambda s: plots.distortions(s.train.images[:14], datasets.DISTORTIONS, data=s.train.name),
         ),
-        "effective-rates": ("the learning rates that SDLM gives to the weights", _rates),
+        "effective-rates": ("the learning rates that SDLM assigns to the weights", _rates),
         "feature-maps": (
             "output of every stage for --image",
             lambda s: plots.feature_maps(s.net, s.image, data=s.test.name),
@@ -176,7 +176,7 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
 
 
 def picture(name: str, options: dict[str, Any]) -> Any:
-    """Return the figure with the given name; `options` are those of the command."""
+    """Return the figure with the given name; `options` are the parsed options of the command."""
     return _pictures()[name][1](_Subject(options))
 
 
@@ -210,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if out.suffix.lower() != ".png":
         raise ConfigError(f"{out}: figures are saved as PNG; use {out.with_suffix('.png')}.")
     plots.save(picture(name, options), out)
-    print(f"see {out}")
+    print(f"wrote {out}")
     return 0
 
 

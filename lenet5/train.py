@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _start(options, given, signals, ranks)
         except BaseException as error:  # otherwise, the other ranks would wait for this one forever
             if ranks.rank:
-                time.sleep(1)  # the first rank reports the errors of all ranks
+                time.sleep(1)  # so that the first rank reports an error that occurs on all ranks
             if not isinstance(error, LenetError):
                 traceback.print_exc()
             code = error.exit_code if isinstance(error, LenetError) else 1
@@ -65,7 +65,7 @@ def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ran
         settings, saved, other = _settings(options, given, ranks, stack)
         if not first:
             settings = dataclasses.replace(settings, quiet=True, tensorboard=None)
-            warnings.simplefilter("ignore", LenetWarning)  # the first rank warns
+            warnings.simplefilter("ignore", LenetWarning)  # only the first rank warns
         with _in_turn(ranks):
             train, test, notice = load_configured(settings)
         if notice and first:
@@ -145,7 +145,7 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="save a checkpoint and stop if the other ranks do not respond for this time (default: 300)",
+        help="save a checkpoint and stop if the other ranks do not respond within this time (default: 300)",
     )
     parser.add_option(
         "--repeat",
@@ -170,7 +170,7 @@ def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]
         fixed = sorted(set(given) - allowed[name]) + (["config"] if options["config"] else [])
         if fixed:
             raise ConfigError(
-                f"--{name} cannot change: {', '.join(fixed)}. Options that can: {', '.join(sorted(allowed[name]))}."
+                f"--{name} cannot change: {', '.join(fixed)}. It can change: {', '.join(sorted(allowed[name]))}."
             )
     return options, given
 

@@ -129,7 +129,7 @@ def test_commands_run(path, here, capsys):
         if path.stem == "exchange":
             train("--dataset", "digits", "--epochs", "1", "--out", name)
     if path.stem == "exchange":
-        pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5[onnx]'")
+        pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5-numpy[onnx]'")
     if path.stem == "results":
         shutil.copytree(ROOT / "results" / "paper-literal", here / "results" / "paper-literal")
     for block in blocks(path, "sh"):

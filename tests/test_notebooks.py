@@ -78,8 +78,8 @@ def test_runs_on_the_embedded_data(path):
 
 @pytest.mark.filterwarnings("ignore")  # Jupyter's own deprecations are not ours
 def test_executes(path, tmp_path, monkeypatch):
-    nbclient = pytest.importorskip("nbclient", reason="needs nbclient: pip install 'lenet5[dev]'")
-    pytest.importorskip("ipykernel", reason="needs ipykernel: pip install 'lenet5[dev]'")
+    nbclient = pytest.importorskip("nbclient", reason="needs nbclient: pip install 'lenet5-numpy[dev]'")
+    pytest.importorskip("ipykernel", reason="needs ipykernel: pip install 'lenet5-numpy[dev]'")
     import nbformat
 
     for folder in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):

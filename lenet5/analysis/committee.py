@@ -1,4 +1,4 @@
-"""Committees: networks whose predictions are combined."""
+"""Committees of networks, whose predicted probabilities are averaged."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,21 +14,22 @@ __all__ = ["Committee"]
 
 
 class Committee:
-    """Several networks whose probabilities are averaged, with the inference methods of a single network.
+    """Committee of networks, which averages their class probabilities and has the inference methods of one network.
 
-    Averaging cancels part of the random errors of the members. The paper's boosted LeNet-4 (section III.C) combines
+    Averaging partly cancels the members' random errors. The paper's boosted LeNet-4 (section III.C) combines
     three networks trained one after another; here the members are trained independently.
 
     Parameters
     ----------
     members : iterable of Sequential
-        Networks with the same classes, in any order. Their layers, sizes and preparations may differ.
+        Networks with the same classes, possibly in different orders. Their layers, input sizes and image preparations
+        may differ.
 
     Attributes
     ----------
     members : tuple of Sequential
     classes : ndarray (classes,)
-        Class names, in the order of the first member.
+        Class names, in the first member's order.
 
     Raises
     ------
@@ -41,7 +42,7 @@ class Committee:
     def __init__(self, members: Iterable[Sequential]) -> None:
         self.members = tuple(members)
         if not self.members:
-            raise ConfigError("A committee needs at least one network.")
+            raise ConfigError("A committee needs at least one network; found none.")
         self.classes = self.members[0].classes
         names, self._orders = self.classes.tolist(), []
         for k, net in enumerate(self.members):
@@ -59,7 +60,7 @@ class Committee:
         return (len(self.classes),)
 
     def relabelled(self, data: Dataset) -> Dataset:
-        """Return the data set with labels renumbered to `classes`; see `Sequential.relabelled`."""
+        """Return the data set with its labels renumbered to match `classes`; see `Sequential.relabelled`."""
         return self.members[0].relabelled(data)
 
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
@@ -67,12 +68,12 @@ class Committee:
         return self.mean([net.predict_proba(images) for net in self.members])
 
     def mean(self, shares: Iterable[np.ndarray]) -> np.ndarray:
-        """Return the mean of the members' probabilities `shares` (N, classes); its columns are ordered as `classes`."""
+        """Average `shares`, one array of probabilities (N, classes) per member; the result is ordered as `classes`."""
         ordered: list[Any] = [each[:, order] for each, order in zip(shares, self._orders, strict=True)]
         return np.mean(ordered, axis=0)
 
     outputs = predict_proba
 
     def predict(self, images: ArrayLike) -> np.ndarray:
-        """Return the likeliest class (N,) of each image."""
+        """Return the index (N,) of the most probable class of each image."""
         return self.predict_proba(images).argmax(axis=1)

@@ -1,6 +1,6 @@
-"""Metrics: error, accuracy, top-k accuracy, cross-entropy, and error after rejection.
+"""Classification metrics, such as error, top-k accuracy, cross-entropy, error after rejection, and significance.
 
-Scores (N, classes) are larger for likelier classes. Use probabilities, or negated penalties.
+Scores (N, classes) must be larger for likelier classes: pass probabilities, or negated penalties.
 """
 
 import math
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
-    """Return the confusion matrix: counts of true classes (rows) by predicted classes (columns), int64.
+    """Return the confusion matrix: int64 counts of patterns by true class (row) and predicted class (column).
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarr
 
 
 def error(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the fraction of patterns whose largest score is not at their label; ties go to the first class.
+    """Return the fraction of misclassified patterns; the largest score decides, and ties go to the first class.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def error(scores: np.ndarray, labels: np.ndarray) -> float:
     Raises
     ------
     ShapeError
-        If the labels do not fit the scores.
+        If the labels are not N integers from 0 to classes - 1, or there are no patterns.
     """
     check_labels(scores, labels)
     return float((scores.argmax(axis=1) != labels).mean())
@@ -60,7 +60,7 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
-    """Return the fraction of patterns with fewer than k other classes that score at least as high as their label.
+    """Return the fraction of patterns for which fewer than k other classes score at least as high as the label.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean of -log(p), where p >= 1e-30 is the label's entry in probabilities (N, classes).
+    """Return the mean of -log(p), where p is the probability of the label, raised to 1e-30 if it is smaller.
 
     Raises
     ------
@@ -156,9 +156,10 @@ def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
 
 
 def interval(values: ArrayLike, *, level: float = 0.95) -> float:
-    """Return the half-width t s / sqrt(n) of the confidence interval of a mean, with Student's t.
+    """Return the half-width t s / sqrt(n) of the confidence interval of a mean.
 
-    s is the standard deviation of the n values, and t has n - 1 degrees of freedom.
+    s is the standard deviation of the n values, and t the quantile of Student's t-distribution with n - 1 degrees of
+    freedom.
 
     Parameters
     ----------
@@ -188,8 +189,8 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
     """Return the p-value of McNemar's exact test for two classifiers on the same patterns.
 
-    Under the null hypothesis, if only one of the classifiers is right about a pattern, both are equally likely to be
-    this one. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if the
+    Under the null hypothesis, if exactly one classifier is right about a pattern, it is equally likely to be either of
+    them. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if the
     p-value is small.
 
     Parameters
@@ -204,7 +205,7 @@ def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
     """
     if not one.shape == other.shape == labels.shape or labels.ndim != 1:
         raise ShapeError(
-            f"Predictions and labels must be equally long vectors; found {one.shape}, {other.shape}, {labels.shape}."
+            f"Predictions and labels must be vectors of equal length; found {one.shape}, {other.shape}, {labels.shape}."
         )
     right, also = one == labels, other == labels
     fewer, more = sorted((int((right & ~also).sum()), int((also & ~right).sum())))

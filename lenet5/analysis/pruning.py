@@ -86,7 +86,8 @@ def delete(net: Sequential, scores: np.ndarray, *, keep: int) -> None:
     Raises
     ------
     ConfigError
-        If the scores are not one finite number per parameter, or fewer than `keep` parameters remain.
+        If `scores` is not one finite value per parameter, or `keep` is not from 1 to the number of remaining
+        parameters.
     """
     params = net.parameters()
     scores = np.asarray(scores, np.float64)
@@ -104,9 +105,9 @@ def delete(net: Sequential, scores: np.ndarray, *, keep: int) -> None:
 
 
 class Pruning(Callback):
-    """Delete parameters before given epochs; the epochs until the next deletion retrain the remaining ones.
+    """Delete parameters before given epochs, and retrain the remaining ones until the next deletion.
 
-    The history gets ``kept``, the number of parameters in each epoch.
+    Each epoch's history record gets ``kept``, the number of remaining parameters.
 
     Parameters
     ----------
@@ -115,12 +116,12 @@ class Pruning(Callback):
     criterion : {"saliency", "magnitude", "random"}
     test : Dataset, optional
         Test set on which all values of `keep` are evaluated without retraining before the first deletion (see
-        `without_retraining`). The history entry of the preceding epoch gets the result as ``at_once``.
+        `without_retraining`). The result is stored as ``at_once`` in the history record of the epoch before it.
 
     Raises
     ------
     ConfigError
-        If the criterion is unknown, `keep` does not decrease, or it starts at epoch 0 although `test` is given.
+        If the criterion is unknown, the numbers in `keep` do not decrease, or `test` is given and `keep` has epoch 0.
 
     Examples
     --------
@@ -140,7 +141,8 @@ class Pruning(Callback):
             )
         if test is not None and 0 in keep:
             raise ConfigError(
-                "test is evaluated after the epoch before the first deletion, so keep must not start with epoch 0."
+                "test needs an epoch before the first deletion, so keep must not start with epoch 0. Delete later, or "
+                "omit test."
             )
         self.keep, self.criterion, self.test = dict(keep), criterion, test
 

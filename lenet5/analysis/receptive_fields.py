@@ -8,9 +8,9 @@ __all__ = ["Field", "receptive_fields"]
 
 
 class Field(NamedTuple):
-    """Receptive fields of a stage: the unit (i, j) covers `size` pixels from `start` + (i, j) * `step`.
+    """Receptive fields of a stage: unit (i, j) covers `size` pixels, starting at `start` + (i, j) * `step`.
 
-    Each attribute is (down, right). A negative `start` means that the field extends into the padding.
+    Each attribute is a pair (vertical, horizontal). A negative `start` means that the field extends into the padding.
     """
 
     size: tuple[int, int]
@@ -19,9 +19,9 @@ class Field(NamedTuple):
 
 
 def receptive_fields(net: Sequential) -> dict[str, Field]:
-    """Return the receptive fields of every stage, under the names of `Sequential.feature_maps`.
+    """Return the receptive fields of every stage, keyed by the stage names of `Sequential.feature_maps`.
 
-    A window of k units that are `step` pixels apart covers (k - 1) * step pixels more than one unit. With a
+    A window of k units that are `step` pixels apart covers (k - 1) * step pixels more than a single unit does. With a
     stride of s, the units of the next stage are s * step pixels apart.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Robustness to changes of the images (the paper's section III-E and Fig. 13)."""
+"""Robustness to noise and geometric distortions (section III-E and Fig. 13 of the paper)."""
 
 import numpy as np
 
@@ -8,7 +8,8 @@ from ..network import Sequential
 
 __all__ = ["CHANGES", "robustness"]
 
-# Type of change -> values to measure: fraction of inverted pixels, degrees, size factor, pixels, height factor.
+# Type of change -> values at which the error is measured: fraction of inverted pixels, degrees, size factor, pixels,
+# height factor.
 CHANGES: dict[str, tuple[float, ...]] = {
     "noise": (0.0, 0.05, 0.1, 0.2, 0.3),
     "rotation": (-40, -30, -20, -10, 0, 10, 20, 30, 40),
@@ -19,7 +20,7 @@ CHANGES: dict[str, tuple[float, ...]] = {
 
 
 def robustness(net: Sequential, data: Dataset) -> dict[str, dict[float, float]]:
-    """Measure the error on images with noise, and on rotated, scaled, shifted and squeezed ones.
+    """Measure the error on noisy, rotated, scaled, shifted and squeezed images.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def robustness(net: Sequential, data: Dataset) -> dict[str, dict[float, float]]:
         Error (a fraction) by type of change and value, as in `CHANGES`.
     """
     data = net.relabelled(data)
-    # Enlarged, rotated and shifted digits may extend over the whole field.
+    # Pad the images to the size of the input field, so that enlarged, rotated and shifted digits are not cut off.
     missing = [max(0, own - side) for own, side in zip(net.in_shape[1:], data.images.shape[1:3], strict=True)]
     frame = [(0, 0), *((m // 2, m - m // 2) for m in missing), (0, 0)][: data.images.ndim]
     field = np.pad(data.images, frame)

@@ -1,4 +1,4 @@
-"""Space-displacement network (section VII): a network applied at every position along a line of digits."""
+"""Space-displacement neural network (section VII): a network applied at every position along a line of digits."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,15 +15,15 @@ __all__ = ["Digit", "Rule", "Sweep", "found", "path", "read_lines", "rule_of", "
 
 
 class Rule(NamedTuple):
-    """Rules for selecting the windows that are digits.
+    """Rules for selecting the windows that contain a digit.
 
     Attributes
     ----------
     blank : int or None
-        Index of the class "none of the above", whose penalty is that of a window without a digit, or None if there is
-        no such class.
+        Index of the class "none of the above", whose penalty is the cost of reading no digit in a window; None if the
+        network has no such class.
     reject : float
-        Penalty of a window without a digit if `blank` is None.
+        Fixed cost of reading no digit in a window, used if `blank` is None.
     gap : int
         Minimum number of windows from one digit to the next.
     """
@@ -37,14 +37,14 @@ class Rule(NamedTuple):
 # 20 columns, the network reads 70 %, 87 % and 88 % of these lines without error. The step between windows is 4 columns,
 # so digits are at least 16 columns apart.
 _SINGLE = Rule(None, 16.0, 4)
-# Minimum gap, in windows, for a network trained with neighbouring digits (8 columns), selected from 1, 2 and 3 on
-# held-out lines.
+# Minimum distance between digits for a network trained with neighbouring digits: 2 windows (8 columns), selected from
+# 1, 2 and 3 on held-out lines.
 _GAP = 2
 
 
 @dataclass(frozen=True)
 class Digit:
-    """A digit of a line: its window, the column at the centre of this window, its class and its penalty."""
+    """A recognised digit: the index of its window, the column of the window's centre, its class and its penalty."""
 
     window: int
     column: float
@@ -79,18 +79,18 @@ class Sweep:
 def sweep(net: Sequential, line: np.ndarray) -> Sweep:
     """Read a line of digits by applying the network at every position along it.
 
-    Convolutions and sub-sampling are the same at every position, so each layer processes the whole line once, and
-    C5 and later stages become maps with one column per window. Like the paper's network,
-    ``lenet5.pretrained("lenet5-line")`` was trained with parts of neighbouring digits in its field and a class for
-    "none of the above". A network trained on single digits needs space between digits.
+    Convolution and sub-sampling do the same at every position, so each layer processes the whole line once, and C5 and
+    later stages become maps with one column per window. Like the paper's network, ``lenet5.pretrained("lenet5-line")``
+    was trained with parts of neighbouring digits in its input field and a class for "none of the above". A network
+    trained on single digits needs space between digits.
 
     Parameters
     ----------
     net : Sequential
-        A network such as the paper's `lenet5`, whose outputs are penalties or include a class " " for "no digit",
-        and in which no layer fixes the size of its maps.
+        A network such as the paper's `lenet5`, whose outputs are penalties or include a class " " for "no digit", and
+        whose layers accept maps of any size.
     line : ndarray of uint8, shape (28, W)
-        Line from `datasets.normalise_line`, or any line at least as wide as the network's field without padding.
+        Line from `datasets.normalise_line`, or any other line. A line narrower than the input field is padded.
 
     Returns
     -------
@@ -105,7 +105,8 @@ def sweep(net: Sequential, line: np.ndarray) -> Sweep:
     """
     if not net.outputs_penalties and rule_of(net).blank is None:
         raise ConfigError(
-            'Reading lines needs a network that ends in RBF units or has a class " ": this one has neither.'
+            'Reading lines needs a network with RBF outputs or a class " "; this one has neither. Use '
+            'lenet5.pretrained("lenet5-line").'
         )
     line = np.asarray(line)
     if line.dtype != np.uint8 or line.ndim != 2 or line.size == 0 or line.shape[0] > net.in_shape[1]:
@@ -121,7 +122,7 @@ def sweep(net: Sequential, line: np.ndarray) -> Sweep:
 
 
 def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
-    """Read a line from its penalties, as computed by `sweep` or `Sequential.feature_maps`.
+    """Find the digits of a line from the penalties of its windows, as computed by `Sequential.sweep`.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
     Sweep
     """
     penalties = penalties.reshape(len(penalties), -1)  # the shape is (classes,) for the shortest line
-    if not net.outputs_penalties:  # scores become -log of the probabilities
+    if not net.outputs_penalties:  # turn scores into penalties, -log of the probabilities
         penalties = np.logaddexp.reduce(penalties, axis=0) - penalties
     field = receptive_fields(net)["output"]
     columns = field.start[1] + (field.size[1] - 1) / 2 + field.step[1] * np.arange(penalties.shape[1]) - before
@@ -158,7 +159,7 @@ def rule_of(net: Sequential) -> Rule:
 
 
 def path(penalties: np.ndarray, reject: float | np.ndarray, *, gap: int) -> list[int]:
-    """Select the windows that are digits: at least `gap` apart, with the largest sum of (reject - penalty).
+    """Select the windows that contain digits: those at least `gap` apart with the largest sum of (reject - penalty).
 
     This is the best path through a graph with two arcs per window, "no digit" with the penalty `reject` and "a
     digit" with the window's own penalty. Viterbi's algorithm finds it from left to right:

@@ -1,7 +1,7 @@
 """The engine: compiled loops and the code that compiles and calls them. It does not depend on layer classes.
 
 `program` runs a whole network in one call, with the compiled functions of its layers. `im2col`, `col2im`,
-`scale_pixels`, `brightness` and `warp` are kernels that NumPy code calls. Each also has a version in NumPy, which
+`scale_pixels`, `brightness` and `warp` are kernels that NumPy code calls. Each also has a NumPy version, which
 `numpy_only` selects.
 """
 
@@ -30,7 +30,7 @@ __all__ = [
 
 @contextmanager
 def numpy_only() -> Iterator[None]:
-    """Replace the kernels with their NumPy versions within the block, in the whole process."""
+    """Replace the kernels with their NumPy versions within the ``with`` block, for the whole process."""
     compiled = {name: globals()[name] for name in TWINS if name in globals()}
     globals().update({name: TWINS[name] for name in compiled})
     try:

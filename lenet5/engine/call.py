@@ -1,14 +1,14 @@
-"""Arguments of compiled layer functions, and accessors for a layer's parts of the vectors.
+"""Arguments of compiled layer functions, and accessors for a layer's slices of the network's flat vectors.
 
-All data of a network are stored in a few flat vectors. Its states are the inputs, outputs and stored values of its
-layers. A row of the table contains the positions and sizes of a layer's parts; a `Call` refers to the row and the
-vectors. If `lanes` is above 1, that many patterns are interleaved: every element of a state consists of `lanes`
-consecutive values, one for each pattern.
+All data of a network are stored in a few flat vectors. One of them, the states, contains the inputs, outputs and
+stored values of the layers. A row of the compiled table contains the positions and sizes of a layer's slices of these
+vectors; a `Call` points to the row and the vectors. If `lanes` is above 1, that many patterns are interleaved: every
+element of the states consists of `lanes` consecutive values, one for each pattern.
 
 A layer's functions have the form ``code(call, lanes)``. The forward function writes `outputs`. The backward function
 reads `above`, writes `below`, and adds to `gradients`. For curvatures, `power` is 2, and `parameters` and `operands`
-are squared. The backward function for gradients therefore also computes eqs. 23 to 27, if it squares any other factors
-when `power` is 2.
+are squared. The same backward function therefore also computes curvatures (eqs. 23 to 27), provided that it squares
+all other factors if `power` is 2.
 """
 
 from collections.abc import Callable
@@ -31,18 +31,19 @@ __all__ = [
     "to_input", "top", "typed", "zero",
 ]  # fmt: skip
 
-# Columns of a row: addresses of its functions; positions of its input, output, parameters, stored values, constants and
-# links, and the sizes of the first four; shapes of its input and output as maps (vectors are maps of one element);
-# whether the derivative at its input is needed; and whether its backward function updates its own parameters.
+# Columns of the compiled table: addresses of a row's functions; positions of its input, output, parameters, stored
+# values, float constants and integer constants (links), and the sizes of the first four; shapes of its input and
+# output as maps (vectors are maps of one element); whether the derivative at its input is needed; and whether its
+# backward function updates its own parameters.
 COLUMNS = (
     FORWARD, REVERSE, X, X_SIZE, Y, Y_SIZE, C, H, W, OUT, HO, WO, P, P_SIZE, OWN, OWN_SIZE, NUMBERS, LINKS,
     TO_INPUT, STEPS,
 ) = range(20)  # fmt: skip
 
-# Addresses of the vectors, and values that are the same for all rows: POWER is 1 for gradients and 2 for curvatures;
-# STEP is 1 if parameters are updated after every pattern; LOSS and CURVATURE are the addresses of the loss functions;
-# LARGEST is 1 if the class with the largest output wins; SIZE is the number of values in the states of a pattern; and
-# KEEP is the distance between the states of consecutive groups of patterns.
+# Addresses of the flat vectors, and values that all rows share: POWER is 1 for gradients and 2 for curvatures; STEP is
+# 1 if parameters are updated after every pattern; LOSS and CURVATURE are the addresses of the loss functions; LARGEST
+# is 1 if the class with the largest output wins; SIZE is the number of values in the states of a pattern; and KEEP is
+# the distance between the states of consecutive groups of interleaved patterns.
 BASES = (
     STATES, SQUARES, DERIVATIVES, PARAMETERS, SQUARED, GRADIENTS, RATES, CONSTANTS, LINKED, ROOM, TOP, LOSS, CURVATURE,
     LOSS_NUMBERS, LARGEST, POWER, STEP, SIZE, KEEP,
@@ -50,7 +51,7 @@ BASES = (
 
 
 class Call(NamedTuple):
-    """Arguments of a layer's functions: pointers to its row, the bases, the states, and the states or their squares."""
+    """Arguments of a layer's functions: pointers to its row, `BASES`, the states, and the states or their squares."""
 
     op: Any
     at: Any
@@ -59,7 +60,7 @@ class Call(NamedTuple):
 
 
 class LossCall(NamedTuple):
-    """Arguments of a loss for one pattern: y, dE/dy, constants, number of classes, label, and factor of the loss."""
+    """Arguments of a loss for one pattern: y, dE/dy, constants, number of classes, label, and scaling factor."""
 
     y: Any
     v: Any
@@ -70,7 +71,7 @@ class LossCall(NamedTuple):
 
 
 def signature_of_layers(dtype: np.dtype, lanes: int) -> Any:
-    """Return the Numba type of a layer's functions; `lanes` = 0 stands for any number."""
+    """Return the Numba type of a layer's functions; `lanes` = 0 stands for any number of lanes."""
     number, whole = types.CPointer(numba.from_dtype(dtype)), types.CPointer(types.int64)
     call = types.NamedTuple((whole, whole, number, number), Call)
     return types.void(call, types.literal(lanes) if lanes else types.int64)
@@ -109,7 +110,7 @@ def zero(context, like):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def cast(context, value, like):  # type: ignore[no-untyped-def]
-    """Convert a value to the pointer's element type, because an integer times a float32 gives float64."""
+    """Convert a value to the pointer's element type; in Numba, an integer times a float32 would give a float64."""
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
         return context.cast(build, values[0], signature.args[0], signature.return_type)
@@ -138,9 +139,9 @@ def ahead(context, start, count):  # type: ignore[no-untyped-def]
 
 
 def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
-    """Make an accessor that returns a pointer to the start of a layer's part of a vector.
+    """Make an accessor that returns a pointer to the start of a layer's slice of a flat vector.
 
-    `base` is the name of a pointer in the call, or the index of a base.
+    `base` is the name of a pointer in the call, or an index of `BASES`. `start` is the column with the position.
     """
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
@@ -194,7 +195,7 @@ links = _stretch(LINKED, LINKS, per_pattern=False)
 
 @part
 def cells(call, lanes):  # type: ignore[no-untyped-def]
-    """Return the number of output values of all interleaved patterns."""
+    """Return the number of a layer's output values, summed over all interleaved patterns."""
     return call.op[Y_SIZE] * lanes
 
 
@@ -218,13 +219,13 @@ def to_input(call):  # type: ignore[no-untyped-def]
 
 @part
 def room(call):  # type: ignore[no-untyped-def]
-    """Return a pointer to the workspace."""
+    """Return a pointer to the workspace that all layers share."""
     return typed(call.at[ROOM], call.states)
 
 
 @part
 def top(call):  # type: ignore[no-untyped-def]
-    """Return a pointer to dE/dy of the last layer; it is also available while curvatures are computed."""
+    """Return a pointer to dE/dy at the network's output, which is also available while curvatures are computed."""
     return typed(call.at[TOP], call.states)
 
 
@@ -239,7 +240,7 @@ def take_inputs(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def pass_down(call, lanes):  # type: ignore[no-untyped-def]
-    """Copy the derivative at y to that at x unless the layer works in place."""
+    """Copy the derivative at y to the derivative at x, unless the layer works in place."""
     if call.op[X] != call.op[Y]:
         v, vx = above(call, lanes), below(call, lanes)
         for p in range(cells(call, lanes)):

@@ -1,4 +1,4 @@
-"""Convolution with stride 1, for one pattern in planes and for interleaved patterns.
+"""Convolution with stride 1, for a single pattern (stored in planes) and for interleaved patterns.
 
 For one pattern, x is copied once for every column of a kernel, each time shifted by one more column, with rows padded
 to whole vectors. A kernel then runs along a whole plane, including row ends, and every vector starts at a cache line;
@@ -7,7 +7,7 @@ a vector that crosses two cache lines takes twice as long. The results at row en
 For interleaved patterns, every element of a map consists of VECTOR values, one for each pattern. The loops run along a
 row of a map for all patterns, so every vector is complete and starts at a cache line.
 
-All arrays are pointers. Kernels are ordered by map: those of map o are starts[o] to starts[o+1] - 1. Kernel m has
+All arrays are pointers. Kernels are ordered by output map: map o has kernels starts[o] to starts[o+1] - 1. Kernel m has
 `taps` weights and reads the input map channels[m]. The biases of all maps follow the kernels.
 """
 
@@ -43,7 +43,7 @@ __all__ = [
 
 
 class Geometry(NamedTuple):
-    """Shapes of a convolution from (C, H, W) to (O, Ho, Wo), and pointers to the kernels' starts and channels."""
+    """Shapes of a convolution, and pointers to the first kernel of each output map and the input map of each kernel."""
 
     maps: Any
     out: Any
@@ -52,14 +52,14 @@ class Geometry(NamedTuple):
     channels: Any
 
 
-# Integers of a convolution's row: kernel size, stride and leading padding, each (down, right); then the first
-# kernel of each map, and the input map of each kernel. The constants are their positions.
+# Integers of a convolution's table row: kernel size, stride, and top and left padding, each as (vertical, horizontal);
+# then the first kernel of each output map, and the input map of each kernel. The constants are their positions.
 STRIDE, BEFORE, _STARTS = 2, 4, 6
 
 
 @part
 def geometry_of(call):  # type: ignore[no-untyped-def]
-    """Return the geometry of a convolution from the integers of its row."""
+    """Return the geometry of a convolution from the integers of its table row."""
     op, ints = call.op, eng.links(call)
     starts = eng.ahead(ints, _STARTS)
     maps, out = (op[eng.C], op[eng.H], op[eng.W]), (op[eng.OUT], op[eng.HO], op[eng.WO])
@@ -67,25 +67,25 @@ def geometry_of(call):  # type: ignore[no-untyped-def]
 
 
 def geometry_links(*parts: Any) -> np.ndarray:
-    """Return the integers of a convolution's row: kernel size, stride and leading padding, then starts and channels."""
+    """Concatenate the integers of a convolution's table row: kernel size, stride, padding, `starts` and `channels`."""
     return np.concatenate([np.ravel(part) for part in parts])
 
 
 def room_for_planes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
-    """Return the required size of the workspace `line` for maps (C, H, W) and a kernel size."""
+    """Return the workspace size that a convolution of one pattern needs for maps (C, H, W) and a kernel size."""
     (channels, height, width), (kh, kw) = maps, size
     row = width + VECTOR
     return (kw + 1) * channels * height * row + (kw + 2) * (height + kh - 1) * (row + kw)
 
 
 def room_for_lanes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
-    """Return the required size of the workspace `line` for VECTOR interleaved patterns."""
+    """Return the workspace size that a convolution of VECTOR interleaved patterns needs."""
     return (maps[1] + size[0] - 1) * (maps[2] + size[1] - 1) * VECTOR
 
 
 @part
 def _whole(n):  # type: ignore[no-untyped-def]
-    """Round n up to whole vectors."""
+    """Round n up to a multiple of VECTOR."""
     return (n + VECTOR - 1) & -VECTOR
 
 
@@ -126,7 +126,7 @@ def _add_dots(x, g, v, size, rows, window, kernel):  # type: ignore[no-untyped-d
 
 @part
 def _add_taps_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """Do the same as `_add_taps` for 5x5 kernels, with special versions for planes of the paper's widths."""
+    """Do the same as `_add_taps` for 5x5 kernels, with special versions for the widths of the paper's planes."""
     if window[0] == 16:
         add_taps_5x5_16(x, w, y, size, rows, window, kernel)
     elif window[0] == 32:
@@ -159,7 +159,7 @@ def _add_dots_plane(x, g, v, size, rows, window, kernel):  # type: ignore[no-unt
 
 @part
 def _lay_out(x, maps, kw, row, line):  # type: ignore[no-untyped-def]
-    """Copy x[c, r, s + j] to line[j, c, r, s] for s < row; values beyond x are multiplied by zeros or not used."""
+    """Copy x[c, r, s + j] to line[j, c, r, s] for s < row; values beyond x are later multiplied by 0 or ignored."""
     channels, height, width = maps
     rows = channels * height
     for j in range(kw):
@@ -167,7 +167,7 @@ def _lay_out(x, maps, kw, row, line):  # type: ignore[no-untyped-def]
 
 
 def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
-    """Make the forward and reverse convolutions of one pattern in planes from the loops for one kernel size."""
+    """Make the forward and backward convolutions of one pattern from the inner loops for a kernel size."""
 
     @part
     def forward(call):  # type: ignore[no-untyped-def]
@@ -242,7 +242,7 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
 
 def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
-    """Make the forward and reverse convolutions of VECTOR interleaved patterns from the loops for one kernel size."""
+    """Make the forward and backward convolutions of VECTOR interleaved patterns from inner loops for a kernel size."""
 
     @part
     def forward(call):  # type: ignore[no-untyped-def]
@@ -268,7 +268,7 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
         geometry, to_input = geometry_of(call), eng.to_input(call)
         (c_count, height, width), (o_count, ho, wo), (kh, kw) = geometry.maps, geometry.out, geometry.kernel
         row, out_row, count = width * VECTOR, wo * VECTOR, kh * kw
-        # `line` contains v with margins of zeros, so that every element of vx is a sum over kh x kw of its elements.
+        # `line` contains v with margins of zeros: every element of vx is a weighted sum of kh x kw elements of `line`.
         wide, corner = row + (kw - 1) * VECTOR, (kh - 1) * (row + (kw - 1) * VECTOR) + (kw - 1) * VECTOR
         if to_input:
             for p in range((height + kh - 1) * wide):
@@ -297,7 +297,7 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
     return forward, reverse
 
 
-# Versions for the paper's 5x5, for 3x3, and for any size; only those that a network uses are compiled.
+# Versions for the paper's 5x5 kernels, for 3x3, and for any size; only those that a network uses are compiled.
 conv_plane_5x5, conv_plane_5x5_back = _plane(_add_taps_plane, _add_turned_plane, _add_dots_plane)
 conv_plane_3x3, conv_plane_3x3_back = _plane(add_taps_3x3, add_turned_3x3, add_dots_3x3)
 conv_plane, conv_plane_back = _plane(_add_taps, _add_turned, _add_dots)

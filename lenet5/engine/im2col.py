@@ -13,7 +13,7 @@ __all__ = ["Grid", "col2im", "conv_strided", "conv_strided_back", "im2col"]
 
 
 class Grid(NamedTuple):
-    """Kernel size, stride, padding above and left of x, and number of positions, each (down, right)."""
+    """Kernel size, stride, padding above and left of x, and number of positions, each as (vertical, horizontal)."""
 
     kernel: Any
     stride: Any
@@ -23,7 +23,7 @@ class Grid(NamedTuple):
 
 @part
 def _inside(j, width, stride, left, count):  # type: ignore[no-untyped-def]
-    """Return the range of positions s, first to last - 1, whose input column s*stride + j - left is inside x."""
+    """Return first and last: positions first <= s < last have an input column s*stride + j - left inside x."""
     first = min(max(0, -((j - left) // stride)), count)
     return first, max(first, min(count, (width - 1 + left - j) // stride + 1))
 
@@ -54,7 +54,7 @@ def _im2col_one(x, cols, maps, grid, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _col2im_one(cols, x, maps, grid, lanes):  # type: ignore[no-untyped-def]
-    """Set x[c, row, col, l] = sum of the entries of cols read from there, the transpose of `_im2col_one`."""
+    """Set x[c, row, col, l] to the sum of the entries of cols that `_im2col_one` copies from there (its transpose)."""
     (channels, height, width), (kh, kw), (sh, sw) = maps, grid.kernel, grid.stride
     (top, left), (ho, wo) = grid.before, grid.out
     for p in range(channels * height * width * lanes):
@@ -80,7 +80,7 @@ def _grid(call):  # type: ignore[no-untyped-def]
 
 @part
 def conv_strided(call, lanes):  # type: ignore[no-untyped-def]
-    """Compute y = bias + kernels * x for any stride and padding, with columns in the layer's workspace."""
+    """Compute y = bias + kernels * x for any stride and padding, with the im2col columns in the workspace."""
     shape, grid, cols = geometry_of(call), _grid(call), eng.room(call)
     w, taps, n = eng.parameters(call), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
     y, bias = eng.outputs(call, lanes), eng.ahead(w, shape.starts[shape.out[0]] * taps)
@@ -179,7 +179,7 @@ def col2im_numpy(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair
 
 @kernel(twin=col2im_numpy)
 def col2im(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pair, x: np.ndarray) -> None:
-    """Set x[n, c, row, col] = sum of the entries of cols read from there, the transpose of `im2col`.
+    """Set x[n, c, row, col] to the sum of the entries of cols that `im2col` copies from there (its transpose).
 
     Parameters
     ----------

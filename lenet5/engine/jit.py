@@ -1,4 +1,4 @@
-"""Compile loops with Numba: kernels with a NumPy version, and functions of layers and losses, cached on disk."""
+"""Compile kernels that have a NumPy version, and functions of layers and losses, with Numba; cache them on disk."""
 
 import hashlib
 import os
@@ -96,7 +96,7 @@ def kernel(twin: Callable[..., T]) -> Callable[[Callable[..., Any]], Callable[..
 def part(loop: Callable[..., Any]) -> Any:
     """Make `loop` a helper that is compiled into each kernel that calls it.
 
-    Otherwise, a function shared by several kernels would be linked from the first one loaded, with rounding that
+    Otherwise, a function shared by several kernels would be linked from the first kernel loaded, with rounding that
     depends on that kernel's optimisation. A process that compiles and one that reads the cache could then differ in
     the last bit.
     """
@@ -111,15 +111,15 @@ def jit(loop: Callable[..., Any], *, cache: bool = True, **more: Any) -> Any:
 
 
 def _decorated(decorate: Callable[[bool], Any]) -> Any:
-    """Return decorate(cache), where `cache` says whether to cache on disk, with Numba's cache in our folder."""
+    """Return decorate(cache), called with Numba's cache folder set to ours; `cache` is whether to cache on disk."""
     settings: Any = numba.config
     with _decorating:
         saved = settings.CACHE_DIR
-        # Numba selects the folder when it decorates. Set it only then, so that other code keeps its own.
+        # Numba selects the folder when it decorates a function. Set it only then, so that other code keeps its own.
         settings.CACHE_DIR = str(_FOLDER)
         try:
             return decorate(_CACHED)
-        except RuntimeError as error:  # a function defined at a prompt has no file that the cache could check
+        except RuntimeError as error:  # a function defined interactively has no file that the cache could check
             if "cannot cache" not in str(error):
                 raise
             return decorate(False)
@@ -128,7 +128,7 @@ def _decorated(decorate: Callable[[bool], Any]) -> Any:
 
 
 class Compilation:
-    """Base class of listeners for compilation; pass an instance to `compiling`."""
+    """Base class of listeners that report compilation; pass an instance to `compiling`."""
 
     def begin(self, functions: int) -> None:
         """Called before `functions` functions are compiled or read from the cache."""
@@ -155,7 +155,7 @@ class Function:
     code : callable
         Function to compile.
     signature : callable
-        (dtype, lanes) -> Numba type; lanes = 0 stands for any number of interleaved patterns.
+        Function (dtype, lanes) -> Numba type; lanes = 0 stands for any number of interleaved patterns.
     """
 
     def __init__(self, code: Callable[..., Any], signature: Callable[..., Any]) -> None:
@@ -164,7 +164,7 @@ class Function:
         self._compiled: dict[tuple[np.dtype, int], Any] = {}
 
     def side_by_side(self, code: Callable[..., Any]) -> Callable[..., Any]:
-        """Add a version for interleaved patterns; the other version is then for one pattern, with constant `lanes`."""
+        """Add a version for interleaved patterns; the original is then only for one pattern, with constant `lanes`."""
         self._lanes_code = code
         return code
 

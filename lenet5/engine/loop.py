@@ -1,4 +1,4 @@
-"""Loops over the rows of a network: forward, backward, and both with a loss, for training and evaluation."""
+"""Compiled loops over the rows of a network's table: forward, backward, and both with a loss."""
 
 from . import call as eng
 from .jit import jit, part
@@ -11,7 +11,7 @@ MODES = _GRADIENT, _CURVATURE, _STEP, _EVALUATE = range(4)
 
 @part
 def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
-    """Interleave patterns first, first + 1, ... at the start of `states`; patterns beyond the last one are zeros."""
+    """Interleave x[first], x[first + 1], ... at the start of `states`; lanes beyond the last pattern get zeros."""
     if lanes == 1:
         row = x[first]
         for p in range(len(row)):
@@ -29,7 +29,7 @@ def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _store(states, y, first, lanes):  # type: ignore[no-untyped-def]
-    """Extract patterns first, first + 1, ... from interleaved values."""
+    """Copy the interleaved values of patterns first, first + 1, ... to rows of y."""
     for k in range(min(lanes, len(y) - first)):
         row = y[first + k]
         for p in range(len(row)):
@@ -38,7 +38,7 @@ def _store(states, y, first, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _forward(table, at, states, lanes):  # type: ignore[no-untyped-def]
-    """Run every row on the patterns at the start of `states`."""
+    """Call the forward function of every table row on the patterns at the start of `states`."""
     for k in range(len(table)):
         op = eng.ahead(eng.pointer(table), k * _WIDTH)
         eng.call_layer(op[eng.FORWARD], eng.Call(op, eng.pointer(at), states, states), lanes)
@@ -46,7 +46,7 @@ def _forward(table, at, states, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _reverse(table, at, states, lanes):  # type: ignore[no-untyped-def]
-    """Propagate the derivatives at the last row's output to all parameters, and to the input if needed."""
+    """Propagate the derivatives at the network's output to all parameters, and to the input if needed."""
     where = eng.pointer(at)
     operands, theta = states, eng.typed(at[eng.PARAMETERS], states)
     if at[eng.POWER] == 2:
@@ -86,7 +86,7 @@ def run(table, at, x, y, lanes):  # type: ignore[no-untyped-def]
 
 @jit
 def push(table, at, vy, vx, lanes):  # type: ignore[no-untyped-def]
-    """Compute the derivatives vx (N, inputs) at x from those at y, vy (N, outputs), and the states stored by `run`."""
+    """Compute the derivatives vx (N, inputs) from vy (N, outputs) and the states that `run` stored."""
     last = len(table) - 1
     states = eng.typed(at[eng.STATES], eng.pointer(vy))
     derivatives = eng.typed(at[eng.DERIVATIVES], states)
@@ -100,21 +100,21 @@ def push(table, at, vy, vx, lanes):  # type: ignore[no-untyped-def]
 
 @jit
 def learn(mode, table, at, x, labels, factor, total, lanes):  # type: ignore[no-untyped-def]
-    """Process patterns x (N, inputs) with their labels; return total plus factor * losses, and the number of errors.
+    """Process patterns x (N, inputs) with their labels; return total + factor * losses, and the number of errors.
 
-    _GRADIENT accumulates gradients, and _CURVATURE the Gauss-Newton diagonal (eqs. 23 to 27). _STEP updates every
+    Mode _GRADIENT accumulates gradients, and _CURVATURE the Gauss-Newton diagonal (eqs. 23 to 27). _STEP updates every
     parameter at its own learning rate after each pattern; `lanes` must be 1. _EVALUATE computes only the losses and
-    errors; it is used instead of `run`, so that training does not compile both.
+    errors; with this mode, training need not compile `run` as well.
     """
     last = len(table) - 1
     classes = table[last, eng.Y_SIZE]
     states = eng.typed(at[eng.STATES], eng.pointer(x))
     outputs = eng.ahead(states, table[last, eng.Y] * lanes)
     top, numbers = eng.typed(at[eng.TOP], states), eng.typed(at[eng.LOSS_NUMBERS], states)
-    derivative = top  # evaluation has no other workspace
+    derivative = top  # evaluation has no vector of derivatives
     if mode != _EVALUATE:
         derivative = eng.ahead(eng.typed(at[eng.DERIVATIVES], states), table[last, eng.Y] * lanes)
-    y = eng.ahead(top, classes * lanes)  # for one pattern
+    y = eng.ahead(top, classes * lanes)  # outputs of one pattern
     v = eng.ahead(y, classes)
     errors = 0
     for first in range(0, len(x), lanes):

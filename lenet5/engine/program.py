@@ -1,10 +1,10 @@
 """A network as a table whose rows contain the addresses of the layers' compiled functions and their arguments.
 
-A loop calls the functions in order, so that the forward pass, loss, backward pass and update of a pattern run without
-returning to Python. The engine does not depend on layer classes: any object whose method `compiled` returns `Row`s can
-be used.
+A compiled loop calls the functions in order, so that the forward pass, loss, backward pass and update of a pattern run
+without returning to Python. The engine does not depend on layer classes: any object whose method `compiled` returns
+`Row`s can be used.
 
-If a batch is large enough, `LANES` patterns are interleaved: every element of every state consists of that many
+If a batch is large enough, `LANES` patterns are interleaved: every element of the states consists of that many
 consecutive values, and vector instructions process several patterns at once.
 """
 
@@ -27,7 +27,7 @@ _GRADIENT, _CURVATURE, _STEP, _EVALUATE = loop.MODES
 
 
 class Workspace:
-    """Vectors for one run of a program, never used by two runs at the same time.
+    """Vectors for the states and derivatives of a program; two threads never use them at the same time.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Workspace:
     learning : bool
         Whether derivatives are needed.
     groups : int
-        Number of groups of patterns whose states are stored.
+        Number of groups of interleaved patterns whose states are stored.
     """
 
     def __init__(self, program: "Program", *, learning: bool = False, groups: int = 1) -> None:
@@ -61,7 +61,7 @@ class Workspace:
 
 @dataclass
 class _Placed:
-    """A row with its positions in the vectors, named after the columns of the table."""
+    """A row with its positions in the flat vectors; the fields are named after the columns in `call.COLUMNS`."""
 
     row: Row
     X: int
@@ -84,7 +84,7 @@ class Program:
     Parameters
     ----------
     layers : iterable of Part
-        Layers whose parameters are contiguous in `theta`.
+        Compiled layers, whose parameters are contiguous in `theta`.
     in_shape : tuple of int
     theta : ndarray (parameters,)
         Flat vector of all parameters of the network.
@@ -97,7 +97,7 @@ class Program:
     classes : int
         Size of the output.
     random : bool
-        Whether a row needs random values, which `drawn` appends to x.
+        Whether a layer draws random values, which `drawn` appends to x.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Program:
         self._free: dict[bool, list[Workspace]] = {False: [], True: []}
 
     def table(self, lanes: int, *, learning: bool) -> np.ndarray:
-        """Return the table for a number of interleaved patterns, with all its functions compiled."""
+        """Return the table for `lanes` interleaved patterns; compile its functions first if necessary."""
         key = lanes, learning
         if key not in self._tables:
             both = [(r.row.forward, r.row.reverse if learning else None) for r in self.rows]
@@ -178,7 +178,7 @@ class Program:
         return self._tables[key]
 
     def _borrow(self, *, learning: bool) -> Workspace:
-        """Return a workspace for exclusive use; the caller adds it to `_free` afterwards."""
+        """Return a workspace for exclusive use; the caller returns it to `_free` afterwards."""
         free = self._free[learning]
         space = free.pop() if free else Workspace(self, learning=learning)
         for placed in self._changing:
@@ -196,11 +196,11 @@ class Program:
         return y
 
     def drawn(self, x: np.ndarray, *key: int) -> np.ndarray:
-        """Return x (N, *in_shape) as rows, each followed by the layers' random numbers for this key."""
+        """Return x (N, *in_shape) as one row per pattern, followed by the layers' random values for this key."""
         return np.concatenate([x.reshape(len(x), -1), *(draw(len(x), *key, *path) for draw, path in self._drawing)], 1)
 
     def gradient(self, x: np.ndarray, labels: np.ndarray, loss: Any, n: int, out: np.ndarray) -> tuple[float, int]:
-        """Write to `out` (parameters,) what these patterns contribute to the gradient of the mean loss over n patterns.
+        """Write to `out` (parameters,) the contribution of patterns x to the gradient of the mean loss over n patterns.
 
         Returns
         -------
@@ -212,15 +212,18 @@ class Program:
         return self._learned(_GRADIENT, x, labels, loss, n, gradients=out)
 
     def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Any, n: int, out: np.ndarray) -> tuple[float, int]:
-        """Write to `out` the contribution to the Gauss-Newton diagonal; otherwise do the same as `gradient`."""
+        """Do the same as `gradient` for the Gauss-Newton diagonal instead of the gradient."""
         return self._learned(_CURVATURE, x, labels, loss, n, gradients=out)
 
     def evaluate(self, x: np.ndarray, labels: np.ndarray, loss: Any) -> tuple[float, int]:
-        """Return the sum of the losses and the number of errors."""
+        """Return the sum of the losses and the number of misclassified patterns."""
         return self._learned(_EVALUATE, x, labels, loss, len(x))
 
     def step(self, x: np.ndarray, labels: np.ndarray, loss: Any, rates: np.ndarray, total: float) -> tuple[float, int]:
-        """Update every parameter at its own learning rate after each pattern; return total plus losses, and errors."""
+        """Update every parameter at its own learning rate after each pattern.
+
+        Return `total` plus the sum of the losses, and the number of misclassified patterns.
+        """
         return self._learned(_STEP, x, labels, loss, 1, rates=rates, total=total)
 
     def _learned(

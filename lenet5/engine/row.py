@@ -18,8 +18,8 @@ class Criterion:
     Attributes
     ----------
     value, curvature : Function
-        Functions from `loss_function`. `value` writes dE/dy to v and returns the loss of one pattern, both multiplied
-        by `factor`. `curvature` reads this dE/dy from v and replaces it with the diagonal of d2E/dy2.
+        Functions from `loss_function`. For one pattern, `value` returns the loss, multiplied by `factor`, and writes
+        its gradient dE/dy to v. `curvature` replaces this gradient with the diagonal of d2E/dy2.
     largest : bool
         Whether the class with the largest output wins, rather than the one with the smallest.
     numbers : array-like
@@ -75,9 +75,9 @@ class Row:
 
 
 def halves_agree(one: Any, half: str = "compiled") -> bool:
-    """Return whether the method `half`, `compiled` or `operation`, belongs to the same class as the NumPy methods.
+    """Return whether the method `half` ("compiled" or "operation") can be trusted to match the NumPy methods.
 
-    If a subclass or an object overrides one of the methods but not `half`, the two can differ in what they compute.
+    It cannot if a subclass or an instance overrides a NumPy method but not `half`.
     """
     for kind in type(one).__mro__:
         if half in vars(kind):
@@ -92,12 +92,12 @@ def _is_method(value: object) -> bool:
 
 
 def rows_of(layer: Any, *, training: bool = False) -> list[Row] | None:
-    """Return the rows of a layer, or None if it has no compiled version that matches its methods."""
+    """Return the compiled rows of a layer, or None if it has no compiled version that matches its NumPy methods."""
     return layer.compiled(training=training) if HAVE_NUMBA and halves_agree(layer) else None
 
 
 def criterion_of(loss: Any) -> Criterion | None:
-    """Return the compiled version of a loss, or None if it has none that matches its methods."""
+    """Return the compiled version of a loss, or None if it has none that matches its NumPy methods."""
     return loss.compiled() if HAVE_NUMBA and halves_agree(loss) else None
 
 

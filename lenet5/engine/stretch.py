@@ -16,7 +16,7 @@ class Stretch:
     ----------
     program : Program
     gradients, curvatures : ndarray (parameters,)
-        Flat vectors of the network, to which `backward` and `bbprop` write their parts.
+        Flat vectors of the whole network; `backward` and `bbprop` write to the slice `parts` of them.
     parts : slice
         Slice of the stretch's parameters in these vectors.
     """

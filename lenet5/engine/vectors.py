@@ -1,8 +1,8 @@
 """Inner loops of convolutions and fully connected layers, written for vector registers.
 
 A compiler rarely vectorises scalar loops of this kind, because it would have to prove that arrays do not overlap,
-and to keep all taps of a kernel in registers. These loops are therefore generated from LLVM's vector instructions, for
-a few kernel sizes. LLVM compiles them for the processor of the machine.
+and to keep all weights of a kernel in registers. These loops are therefore generated as LLVM vector instructions, for
+a few kernel sizes. LLVM compiles them for the host processor.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,9 +30,9 @@ def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -
     """Make ``add_taps(x, w, y, (rows, n), (x_row, y_row), (width, step), (kh, kw))`` for pointers x, w and y.
 
     y[r y_row + p] += sum_ij w[i kw + j] x[r x_row + p + i width + j step]
-    for every row r and p < n, where n is a multiple of VECTOR; with `turned`, the weights are in reverse order.
+    for every row r and p < n, where n is a multiple of VECTOR. If `turned`, the weights are in reverse order.
     The kernel size is fixed; it is an argument only for compatibility with functions for any size. If `known` is given,
-    width is that constant.
+    the constant `known` replaces the argument width.
     """
 
     def write(code: "_Code") -> None:
@@ -40,7 +40,7 @@ def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -
         weights = [code.spread(code.w(k)) for k in (reversed(order) if turned else order)]
         with code.vectors():
             total = code.load(code.y())
-            for i in range(kh):  # one sum per row; in a single chain, every product would wait for the previous one
+            for i in range(kh):  # a sum per kernel row; in a single sum, every product would wait for the previous one
                 part = code.build.fmul(weights[i * kw], code.load(code.x(i, 0)))
                 for j in range(1, kw):
                     part = code.add_product(part, weights[i * kw + j], code.load(code.x(i, j)))
@@ -184,7 +184,7 @@ class _Code:
         return self.build.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), list(which)))
 
     def variable(self, start: Any = None) -> Any:
-        """Allocate a vector, initially `start` or zeros; it becomes a register when compiled."""
+        """Allocate a vector, initially `start` or zeros; the compiler keeps it in a register."""
         room = cgutils.alloca_once(self.build, self.vector)
         self.build.store(ir.Constant(self.vector, None) if start is None else start, room)
         return room
@@ -194,7 +194,7 @@ class _Code:
         return self.build.fadd(total, self.build.fmul(a, b, flags=("contract",)), flags=("contract",))
 
     def sums(self, vectors: Sequence[Any]) -> Any:
-        """Return a vector whose elements are the sums of up to VECTOR vectors, added in pairs."""
+        """Return a vector whose element k is the sum of the elements of vectors[k], added in pairs."""
         level = [*vectors, *[ir.Constant(self.vector, None)] * (VECTOR - len(vectors))]
         while len(level) > 1:
             level = [

@@ -28,7 +28,7 @@ def _warp_numpy(
 
 @kernel(twin=_warp_numpy)
 def warp(images, matrices, displacement, alpha, out):  # type: ignore[no-untyped-def]
-    """Set out[n, p] = images[n] at matrices[n] (p, 1) + alpha displacement[n, p], by bilinear interpolation.
+    """Set out[n, p] to images[n] at position matrices[n] (p, 1) + alpha displacement[n, p], interpolated bilinearly.
 
     Pixels outside the image count as 0. images and out are uint8 (N, H, W, C). matrices (N, 2, 3) map (row, column, 1)
     to (row, column). displacement is (N, 2, H, W), rows before columns, or (0, 2, H, W) for none. Both are float32.

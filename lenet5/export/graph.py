@@ -78,7 +78,7 @@ def write(
     try:
         import onnx
     except ImportError:
-        raise ConfigError("Writing ONNX needs the package onnx: pip install 'lenet5[onnx]'.") from None
+        raise ConfigError("Writing ONNX needs the package onnx: pip install 'lenet5-numpy[onnx]'.") from None
     graph = _Graph(onnx, net)
     x = graph.prepared(net) if prepare else graph.input("input", onnx.TensorProto.FLOAT, net.in_shape)
     parts = [(step, _NODES[type(step.operation)](step.operation, step)) for step in steps(net)]

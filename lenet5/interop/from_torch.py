@@ -165,7 +165,7 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         from safetensors.numpy import load_file
     except ImportError:
-        raise ConfigError("Reading .safetensors needs safetensors: pip install 'lenet5[safetensors]'.") from None
+        raise ConfigError("Reading .safetensors needs safetensors: pip install 'lenet5-numpy[safetensors]'.") from None
     try:
         return load_file(path)
     except Exception as error:  # SafetensorError, or KeyError for types that NumPy lacks

@@ -78,7 +78,7 @@ def h5py_library() -> Any:
     try:
         import h5py
     except ImportError:
-        raise ConfigError("Keras files need h5py: pip install 'lenet5[keras]'.") from None
+        raise ConfigError("Keras files need h5py: pip install 'lenet5-numpy[keras]'.") from None
     return h5py
 
 

@@ -23,12 +23,12 @@ from .operation import Operation
 __all__ = ["Layer", "Window", "check_shape", "from_rows", "name_layers", "rows"]
 
 Shape = tuple[int, ...]
-# Attributes that may be assigned after `build`, for every layer.
+# Attributes of every layer that may still be assigned after `build`.
 _CHANGING = frozenset({"name", "training"})
 
 
 class Window(NamedTuple):
-    """Window of a unit in its layer's input: size, stride and leading padding, each (down, right)."""
+    """Window of a unit in its layer's input: size, stride, and top and left padding, each as (vertical, horizontal)."""
 
     cells: tuple[int, int] = (1, 1)
     step: tuple[int, int] = (1, 1)
@@ -52,7 +52,7 @@ class Layer(metaclass=_Recorded):
     `hess` with sums over the batch.
 
     After `build` the public attributes are read-only, because a network may hold a compiled copy of them. Change
-    parameters through their `value`, and the state through `train` and `eval`.
+    parameters through their `value`, and switch modes with `train` and `eval`.
 
     Attributes
     ----------
@@ -65,20 +65,20 @@ class Layer(metaclass=_Recorded):
         sum_i dy_i d2y_i/dx2 for the dy of the last `backward`, and clips the result at 0.
     couples_patterns : bool
         Whether, in training, the output for a pattern depends on the other patterns of its batch. Only such a
-        layer may change the arrays of `running`.
+        layer may update the arrays that `running` returns.
     draws_at_random : bool
         Whether `forward` draws random numbers in training; `reseed` sets their seed.
     training : bool
-        Whether the layer is in training mode. Some layers behave differently in evaluation mode, which is the
-        initial one.
+        Whether the layer is in training mode, in which some layers behave differently. Initially False.
     title : str
-        Label of the layer's operation in figures, such as "convolutions"; empty for activations and rearrangements.
+        Label of the layer's operation in figures, such as "convolutions". Empty for activations, and for layers that
+        only rearrange their input.
     """
 
     title = ""
     codes: np.ndarray | None = None  # target codes (classes, D), for layers that compare their input with codes
-    _open: frozenset[str] = frozenset()  # further attributes of the class that may be assigned
-    _builds = 0  # incremented when any layer is built, so that code that relies on a build can detect a later one
+    _open: frozenset[str] = frozenset()  # further attributes that may be assigned after `build`
+    _builds = 0  # number of builds of all layers, by which compiled code detects that a layer may have been rebuilt
     outputs_penalties = False
     gauss_newton = True
     couples_patterns = False
@@ -261,11 +261,12 @@ def check_shape(layer: Layer, x: np.ndarray) -> None:
     if not layer.in_shape:
         raise ShapeError(f"{layer}: call build(in_shape, rng=...) before the first use.")
     if not isinstance(x, np.ndarray) or x.dtype != layer.dtype:
-        raise ShapeError(f"{layer} was built for {layer.dtype}; found {described(x)}. Convert x with np.asarray.")
+        convert = f"Convert x with np.asarray(x, np.{layer.dtype})."
+        raise ShapeError(f"{layer} was built for {layer.dtype}; found {described(x)}. {convert}")
     # Section VII: on a larger image, every layer gets larger maps, and vectors become maps.
     known_rank = x.ndim in (len(layer.in_shape) + 1, 4)
     if not known_rank or x.shape[1] != layer.in_shape[0] or 0 in x.shape[2:]:
-        raise ShapeError(f"{layer} takes (N, {', '.join(map(str, layer.in_shape))}); found {x.shape}.")
+        raise ShapeError(f"{layer} takes arrays (N, {', '.join(map(str, layer.in_shape))}); found shape {x.shape}.")
 
 
 def described(x: object) -> str:
@@ -274,7 +275,7 @@ def described(x: object) -> str:
 
 
 def rows(x: np.ndarray) -> np.ndarray:
-    """Return (N, D) unchanged, and maps (N, D, H, W) as (N*H*W, D), with one row per position."""
+    """Return vectors x (N, D) unchanged, and maps x (N, D, H, W) as (N*H*W, D), with one row per position."""
     if x.ndim == 2:
         return x
     n, d, h, w = x.shape
@@ -282,7 +283,7 @@ def rows(x: np.ndarray) -> np.ndarray:
 
 
 def from_rows(y: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Undo `rows`: return (N*H*W, O) as (N, O, H, W) if `like` has maps, else (N, O) unchanged."""
+    """Undo `rows`: return y (N*H*W, O) as maps (N, O, H, W) if `like` contains maps, else y (N, O) unchanged."""
     if like.ndim == 2 or like.shape[2] * like.shape[3] == 1:
         return y
     n, _, h, w = like.shape
@@ -303,4 +304,5 @@ def name_layers(layers: Sequence[Layer]) -> None:
     names = [layer.name for layer in layers]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled or not names:
-        raise ConfigError(f"Layers of a network must have unique names; found {doubled or 'no layers'}.")
+        found = f"several layers named {', '.join(doubled)}" if doubled else "no layers"
+        raise ConfigError(f"A network needs at least one layer, and unique layer names; found {found}.")

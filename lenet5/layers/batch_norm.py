@@ -66,7 +66,7 @@ class BatchNorm(Layer):
         Raises
         ------
         ShapeError
-            If M is below 2 in training.
+            If a map or feature has fewer than two values in a training batch.
         """
         self._check(x)
         m = x.size // x.shape[1]
@@ -92,7 +92,7 @@ class BatchNorm(Layer):
         mean = x.mean(axis=axes)
         squares = np.subtract(x, _over_maps(mean, x.ndim), out=self._buffer("product", x.shape))
         variance = np.square(squares, out=squares).mean(axis=axes)
-        # Update in place, because the workspaces of a trainer share these arrays.
+        # Update in place, because the replicas of a network share these arrays.
         self.running_mean += self.momentum * (mean - self.running_mean)
         self.running_variance += self.momentum * (variance * (m / (m - 1)) - self.running_variance)
         return mean, variance
@@ -116,7 +116,7 @@ class BatchNorm(Layer):
         """hweight = S2; hbias = S0; hx = (weight/s)^2 [hy (1 - 2 (1 + xhat^2)/M) + (S0 + 2 S1 xhat + S2 xhat^2)/M^2].
 
         S_k is the sum of hy xhat^k. The result is exact and includes the dependence between the patterns of a batch:
-        dy_m/dx_n = weight/s [(m = n) - (1 + xhat_m xhat_n)/M], and hx_n is the sum over m of its square times hy_m.
+        dy_m/dx_n = weight/s [(m = n) - (1 + xhat_m xhat_n)/M], and hx_n = sum_m (dy_m/dx_n)^2 hy_m.
         """
         self._expect(hy)
         s0, s1, s2 = self._sums(hy, 3)

@@ -1,4 +1,4 @@
-"""Compiled versions of a network: programs, stretches and replicas, rebuilt when the layers change."""
+"""Compiled programs and stretches of a network, and its replicas, which are rebuilt when its layers change."""
 
 import copy
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ __all__ = ["Compiled", "replica"]
 
 
 class Compiled:
-    """The compiled versions of one network.
+    """The compiled versions of one network, and its replicas.
 
     They are rebuilt after a layer has been rebuilt or a parameter has been bound to another array. Layers whose
     parameters are no longer part of the network's parameter vector use their NumPy methods.
@@ -38,7 +38,7 @@ class Compiled:
         self._replicas: list[Sequential] = []
 
     def program(self, *, training: bool) -> Program | None:
-        """Return the network as one compiled loop, or None if a layer has no compiled version in the given state."""
+        """Return the network as one compiled loop, or None if a layer has no compiled version in this mode."""
         self._look()
         net, programs = self._net, self._programs
         key = training and (net.draws_at_random or net.couples_patterns)
@@ -49,7 +49,7 @@ class Compiled:
         return programs[key]
 
     def stretches(self, twin: "Sequential") -> "list[Stretch | Layer]":
-        """Return the parts used in training: stretches of compiled layers, and the other layers, taken from `twin`.
+        """Return the parts that training runs: stretches of compiled layers, and the uncompiled layers of `twin`.
 
         The replica `twin` also provides the vectors to which stretches write gradients and curvatures.
         """
@@ -69,7 +69,7 @@ class Compiled:
         return parts
 
     def missing(self, *, training: bool) -> list[Layer]:
-        """Return the layers that have no compiled version in the given state."""
+        """Return the layers that have no compiled version in the given mode."""
         return [run for run in self._runs(training=training, last=True) if isinstance(run, Layer)]
 
     @contextmanager
@@ -91,7 +91,7 @@ class Compiled:
         changes = Layer._builds, Parameter.bindings
         if changes == self._changes:
             return
-        # Something changed in some network. Check this one: compiled code relies on shapes and parameter addresses.
+        # Some network has changed. Check this one, because compiled code relies on shapes and parameter addresses.
         made_of = [
             (id(layer), layer.in_shape, [p.value.__array_interface__["data"] for p in layer.parameters()])
             for layer in self._net.sublayers()

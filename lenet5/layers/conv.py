@@ -37,10 +37,10 @@ class Conv2D(Layer):
     stride : int or (int, int)
         Step between receptive fields.
     padding : {"valid", "same"}, int or (int, int)
-        Zero padding: none ("valid"); enough for Ho = ceil(H/stride), with an odd row or column at the bottom or
-        right ("same"); or its width, one int or a pair (top and bottom, left and right).
+        Zero padding. "valid" adds none; "same" adds enough for Ho = ceil(H/stride), with an odd row or column at the
+        bottom or right. An int is the width on every side; a pair is (top and bottom, left and right).
     table : str or boolean ndarray (C, O), optional
-        Input maps that each output map is connected to, such as `TABLE_I`. With a table, only connected pairs have
+        Whether input map c is connected to output map o, as in `TABLE_I`. With a table, only connected pairs have
         kernels, and `weight` is (connected pairs, kh, kw), ordered by output map; otherwise it is (O, C, kh, kw).
     init : Initializer, or its name in `initializers.INITIALIZERS`
         Initialiser of `weight`, called with the fan-in of each unit.
@@ -77,7 +77,7 @@ class Conv2D(Layer):
         if not isinstance(out_channels, int | np.integer):
             raise ConfigError(f"out_channels must be an int of at least 1; found {out_channels!r}.")
         if self.table is not None and (self.table.ndim != 2 or not self.table.any(axis=0).all()):
-            raise ConfigError(f"table must be (C, O), with an input for every map; found shape {self.table.shape}.")
+            raise ConfigError(f"table must be (C, O) and connect every output map; found shape {self.table.shape}.")
         if out_channels < 1 or (self.table is not None and self.table.shape[1] != out_channels):
             columns = "" if self.table is None else f" and match the {self.table.shape[1]} columns of its table"
             raise ConfigError(f"out_channels of Conv2D must be at least 1{columns}; found {out_channels}.")
@@ -89,7 +89,7 @@ class Conv2D(Layer):
         channels, (kh, kw) = in_shape[0], self.kernel_size
         table = np.ones((channels, self.out_channels), bool) if self.table is None else self.table
         if table.shape[0] != channels:
-            raise ShapeError(f"Conv2D {self.name}: the table has {table.shape[0]} rows, but x has {channels} maps.")
+            raise ShapeError(f"Conv2D {self.name}: table has {table.shape[0]} rows, but the input has {channels} maps.")
         # (o, c) of every kernel, ordered by output map; the kernels of map o are starts[o] to starts[o+1] - 1.
         maps, below = np.nonzero(table.T)
         self.channels = below.astype(np.int64)
@@ -108,7 +108,7 @@ class Conv2D(Layer):
         return (self.out_channels, *self.geometry(in_shape[1:])[1])
 
     def geometry(self, size: Shape) -> tuple[Pair, Pair]:
-        """Return the number of zeros above and left of x, and the size of y's maps."""
+        """Return the padding (top, left) and the size (Ho, Wo) of the output maps for input maps of a size (H, W)."""
         before, out = [], []
         for side, k, step, axis in zip(size, self.kernel_size, self.stride, (0, 1), strict=True):
             if self.padding == "same":
@@ -185,7 +185,7 @@ class Conv2D(Layer):
         return dense.reshape(self.out_channels, -1)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return rows for padding and convolution, with im2col for strides, or a dense layer if y has one position."""
+        """Return the compiled rows: with im2col if strided, or a dense layer if there is a single output position."""
         before, (ho, wo) = self.geometry(self.in_shape[1:])
         (channels, _, _), (kh, kw) = self.in_shape, self.kernel_size
         padded = (channels, ho + kh - 1, wo + kw - 1)
@@ -205,11 +205,11 @@ class Conv2D(Layer):
         return self.weight, self.bias
 
     def connections(self) -> int:
-        """Count a map's weights and its bias once per output position."""
+        """Count the weights and bias of every output map once per output position."""
         return (self.weight.size + self.out_channels) * self.out_shape[1] * self.out_shape[2]
 
     def multiply_adds(self) -> int:
-        """Count a map's weights once per output position."""
+        """Count the weights of every output map once per output position."""
         return self.weight.size * self.out_shape[1] * self.out_shape[2]
 
     def window(self) -> Window:

@@ -211,10 +211,10 @@ def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
     for o in range(n_out):
         for q in range(VECTOR):
             g_b[o] += v[o * VECTOR + q]
-    for k in range(n_in):  # no longer interleaved: one pattern after another
+    for k in range(n_in):  # store the patterns one after another, not interleaved
         for q in range(VECTOR):
             line[q * n_in + k] = x[k * VECTOR + q]
-    # Process columns in blocks, so that a block of the patterns stays in the L1 cache while all rows use it.
+    # Process inputs in blocks, so that each block of x stays in the L1 cache while all rows of weights use it.
     for first in range(0, n_in, _BLOCK):
         n = min(_BLOCK, n_in - first)
         whole = n & -VECTOR

@@ -1,4 +1,4 @@
-"""Descriptions of what layers compute in evaluation mode, in ten types that every exporter supports.
+"""Descriptions of the layers' operations in evaluation mode, with ten types that every exporter supports.
 
 A layer returns its operation from `Layer.operation`. `lenet5.export`, `lenet5.interop` and `lenet5.page` translate
 operations and do not depend on layer classes. Arrays are copies in the network's dtype, indexed as in
@@ -35,11 +35,11 @@ class Convolution(NamedTuple):
         Kernels; missing connections have zeros.
     bias : ndarray (O,)
     stride : (int, int)
-        Strides down and right.
+        Vertical and horizontal stride.
     frame : (int, int, int, int)
-        Number of zeros at the top, left, bottom and right.
+        Widths of the zero padding at the top, left, bottom and right.
     table : boolean ndarray (C, O), optional
-        Input maps that each output map is connected to, as in Table I; None if it is connected to all.
+        Whether input map c is connected to output map o, as in Table I; None if all pairs are connected.
     """
 
     weight: np.ndarray
@@ -92,8 +92,8 @@ class Squash(NamedTuple):
     Attributes
     ----------
     name : str
-        "tanh" is a tanh(s x), "leaky-relu" is alpha x below 0 and x above, and "elu" is alpha (exp(x) - 1) below 0
-        and x above. "prelu" is "leaky-relu" with one alpha per map.
+        "tanh" is y = a tanh(s x). "leaky-relu" is y = x for x > 0, else alpha x. "elu" is y = x for x > 0, else
+        alpha (exp(x) - 1). "prelu" is "leaky-relu" with one alpha per map.
     numbers : tuple of float
         Constants of the function: (a, s) for "tanh", (alpha,) for "leaky-relu" and "elu".
     slopes : ndarray (C,), optional

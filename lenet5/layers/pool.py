@@ -1,4 +1,4 @@
-"""Average and max pooling, which are not in the paper but in most later networks called LeNet."""
+"""Average and max pooling, which the paper does not use but most later networks called LeNet do."""
 
 import numpy as np
 
@@ -103,7 +103,7 @@ class MaxPool2D(Windowed):
     def compiled(self, *, training: bool = False) -> list[Row] | None:
         """Return the compiled maximum, which stores the selected element of each window."""
         size, links = int(np.prod(self.out_shape)), (self.size, self.stride)
-        # Indices of the elements, as floats, because they are stored among the states.
+        # Indices of a window's elements. They are floats, because the selected ones are stored with the outputs.
         cells = tuple(map(float, range(self.size**2)))
         return [Row(_forward, _reverse, self.out_shape, numbers=cells, links=links, own=size)]
 

@@ -44,14 +44,15 @@ class RBF(Layer):
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if in_shape[0] != self.codes.shape[1] or in_shape[1:] not in ((), (1, 1)):
-            raise ShapeError(f"RBF {self.name}: the codes have {self.codes.shape[1]} components; found x {in_shape}.")
+            d = self.codes.shape[1]
+            raise ShapeError(f"RBF {self.name} takes ({d},), because its codes have {d} components; found {in_shape}.")
         self._w = self.codes.astype(self.dtype)
         self.codes.setflags(write=False)
         self._w.setflags(write=False)
         return (len(self.codes),)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return the penalties y (N, classes) for x (N, D), or maps of penalties for maps of x."""
+        """Return the penalties y (N, classes) for x (N, D), or maps of penalties for maps x."""
         self._check(x)
         self._like, flat = x, rows(x)
         self._difference = self._buffer("difference", (len(flat), *self._w.shape))
@@ -78,7 +79,7 @@ class RBF(Layer):
         """hx_j = sum_i hy_i (2 (x_j - w_ij))^2 + 2 sum_i dy_i, clipped at 0.
 
         The second term is the second derivative of y, which is 2, times the gradient dy of the last
-        `backward`. For eq. 8 it is the only term: hx = 2/N.
+        `backward`. With the loss of eq. 8, only this term remains: hx = 2/N.
         """
         self._expect(hy)
         dy, difference = self._dy, self._difference

@@ -24,7 +24,7 @@ def register(kind: type[Layer]) -> type[Layer]:
     Raises
     ------
     ConfigError
-        If `kind` is not a layer class, or another class has the same name.
+        If `kind` is not a layer class, or another registered class has the same name.
     """
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
         raise ConfigError(f"register takes a layer class, a subclass of lenet5.layers.Layer; found {shown(kind)}.")
@@ -73,7 +73,7 @@ _NOT = object()
 
 
 def _written(value: Any) -> Any:
-    """Convert an argument to JSON types, or return _NOT."""
+    """Convert an argument to JSON types; return _NOT if that is impossible."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):

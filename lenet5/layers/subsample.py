@@ -14,7 +14,7 @@ __all__ = ["Subsampling", "Windowed", "spread", "window_sums"]
 
 
 class Windowed(Layer):
-    """Base class of layers with square windows over each map; rows and columns that fill no window are ignored.
+    """Base class of layers with square windows over each map; rows and columns that do not fill one are ignored.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Windowed(Layer):
         return int(np.prod(self.out_shape))
 
     def window(self) -> Window:
-        """Return the window."""
+        """Return the size and stride of the window; there is no padding."""
         return Window((self.size, self.size), (self.stride, self.stride))
 
     @property
@@ -75,7 +75,7 @@ class Windowed(Layer):
             sums += cells
 
     def _spread(self, v: np.ndarray) -> np.ndarray:
-        """Return, for every element of x, the sum of v (N, C, Ho, Wo) over its windows (`_window_sums` transposed)."""
+        """Return, for each element of x, the sum of v (N, C, Ho, Wo) over all windows that contain the element."""
         vx = self._buffer("vx", self._x_shape)
         vx[...] = 0
         for cells in self._cells(vx, v.shape[2:]):
@@ -96,7 +96,7 @@ class Subsampling(Windowed):
     """y[c] = coefficient[c] * (sum of the window of x[c]) + bias[c].
 
     As in the paper's text, this is the sum, not the mean. The initial biases are 0, and all initial coefficients are
-    equal. The paper gives no value for them; its rule for a fan-in of 4 would draw them uniformly in +-0.6.
+    equal. The paper gives no value for them; its rule for weights, with a fan-in of 4, would be uniform on [-0.6, 0.6].
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class Subsampling(Windowed):
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dcoefficient = sum of sums * dy and dbias = sum of dy per map; dx = coefficient * dy for every element."""
+        """dcoefficient = sum of sums * dy and dbias = sum of dy per map; dx = coefficient * dy in the window."""
         self._expect(dy)
         c, sums = self.coefficient, self._sums
         return self._reverse(dy, c.value, sums, c.grad, self.bias.grad, to_input)
@@ -169,7 +169,7 @@ class Subsampling(Windowed):
         return super().connections() + int(np.prod(self.out_shape))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the compiled sub-sampling, which stores the sums."""
+        """Return the compiled sub-sampling, which stores the window sums for the backward function."""
         size, links = int(np.prod(self.out_shape)), (self.size, self.stride)
         return [Row(_subsample, _subsample_reverse, self.out_shape, links=links, own=size)]
 
@@ -208,7 +208,7 @@ def window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def spread(call, v, vx, lanes):  # type: ignore[no-untyped-def]
-    """Overwrite vx with the sum of v over the windows of every element, the transpose of `window_sums`."""
+    """Set each element of vx to the sum of v over all windows that contain it (the transpose of `window_sums`)."""
     op, size, stride = call.op, eng.links(call)[0], eng.links(call)[1]
     ho, wo, row = op[eng.HO], op[eng.WO], op[eng.W] * lanes
     plain = size == 2 and stride == 2 and op[eng.H] == 2 * ho and op[eng.W] == 2 * wo

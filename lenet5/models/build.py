@@ -1,4 +1,4 @@
-"""Shared parts of the network builders."""
+"""Helpers shared by the network builders."""
 
 import string
 from collections.abc import Callable, Iterable
@@ -26,7 +26,8 @@ __all__ = [
     "size_of_s4",
 ]
 
-# Characters that have a bitmap in the paper's Fig. 3. Classes without codes of their own get them in this order.
+# Characters that have a bitmap in the paper's Fig. 3. If no codes are given, the classes get these
+# characters in this order.
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
 
 # Upper limit for the number of channels and for the side of the images in pixels.
@@ -57,7 +58,7 @@ def network(
 ) -> Sequential:
     """Build a network for images (channels, size, size) with grey levels in the range `scale`.
 
-    `scale` is a key of `SCALES`. `spec` contains the builder's name and its other options, so that `from_spec` can
+    `scale` is a key of `SCALES`. `spec` contains the builder's name and its remaining options, so that `from_spec` can
     rebuild the network.
     """
     one_of("scale", scale, tuple(SCALES))

@@ -90,7 +90,7 @@ def caffe(
     dtype: np.typing.DTypeLike = np.float32,
     seed: int | np.random.Generator = 0,
 ) -> Sequential:
-    """Build the 20-50-500 network of Caffe's examples, with the padding of its Keras copies: 1,256,080 parameters.
+    """Build the 20-50-500 network of Caffe's examples, with the padding of its Keras ports: 1,256,080 parameters.
 
     Parameters
     ----------
@@ -145,9 +145,10 @@ def tensorflow_tutorial(
     Parameters
     ----------
     variation : str
-        "original"; "third-stage" adds a convolution with 128 maps and pooling with stride 1; "7x7" enlarges the second
-        kernel; "half-width" has 16 and 32 maps; "sigmoid" replaces every ReLU by a sigmoid; "dense-128" has 128 fully
-        connected units instead of 1,024; "extra-dense" adds a layer of 128 units after the 1,024.
+        "original"; "third-stage" adds a convolution with 128 maps and pooling with stride 1; "7x7" enlarges the kernels
+        of the second convolution; "half-width" has 16 and 32 maps; "sigmoid" replaces every ReLU by a sigmoid;
+        "dense-128" has 128 fully connected units instead of 1,024; "extra-dense" adds a layer of 128 units after the
+        layer of 1,024.
     init : str
         Initialiser; the original uses a truncated normal with standard deviation 0.1.
     bias : float
@@ -277,7 +278,7 @@ def cifar10(
 def _modern(
     activation: str, subsampling: str, norm: bool, dropout: float, init: str, classes: int, *, padding: int
 ) -> tuple[list[Layer], dict[str, Any]]:
-    """Return layers with 6 and 16 maps, 120 and 84 units and a score per class, and the options that define them."""
+    """Return the layers of a LeNet-5 whose outputs are scores, and the options that define them."""
     one_of("activation", activation, tuple(ACTIVATIONS))
     one_of("subsampling", subsampling, ("average", "max"))
     draw, pool = initializer(init), POOLS[subsampling]

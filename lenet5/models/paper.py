@@ -14,7 +14,8 @@ __all__ = ["Output", "Pooling", "lenet1", "lenet4", "lenet5"]
 Pooling = Literal["trainable", "average", "max"]
 Output = Literal["rbf", "softmax", "dense"]
 
-# Connections of C3 in LeNet-1, from LeCun et al. 1990; the 1998 paper omits them. Rows are maps of S2, columns of C3.
+# Connections of C3 in LeNet-1, from LeCun et al. 1990; the 1998 paper omits them. Rows are maps of S2,
+# columns are maps of C3.
 TABLE_LENET1 = """
     X X X . X X . . . . . .
     . X X X X X . . . . . .
@@ -22,7 +23,7 @@ TABLE_LENET1 = """
     . . . . . . . X X X X X
 """
 # Connections of C3 in LeNet-4. The paper gives no table; its 260,000 connections result if each map of C3 is connected
-# to three of the eight maps.
+# to three of the eight maps of S2.
 TABLE_LENET4 = """
     X . . . . . X X X . . . X . X .
     X X . . . . . X . X . . . X . X
@@ -54,7 +55,7 @@ def lenet5(
     Parameters
     ----------
     subsampling : {"trainable", "average", "max"}
-        S2 and S4: as in the paper, with a trainable coefficient and bias per map, or fixed pooling.
+        S2 and S4: "trainable", as in the paper, with a coefficient and a bias per map; or fixed pooling.
     output : {"rbf", "softmax", "dense"}
         Ten RBF units (eq. 7); ten scores for softmax cross-entropy; or ten units with a squashing function
         for `SquaredError` (the place code of section II.B).
@@ -144,8 +145,8 @@ def lenet4(
     """Build LeNet-4: 4 maps, 8 sub-sampling maps (two per map), 16 maps, 16 sub-sampling maps, 120 units, 10 units.
 
     The paper gives only these sizes and "about 260,000 connections and 17,000 parameters". If each map of C3 is
-    connected to three of the eight maps, there are 262,306 connections. 17,000 parameters are impossible: 120 units
-    connected to 16 maps of 5x5 already have 48,120, and the network has 50,698.
+    connected to three of the eight maps of S2, there are 262,306 connections. 17,000 parameters are impossible: 120
+    units connected to 16 maps of 5x5 already have 48,120, and the network has 50,698.
 
     Parameters
     ----------

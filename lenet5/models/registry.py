@@ -35,8 +35,8 @@ MODELS: dict[str, Callable[..., Sequential]] = {
 def spec_of(net: Sequential) -> dict[str, Any] | None:
     """Return the specification from which `from_spec` rebuilds the network, or None if that is not possible.
 
-    Layers of unregistered classes (see `lenet5.layers.register`), custom initialisers and preparations other than
-    `datasets.prepare` make it impossible.
+    A network cannot be rebuilt if it has layers of unregistered classes (see `lenet5.layers.register`), custom
+    initialisers, or a preparation other than `datasets.prepare`.
     """
     if net.spec is not None:
         return net.spec
@@ -116,7 +116,7 @@ def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
     Raises
     ------
     ConfigError
-        If the network or an option is unknown.
+        If the network or an option is unknown, or the network cannot be built.
     """
     if "layers" in spec:
         return _from_layers(spec, **more)

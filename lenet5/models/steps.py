@@ -40,14 +40,15 @@ class Step(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """Preparation of a uint8 image: pixels become levels[pixel], and the image is centred in the field.
+    """Preparation of a uint8 image: each pixel becomes levels[pixel], and the image is centred in the input field.
 
     Attributes
     ----------
     shape : tuple of int
-        Shape of an image, (H, W), or (H, W, C) in colour.
+        Shape of an image: (H, W), or (H, W, C) if it has colour.
     levels : ndarray (256,)
-        Network input for each grey level, in the network's dtype. ``levels[0]`` also fills the frame.
+        Network input for each grey level, in the network's dtype. ``levels[0]`` also fills the frame around the
+        image.
     frame : (int, int, int, int)
         Number of pixels added at the top, left, bottom and right.
     """
@@ -81,7 +82,7 @@ def steps(net: Sequential) -> list[Step]:
 
 
 def preparation(net: Sequential) -> Preparation:
-    """Return the preparation of a network's uint8 images.
+    """Return a network's preparation of uint8 images.
 
     Raises
     ------

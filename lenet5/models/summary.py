@@ -22,7 +22,7 @@ def summary(net: Sequential) -> list[dict[str, Any]]:
     list of dict
         For each layer, its ``name``, ``kind``, ``shape`` (of the output for one image), ``parameters``, ``kept``
         (number of unpruned parameters), ``connections`` (counted as in the paper: one per input and per bias of every
-        unit) and ``multiply_adds`` of one forward pass. The last two include pruned parameters.
+        unit) and ``multiply_adds`` of one forward pass. Connections and multiply-adds include pruned parameters.
     """
     return [
         {

@@ -1,4 +1,4 @@
-"""Networks in .safetensors files: named arrays, and a JSON description in the metadata."""
+"""Save and load networks in .safetensors files: named arrays, and a JSON description in the metadata."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _OTHERS = "running/", "kept/"  # prefixes of arrays that are not parameters
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Write the arrays of `Sequential.arrays` and a description to one .safetensors file.
+    """Write the arrays of `Sequential.arrays` and a network's description to one .safetensors file.
 
     Parameters keep their own names, such as ``C1.weight``, so that other programs can use them. Running statistics are
     named ``running/C1.BatchNorm.mean``, masks of pruned parameters ``kept/C1.weight``. The description is stored as
@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     path, opened = Path(path), _library("open")
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; the maximum is {MAX_BYTES:,}.")
+            raise CheckpointError(f"{path}: it has {path.stat().st_size:,} bytes; the maximum is {MAX_BYTES:,}.")
         with opened(path, framework="np") as file:
             note = (file.metadata() or {}).get(_NOTE)
             if note is None:
@@ -73,7 +73,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file.") from None
-    except Exception as error:  # damaged bytes raise SafetensorError, ValueError, TypeError, RecursionError or others
+    except Exception as error:  # corrupt data raises SafetensorError, ValueError, TypeError, RecursionError or others
         raise CheckpointError(f"{path}: damaged or not a .safetensors file: {error}.") from error
     floats = (np.float32, np.float64)
     wrong = [n for n, array in arrays.items() if array.dtype not in floats and not n.startswith(_OTHERS[1])]
@@ -84,12 +84,12 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
 
 
 def _library(what: str) -> Any:
-    """Return the function of safetensors that opens a file, or the one that serialises arrays."""
+    """Import safetensors and return its function that opens a file, or its function that serialises arrays."""
     try:
         import safetensors
         import safetensors.numpy
     except ImportError:
         raise ConfigError(
-            "Files with the extension .safetensors need the package safetensors: pip install 'lenet5[safetensors]'."
+            "Files ending in .safetensors need the package safetensors: pip install 'lenet5-numpy[safetensors]'."
         ) from None
     return safetensors.safe_open if what == "open" else safetensors.numpy.save

@@ -55,15 +55,15 @@ def note(net: Sequential) -> dict[str, Any]:
 
 
 def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequential:
-    """Read a network from a file of `save` (.npz or .safetensors), a checkpoint, or the folder of a training run.
+    """Read a network from a file written by `save`, a checkpoint, or the folder of a training run.
 
     `lenet5.interop` reads weights of other libraries.
 
     Parameters
     ----------
     path : path-like
-        File to read, or folder of a run, whose newest undamaged checkpoint is used. If the last one is
-        damaged or missing, a `LenetWarning` is issued.
+        File to read, or folder of a run. If the last checkpoint of a run is damaged or missing, the previous one is
+        read, and a `LenetWarning` is issued.
     net : Sequential, optional
         Network to read the weights into; required if it cannot be rebuilt from the file.
 
@@ -115,9 +115,9 @@ def _form_of(path: Path) -> ModuleType:
 
 
 def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
-    """Return the record of the training set in the metadata, or assumptions for older files without one."""
+    """Return the record of the training set in the metadata, or defaults for older files without one."""
     classes = net.out_shape[0]
-    if "learned" not in meta:  # all sets were light on dark at that time, and their classes had no names
+    if "learned" not in meta:  # older file: all data sets were light on dark, without class names
         digits = meta.get("dataset") in ("mnist", "digits") and classes == 10
         return Learned(tuple("0123456789") if digits else (), ground=0.0)
     known = meta["learned"]
@@ -140,7 +140,10 @@ def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
 
 
 class _Drawn(np.random.Generator):
-    """Generator of at most as many zeros as a file has values, since untrusted metadata can describe huge networks."""
+    """Generator that returns zeros, at most as many as the file has values.
+
+    The limit is needed because untrusted metadata can describe huge networks.
+    """
 
     def __init__(self, numbers: int) -> None:
         super().__init__(np.random.PCG64(0))
@@ -157,13 +160,13 @@ class _Drawn(np.random.Generator):
 
 
 def pretrained(name: str = "lenet5-mnist") -> Sequential:
-    """Return the paper's network with weights that were trained by this project and are part of the package.
+    """Return the paper's network with weights that were trained by this project and are shipped with the package.
 
     Parameters
     ----------
     name : {"lenet5-mnist", "lenet5-line"}
-        "lenet5-mnist" is trained on MNIST. "lenet5-line" is trained on digits with neighbours and a class " " for
-        windows without a digit, for reading lines of digits (`lenet5.analysis.sdnn.sweep`).
+        "lenet5-mnist" is trained on MNIST. "lenet5-line" is trained on digits with parts of their neighbours, and
+        has a class " " for windows without a digit, for reading lines of digits (`lenet5.analysis.sdnn.sweep`).
 
     Raises
     ------
@@ -171,5 +174,5 @@ def pretrained(name: str = "lenet5-mnist") -> Sequential:
         If the name is unknown.
     """
     if name not in _SHIPPED:
-        raise ConfigError(f"pretrained weights must be one of {', '.join(_SHIPPED)}; found {shown(name)}.")
+        raise ConfigError(f"name of the pretrained weights must be one of {', '.join(_SHIPPED)}; found {shown(name)}.")
     return load(_SHIPPED[name])

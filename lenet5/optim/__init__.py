@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules, which depend on parameters but not on layers or data."""
+"""Optimisers and learning-rate schedules, which are independent of layers and data."""
 
 from . import schedule
 from .adaptive import Adagrad, Adam, RMSprop

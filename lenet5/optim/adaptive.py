@@ -17,7 +17,7 @@ def _eps(default: float) -> Option:
 
 
 class Adagrad(Optimizer):
-    """s += g^2; value -= lr g / (sqrt(s) + eps) (Duchi et al. 2011).
+    """Adagrad (Duchi et al. 2011): s += g^2; value -= lr g / (sqrt(s) + eps) for the gradient g.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Adagrad(Optimizer):
         self._scaled = np.zeros_like(self.params.value)
 
     def step(self) -> None:
-        """Update every value from its `grad`."""
+        """Update every parameter from its gradient."""
         g = self._gradient()
         self._square += np.multiply(g, g, out=self._scaled)
         _divided(g, self._square, self.eps, self._lr, self._scaled, self._step)
@@ -63,7 +63,7 @@ class Adagrad(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """s = rho s + (1 - rho) g^2; value -= lr g / (sqrt(s) + eps) (Tieleman and Hinton 2012).
+    """RMSprop (Tieleman and Hinton 2012): s = rho s + (1 - rho) g^2; value -= lr g / (sqrt(s) + eps).
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class RMSprop(Optimizer):
     rho : float
         Decay rate of the mean of squared gradients, in [0, 1).
     momentum : float
-        In [0, 1). If positive, v = momentum v + g / (sqrt(s) + eps); value -= lr v.
+        Momentum, in [0, 1). If positive, v = momentum v + g / (sqrt(s) + eps); value -= lr v.
     eps : float
         Small positive constant added to the denominator.
 
@@ -108,7 +108,7 @@ class RMSprop(Optimizer):
         self._velocity = np.zeros_like(self.params.value) if momentum else None
 
     def step(self) -> None:
-        """Update every value from its `grad`."""
+        """Update every parameter from its gradient."""
         g = self._gradient()
         _average(self._square, np.multiply(g, g, out=self._scaled), self.rho)
         if self._velocity is None:
@@ -126,21 +126,22 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2; value -= lr m' / (sqrt(s') + eps) (Kingma and Ba 2015).
+    """Adam (Kingma and Ba 2015), which divides the mean of gradients by the root of the mean of their squares.
 
-    After t steps, m' = m / (1 - b1^t) and s' = s / (1 - b2^t). With `amsgrad`, s is replaced by its maximum so
-    far (Reddi et al. 2018). With `decay`, this is AdamW.
+    m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2; value -= lr m' / (sqrt(s') + eps). After t steps,
+    m' = m / (1 - b1^t) and s' = s / (1 - b2^t). With `amsgrad`, s is replaced by its maximum so far (Reddi et al.
+    2018). With `decay`, this is AdamW.
 
     Parameters
     ----------
     params, lr, l2, l1, decay, clip
         As for every optimiser.
     beta1, beta2 : float
-        Decay rates of the means of gradients and of squared gradients, in [0, 1).
+        Decay rates b1 and b2 of the means of gradients and of squared gradients, in [0, 1).
     eps : float
         Small positive constant added to the denominator.
     amsgrad : bool
-        Whether to use the maximum of s so far.
+        Whether to divide by the maximum of s so far.
 
     Raises
     ------
@@ -178,7 +179,7 @@ class Adam(Optimizer):
         self._steps = np.zeros(1, dtype=np.int64)
 
     def step(self) -> None:
-        """Update every value from its `grad`."""
+        """Update every parameter from its gradient."""
         g = self._gradient()
         self._steps += 1
         t = int(self._steps[0])

@@ -46,7 +46,7 @@ class Optimizer:
     decay : float
         Decoupled weight decay (Loshchilov and Hutter 2019): value -= lr decay value, independent of the gradient.
     clip : float
-        Positive maximum norm of the gradient with its penalties; larger gradients are scaled down. Default: no limit.
+        Positive maximum norm of the gradient including penalties; larger gradients are scaled down. Default: no limit.
 
     Raises
     ------
@@ -84,11 +84,11 @@ class Optimizer:
         self._lr = self._option("lr", value)
 
     def step(self) -> None:
-        """Update every value from its `grad`."""
+        """Update every parameter from its gradient."""
         raise NotImplementedError
 
     def _gradient(self) -> np.ndarray:
-        """Return the clipped grad + l1 sign(value) + l2 value for `step`, without modifying `grad`."""
+        """Return the gradient with penalties, grad + l1 sign(value) + l2 value, clipped; `grad` is not modified."""
         g = self._changed
         if g is None:
             return self.params.grad
@@ -104,7 +104,7 @@ class Optimizer:
         return g
 
     def _move(self, step: np.ndarray) -> None:
-        """Update value -= lr decay value + step; pruned values stay 0."""
+        """Apply weight decay and `step`: value -= lr decay value + step. Pruned values stay 0."""
         if self.decay:
             self.params.value *= 1 - self._lr * self.decay
         self.params.value -= step
@@ -118,15 +118,15 @@ class Optimizer:
 
     @property
     def rates(self) -> np.ndarray:
-        """Learning rate of every parameter (size,), in the order of the flat vector; read-only."""
+        """Learning rate of every parameter (size,), in the order of the flat parameter vector; read-only."""
         return np.broadcast_to(self.params.value.dtype.type(self._lr), self.params.value.shape)
 
     def rates_of_plain_step(self) -> np.ndarray | None:
-        """Return r (size,) if `step` is exactly value -= r * grad, else None."""
+        """Return the learning rates r (size,) if `step` is exactly value -= r * grad, else None."""
         return None
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of the arrays that a resumed run needs, without `lr`, which the schedule sets."""
+        """Return copies of the arrays that a resumed run needs, except `lr`, which the schedule sets."""
         return {name: array.copy() for name, array in self._state().items()}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
@@ -141,7 +141,7 @@ class Optimizer:
         if own.keys() != state.keys() or any(own[k].shape != np.shape(state[k]) for k in own):
             expected = {k: v.shape for k, v in own.items()}
             found = {k: np.shape(v) for k, v in state.items()}
-            raise CheckpointError(f"State of {type(self).__name__}: expected {expected}, found {found}.")
+            raise CheckpointError(f"State of {type(self).__name__}: expected array shapes {expected}; found {found}.")
         for name, array in own.items():
             array[...] = state[name]
 

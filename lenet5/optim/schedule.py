@@ -10,7 +10,7 @@ __all__ = ["PAPER_ETA", "Schedule", "SCHEDULES", "constant", "cosine", "one_cycl
 
 Schedule = Callable[[int], float]
 
-# Section III-B: eta of each epoch, and 1e-5 after the twelfth.
+# Global learning rate eta of each epoch (section III-B of the paper). The last entry applies to all later epochs.
 PAPER_ETA = (5e-4,) * 2 + (2e-4,) * 3 + (1e-4,) * 3 + (5e-5,) * 4 + (1e-5,)
 
 
@@ -25,7 +25,7 @@ def paper(lr: float | None = None, *, skip: int = 0) -> Schedule:
         If `skip` is not an integer from 0 to 12.
     """
     if not 0 <= skip < len(PAPER_ETA):
-        raise ConfigError(f"skip, the number of epochs to omit, must be 0 to {len(PAPER_ETA) - 1}; found {skip}.")
+        raise ConfigError(f"skip, the number of epochs to omit, must be from 0 to {len(PAPER_ETA) - 1}; found {skip}.")
     rates = PAPER_ETA[skip:]
     scale = 1.0 if lr is None else lr / rates[0]
     return lambda epoch: rates[min(epoch, len(rates) - 1)] * scale
@@ -37,7 +37,7 @@ def constant(lr: float) -> Schedule:
 
 
 def step(lr: float, *, every: int, factor: float = 0.1) -> Schedule:
-    """Multiply the learning rate by `factor` after every `every` epochs.
+    """Start with the learning rate `lr`, and multiply it by `factor` after every `every` epochs.
 
     Raises
     ------
@@ -96,10 +96,11 @@ def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
     return lambda epoch: schedule(epoch) * min(1.0, (epoch + 1) / (epochs + 1))
 
 
-# Name -> factory and its options. The factory is called with the initial learning rate, the number of epochs and the
-# values of the options.
+# Name of the schedule -> its factory and options. The factory is called with the initial learning rate, the number of
+# epochs and the values of the options.
 _FINAL = option(
-    None, "final learning rate (default: 0 for cosine, after the last epoch; lr/1000 for one-cycle, in the last epoch)",
+    None,
+    "final learning rate (default: for cosine, 0 after the last epoch; for one-cycle, lr/1000 in the last epoch)",
     least=0.0, below=1e300, kind=float,
 )  # fmt: skip
 SCHEDULES: dict[str, tuple[Callable[..., Schedule], dict[str, Option]]] = {

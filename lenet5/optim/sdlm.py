@@ -15,9 +15,9 @@ Rule = Literal["maximum", "average", "latest"]
 
 
 class SDLM(Optimizer):
-    """value_k -= eps_k grad_k with eps_k = lr / (mu + h_kk) (eq. 21).
+    """Stochastic diagonal Levenberg-Marquardt: value_k -= eps_k grad_k with eps_k = lr / (mu + h_kk) (eq. 21).
 
-    h_kk estimates the Gauss-Newton diagonal of d2E/dvalue_k^2 (eq. 23). `observe` updates it from the
+    h_kk is the Gauss-Newton estimate of d2E/dvalue_k^2 (eq. 23). `observe` updates it from the
     parameters' `hess`, a mean over sampled patterns, before each epoch; it is constant within an epoch.
 
     The default rule departs from the paper, which replaces h before each epoch. After the first epoch, units saturate,
@@ -31,9 +31,9 @@ class SDLM(Optimizer):
     mu : float
         Positive constant that limits the learning rates to lr/mu if the curvature is small.
     momentum : float
-        In [0, 1); 0 in the paper. If positive, v = momentum v + eps grad; value -= v.
+        Momentum, in [0, 1); 0 in the paper. If positive, v = momentum v + eps grad; value -= v.
     rule : {"maximum", "average", "latest"}
-        How an estimate changes h: to max(h, estimate), to 0.7 h + 0.3 estimate, or to the estimate, as in the paper.
+        New value of h after each estimate: max(h, estimate), 0.7 h + 0.3 estimate, or the estimate, as in the paper.
     patterns : int
         Number of patterns on which the trainer estimates h before each epoch (500 in the paper).
 
@@ -49,10 +49,10 @@ class SDLM(Optimizer):
         "mu": option(0.02, "mu of eq. 21, which limits the learning rates", least=1e-12, below=1e300),
         "rule": option(
             "maximum",
-            "h after each estimate: maximum so far, average (0.7 old + 0.3 new), or latest, as in the paper",
+            "curvature h to use: maximum of all estimates, average (0.7 old + 0.3 new), or latest, as in the paper",
             kind=Rule,
         ),
-        "patterns": option(500, "number of patterns for the estimate of h before each epoch", least=1),
+        "patterns": option(500, "number of patterns on which the curvature h is estimated before each epoch", least=1),
         "momentum": option(0.0, "momentum", least=0.0, below=1.0),
     }
 
@@ -89,16 +89,16 @@ class SDLM(Optimizer):
 
     @property
     def rates(self) -> np.ndarray:
-        """Learning rate eps_k of every parameter (size,), in the order of the flat vector; read-only."""
+        """Learning rate eps_k of every parameter (size,), in the order of the flat parameter vector; read-only."""
         return self._rates
 
     @property
     def curvature(self) -> np.ndarray:
-        """Current h_kk (size,); read-only."""
+        """Current curvature estimates h_kk (size,); read-only."""
         return self._h
 
     def observe(self) -> None:
-        """Use the parameters' `hess` as a new estimate of h."""
+        """Update h and the learning rates from the parameters' `hess`, a new curvature estimate."""
         new = self.params.hess
         if self.rule == "maximum":
             np.maximum(self._h, new, out=self._h)
@@ -111,7 +111,7 @@ class SDLM(Optimizer):
         self._set_rates()
 
     def step(self) -> None:
-        """Update every value from its `grad`."""
+        """Update every parameter from its gradient."""
         step = np.multiply(self._rates, self.params.grad, out=self._step)
         if self._velocity is not None:
             self._velocity *= self.momentum

@@ -14,7 +14,7 @@ __all__ = ["SGD"]
 
 
 class SGD(Optimizer):
-    """v = momentum v + g; value -= lr v, where g is the gradient including penalties.
+    """Stochastic gradient descent: v = momentum v + g; value -= lr v, where g is the gradient including penalties.
 
     With `nesterov`, value -= lr (g + momentum v).
 
@@ -56,7 +56,7 @@ class SGD(Optimizer):
         self._velocity = np.zeros_like(self.params.value) if momentum else None
 
     def step(self) -> None:
-        """Update every value from its `grad`."""
+        """Update every parameter from its gradient."""
         g = self._gradient()
         if self._velocity is None:
             np.multiply(g, self._lr, out=self._step)

@@ -127,7 +127,7 @@ def robustness(net: Sequential, data: Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        One panel for each distortion. If the paper estimates the range that LeNet-5 tolerates, this range is shaded.
+        One panel for each distortion. The range that LeNet-5 tolerates is shaded if the paper gives an estimate of it.
     """
     measured = measure(net, data)
     names = {
@@ -186,7 +186,8 @@ def saliency(net: Sequential, image: np.ndarray) -> Figure:
 def occlusion(net: Sequential, image: np.ndarray, *, size: int = 5) -> Figure:
     """Draw how much the margin of the best class decreases when a patch of the image is covered.
 
-    The margin is the difference of outputs, not of probabilities, which are too close to 0 and 1.
+    The margin is the difference between the outputs of the best and the second class. Probabilities are not used,
+    because they are too close to 0 and 1.
 
     Parameters
     ----------
@@ -246,7 +247,7 @@ def distortions(
     data : str
         Name of the data set in the title.
     seed : int
-        Seed of every distortion.
+        Seed of the random numbers, the same for every distortion.
 
     Returns
     -------
@@ -265,7 +266,7 @@ def distortions(
 
 
 def _one(net: Sequential, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return x (1, C, H, W) and the outputs (classes,) of one image."""
+    """Return the prepared input (1, C, H, W) and the network's outputs (classes,) for one image."""
     outputs = net.outputs(image)
     if len(outputs) != 1:
         raise ShapeError(f"expected one image to draw; found {len(outputs)}.")

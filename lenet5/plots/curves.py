@@ -70,14 +70,15 @@ def compared(
     rows : mapping of str to histories
         Label of each recipe -> histories of its runs, as in ``history.json``. Recipes without histories are skipped.
     key : str
-        Key of a fraction in the records of a history.
+        Key of the quantity, a fraction, in the records of a history.
     title : str
         Title of the figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Curves in per cent, up to the end of the shortest run of each recipe. The axis of errors is logarithmic.
+        Curves in per cent, up to the end of the shortest run of each recipe. The axis is logarithmic for
+        errors and linear for other quantities.
     """
     shown = {label: runs for label, runs in rows.items() if any(runs)}
     figure = Figure(figsize=(7.5, 4.5 + 0.09 * len(shown)), layout="constrained")
@@ -237,7 +238,7 @@ def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str
 def _against_passes(axes: Axes, label: str, title: str) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
-    # Skip the 9s, whose labels would touch those of the next power of ten.
+    # Omit tick labels that begin with 9, because they would touch the label of the next power of ten.
     axes.yaxis.set_minor_formatter(lambda value, position: "" if f"{value:e}"[0] == "9" else f"{value:g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

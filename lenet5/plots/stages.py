@@ -126,7 +126,8 @@ def rbf_codes(characters: str = bitmaps.DIGITS) -> Figure:
     Parameters
     ----------
     characters : str
-        Characters to draw (default: the ten digits). `lenet5.bitmaps.ASCII` contains all of them.
+        Characters to draw (default: the ten digits). `lenet5.bitmaps.ASCII` contains all characters that have a
+        bitmap.
 
     Returns
     -------
@@ -278,7 +279,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
 
 
 def _height(name: str, m: np.ndarray) -> float:
-    """Return the height of a stage's rows, in units of a feature map."""
+    """Return the total height of a stage's rows of images; 1 is the height of a row of feature maps."""
     pictures = _pictures(name, m)
     if pictures[0].shape[0] == 1:
         return 0.3
@@ -286,7 +287,7 @@ def _height(name: str, m: np.ndarray) -> float:
 
 
 def _pictures(name: str, m: np.ndarray) -> list[np.ndarray]:
-    """Return a stage's maps (C, H, W) as images: F6 as its bitmap, other vectors as a single row."""
+    """Return a stage's maps (C, H, W) as images: F6 as a 7x12 bitmap, other vectors as a single row."""
     if m.ndim == 3 and m.shape[1] * m.shape[2] > 1:
         return list(m)
     if m.size == bitmaps.HEIGHT * bitmaps.WIDTH:

@@ -1,4 +1,4 @@
-"""Shared style of the plots, and saving to a file."""
+"""Style shared by all plots, and functions that tile images and save figures."""
 
 import os
 from collections.abc import Sequence
@@ -11,14 +11,15 @@ from ..files import atomic_write
 
 __all__ = ["COLOURS", "LINES", "MARKERS", "PAPER", "TEST", "TRAIN", "VALIDATION", "mosaic", "save", "tiles"]
 
-# Colours of Okabe and Ito, which also differ in lightness, and line styles for black-and-white print.
+# Okabe and Ito's palette, whose colours also differ in lightness. Line styles and markers distinguish curves in print
+# without colours.
 TEST, TRAIN, VALIDATION, PAPER = "#0072B2", "#D55E00", "#009E73", "#555555"
 COLOURS = (TEST, TRAIN, VALIDATION, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES, MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "v", "D")
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG atomically, without version or date, so that the bytes are reproducible."""
+    """Write a figure to a PNG file atomically, without Matplotlib's version, so that its bytes are reproducible."""
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
 
@@ -34,7 +35,7 @@ def tiles(pictures: np.ndarray, columns: int, *, gap: int = 1) -> np.ndarray:
 
 
 def mosaic(axes: Axes, pictures: np.ndarray, columns: int, labels: Sequence[str] = (), **options: object) -> None:
-    """Draw images (N, H, W) in a single axes, which is much faster than one axes per image; draw labels above them."""
+    """Draw images (N, H, W) with labels above them in a single axes: much faster than one axes per image."""
     n, height, width = pictures.shape
     gap = max(1, height // 3) if labels else 1
     padded = np.full((n, height + gap - 1, width), np.nan) if labels else np.asarray(pictures, float)

@@ -13,10 +13,11 @@ from .tables import TABLES
 
 __all__ = ["main"]
 
-_EPILOG = """`list` prints all tables. `run NAME ...` (or `run all`) performs the missing runs and writes OUT/NAME/ with
-a JSON record per run, table.md and curves.png. `report` combines all tables in OUT/report.md. Finished runs are not
-repeated. Repeat the command of an interrupted sweep to resume it. To use a cluster, call lenet5.reproduce.run(...)
-inside joblib.parallel_config("dask") or ("ray"). Exit codes: 0 done, 2 invalid option, 3 no data, 130 interrupted."""
+_EPILOG = """`list` prints the names and titles of all tables. `run NAME ...` (or `run all`) performs the missing runs
+and writes OUT/NAME/ with a JSON record per run, table.md and curves.png. `report` combines all tables in OUT/report.md.
+Finished runs are not repeated. Repeat the command of an interrupted sweep to resume it. To use a cluster, call
+lenet5.reproduce.run(...) inside joblib.parallel_config("dask") or ("ray"). Exit codes: 0 done, 2 invalid option,
+3 no data, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ __all__ = ["ACCURACY", "ERROR", "PASSES", "TRAINING", "Column", "Row", "Table"]
 
 @dataclass(frozen=True)
 class Column:
-    """One result of each run.
+    """Column of a table: one result of each run.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ PASSES = Column("passes", "epoch", ".0f")
 
 @dataclass(frozen=True)
 class Row:
-    """One recipe, run with several seeds.
+    """Row of a table: one recipe, run with several seeds.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ class Row:
     note : str
         Note on the differences from the published method, and on the reasons for different results.
     classifier : str
-        Key of `classifiers.CLASSIFIERS`, for a classifier instead of a network.
+        Key of `classifiers.CLASSIFIERS`, to train a classifier instead of a network.
     committee : tuple of Row and int, optional
-        Row with `keep`, and number of its seeds: combine the networks of these runs instead of training one.
+        Row with `keep`, and number of its seeds. The networks of these runs are combined, and none is trained.
     keep : bool
         Whether to save the trained networks next to their records.
     network : str
-        Key of `networks.NETWORKS`, for a network that replaces the configuration's.
+        Key of `networks.NETWORKS`, for a network that replaces the one of `config`.
     images : str
         Key of `images.IMAGES`, for a transformation of all training and test images.
     variant : str
@@ -62,7 +62,7 @@ class Row:
         Keys of `measures.MEASURES` and `neighbours.MEMORIES`, which are measured after training, and of
         `measures.WATCHERS`, which are measured after each epoch. Classifiers support only "rejected".
     keys : mapping of str to str
-        Heading of a column -> key in the ``result``, if it differs from the column's key.
+        Heading of a column -> key in the ``result`` of a record, if it differs from `Column.key`.
     seeds : int, optional
         Maximum number of runs, for deterministic or expensive rows.
     dataset : str
@@ -87,7 +87,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table or figure.
+    """A table or figure to reproduce.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Table:
         Name of the data set.
     curves : tuple of str
         Keys of the history to draw as a function of the epoch. The first is drawn in ``curves.png``, the others in
-        files named after them. "kept" draws loss and error as a function of the number of parameters.
+        files named after their keys. "kept" draws loss and error as a function of the number of parameters.
     """
 
     name: str

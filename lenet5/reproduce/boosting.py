@@ -73,13 +73,13 @@ class Boosted:
     Parameters
     ----------
     seed : int
-        Seed of the networks and of the supply.
+        Seed of the networks and of the supply of distorted images.
     count : int
-        Number of training patterns of the second and of the third network.
+        Number of training patterns for the second network, and for the third.
     epochs : int
         Number of epochs of each network.
     rounds : int
-        Size of the supply, as a multiple of the size of the training set.
+        Maximum size of the supply, as a multiple of the size of the training set.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Boosted:
         return np.sum([net.outputs(images) for net in self.members], axis=0)
 
     def predict(self, images: Any) -> NDArray[np.int64]:
-        """Return the class with the largest sum."""
+        """Return the class (N,) with the largest sum of outputs for each image."""
         return self.decision_function(images).argmax(axis=1)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The other classifiers of the paper's Fig. 9, from scikit-learn and from this package.
+"""Classifiers of the paper's Fig. 9 other than single networks, from scikit-learn and from this package.
 
 All accept flattened images of 784 pixels, scaled to [0, 1].
 """
@@ -37,7 +37,7 @@ def k_nearest(seed: int, n: int) -> Any:
 
 
 def tangent_distance(seed: int, n: int) -> Any:
-    """Return a nearest-neighbour classifier with tangent distance, applied to the nearest Euclidean neighbours."""
+    """Return a classifier by the nearest neighbour in tangent distance, among the 500 nearest in Euclidean distance."""
     return TangentNearest(500, sigma=0.9)
 
 
@@ -53,14 +53,14 @@ def pca_quadratic(seed: int, n: int) -> Any:
 
 
 def rbf_network(seed: int, n: int) -> Any:
-    """Return a classifier of ten linear units on Gaussians around 1,000 k-means centres (at most n / 2)."""
+    """Return a classifier of ten linear units on Gaussians around k-means centres (n / 2, at most 1,000)."""
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
     centres = MiniBatchKMeans(min(1000, n // 2), random_state=seed, batch_size=4096, n_init=1, max_iter=20)
-    # k-means returns distances to the centres; the width of the Gaussian is half of a typical distance.
+    # k-means returns distances to the centres; the width of the Gaussians is half a typical distance.
     return make_pipeline(centres, FunctionTransformer(_gaussian), RidgeClassifier(alpha=0.01))
 
 
@@ -74,12 +74,12 @@ def svm_poly_4(seed: int, n: int) -> Any:
 
 
 def virtual_svm(seed: int, n: int) -> Any:
-    """Return a support vector machine of degree 9, retrained on its support vectors and their shifts."""
+    """Return a support vector machine with a kernel of degree 9, retrained on its support vectors and their shifts."""
     return SupportVectors(9, 1.0, virtual=True)
 
 
 def jittered(images: NDArray[Any]) -> NDArray[Any]:
-    """Return square images (N, H*W), followed by their shifts by one pixel up, down, left and right.
+    """Return square images (N, H*W), followed by copies shifted by one pixel up, down, left and right.
 
     Pixels that enter at the border are 0.
     """
@@ -91,7 +91,7 @@ def jittered(images: NDArray[Any]) -> NDArray[Any]:
 
 
 class SupportVectors:
-    """Support vector machine on images scaled to length 1, with the kernel ((x.y + offset) / (1 + offset))^degree.
+    """Support vector machine on images of unit norm, with the kernel ((x.y + offset) / (1 + offset))^degree.
 
     Parameters
     ----------
@@ -135,9 +135,9 @@ class SupportVectors:
         return self.machine.support_
 
     def decision_function(self, images: NDArray[Any]) -> NDArray[np.float64]:
-        """Return scores (N, classes): 0 for the winner of the votes; for each other class, minus the winner's margin.
+        """Return scores (N, classes): 0 for the winner of the votes, and minus the winner's margin for the others.
 
-        The votes themselves are a poor measure of confidence: the two best classes usually win nine and eight pairs.
+        The votes themselves are a poor measure of confidence: the two best classes usually get nine and eight votes.
         """
         from sklearn.preprocessing import normalize
 
@@ -149,7 +149,7 @@ class SupportVectors:
         return -margins[np.arange(len(images)), (margins > 0).sum(axis=2).argmax(axis=1)]
 
     def predict(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Return the class with the largest score."""
+        """Return the class (N,) with the largest score for each image."""
         return self.machine.classes_[self.decision_function(images).argmax(axis=1)]
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Table of Optimal Brain Damage (LeCun, Denker and Solla, 1990) on the paper's network."""
+"""Table for Optimal Brain Damage (LeCun, Denker and Solla, 1990), applied to the paper's network."""
 
 from .base import Column, Row, Table
 from .variants import LEVELS, PRUNED_FROM, RETRAINING
@@ -11,15 +11,15 @@ DAMAGE = Table(
     "optimal-brain-damage",
     "Optimal Brain Damage: test error while the 60,000 parameters are pruned",
     "The paper's network is trained for 20 epochs with its recipe. Then, eight times, the least important parameters "
-    "are deleted and the others are retrained for six epochs. Each column gives the error after retraining with that "
+    "are deleted and the others are retrained for six epochs. Each column gives the error after retraining the stated "
     "number of remaining parameters. The plot also shows the loss, and the effect of deletion without retraining. The "
-    "authors pruned a network of 1989, trained on other digits.",
+    "authors of the method pruned a network from 1989 that was trained on other digits.",
     tuple(
         Row(label, {"epochs": max(_ENDS)}, {}, note, variant=f"prune-{criterion}")
         for label, criterion, note in (
-            ("saliency", "saliency", "Smallest h_kk u_k^2 / 2 first: Optimal Brain Damage."),
-            ("magnitude", "magnitude", "Smallest absolute values first."),
-            ("random", "random", "Random order. With 15,000 parameters or fewer, retraining fails."),
+            ("saliency", "saliency", "Optimal Brain Damage: the smallest h_kk u_k^2 / 2 are deleted first."),
+            ("magnitude", "magnitude", "The smallest absolute values are deleted first."),
+            ("random", "random", "The order of deletion is random. With 15,000 parameters or fewer, retraining fails."),
         )
     ),
     tuple(Column(f"{count:,}", f"test_error@{epoch}") for epoch, count in _ENDS.items()),

@@ -1,4 +1,4 @@
-"""Execute one run of a row: train or resume, measure, and write the record."""
+"""Execute one run of a table row: train or resume, measure, and write the record."""
 
 import dataclasses
 import hashlib
@@ -47,7 +47,7 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a row; it contains only plain values, so that it can be sent to another process or machine.
+    """One run of a table row, with only plain values, so that it can be sent to another process or machine.
 
     Parameters
     ----------
@@ -119,8 +119,8 @@ class Job:
 def recipe(row: Row) -> str:
     """Return twelve hexadecimal digits that identify a row's recipe, independent of seed and data set.
 
-    They depend only on the definition of the row. If a default, a classifier or a variant changes, they stay the same,
-    and the runs must be repeated.
+    The digits depend only on the definition of the row. They stay the same if a default, a classifier or a variant
+    changes; the runs must then be repeated.
     """
     # Include only values that differ from the defaults, so that new options do not change old recipes.
     more = {name: value for name in ("images", "network") if (value := getattr(row, name))}
@@ -139,13 +139,13 @@ def execute(job: Job) -> dict[str, Any]:
     """
     with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock"):
         clear_unfinished(job.path.parent, {job.path.name, job.network.name})
-        found = finished(Path(job.out)).get(job.key)  # possibly from a concurrent sweep
+        found = finished(Path(job.out)).get(job.key)  # a concurrent sweep may have finished it
         kept = not job.row.keep or job.network.exists()
         return found if found is not None and job.answered_by(found) and kept else _run(job)
 
 
 def finished(out: Path) -> dict[str, dict[str, Any]]:
-    """Return all finished runs in `out` by key; if several have the same key, the one with the most measures."""
+    """Return the records in `out` by `Job.key`; of several with the same key, the one with the most measures."""
     found = (read_record(path) for path in sorted(out.glob("*/*-seed-*.json")))
     records = (record for record in found if record is not None)
     return {record["key"]: record for record in sorted(records, key=lambda record: len(record["measured"]))}
@@ -177,7 +177,7 @@ def _run(job: Job) -> dict[str, Any]:
         **runs.circumstances(),
     }
     write_record(job.path, record)
-    shutil.rmtree(Path(job.out) / ".unfinished" / job.key, ignore_errors=True)  # after the record was written
+    shutil.rmtree(Path(job.out) / ".unfinished" / job.key, ignore_errors=True)  # only after the record is written
     return record
 
 
@@ -216,7 +216,7 @@ def _train(job: Job, whole: Dataset, test: Dataset) -> dict[str, Any]:
         try:
             arrays, meta = checkpoint.load(file)
             trainer.load_state(arrays, meta.get("trainer", {}))
-        except LenetError:  # from another version of the library: restart
+        except LenetError:  # the checkpoint is from another version of the library: restart
             shutil.rmtree(work)
             return _train(job, whole, test)
     trainer.fit(train, epochs=settings.epochs)
@@ -299,7 +299,7 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return a record, or None if it cannot be read."""
+    """Return the record in a file, or None if the file is unreadable or not a record."""
     try:
         with path.open() as file:
             record = json.load(file)

@@ -15,9 +15,9 @@ _TRAINED: dict[str, Any] = {
 SECTION_VII = Table(
     "paper-section-vii",
     "Section VII: lines of five digits, read by sweeping the network across them",
-    "Fraction of 1,000 lines of five test digits that are misread, for each gap between the ink of adjacent digits, in "
-    "columns of pixels; -2 is an overlap. The paper shows figures but gives no error rates. The test error is measured "
-    "on single digits and, in the last two rows, also on blank images.",
+    "The gap columns give the fraction of 1,000 lines of five test digits that are misread. The gap is measured in "
+    "pixels between the ink of adjacent digits; -2 is an overlap. The paper shows figures but gives no error rates. "
+    "The test error is measured on single digits and, in the last two rows, also on blank images.",
     (
         Row(
             "LeNet-5, single digits",
@@ -31,8 +31,8 @@ SECTION_VII = Table(
             "LeNet-5, neighbours in sight, 10 % noise",
             _TRAINED,
             {},
-            "As in the paper: a class for none of the above, neighbouring digits, and a tenth of the pixels inverted. "
-            "The test lines have no noise.",
+            'As in the paper: a class for "none of the above", neighbouring digits, and a tenth of the pixels '
+            "inverted. The test lines have no noise.",
             variant="noisy-windows",
             measures=("lines",),
             dataset="mnist-lines",
@@ -41,7 +41,7 @@ SECTION_VII = Table(
             "LeNet-5, neighbours in sight",
             _TRAINED,
             {},
-            "Without noise. The weights lenet5-line are from the run with seed 0, rounded to 16 bits.",
+            "As above, without noise. The weights lenet5-line are from the run with seed 0, rounded to 16 bits.",
             measures=("lines",),
             dataset="mnist-lines",
         ),

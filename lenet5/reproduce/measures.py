@@ -34,7 +34,7 @@ def top_3(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[st
 
 
 def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Return the test errors on distorted images (Fig. 13 of the paper), and means over both directions of rotation."""
+    """Return test errors on distorted images (Fig. 13 of the paper), and means over rotations in both directions."""
     errors = {f"{kind}_{step:g}": error for kind, steps in measure(net, test).items() for step, error in steps.items()}
     return errors | {f"rotation_{a}_either": (errors[f"rotation_{a}"] + errors[f"rotation_-{a}"]) / 2 for a in (20, 30)}
 

@@ -22,8 +22,8 @@ Floats = NDArray[np.floating[Any]]
 def votes(distances: Floats, labels: NDArray[Any], classes: int) -> NDArray[np.float64]:
     """Return scores (N, classes): sums of the inverse distances of the neighbours of each class.
 
-    The scores are not normalised, so the two best scores of an image far from all neighbours are close together, and
-    the image is rejected first.
+    The scores are not normalised, so the two best scores of an image far from all its neighbours are close together,
+    and such an image is among the first that `metrics.rejection_rate` rejects.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Memory:
         return np.concatenate(parts)
 
     def predict(self, images: Floats) -> NDArray[np.int64]:
-        """Return the class with the largest score."""
+        """Return the class (N,) with the largest score for each vector."""
         return self.decision_function(images).argmax(axis=1)
 
     def _scores(self, images: Floats, distances: Floats, places: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -84,9 +84,9 @@ class KNearest(Memory):
 class LocalLinear(Memory):
     """Local learning: for each image, a linear classifier trained only on its neighbours (Bottou and Vapnik 1992).
 
-    Let z_k be the neighbours relative to the image, and t_k their targets of ±1. The classifier minimises
+    Let z_k be the neighbours minus the image, and t_k their targets of ±1. The classifier minimises
     sum_k |b + W z_k - t_k|^2 + decay |W|^2. Its score is b, its output for the image itself. With
-    a = (Z Z^T + decay I)^-1 1, this is b = sum_k a_k t_k / sum_k a_k, so W is not needed.
+    a = (Z Z^T + decay I)^-1 1, b = sum_k a_k t_k / sum_k a_k, so W is not computed.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def features(net: Sequential, images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _in_place_of_outputs(name: str, make: Callable[[], Memory]) -> Callable[..., dict[str, float]]:
-    """Return a measure that replaces a network's output layer by a classifier."""
+    """Return a function that measures a network whose output layer is replaced by a classifier of neighbours."""
 
     def measure(net: Sequential, train: Dataset, test: Dataset) -> dict[str, float]:
         train, test = net.relabelled(train), net.relabelled(test)

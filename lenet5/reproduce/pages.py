@@ -1,4 +1,4 @@
-"""Write tables as Markdown and plots: published results next to the mean, interval and spread of our results."""
+"""Write tables as Markdown and plots: published results next to our means, intervals and standard deviations."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ def join(tables: Sequence[Table], out: Path) -> str:
 
 
 def _pictures(table: Table) -> dict[str, str]:
-    """Return the file name of each plot, by key of the history."""
+    """Return the file name of each plot, keyed by the history key that it shows."""
     return {key: f"{key.replace('_', '-')}.png" if k else "curves.png" for k, key in enumerate(table.curves)}
 
 
@@ -104,7 +104,7 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
     if records:
         commits = {_short(record.get("commit")) for record in records}
         hours = sum({record["key"]: _seconds(record) for record in records}.values()) / 3600
-        # Old records contain only wall time, which is longer on a busy machine.
+        # Old records contain only wall time, which exceeds CPU time on a busy machine.
         clock = "processor" if all("processor_seconds" in record for record in records) else "wall"
         quick = " --quick" if records[0].get("quick") else ""
         date, machine = min(record["date"] for record in records)[:10], records[0]["machine"]

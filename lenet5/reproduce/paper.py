@@ -1,4 +1,4 @@
-"""Tables of the paper's figures 5, 6 and 13, of its recipe taken literally, and of modern training."""
+"""Tables that reproduce Figs. 5, 6 and 13 of the paper, vary its recipe and layers, and add modern training."""
 
 from dataclasses import replace
 from itertools import product
@@ -8,7 +8,7 @@ from .figure_9 import DISTORTED, FIG_9, LENET5, REJECTION
 
 __all__ = ["PAPER"]
 
-# Measures for other tables, taken in these runs too, so that the runs are not repeated.
+# Measures that other tables need. They are taken in the same runs, so that these runs are not repeated.
 _ALL = ("rejected", "robustness")
 
 _PASSES = tuple(f"test, pass {k}" for k in range(1, 7))
@@ -16,16 +16,16 @@ _PASSES = tuple(f"test, pass {k}" for k in range(1, 7))
 FIG_5 = Table(
     "paper-fig5",
     "Fig. 5: training and test error of LeNet-5",
-    "The paper's network and recipe: 20 epochs, one pattern per update. Training errors are measured during training. "
-    "The paper's values are read off its plot.",
+    "The paper's network is trained with its recipe: 20 epochs, one pattern per update. Training errors are measured "
+    "during the epochs. The paper's values are read off its plot.",
     (
         Row(
             "LeNet-5",
             LENET5,
             {"test error": "0.95 %", "training error": "0.35 %"}
             | dict(zip(_PASSES, ("2.7 %", "2.25 %", "1.5 %", "1.4 %", "1.45 %", "1.1 %"), strict=True)),
-            "Initial weights are uniform in +-1/sqrt(F), h is a running maximum, eq. 9 has j = 0.1 and a factor 1/2. "
-            "The table paper-literal shows the results of the paper's recipe taken literally.",
+            "Initial weights are uniform on [-1/sqrt(F), 1/sqrt(F)], h is a running maximum, and eq. 9 has j = 0.1 and "
+            "a factor of 1/2. The table paper-literal shows the results of the paper's recipe taken literally.",
             measures=_ALL,
         ),
     ),
@@ -35,13 +35,14 @@ FIG_5 = Table(
 FIG_6 = Table(
     "paper-fig6",
     "Fig. 6: size of the training set, and distortions",
-    "The first 15,000, the first 30,000 and all 60,000 training images, and 60,000 with new distortions in each epoch.",
+    "LeNet-5 is trained on the first 15,000, the first 30,000 and all 60,000 training images, and on 60,000 images "
+    "with new distortions in each epoch.",
     (
         Row(
             "15,000",
             {"train_size": 15000},
             {"test error": "1.69 %", "training error": "0.06 %"},
-            "With fewer images, 20 epochs have fewer updates.",
+            "With fewer images, 20 epochs comprise fewer updates.",
         ),
         Row("30,000", {"train_size": 30000}, {"test error": "1.14 %", "training error": "0.31 %"}, "As above."),
         Row("60,000", LENET5, {"test error": "0.95 %", "training error": "0.35 %"}, "The recipe of paper-fig5."),
@@ -61,10 +62,10 @@ FIG_6 = Table(
 NOISE = Table(
     "paper-fig13-noise",
     "Fig. 13: noise, rotation, size and position",
-    "The paper shows examples, and estimates tolerances of a factor of about two in size, half the height in position "
-    "and 30 degrees in rotation, for a network that was trained on images with 10 % of the pixels inverted. "
-    "The runs' records contain all measurements: 5 to 30 % noise, rotations by up to 40 degrees, sizes from 0.5 to 1.6 "
-    "and shifts by up to 6 pixels.",
+    "The paper shows examples. It estimates that a network trained on images with 10 % of the pixels inverted "
+    "tolerates changes of size by a factor of about two, shifts by half the height and rotations by 30 degrees. The "
+    "runs' records contain all measurements: 5 to 30 % noise, rotations by up to 40 degrees, sizes from 0.5 to 1.6 and "
+    "shifts by up to 6 pixels.",
     tuple(
         Row(label, config, {}, note, measures=("robustness",))
         for label, config, note in (
@@ -87,12 +88,15 @@ NOISE = Table(
 
 
 def _literal() -> tuple[Row, ...]:
-    """Return all 2 x 2 x 2 combinations of the paper's literal recipe and the one that works."""
+    """Return a row for each of the 2 x 2 x 2 combinations of the paper's three literal choices and those that work."""
     rows = []
     for start, rule, half in product(("paper", "fan-in"), ("latest", "maximum"), (1.0, 0.5)):
         changed = {"+-1/sqrt(F)": start == "fan-in", "maximum of h": rule == "maximum", "1/2": half == 0.5}
         label = ", ".join(name for name, on in changed.items() if on) or "the words"
-        note = {0: "initial weights +-2.4/F, h of the latest estimate, eq. 9 as printed", 3: "the recipe of paper-fig5"}
+        note = {
+            0: "Initial weights up to 2.4/F, h from the latest estimate, eq. 9 as printed.",
+            3: "The recipe of paper-fig5.",
+        }
         rows.append(
             Row(
                 label,
@@ -114,12 +118,12 @@ def _literal() -> tuple[Row, ...]:
 LITERAL = Table(
     "paper-literal",
     "The paper's recipe taken literally",
-    "The table compares all eight combinations of three choices, over 10 epochs: initial weights uniform in +-2.4/F "
-    "(appendix A) or +-1/sqrt(F); h of eq. 21 from the estimate before each epoch (appendix C) or its running maximum; "
-    "eq. 9 with eq. 7 as printed, or multiplied by 1/2. A unit counts as saturated if its output is within 5 % of the "
-    "limits of its squashing function, on 500 training images. The records contain the fraction of saturated outputs "
-    "and the distribution of the learning rates for every epoch. Of the twelve runs that start from +-2.4/F, ten never "
-    "left an error of 89 %; the mean with the largest standard deviation includes one that did.",
+    "The table compares eight combinations of three choices, over 10 epochs: initial weights uniform on [-a, a], with "
+    "a = 2.4/F (appendix A) or 1/sqrt(F); h of eq. 21 from the estimate before each epoch (appendix C) or its running "
+    "maximum; eq. 9 with eq. 7 as printed, or multiplied by 1/2. A unit counts as saturated if its output is within "
+    "5 % of the limits of its squashing function, on 500 training images. The records contain the fraction of "
+    "saturated outputs and the distribution of the learning rates for every epoch. Of the twelve runs with "
+    "a = 2.4/F, ten never left an error of 89 %; the mean with the largest standard deviation includes one that did.",
     _literal(),
     (
         ERROR,
@@ -154,23 +158,23 @@ MODERN = Row(
         },
     },
     {},
-    "Shifts of up to 1 pixel: with 2, held-out errors were higher. The earlier recipe, with ReLU and 80 epochs, had an "
-    "error of 0.49 %.",
+    "Shifts are limited to 1 pixel, because held-out errors were higher with 2. An earlier recipe, with ReLU and 80 "
+    "epochs, had an error of 0.49 %.",
     keep=True,
 )
 
 BEST = Table(
     "modern-best",
     "The 1998 architecture with modern training",
-    "The network has at most 62,000 parameters: C3 is connected to all maps of S2, with PReLU, max pooling, and "
+    "The network has at most 62,000 parameters: C3 is connected to all maps of S2, and it uses PReLU, max pooling, and "
     "softmax with smoothed labels. It is trained by AdamW with a one-cycle schedule, on affine and elastic distortions "
-    "that shrink to half in the last quarter of the epochs. The recipe was chosen on 10,000 held-out training images, "
-    "then used to train on all 60,000.",
+    "whose strength falls to half in the last quarter of the epochs. The recipe was chosen on 10,000 held-out training "
+    "images, then used to train on all 60,000.",
     (
         MODERN,
         Row(
             "a committee of five of them",
-            note="Mean of the probabilities of seeds 0 to 4.",
+            note="Mean of the probabilities of the networks with seeds 0 to 4.",
             committee=(MODERN, 5),
             seeds=1,
         ),
@@ -193,12 +197,12 @@ FASHION_BOTH = Table(
 OUTPUT = Table(
     "output-layer",
     "RBF units, softmax, or a plain dense layer",
-    "This is the first open question of mattwang44/LeNet-from-Scratch. The network and its second-order training are "
-    "the paper's. Only the output units and their loss change, so the learning rates are not tuned for softmax and the "
-    "dense layer.",
+    "This comparison is the first item on the to-do list of mattwang44/LeNet-from-Scratch. The network and its "
+    "second-order training are the paper's. Only the output units and their loss change, so the learning rates are not "
+    "tuned for softmax and the dense layer.",
     (
         Row("RBF, eq. 9", LENET5, {"test error": "0.95 %"}, "The paper's result."),
-        Row("RBF, eq. 8", {"loss": "mle"}, {}, "Only the penalty of the correct class, with fixed codes."),
+        Row("RBF, eq. 8", {"loss": "mle"}, {}, "The loss is only the penalty of the correct class; codes are fixed."),
         Row(
             "softmax, cross-entropy",
             {"loss": "softmax"},
@@ -219,17 +223,23 @@ OUTPUT = Table(
 SUBSAMPLING = Table(
     "sub-sampling",
     "Trainable sub-sampling, average pooling or max pooling",
-    "This is the third open question of mattwang44/LeNet-from-Scratch, which found that max pooling blurs. The network "
-    "and its training are the paper's; only S2 and S4 change.",
+    "Trainable sub-sampling is the third item on the to-do list of mattwang44/LeNet-from-Scratch, which uses average "
+    "pooling and found that max pooling blurs the feature maps. The network and its training are the paper's; only S2 "
+    "and S4 change.",
     (
         Row("trainable", LENET5, {"test error": "0.95 %"}, "The paper's result."),
-        Row("average", {"model": {"subsampling": "average"}}, {}, "Initial weights are uniform in +-2.4/sqrt(F)."),
+        Row(
+            "average",
+            {"model": {"subsampling": "average"}},
+            {},
+            "Initial weights are uniform on [-2.4/sqrt(F), 2.4/sqrt(F)].",
+        ),
         Row(
             "maximum",
             {"model": {"subsampling": "max"}},
             {},
             "Optimisation is the problem, not generalisation: the training error is just as high. With ReLU and Adam, "
-            "max pooling does no harm (modern-techniques).",
+            "max pooling does no harm (see modern-techniques).",
         ),
     ),
     (ERROR, TRAINING),

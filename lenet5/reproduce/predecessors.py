@@ -1,4 +1,4 @@
-"""Tables of four earlier projects, whose own results are single runs."""
+"""Tables that reproduce four earlier projects, whose own results are single runs."""
 
 from itertools import product
 from typing import Any
@@ -12,11 +12,11 @@ def _tutorial() -> tuple[Row, ...]:
     found = {
         "original": ("97.36 %", "32 and 64 maps, 1,024 units."),
         "third-stage": ("96.38 %", "A third convolution, with 128 maps."),
-        "7x7": ("97.33 %", "The second kernel is 7x7."),
+        "7x7": ("97.33 %", "The kernels of the second convolution are 7x7."),
         "half-width": ("96.8 %", "16 and 32 maps."),
-        "sigmoid": ("86.93 %", "Training has barely begun after 900 updates, as its own curve shows."),
+        "sigmoid": ("86.93 %", "Training has barely begun after 900 updates, as the project's own curve shows."),
         "dense-128": ("95.84 %", "128 units instead of 1,024."),
-        "extra-dense": ("96.7 %", "Another 128 units after the 1,024."),
+        "extra-dense": ("96.7 %", "A layer of 128 units follows the 1,024."),
     }
     rows = []
     for variation, (accuracy, note) in found.items():
@@ -32,7 +32,8 @@ def _tutorial() -> tuple[Row, ...]:
                     "epochs": 2,
                 },
                 {"test accuracy": accuracy},
-                f"{note} Its 1,000 'epochs' are steps with 100 images, 900 of them updates; here two epochs of 45,000.",
+                f"{note} The project's 1,000 'epochs' are steps with 100 images, of which 900 are updates. Here, two "
+                "epochs of 45,000 images have as many updates.",
                 seeds=3,
             )
         )
@@ -60,8 +61,9 @@ def _tutorial() -> tuple[Row, ...]:
 TUTORIAL = Table(
     "tensorflow-tutorial",
     "LuxxxLucy/mnist_LeNet (2017): seven networks",
-    "Their results are from single runs, stopped after 900 updates of Adam at 1e-4. The binomial standard deviation of "
-    "97 % on 10,000 images is 0.17 points. The first seven rows repeat these runs. The others train for four epochs of "
+    "The published results are from single runs, stopped after 900 updates of Adam with a learning rate of 1e-4. The "
+    "binomial standard deviation of an accuracy of 97 % on 10,000 images is 0.17 percentage points. The first seven "
+    "rows repeat these runs. The others train for four epochs of "
     "60,000 images, or two for the two largest networks, with a learning rate that starts ten times as high and falls "
     "to 0. Four networks are then close to convergence (see the training accuracy); sigmoid and the two largest are "
     "not.",
@@ -102,9 +104,9 @@ def _modern() -> tuple[Row, ...]:
                     "patience": 10 if stopping else None,
                 },
                 dict(zip(heads, figures, strict=True)),
-                "Their validation accuracy is almost certainly a top-3 accuracy in the wrong column, as ours suggest."
+                "Their validation accuracy is almost certainly a top-3 accuracy in the wrong column: see our results."
                 if slip
-                else "Same recipe; theirs is a single run on another split.",
+                else "The recipe is the same; theirs is a single run with another validation set.",
                 measures=("top-3",),
                 seeds=3,
             )
@@ -137,9 +139,10 @@ def _modern() -> tuple[Row, ...]:
 MODERN = Table(
     "modern-techniques",
     "cx-olquinjica/LeNet-5 (2023): early stopping, activations, decay, and its planned grid search",
-    "Training uses Adam with AMSGrad at 1e-3 and batches of 128; a tenth of the training set is held out. The learning "
-    "rate is divided by ten after 50 epochs. Early stopping waits 10 epochs for a better validation loss. The last 12 "
-    "rows are the project's planned grid of penalties, optimisers and initialisers, with ReLU and 15 epochs.",
+    "Training uses Adam with AMSGrad, a learning rate of 1e-3 and batches of 128; a tenth of the training set is held "
+    "out. The learning rate is divided by ten after 50 epochs. Early stopping waits 10 epochs for a better validation "
+    "loss. The last 12 rows are the project's planned grid of penalties, optimisers and initialisers, with ReLU and 15 "
+    "epochs.",
     _modern(),
     (
         Column("validation top-1", "validation_accuracy"),
@@ -175,7 +178,7 @@ def _fashion() -> tuple[Row, ...]:
                 theirs.get((activation, rate), {}),
                 f"Their result is {accuracy} on the Fashion-MNIST validation set after 100 epochs, read off a plot."
                 if accuracy
-                else "The loss stays at 2.30; theirs, at a rate of 0.1, stays there for 3 epochs.",
+                else "The loss stays at 2.30; theirs, with a learning rate of 0.1, stays there for 3 epochs.",
                 seeds=3,
             )
         )
@@ -195,8 +198,8 @@ FASHION = Table(
 CAFFE = Table(
     "caffe-keras",
     "Adya (2019): Caffe's network in Keras",
-    "Training uses SGD at 0.01 with batches of 128, for 20 epochs, on grey levels from 0 to 1. The post shows curves "
-    "but gives no values.",
+    "Training uses SGD with a learning rate of 0.01 and batches of 128, for 20 epochs, on grey levels from 0 to 1. The "
+    "post shows curves but gives no values.",
     (
         Row(
             "20-50-500",
@@ -223,9 +226,15 @@ def _mattwang() -> tuple[Row, ...]:
     one_by_one = recipe(5e-4, scale=1.0, momentum=0.0, rule="maximum") | {"batch_size": 1}
     both, eta = "rate-per-layer, pool-quarter", 5e-4
     found = {"test error": "1.52 %", "training error": "1.28 %"}
-    # The sum over a batch is 256 times the mean.
+    # The sum of the gradients over a batch is 256 times their mean.
     rows = [
-        ("its recipe", recipe(100 * 256 * eta), both, found, "All three mistakes, rates x 100; but F6 adds its bias."),
+        (
+            "its recipe",
+            recipe(100 * 256 * eta),
+            both,
+            found,
+            "All three mistakes, and learning rates times 100. Unlike in the original, F6 adds its bias.",
+        ),
         (
             "its recipe, rates x 1",
             recipe(256 * eta),
@@ -240,16 +249,22 @@ def _mattwang() -> tuple[Row, ...]:
             {},
             "One learning rate per weight. From this row on, gradients are means over the batch.",
         ),
-        ("1 and 2 mended", recipe(eta), "", {}, "Curvatures times 1/16 in average pooling."),
+        ("1 and 2 mended", recipe(eta), "", {}, "Average pooling multiplies curvatures by 1/16."),
         ("all mended", recipe(eta, scale=1.0), "", {}, "The paper's learning rates, unchanged, with batches of 256."),
         (
             "all mended, sums",
             recipe(256 * eta, scale=1.0),
             "",
             {},
-            "Learning rates of up to eta/mu are too high for sums over 256 patterns.",
+            "Learning rates of up to eta/mu are too high for gradients summed over 256 patterns.",
         ),
-        ("all mended, one by one", one_by_one, "", {}, "Training as in the paper, h as in paper-fig5, no momentum."),
+        (
+            "all mended, one by one",
+            one_by_one,
+            "",
+            {},
+            "One pattern per update and no momentum, as in the paper; h as in paper-fig5.",
+        ),
     ]
     return tuple(
         Row(label, config, theirs, note, variant=variant, seeds=3) for label, config, variant, theirs, note in rows
@@ -259,12 +274,13 @@ def _mattwang() -> tuple[Row, ...]:
 MATTWANG = Table(
     "mattwang44",
     "mattwang44/LeNet-from-Scratch (2018): the cost of three mistakes",
-    "The project trains for 20 epochs with eq. 8, sums of gradients over batches of 256, momentum 0.9, the paper's "
+    "The project trains for 20 epochs with eq. 8, gradients summed over batches of 256, momentum 0.9, the paper's "
     "schedule of eta, and h from the estimate before each epoch. Its three mistakes are: (1) one learning rate per "
     "layer, from the sum of h; (2) a factor of 1/4 instead of 1/16 for curvatures in average pooling; (3) a factor of "
     "1/2 in the loss. It then multiplies the learning rates by 100. It reports 1.38 %, the best error of 20 epochs, "
     "chosen on the test set; 1.52 % is the error after the last epoch. Its training error is measured after the epoch, "
-    "ours during it. In rows with sums, the learning rates apply to means over 256 images: divide them by 256.",
+    "ours during it. In rows whose gradients are sums, the learning rates given apply to means over 256 images; "
+    "divided by 256, they apply to the sums.",
     _mattwang(),
     (
         ERROR,

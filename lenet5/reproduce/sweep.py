@@ -27,8 +27,8 @@ def run(
     """Run tables and write ``out/NAME/`` with a JSON record per run, ``table.md`` and ``curves.png``.
 
     The runs are independent joblib jobs. Inside ``joblib.parallel_config("dask")`` or ``("ray")`` they are distributed
-    over that cluster, whose machines must share the folder `out`. A finished run is reused in every table whose row has
-    the same recipe, data, seed and measures.
+    over that cluster, whose machines must share the folder `out`. A finished run is reused in every table that has a
+    row with the same recipe, data, seed and measures.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def run(
     out, data_dir : path-like
         Folder of all results, and folder of the data set's files.
     say : callable taking str
-        Called with a line of text after each run.
+        Called with each line of progress output.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def run(
         raise ConfigError(f"unknown table {', '.join(unknown)}: choose from {', '.join(TABLES)}.")
     if seeds < 1:
         raise ConfigError(f"seeds must be at least 1; found {seeds}.")
-    # Workers may run in another working directory.
+    # Use absolute paths, because workers may run in another working directory.
     out, data_dir = Path(out).absolute(), None if data_dir is None else str(Path(data_dir).absolute())
     out = out / "quick" if quick else out
     known, wanted = finished(out), []
@@ -118,7 +118,7 @@ def _in_parallel(jobs: list[Job], workers: int | None) -> Iterable[dict[str, Any
     calls = [joblib.delayed(execute)(job) for job in jobs]
     try:
         return joblib.Parallel(workers, return_as="generator_unordered")(calls)
-    except ValueError:  # a backend that returns all results at the end
+    except ValueError:  # the backend can only return all results at the end
         return joblib.Parallel(workers)(calls)
 
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def smoothed(images: Floats, sigma: float) -> NDArray[np.float32]:
-    """Return images (N, H, W) smoothed with a Gaussian; `sigma` is in pixels, and pixels outside are 0."""
+    """Return images (N, H, W) smoothed with a Gaussian of `sigma` pixels; pixels outside the image count as 0."""
     rows, columns = (gaussian(side, sigma) for side in images.shape[1:])
     return rows @ np.asarray(images, np.float32) @ columns.T
 
@@ -51,9 +51,9 @@ def tangent_bases(images: Floats) -> NDArray[np.float32]:
 def tangent_distances(image: Floats, basis: Floats, others: Floats, bases: Floats) -> NDArray[np.float64]:
     """Return the two-sided tangent distances (K,) between an image and K others.
 
-    This is the distance between the planes p + P^T a and q + Q^T b: the minimum of |d + P^T a - Q^T b| with d = p - q
-    and a small ridge on a and b. As P and Q are orthonormal, its square is |d|^2 - r^T A^-1 r with r = (P d, Q d),
-    A = [[1 + ridge, M], [M^T, 1 + ridge]] and M = P Q^T.
+    The distance is measured between the tangent planes p + P^T a of the image p and q + Q^T b of another image q: it is
+    the minimum of |d + P^T a - Q^T b| with d = p - q and a small ridge on a and b. As P and Q are orthonormal, the
+    squared distance is |d|^2 - r^T A^-1 r with r = (P d, Q d), A = [[1 + ridge, M], [M^T, 1 + ridge]] and M = P Q^T.
 
     Parameters
     ----------
@@ -73,10 +73,10 @@ def tangent_distances(image: Floats, basis: Floats, others: Floats, bases: Float
 
 
 class TangentNearest(Memory):
-    """Nearest neighbour by tangent distance, among the nearest neighbours by Euclidean distance.
+    """Classifier by the nearest neighbour in tangent distance, among candidates that are nearest in Euclidean distance.
 
     The score of a class is minus the tangent distance of its nearest candidate. For a class without candidates, it is
-    minus the largest distance. The difference between the two best scores measures the confidence.
+    minus the largest distance of all candidates. The difference between the two best scores measures the confidence.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class TangentNearest(Memory):
         self.sigma = sigma
 
     def fit(self, images: Floats, labels: NDArray[Any]) -> Self:
-        """Store smoothed images, their tangents and labels (N,); the images are square and flattened (N, H*W)."""
+        """Smooth square, flattened images (N, H*W), and store them with their tangents and labels (N,)."""
         smooth = self._smoothed(images)
         self._bases = tangent_bases(smooth)
         return super().fit(smooth.reshape(len(images), -1), labels)

@@ -1,15 +1,15 @@
-"""Variants of training: mistakes of mattwang44/LeNet-from-Scratch, noisy windows, and pruning.
+"""Variants of training: mistakes of mattwang44/LeNet-from-Scratch, noisy training windows, and pruning.
 
 The three mistakes in the second-order training of mattwang44/LeNet-from-Scratch are:
 
-1. All weights and biases of a layer share one learning rate, from the *sum* of h over its weights. The paper has one
-   per weight.
-2. Average pooling multiplies curvatures by 1/4 per connection, instead of by the square of 1/4.
+1. All weights and biases of a layer share one learning rate, from the *sum* of h over its weights. The paper uses
+   one learning rate per weight.
+2. Average pooling multiplies curvatures by 1/4 per connection, instead of by 1/16, the square of 1/4.
 3. The loss has a factor 1/2, which eq. 7 of the paper lacks.
 
 The project multiplies the resulting learning rates, which are far too low, by 100. Its gradients are sums over a batch
-of 256; ours are means, so our learning rates have to be 256 times as high. The factors of the loss and of the learning
-rate are options of the configuration; the first two mistakes are implemented here.
+of 256; ours are means, so our learning rates have to be 256 times as high. The factor of the loss and the learning
+rates are options of the configuration; the first two mistakes are implemented here.
 """
 
 from collections.abc import Callable
@@ -51,12 +51,12 @@ class _QuarterPool(AvgPool2D):
     """Average pooling that multiplies curvatures by 1/4 instead of 1/16."""
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Return hx = hy/4 for every cell (mistake 2) instead of hy/16."""
+        """Return the curvatures hx = hy/4 of every input cell, instead of hy/16."""
         return self.backward(hy, to_input=to_input)
 
 
 def rate_per_layer(trainer: Trainer) -> None:
-    """Make the trainer use one learning rate per layer, from the sum of h over its weights (mistake 1)."""
+    """Make the trainer use one learning rate per layer, from the sum of h over its weights: mattwang44's mistake 1."""
     old = trainer.optimizer
     assert isinstance(old, SDLM)
     options: Any = {"mu": old.mu, "momentum": old.momentum, "rule": old.rule, "patterns": old.curvature_patterns}
@@ -68,7 +68,7 @@ def rate_per_layer(trainer: Trainer) -> None:
 
 
 def pool_quarter(trainer: Trainer) -> None:
-    """Multiply curvatures by 1/4 in average pooling (mistake 2).
+    """Make average pooling multiply curvatures by 1/4 instead of 1/16: mattwang44's mistake 2.
 
     The network then uses the NumPy methods of its layers, not compiled code.
     """

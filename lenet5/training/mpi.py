@@ -57,7 +57,7 @@ class Ranks:
             from mpi4py import MPI
         except (ImportError, RuntimeError) as error:
             raise ConfigError(
-                f"--distributed mpi needs mpi4py and an MPI library: pip install 'lenet5[mpi]' ({error})."
+                f"--distributed mpi needs mpi4py and an MPI library: pip install 'lenet5-numpy[mpi]' ({error})."
             ) from error
         self._mpi, self._all = MPI, MPI.COMM_WORLD
         self.rank, self.size = self._all.rank, self._all.size

@@ -40,7 +40,7 @@ class TensorBoard(Callback):
         try:
             from tensorboardX import SummaryWriter
         except ImportError as error:
-            raise ConfigError("TensorBoard needs tensorboardX: pip install 'lenet5[tensorboard]'.") from error
+            raise ConfigError("TensorBoard needs tensorboardX: pip install 'lenet5-numpy[tensorboard]'.") from error
         self.folder, self.config, self.image = Path(folder), config, image
         self._make = SummaryWriter
         self._writer: Any = None

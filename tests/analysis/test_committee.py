@@ -19,7 +19,7 @@ def runs(tmp_path_factory):
     paths = [str(folder / name) for name in ("a.npz", "b.npz", "c.safetensors")]
     for seed, path in enumerate(paths):
         if path.endswith(".safetensors"):
-            pytest.importorskip("safetensors", reason="needs safetensors: pip install 'lenet5[safetensors]'")
+            pytest.importorskip("safetensors", reason="needs safetensors: pip install 'lenet5-numpy[safetensors]'")
         net = models.d2l(activation="tanh", seed=seed)
         lenet5.fit(net, train, epochs=1 + seed, seed=seed)
         lenet5.save(path, net, meta={"dataset": "digits"})

@@ -59,7 +59,7 @@ def images_for(net, count=20):
 @pytest.mark.parametrize("prepare", [False, True])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnx(name, prepare, tmp_path):
-    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5[onnx]'")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5-numpy[onnx]'")
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     net, path = NETWORKS[name](), tmp_path / "net.onnx"
     lenet5.export(net, path, prepare=prepare)
@@ -78,7 +78,7 @@ def test_onnx(name, prepare, tmp_path):
 
 
 def test_stages_carry_their_names(tmp_path):
-    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5[onnx]'")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5-numpy[onnx]'")
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     net, path = lenet5.pretrained(), tmp_path / "net.onnx"
     lenet5.export(net, path, prepare=True)
@@ -97,7 +97,7 @@ def test_stages_carry_their_names(tmp_path):
 
 
 def test_what_an_onnx_file_tells(tmp_path):
-    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5[onnx]'")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5-numpy[onnx]'")
     net = models.lenet5(classes=2)
     net.learned = Learned(("cat", "dog"))
     lenet5.export(net, tmp_path / "x.onnx", outputs=["class"], notes={"dataset": "pets", "test_error": "0.5"})
@@ -112,7 +112,7 @@ def test_what_an_onnx_file_tells(tmp_path):
 
 @pytest.mark.parametrize("name", [*models.MODELS, "norm", "odd", "float64", "networks within"])
 def test_safetensors_keep_every_bit(name, tmp_path):
-    tensors = pytest.importorskip("safetensors.numpy", reason="needs safetensors: pip install 'lenet5[safetensors]'")
+    tensors = pytest.importorskip("safetensors.numpy", reason="needs lenet5-numpy[safetensors]")
     net, path = NETWORKS[name](), tmp_path / "net.safetensors"
     net.learned = Learned(tuple(f"kind {k}" for k in range(net.out_shape[0])), (28, 28), 0.0, 200, "digit")
     lenet5.save(path, net, meta={"dataset": "mine"})
@@ -126,7 +126,7 @@ def test_safetensors_keep_every_bit(name, tmp_path):
 
 
 def test_endings_in_capitals(tmp_path):
-    pytest.importorskip("safetensors", reason="needs safetensors: pip install 'lenet5[safetensors]'")
+    pytest.importorskip("safetensors", reason="needs lenet5-numpy[safetensors]")
     net = models.lenet1()
     lenet5.export(net, tmp_path / "UPPER.SAFETENSORS")
     assert (lenet5.load(tmp_path / "UPPER.SAFETENSORS").theta == net.theta).all()
@@ -168,7 +168,7 @@ def test_function_and_package_have_one_name(tmp_path):
 
 
 def test_a_layer_of_ones_own(tmp_path):
-    pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5[onnx]'")
+    pytest.importorskip("onnx", reason="needs onnx: pip install 'lenet5-numpy[onnx]'")
 
     class Softsign(lenet5.Layer):
         def forward(self, x):

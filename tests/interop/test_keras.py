@@ -12,7 +12,7 @@ import lenet5
 from lenet5 import interop, models
 from lenet5.errors import CheckpointError, ConfigError
 
-h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
+h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5-numpy[keras]'")
 
 
 def weights(path, layers):

@@ -169,7 +169,7 @@ def test_wrong_calls():
         interop.from_torch(STATE, models.d2l(), norm=True)
     with pytest.raises(CheckpointError, match="No such file"):
         interop.from_torch("nowhere.pt")
-    pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
+    pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5-numpy[keras]'")
     with pytest.raises(CheckpointError, match="No such file"):
         interop.from_keras("nowhere.keras")
     with pytest.raises(ConfigError, match=r"\.keras or \.weights\.h5"):
@@ -195,13 +195,13 @@ def test_what_is_not_installed(monkeypatch, tmp_path):
     (tmp_path / "x.keras").write_bytes(b"x")
     for call, words in (
         (lambda: interop.from_torch(tmp_path / "x.pt"), "pip install torch"),
-        (lambda: interop.from_torch(tmp_path / "x.safetensors"), r"lenet5\[safetensors\]"),
-        (lambda: interop.from_keras(tmp_path / "x.keras"), r"lenet5\[keras\]"),
-        (lambda: interop.to_keras(net, tmp_path / "y.keras"), r"lenet5\[keras\]"),
+        (lambda: interop.from_torch(tmp_path / "x.safetensors"), r"lenet5-numpy\[safetensors\]"),
+        (lambda: interop.from_keras(tmp_path / "x.keras"), r"lenet5-numpy\[keras\]"),
+        (lambda: interop.to_keras(net, tmp_path / "y.keras"), r"lenet5-numpy\[keras\]"),
         (lambda: lenet5.export(net, tmp_path / "y.pt"), "pip install torch"),
-        (lambda: lenet5.export(net, tmp_path / "y.onnx"), r"lenet5\[onnx\]"),
-        (lambda: lenet5.save(tmp_path / "y.safetensors", net), r"lenet5\[safetensors\]"),
-        (lambda: lenet5.load(tmp_path / "x.safetensors"), r"lenet5\[safetensors\]"),
+        (lambda: lenet5.export(net, tmp_path / "y.onnx"), r"lenet5-numpy\[onnx\]"),
+        (lambda: lenet5.save(tmp_path / "y.safetensors", net), r"lenet5-numpy\[safetensors\]"),
+        (lambda: lenet5.load(tmp_path / "x.safetensors"), r"lenet5-numpy\[safetensors\]"),
     ):
         with pytest.raises(ConfigError, match=words):
             call()
@@ -231,7 +231,7 @@ ROUND = {
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 @pytest.mark.parametrize("name", ROUND)
 def test_there_and_back_by_keras(name, ending, tmp_path):
-    pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
+    pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5-numpy[keras]'")
     build, options = ROUND[name]
     net, path = filled(build()), tmp_path / f"x{ending}"
     if name == "lenet4":
@@ -245,7 +245,7 @@ def test_there_and_back_by_keras(name, ending, tmp_path):
 
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 def test_networks_within_networks(ending, tmp_path):
-    pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
+    pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5-numpy[keras]'")
 
     def nested(seed):
         inner = [lenet5.Sequential([lenet5.Dense(4, name="A"), lenet5.Tanh()], name=name) for name in ("one", "two")]
@@ -272,7 +272,7 @@ def test_there_and_back_by_torch(name):
 
 def keras_file(path, layers, **members):
     """Write a .weights.h5 file of (group, name, arrays); return its path."""
-    h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
+    h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5-numpy[keras]'")
     with h5py.File(path, "w") as file:
         for group, name, values in layers:
             place = file.create_group(f"{group}/vars")
@@ -328,7 +328,7 @@ def test_order_of_a_keras_model(tmp_path):
 
 
 def hostile_files(folder):
-    h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
+    h5py = pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5-numpy[keras]'")
     good = keras_file(folder / "good.h5", [("layers/dense", "d", (np.zeros((3, 3)), np.zeros(3)))]).read_bytes()
     yield "truncated", good[: len(good) // 2]
     yield "text", b"weights"
@@ -382,7 +382,7 @@ def test_malformed_files_of_keras(tmp_path):
 
 
 def test_malformed_files_of_tensors(tmp_path):
-    pytest.importorskip("safetensors", reason="needs safetensors: pip install 'lenet5[safetensors]'")
+    pytest.importorskip("safetensors", reason="needs safetensors: pip install 'lenet5-numpy[safetensors]'")
     net, path = models.lenet1(), tmp_path / "x.safetensors"
     lenet5.save(path, net)
     good = path.read_bytes()

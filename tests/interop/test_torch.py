@@ -153,6 +153,6 @@ def test_compressed_files_are_refused(tmp_path):
 @pytest.mark.parametrize("read", [interop.from_torch, interop.from_keras])
 def test_a_path_that_cannot_be(read):
     if read is interop.from_keras:
-        pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5[keras]'")
+        pytest.importorskip("h5py", reason="needs h5py: pip install 'lenet5-numpy[keras]'")
     with pytest.raises(CheckpointError, match="null"):
         read("a\0b.pt")

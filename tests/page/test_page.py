@@ -110,7 +110,7 @@ def test_a_preparation_of_ones_own_is_refused():
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'lenet5[dev]'")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'lenet5-numpy[dev]'")
     found = hand.browser_path()
     if found is None:
         pytest.skip(f"needs a browser: install one of {', '.join(hand.BROWSERS)}, or set $CHROMIUM")

@@ -248,8 +248,8 @@ def test_show_draws_every_picture(tmp_path, capsys, monkeypatch):
         (["feature-maps", "--dataset", "digits", "--image", "999"], "0 to 359"),
         (["kernels", "--stage", "S2"], "C1, C3, C5"),
         (["learning-curves", str(tmp_path)], "history.json: no such file"),
-        (["training-size", str(tmp_path)], "the results folder of a sweep"),
-        (["training-size", "run"], "the results folder of a sweep"),
+        (["training-size", str(tmp_path)], "a folder of results for several training sizes"),
+        (["training-size", "run"], "a folder of results for several training sizes"),
         (["rbf-codes", "-o", "codes.pdf"], "codes.png"),
         (["mistakes", str(tmp_path / "none.npz")], "none.npz"),
     ]:
