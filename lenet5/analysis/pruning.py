@@ -141,8 +141,8 @@ class Pruning(Callback):
             )
         if test is not None and 0 in keep:
             raise ConfigError(
-                "test needs an epoch before the first deletion, so keep must not start with epoch 0. Delete later, or "
-                "omit test."
+                "test needs an epoch before the first deletion, so keep must not start with epoch 0. Start at a later "
+                "epoch, or omit test."
             )
         self.keep, self.criterion, self.test = dict(keep), criterion, test
 

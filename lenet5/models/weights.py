@@ -55,7 +55,7 @@ def note(net: Sequential) -> dict[str, Any]:
 
 
 def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequential:
-    """Read a network from a file written by `save`, a checkpoint, or the folder of a training run.
+    """Read a network from a file written by `save` (.npz or .safetensors), a checkpoint, or the folder of a run.
 
     `lenet5.interop` reads weights of other libraries.
 

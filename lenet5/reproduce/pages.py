@@ -105,7 +105,7 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
         commits = {_short(record.get("commit")) for record in records}
         hours = sum({record["key"]: _seconds(record) for record in records}.values()) / 3600
         # Old records contain only wall time, which exceeds CPU time on a busy machine.
-        clock = "processor" if all("processor_seconds" in record for record in records) else "wall"
+        clock = "CPU" if all("processor_seconds" in record for record in records) else "wall"
         quick = " --quick" if records[0].get("quick") else ""
         date, machine = min(record["date"] for record in records)[:10], records[0]["machine"]
         lines += [

@@ -91,7 +91,7 @@ class TangentNearest(Memory):
         self.sigma = sigma
 
     def fit(self, images: Floats, labels: NDArray[Any]) -> Self:
-        """Smooth square, flattened images (N, H*W), and store them with their tangents and labels (N,)."""
+        """Smooth the square, flattened images (N, H*W), and store them with their tangents and labels (N,)."""
         smooth = self._smoothed(images)
         self._bases = tangent_bases(smooth)
         return super().fit(smooth.reshape(len(images), -1), labels)
