@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         train, test = images_for(meta, options["dataset"], options["data_dir"])
         given |= {"examples": test} if ending == ".html" else {"images": train.images[:_CALIBRATION]}
     elif options["dataset"] or options["data_dir"]:
-        raise ConfigError("--dataset and --data-dir give images for --int8 and .html; this one uses none. Omit them.")
+        raise ConfigError("Omit --dataset and --data-dir: this export needs no images; only --int8 and .html use them.")
     export(net, path, notes=notes_of(run, meta), **given)
     print(f"{path}: {os.path.getsize(path):,} bytes, {FORMATS[ending][0]}")
     return 0

@@ -94,7 +94,7 @@ class Source:
     Attributes
     ----------
     constants, calls : list of str
-        Definitions of arrays and structs; the statements of `predict`.
+        Definitions of constant arrays and structs, and the statements of the C function `predict`.
     used : set of str
         Names of the functions and types that are needed from functions.c.
     bytes : int
@@ -132,7 +132,7 @@ class Source:
         return name
 
     def struct(self, kind: str, name: str, *fields: object) -> str:
-        """Define a struct of a layer's values; return a pointer to it."""
+        """Define a constant struct with a layer's sizes and pointers; return a pointer to it."""
         self.used.add(kind)
         self.constants.append(f"static const {kind} {name} = {{{', '.join(map(str, fields))}}};\n")
         return f"&{name}"
@@ -144,7 +144,7 @@ class Source:
 
 
 def folded(op: Normalisation) -> tuple[np.ndarray, np.ndarray]:
-    """Return scale and shift (C,) of a normalisation in float64."""
+    """Return a normalisation as a scale and a shift per map or feature, float64 (C,)."""
     scale = op.weight.astype(np.float64) / np.sqrt(op.variance.astype(np.float64) + op.epsilon)
     return scale, op.bias - scale * op.mean
 
@@ -257,7 +257,7 @@ def _file(net: Sequential, known: Preparation, source: Source, path: Path, notes
     header, classes = path.suffix.lower() == ".h", int(np.prod(net.out_shape))
     pixels, ram = int(np.prod(known.shape)), source.room.needed * source.cell
     kind, wins = ("penalties", "smallest") if net.outputs_penalties else ("scores", "largest")
-    layout = "rows from the top" if len(known.shape) == 2 else "rows from the top, channels of a pixel together"
+    layout = "rows from the top" if len(known.shape) == 2 else "rows from the top, channels interleaved"
     precision = "float32" if source.kind == "float" else "8-bit weights and activations"
     comment = [
         f"{(net.spec or {}).get('name', 'network')} in {precision}, written by lenet5.",

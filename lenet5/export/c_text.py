@@ -1,4 +1,4 @@
-"""Generation of C source: functions, numbers, arrays, names, and the layout of the shared buffer."""
+"""Generate C source: functions, numbers, arrays, names, and the layout of the buffer that all layers share."""
 
 import re
 import textwrap
@@ -20,7 +20,7 @@ _NOT_FINITE = (
 
 
 def functions(used: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the used types and functions of functions.c with their dependencies, in the order of the file."""
+    """Return the code of the used types and functions of functions.c and their dependencies, in file order."""
     parts = re.split(r"^//: (\w+)\n", (Path(__file__).parent / "functions.c").read_text(encoding="utf-8"), flags=re.M)
     known = {name: code.strip() for name, code in zip(parts[1::2], parts[2::2], strict=True)}
     needed = set(used)
@@ -32,13 +32,13 @@ def functions(used: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 class Room:
-    """Allocate the states of successive layers in one buffer; a layer's input and output do not overlap."""
+    """Allocate the activations of successive layers in one buffer; a layer's input and output do not overlap."""
 
     def __init__(self) -> None:
         self.first = self.size = self.needed = 0
 
     def begin(self, size: int) -> int:
-        """Place the input at the start; return its position."""
+        """Place the network's input at the start of the buffer; return its position."""
         self.size = self.needed = size
         return 0
 
@@ -73,7 +73,7 @@ def number(value: float) -> str:
 
 
 def check_finite(every: Iterable[Step]) -> None:
-    """Raise ConfigError if an array of an operation has a value that is not finite in float32."""
+    """Raise ConfigError if an array of a layer's operation has a value that is not finite in float32."""
     for step in every:
         for field in step.operation:
             with np.errstate(over="ignore"):
@@ -82,7 +82,7 @@ def check_finite(every: Iterable[Step]) -> None:
 
 
 def integer(value: float) -> str:
-    """Format a 32-bit integer."""
+    """Format a 32-bit integer as a C expression."""
     return "(-2147483647 - 1)" if value == -(1 << 31) else str(int(value))
 
 
@@ -101,7 +101,7 @@ def array(kind: str, name: str, values: Iterable[float]) -> str:
 
 
 def identifier(name: str) -> str:
-    """Convert the name of a layer to a C name."""
+    """Convert the name of a layer to a C identifier."""
     return "layer_" + re.sub(r"\W", "_", name, flags=re.ASCII)
 
 

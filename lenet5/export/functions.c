@@ -3,14 +3,14 @@
 //: convolution
 typedef struct {
     int maps, height, width, out, out_height, out_width, kernel_height, kernel_width, down, right, top, left;
-    const uint16_t *starts, *inputs; /* map o has the kernels from starts[o] to starts[o + 1] - 1; 0: all */
+    const uint16_t *starts, *inputs; /* output map o has kernels starts[o] to starts[o + 1] - 1; null: all kernels */
     const float *weight, *bias;
 } convolution;
 
 //: sparse
 typedef struct {
     int out, out_height, out_width, width, down, right;
-    const uint16_t *starts; /* map o has the weights from starts[o] to starts[o + 1] - 1 */
+    const uint16_t *starts; /* output map o has weights starts[o] to starts[o + 1] - 1 */
     const uint8_t *inputs;  /* distance of each weight's input from that of the previous weight */
     const float *weight, *bias;
 } sparse;
@@ -36,7 +36,7 @@ static void prepare(const uint8_t *image, float *x, int channels, int height, in
 }
 
 //: convolve
-/* y[o] = bias[o] + sum of weight * x over the kernels of map o; x is padded with zeros. */
+/* y[o] = bias[o] + sum of weight * x over the kernels of output map o; x is padded with zeros. */
 static void convolve(const convolution *k, const float *x, float *y)
 {
     int o, r, s, n, i, j, taps = k->kernel_height * k->kernel_width;
@@ -64,7 +64,7 @@ static void convolve(const convolution *k, const float *x, float *y)
 }
 
 //: convolve_sparse
-/* As convolve, for single weights instead of kernels; no window extends beyond x. */
+/* Like convolve, for single weights instead of kernels; all windows must lie within x. */
 static void convolve_sparse(const sparse *k, const float *x, float *y)
 {
     int o, r, s, n;
@@ -82,7 +82,8 @@ static void convolve_sparse(const sparse *k, const float *x, float *y)
 }
 
 //: pool
-/* y[c] = scale[c] * (sum or maximum of each window of x[c]) + shift[c]; y overwrites x, as no window is behind it. */
+/* y[c] = scale[c] * (sum or maximum of each window of x[c]) + shift[c]. Works in place: y overwrites only values of x
+   that no later window contains. */
 static void pool(const pooling *k, float *x)
 {
     int c, r, s, i, j;
@@ -207,22 +208,22 @@ static void copy(int maps, int copies, int cells, const float *x, float *y)
 
 //: finish
 typedef struct {
-    const int32_t *multiplier, *below, *bias; /* per map; `below` multiplies negative sums */
-    const int8_t *table;                      /* 1024 values of a squashing function, or 0 */
+    const int32_t *multiplier, *below, *bias; /* per output map; `below` multiplies negative sums */
+    const int8_t *table;                      /* 1024 values of a squashing function, or null */
     int zero, shift;
 } finish;
 
 //: convolution_q
 typedef struct {
     int maps, height, width, out, out_height, out_width, kernel_height, kernel_width, down, right, top, left;
-    const uint16_t *starts, *inputs; /* map o has the kernels from starts[o] to starts[o + 1] - 1; 0: all */
+    const uint16_t *starts, *inputs; /* output map o has kernels starts[o] to starts[o + 1] - 1; null: all kernels */
     const int8_t *weight;
 } convolution_q;
 
 //: sparse_q
 typedef struct {
     int out, out_height, out_width, width, down, right;
-    const uint16_t *starts; /* map o has the weights from starts[o] to starts[o + 1] - 1 */
+    const uint16_t *starts; /* output map o has weights starts[o] to starts[o + 1] - 1 */
     const uint8_t *inputs;  /* distance of each weight's input from that of the previous weight */
     const int8_t *weight;
 } sparse_q;
@@ -233,7 +234,8 @@ typedef struct {
 } pooling_q;
 
 //: finished
-/* zero + (sum + bias) * multiplier / 2^shift, rounded and clipped to 8 bits, or to an index of the table. */
+/* zero + (sum + bias) * multiplier / 2^shift, rounded and clipped to 8 bits. If there is a table, the result is clipped
+   to its indices instead, and the entry is returned. */
 static int8_t finished(const finish *f, int map, int32_t sum)
 {
     const int64_t far = (int64_t)1 << 62, half = (int64_t)1 << (f->shift - 1); /* far: no negative value is shifted */
@@ -259,7 +261,7 @@ static void prepare_q(const uint8_t *image, int8_t *x, int channels, int height,
 }
 
 //: convolve_q
-/* y = finished sums of weight * (x - zero) over the kernels of each map; the integer `zero` represents 0 in x. */
+/* y = finished sums of weight * (x - zero) over the kernels of each output map; `zero` represents 0 in x. */
 static void convolve_q(const convolution_q *k, const finish *f, int zero, const int8_t *x, int8_t *y)
 {
     int o, r, s, n, i, j, taps = k->kernel_height * k->kernel_width;
@@ -287,7 +289,7 @@ static void convolve_q(const convolution_q *k, const finish *f, int zero, const 
 }
 
 //: convolve_sparse_q
-/* As convolve_q, for single weights instead of kernels; no window extends beyond x. */
+/* Like convolve_q, for single weights instead of kernels; all windows must lie within x. */
 static void convolve_sparse_q(const sparse_q *k, const finish *f, int zero, const int8_t *x, int8_t *y)
 {
     int o, r, s, n;
@@ -305,7 +307,7 @@ static void convolve_sparse_q(const sparse_q *k, const finish *f, int zero, cons
 }
 
 //: pool_q
-/* y = finished sums of x - zero over windows; y overwrites x, as no window is behind it. */
+/* y = finished sums of x - zero over windows. Works in place, like pool. */
 static void pool_q(const pooling_q *k, const finish *f, int zero, int8_t *x)
 {
     int c, r, s, i, j;

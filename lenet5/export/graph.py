@@ -46,7 +46,7 @@ def write(
     """Write a network as an ONNX graph, in float32, for batches of any size.
 
     The output of every stage has the stage's name: C1, S2, ... Table I becomes a dense kernel with zeros,
-    sub-sampling a depthwise convolution, and dropout is omitted.
+    sub-sampling becomes a depthwise convolution, and dropout is omitted.
 
     Parameters
     ----------

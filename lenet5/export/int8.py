@@ -34,7 +34,7 @@ __all__ = ["quantised"]
 
 _PLACES = 1024  # number of values in a table
 _MOST = 2000  # maximum number of calibration images
-# Squashing functions with a table, and the input beyond which they are flat (for tanh, times the slope).
+# Squashing functions with a table, and the absolute input (for tanh, times the slope) beyond which they are flat.
 _FAR = {"tanh": 4.0, "sigmoid": 8.0, "elu": np.inf}
 
 
@@ -56,7 +56,7 @@ def quantised(net: Sequential, known: Preparation, every: list[Step], images: np
     Raises
     ------
     ConfigError
-        If there are no calibration images, or a value is not finite.
+        If there are no calibration images, a value is not finite, or a layer cannot be computed in 32 bits.
     """
     if images is None or not len(images):
         raise ConfigError(
@@ -105,7 +105,7 @@ def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[fl
         norm = squash = None
         before = ranges[k - 1] if k else ends
         if not alone:
-            # Dropout between them has no effect.
+            # Skip dropout before the normalisation or activation: it has no effect here.
             while k < len(every) and isinstance(every[k].operation, Dropping):
                 k += 1
             if k < len(every) and isinstance(every[k].operation, Normalisation):
@@ -116,7 +116,7 @@ def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[fl
 
 
 class _Writer:
-    """Add groups to the source in order."""
+    """Write groups of steps to a `Source`, in order."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -152,7 +152,7 @@ class _Writer:
             self.source.call("copy_q", maps, op.copies, size // maps, f"room + {x}", f"room + {y}")
 
     def _sums(self, group: Group, at: Scale) -> Scale:
-        """Write sums of products, or the plain values if nothing is summed, with their final scaling."""
+        """Write the computation of a group's sums (or plain values, if nothing is summed) and their scaling to int8."""
         source, main, maps = self.source, group.main, group.shape[0]
         op: Any = None if main is None else main.operation
         name, room = source.name(group.name), source.room
@@ -191,7 +191,7 @@ class _Writer:
     def _finish(self, name: str, group: Group, scale: np.ndarray, shift: np.ndarray) -> tuple[str, Scale]:
         """Define the conversion of scale * sum + shift to int8; return a pointer to it and the result's scale."""
         squash, table = group.squash, "0"
-        slopes: Any = 1.0  # for negative sums
+        slopes: Any = 1.0  # slopes of the activation for negative sums
         if squash is not None and squash.name in _FAR:
             low, high = _bounded(squash, group.before)
             unit = (high - low) / (_PLACES - 1)
@@ -203,10 +203,10 @@ class _Writer:
             if squash is not None:
                 slopes = {"relu": 0.0, "leaky-relu": squash.numbers[:1]}.get(squash.name, squash.slopes)
         # If the shift of a map dominates, its multiplier would have too few bits, or its bias too many.
-        least = np.maximum(least_scale(np.abs(scale), shift), 1e-30 * unit)  # 1e-30 has no effect on sum and shift
+        least = np.maximum(least_scale(np.abs(scale), shift), 1e-30 * unit)  # 1e-30 only avoids a division by 0
         scale = np.copysign(np.maximum(np.abs(scale), least), scale)
         above, below = scale / unit, scale / unit * np.asarray(slopes, np.float64)
-        # If the scale is negative, negative sums are positive activations.
+        # If the scale is negative, negative sums become positive activations.
         factors = np.where(scale > 0, [above, below], [below, above])
         bits = shift_of(factors)
         values = zip(("multiplier", "below", "bias"), (*(factors * 2.0**bits), shift / scale), strict=True)
@@ -222,7 +222,7 @@ class _Writer:
         if squash.name == "tanh":
             amplitude, slope = squash.numbers
             y = amplitude * np.tanh(slope * x)
-            # With an integer number of steps to 1, the codes +-1 of RBF units are exact.
+            # Make 1 an integer number of quantisation steps, so that the codes +-1 of RBF units are exact.
             to = Scale(float(1 / np.floor(127 / amplitude)) if 0.5 < amplitude <= 127 else abs(amplitude) / 127, 0)
         elif squash.name == "sigmoid":
             y, to = 1 / (1 + np.exp(-x)), Scale(1 / 255, -128)
@@ -272,13 +272,13 @@ def _windows(op: Pooling, step: Any) -> tuple[int, ...]:
 
 
 def _products(op: Any, group: Group, at: Scale) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Return the operation with int8 weights, and each output's scale and shift, including normalisation."""
+    """Return the operation with int8 weights, and each output's scale and shift, with the normalisation folded in."""
     by, moved = (np.ones(len(op.bias)), 0.0) if group.norm is None else folded(group.norm)
     flat = op.weight.reshape(len(op.weight), -1) * by[:, None]
     shift = op.bias * by + moved
     scale = np.abs(flat).max(axis=1) / 127 * at.scale
     scale = np.maximum(scale, least_scale(scale, shift))
-    scale[scale == 0] = 1.0  # neither weights nor shift
+    scale[scale == 0] = 1.0  # all weights and the shift are 0
     weight = np.rint(flat * (at.scale / scale)[:, None]).astype(np.int8).reshape(op.weight.shape)
     if np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1).max() * 255 >= 1 << 31:
         raise ConfigError(

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["Scale", "least_scale", "rounded", "scale_of", "shift_of"]
 
-_BITS = 20  # bits of a multiplier
+_BITS = 20  # number of bits of the largest multiplier
 
 
 class Scale(NamedTuple):
@@ -29,7 +29,7 @@ def rounded(values: np.ndarray, at: Scale) -> np.ndarray:
 
 
 def least_scale(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return the smallest scale of each map for which its multiplier has at least 10 bits, and its bias at most 30."""
+    """Return each output map's smallest scale for which its multiplier has at least 10 bits, its bias at most 30."""
     return np.maximum(scale.max() / (1 << 10), np.abs(shift) / (1 << 30))
 
 

@@ -1,4 +1,4 @@
-"""Sparse weights for export: kernels that are not all zero, and single weights of strongly pruned layers."""
+"""Sparse weights for export: only the non-zero kernels of a layer, or only its non-zero weights if few are left."""
 
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["kernels", "sparse"]
 
-_MOST = 0xFFFF  # largest value of `starts`, which are uint16_t
+_MOST = 0xFFFF  # largest offset in a `starts` array, which is of type uint16_t
 
 
 def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str]:
-    """Define the kernels of a convolution, and their inputs if some are missing; return the three pointers."""
+    """Define a convolution's non-zero kernels; return the C expressions for `starts`, `inputs` and `weight`."""
     present = _present(op)
     if present.all() or present.sum() > _MOST:
         whole = source.array(kind, f"{name}_weight", op.weight, weights=True)
@@ -34,7 +34,7 @@ def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str
 def sparse(
     source: "Source", name: str, op: Convolution | FullConnection, step: Step, kind: str, *more: str
 ) -> str | None:
-    """Define the non-zero weights of a layer and the distances between their inputs, if this takes less memory.
+    """Define only the non-zero weights of a layer, with the distances between their inputs, if this saves memory.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ def sparse(
     Returns
     -------
     str or None
-        Pointer to the struct ``sparse`` or ``sparse_q``; None if all weights, or all kernels that are not zero,
-        take no more memory.
+        Pointer to the struct ``sparse`` or ``sparse_q``; None if storing all weights, or all non-zero kernels,
+        takes no more memory.
     """
     cell, weight = (4 if kind == "float" else 1), op.weight
     dense = weight.size * cell
     if isinstance(op, Convolution):
-        if any(op.frame):  # windows would extend beyond the input
+        if any(op.frame):  # with padding, windows would extend beyond the input
             return None
         present = _present(op)
         if not present.all():
@@ -99,5 +99,5 @@ def _present(op: Convolution) -> np.ndarray:
 
 
 def _starts(counts: ArrayLike) -> list[int]:
-    """Return the start of each map's part, and the end of the last part."""
+    """Return the offset of each output map's first element, followed by the total number of elements."""
     return np.concatenate([[0], np.cumsum(np.asarray(counts))]).astype(int).tolist()

@@ -122,7 +122,7 @@ def _torch(net: Sequential, path: str | os.PathLike[str]) -> None:
 
     module = to_torch(net).module
     if module is None:
-        raise ConfigError("Writing .pt needs PyTorch: pip install torch. Or export the same arrays to .safetensors.")
+        raise ConfigError("Writing .pt needs PyTorch: pip install torch, or export the arrays to .safetensors.")
     import torch
 
     with atomic_write(path) as file:

@@ -32,7 +32,7 @@ class _Described(NamedTuple):
     """Position of a layer in the model, and its epsilon, as described in config.json."""
 
     place: int
-    epsilon: float | None  # only of a batch normalisation
+    epsilon: float | None  # None unless the layer is a batch normalisation
 
 
 def from_keras(
@@ -119,7 +119,7 @@ def _unzipped(path: Path, data: bytes) -> tuple[bytes, dict[str, _Described]]:
         raise
     except KeyError as error:
         raise CheckpointError(f"{path}: not a Keras 3 file: {error.args[0]}.") from error
-    except Exception as error:  # zipfile, zlib and json raise many types of exceptions for damaged bytes
+    except Exception as error:  # zipfile, zlib and json raise many types of exceptions for corrupt data
         raise CheckpointError(f"{path}: damaged or not a .keras file: {error}.") from error
     try:
         return weights, _described(config, "layers/", 0)

@@ -19,7 +19,8 @@ __all__ = ["from_torch"]
 # Keys under which checkpoints usually store a state dict.
 _WITHIN = ("state_dict", "model_state_dict", "model", "net")
 _IGNORED = ("num_batches_tracked",)
-# A value is counted as 8 bytes in memory, but can take only one in the file.
+# Arrays may take _TIMES the size of the file, plus _UNPACKED bytes: each value is counted as 8 bytes, but can take only
+# one in the file.
 _TIMES, _UNPACKED = 8, 64 << 20
 
 
@@ -41,8 +42,8 @@ def from_torch(
         Key of `lenet5.models.MODELS`, such as "d2l" (images padded to 32x32 in C1) or "lenet5-cifar10" (no padding), or
         a network, which is modified.
     mapping : mapping of str to str, optional
-        Module for each of our layers with parameters, by name: ``{"C1": "conv1", "F6": "fc2", ...}``; or entry for
-        each of our arrays: ``{"C1.weight": "W1", "C1.bias": "b1", ...}``, in which all entries must be used.
+        Module for each of our layers with parameters, by name: ``{"C1": "conv1", "F6": "fc2", ...}``; or state
+        dict entry for each of our arrays: ``{"C1.weight": "W1", "C1.bias": "b1", ...}``. Each entry must be used once.
     **options
         Options of the model. By default, `channels`, `classes`, `norm` and a `size` of 28 or 32 are inferred.
 
@@ -89,7 +90,7 @@ def _renamed(state: Mapping[Any, Any], mapping: Mapping[str, str], where: Any) -
 
 
 def _modules(state: Mapping[Any, Any], where: Any, most: int | None) -> list[Module]:
-    """Return the arrays of a state dict by module; for a file, limit their size in bytes."""
+    """Return the arrays of a state dict by module; raise CheckpointError if they exceed `most` bytes in total."""
     found: dict[str, dict[str, np.ndarray]] = {}
     names = [name for name in state if isinstance(name, str)]
     prefix = "module." if names and all(name.startswith("module.") for name in names) else ""  # added by DataParallel
@@ -119,7 +120,7 @@ def _array(value: Any) -> np.ndarray | None:
             value = value.detach().cpu()
             value = (value if str(value.dtype) == "torch.float64" else value.float()).numpy()
         array = np.asarray(value)
-    except Exception:  # the conversion of an unknown object can raise any exception
+    except Exception:  # converting an unknown object can fail with any exception
         return None
     return array if array.dtype.kind in "fiu" else None
 
@@ -140,7 +141,7 @@ def _read(path: Path) -> tuple[Any, int]:
         raise
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}.") from None
-    except Exception as error:  # many types for damaged archives, and ValueError for a path with a null character
+    except Exception as error:  # many types for corrupt archives, and ValueError for a path with a null character
         raise CheckpointError(
             f"{path}: damaged: {error}. Save the model with torch.save(model.state_dict(), path)."
         ) from error
@@ -153,7 +154,7 @@ def _read(path: Path) -> tuple[Any, int]:
         raise ConfigError(f"{path}: reading PyTorch files needs PyTorch: pip install torch.") from None
     try:
         return torch.load(path, map_location="cpu", weights_only=True), most
-    except Exception as error:  # UnpicklingError, BadZipFile, RuntimeError and others for damaged bytes
+    except Exception as error:  # UnpicklingError, BadZipFile, RuntimeError and others for corrupt data
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
             f"{path}: expected a file that contains only weights: {why} "

@@ -1,6 +1,6 @@
 """Separate program, started by `from_keras`, that reads a .weights.h5 file from stdin and writes plain bytes.
 
-On damaged files, the HDF5 library can crash or allocate any amount of memory, which then only ends this process. The
+On damaged files, the HDF5 library can crash or allocate any amount of memory, which then ends only this process. The
 program does not import lenet5. The first line of its output is JSON with the layers or an error message; the bytes of
 the arrays follow.
 """
@@ -14,7 +14,7 @@ from typing import Any
 _DEEPEST = 8  # maximum depth of nested groups
 _MOST = 10_000  # maximum number of groups and arrays in a file
 _SPARE = 1 << 30  # bytes of memory for Python, NumPy and h5py, in addition to the file
-# Arrays may have this many bytes in total in addition to the size of the file, because chunks can be compressed.
+# The total size of the arrays may exceed that of the file by this many bytes, because chunks can be compressed.
 _UNPACKED = 64 << 20
 _STATE = ("optimizer", "seed_generator")  # groups that contain the state of training, not weights
 
@@ -37,7 +37,7 @@ def main() -> None:
     except Refused as error:
         told: dict[str, Any] = {"error": str(error)}
         layers = []
-    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, MemoryError, ... for damaged bytes
+    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, MemoryError, ... for corrupt data
         told = {"error": f"damaged or not a Keras 3 file: {error}"}
         layers = []
     else:

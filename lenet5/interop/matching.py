@@ -18,7 +18,7 @@ from ..network import Sequential
 
 __all__ = ["Module", "fill", "network_for"]
 
-# Names of a module's arrays in other libraries, and their roles here.
+# Names of a module's arrays in other libraries, and their roles in this library.
 ROLES = {
     "weight": "main", "coefficient": "main", "alpha": "main", "bias": "bias", "codes": "codes",
     "running_mean": "mean", "mean": "mean", "running_var": "variance", "variance": "variance",
@@ -29,7 +29,7 @@ _USUAL = (28, 32)  # image sizes that are tried if the model's default does not 
 
 
 class Module(NamedTuple):
-    """The arrays of one module.
+    """Arrays of one module of another library.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Module(NamedTuple):
     arrays : dict of str to ndarray
         Arrays by role: "main", "bias", "mean", "variance", "codes".
     order : tuple, optional
-        Type and number if only the order among modules of one type is known; None if the whole order is known.
+        Type and number, if only the order among modules of one type is known; None if the order of all is known.
     rows_last : bool
         Whether a matrix after `Flatten` expects channels-last input.
     epsilon : float, optional
-        Epsilon of a batch normalisation; None if it is that of our layer.
+        Epsilon of a batch normalisation; None to assume that of our layer.
     """
 
     name: str
@@ -100,7 +100,7 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
 
 
 def _end(sides: set[int], others: set[int]) -> int:
-    """Return the only size that does not connect to another layer; if there is not exactly one, the smallest."""
+    """Return the size at an end of the network: the only one of `sides` not in `others`, or else the smallest."""
     return min(sides - others if len(sides - others) == 1 else sides)
 
 
@@ -162,7 +162,7 @@ def _slots(net: Sequential) -> list[_Slot]:
 def _assigned(
     slots: list[_Slot], modules: list[Module], mapping: dict[str, str], where: Any
 ) -> list[tuple[_Slot, Module]]:
-    """Return each layer with its module."""
+    """Pair each layer with its module."""
     named = {module.name: module for module in modules}
     slots = [slot for slot in slots if set(slot.arrays) != {"codes"} or any("codes" in m.arrays for m in modules)]
     if mapping:
@@ -200,13 +200,13 @@ def _mapped(
 
 
 def _by_shape(slots: list[_Slot], modules: list[Module], where: Any) -> list[tuple[_Slot, Module]]:
-    """Assign to each layer the only module that fits, or the first unused one of several numbered modules."""
+    """Assign to each layer the only module whose arrays fit, or the first unused one of several numbered modules."""
     left, pairs = list(modules), []
     for slot in slots:
         fitting = [module for module in left if _fitted(slot, module)[0] is not None]
         kinds = {module.order[0] if module.order else None for module in fitting}
         if not fitting or len(fitting) > 1 and (None in kinds or len(kinds) > 1):
-            what = "several modules fit" if fitting else "no module fits"
+            what = "several modules match" if fitting else "no module matches"
             why = next((text for text in (_fitted(slot, module)[1] for module in left) if "table" in text), "")
             raise CheckpointError(f"{where}: {what} {slot.name}{why and ': '}{why}.{_both(slots, modules)}")
         pairs.append((slot, fitting[0]))
@@ -220,7 +220,7 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
     found: dict[str, np.ndarray] = {}
     extra = given.keys() - own.keys()
     if extra or ("mean" in own) != ("mean" in given) or ("codes" in own) != ("codes" in given):
-        return None, "the types of layer differ"
+        return None, "the layer types differ"
     for role, target in own.items():
         if role in given:
             array = _in_shape(given[role], role, slot, module)
@@ -234,19 +234,20 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
             if role != "codes":
                 found[role] = array
         elif role == "bias" or (role == "main" and "mean" in own):
-            found[role] = np.full(target.shape, 0.0 if role == "bias" else 1.0)  # omitted if it has no effect
+            # Other libraries omit this array with options such as bias=False or affine=False.
+            found[role] = np.full(target.shape, 0.0 if role == "bias" else 1.0)
         else:
             return None, f"it has no {role} array"
     return found, ""
 
 
 def _outside(array: np.ndarray, slot: _Slot) -> str:
-    """Explain a mismatch that is due only to kernels without a connection in the table."""
+    """Explain a mismatch if its only cause is non-zero kernels for connections that the table does not contain."""
     table = getattr(slot.layer, "table", None)
     if table is None or array.shape != (*table.T.shape, *slot.arrays["main"].shape[1:]):
         return ""
     wrong = int((array[~table.T] != 0).any(axis=(1, 2)).sum())
-    return f"{wrong} kernels that are missing in the table are not 0"
+    return f"{wrong} kernels without a connection in the table are not 0"
 
 
 def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.ndarray | None:
@@ -290,7 +291,7 @@ def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.n
 
 
 def _both(slots: list[_Slot], modules: list[Module]) -> str:
-    """List both sides, and explain how to pass a mapping."""
+    """List our layers and the modules found, and explain how to pass a mapping."""
     ours = "; ".join(f"{s.name} {_shapes(s.arrays)}" for s in slots)
     theirs = "; ".join(f"{m.name} {_shapes(m.arrays)}" for m in modules[:20])
     example = f"mapping={{'{slots[0].name if slots else 'C1'}': '{modules[0].name if modules else 'conv1'}', ...}}"

@@ -42,7 +42,7 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
     weights for ``load_weights`` of that model. The model's input is (N, H, W, C), which is
     ``net.prepared(images).transpose(0, 2, 3, 1)``; its outputs are penalties or scores, like those of the network.
     Table I becomes a dense kernel with zeros (which change if Keras trains the model), sub-sampling becomes a
-    depthwise convolution with equal weights in each kernel, and the scaled tanh a tanh between two rescalings.
+    depthwise convolution with equal weights in each kernel, and the scaled tanh becomes a tanh between two rescalings.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ConfigError
-        If h5py is not installed, the extension differs, a layer has no `operation`, or its name is not allowed in
-        Keras.
+        If h5py is not installed, the extension is neither of these, a layer has no `operation`, or its name is not
+        allowed in Keras.
     """
     name = os.fspath(path).lower()
     if not name.endswith((".keras", ".weights.h5")):
@@ -90,7 +90,7 @@ def snake(name: str) -> str:
 
 
 class _Model:
-    """Sequence of layers of a functional model under construction."""
+    """Layers of a functional Keras model under construction, in order."""
 
     def __init__(self, net: Sequential) -> None:
         self.dtype, self.name = net.dtype.name, str((net.spec or {}).get("name", "network")).replace("-", "_")
@@ -159,7 +159,7 @@ def _frame(name: str, frame: tuple[int, int, int, int], model: _Model) -> None:
 
 
 def _rows_last(vectors: np.ndarray, model: _Model) -> np.ndarray:
-    """Reorder arrays (..., C*H*W) over flattened maps to Keras's order (..., H*W*C)."""
+    """Reorder the last axis of arrays from our flattened maps (..., C*H*W) to Keras's (..., H*W*C)."""
     if model.maps is None:
         return vectors
     return np.moveaxis(vectors.reshape(-1, *model.maps), 1, 3).reshape(vectors.shape)

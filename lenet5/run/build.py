@@ -31,13 +31,13 @@ __all__ = ["circumstances", "make_loss", "make_trainer", "meta", "record", "spli
 
 
 def split(settings: TrainConfig, train: Dataset) -> tuple[Dataset, Dataset | None]:
-    """Return the training set and the held-out validation set."""
+    """Return the training set and the held-out validation set, which is None if `validation_split` is 0."""
     validation = None
     if settings.validation_split:
         if train.mapped:
             raise ConfigError(
-                f"validation_split would copy the images of {train.name} from disk into memory. Instead, pass "
-                "validation images as the test set, in files of your own."
+                f"validation_split would copy the images of {train.name} from disk into memory. Instead, store "
+                "your validation images in separate files, and pass them as the test set."
             )
         train, validation = train.split(settings.validation_split, np.random.default_rng([settings.seed, 1]))
     if settings.train_size is not None:
@@ -68,7 +68,7 @@ def make_trainer(
     net : Sequential, optional
         Network to use instead of the configuration's.
     rng : numpy.random.Generator, optional
-        Generator for weights, order and samples (default: seeded with the configuration's seed).
+        Random generator for weights and training (default: seeded with the configuration's seed).
     validation, test : Dataset, optional
         Sets to evaluate after each epoch.
     ranks : Ranks, optional
@@ -162,7 +162,7 @@ def _commit() -> str | None:
 
 def _network(settings: TrainConfig, train: Dataset, rng: np.random.Generator) -> Sequential:
     options = {name: value for name, value in dataclasses.asdict(settings.model).items() if value is not None}
-    # The data set determines these options. The default size and ten classes are not recorded in the spec.
+    # The data set determines the following options. The default size and ten classes are not recorded in the spec.
     options["channels"] = train.images.shape[3] if train.images.ndim == 4 else 1
     side = max(train.images.shape[1:3])
     if side > inspect.signature(models.MODELS[settings.model.name]).parameters["size"].default:

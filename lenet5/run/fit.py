@@ -40,9 +40,9 @@ def fit(
     """Train a network with its default recipe, and print a line and a progress bar per epoch.
 
     The paper's networks are trained as in the paper: eq. 9 (or the loss that suits their outputs), stochastic diagonal
-    Levenberg-Marquardt, one pattern per update, and the paper's schedule. All other networks are trained with Adam, at
-    a learning rate of 1e-3 and in batches of 128, on cross-entropy (with RBF outputs, eq. 9). Training starts from the
-    current weights, so another call continues it, but the optimiser and the schedule restart.
+    Levenberg-Marquardt, one pattern per update, and the paper's schedule. All other networks are trained with Adam at
+    a learning rate of 1e-3, in batches of 128, on cross-entropy (or eq. 9 if their outputs are RBF units). Training
+    starts from the current weights, so another call continues it, but the optimiser and the schedule restart.
 
     Parameters
     ----------
@@ -55,13 +55,15 @@ def fit(
     epochs : int, optional
         Number of epochs (default: 20, as in the paper).
     batch_size, lr, optimizer, distort
-        Options that replace the recipe's. The last two are keys of `optim.OPTIMIZERS` and `datasets.DISTORTIONS`.
+        Options that replace the recipe's. `optimizer` and `distort` are keys of `optim.OPTIMIZERS` and
+        `datasets.DISTORTIONS`.
     validation_split : float
         Fraction of `train` to hold out as a validation set, which is evaluated after each epoch.
     threads : int, optional
         Number of threads (default: one per CPU core). It does not change the results.
     seed : int
-        Seed of the order, the samples, the validation set and, if the network is built here, its weights.
+        Seed for the choice of the validation set, the order of the patterns, all other random draws and, if the network
+        is built here, its weights.
     callbacks : iterable of Callback
         Additional callbacks, called after those of the recipe.
     verbose : bool

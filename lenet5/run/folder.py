@@ -36,7 +36,7 @@ def alone(folder: Path, *, resume: bool = False) -> Iterator[None]:
     folder : Path
         Folder of the run.
     resume : bool
-        Whether the folder must contain a run; otherwise it must not.
+        True if the folder must contain a run; False if it must not.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def begun(file: str | None, given: dict[str, Any]) -> TrainConfig:
         If an option is wrong. The message names its source.
     """
     values = config.read(file) if file else {}
-    # Check both separately, so that an error names the file or the command line.
+    # Check the file on its own first, so that an error message names the file or the command line.
     config.from_dict(values, where=file or "")
     return config.from_dict(_merged(values, given), where="command line").resolved()
 
@@ -149,5 +149,5 @@ def same_data(then: dict[str, Any], now: dict[str, Any], where: str | Path) -> N
     """
     if then.get("data_sha256") != now["data_sha256"]:
         raise CheckpointError(
-            f"{where}: the run was trained on images that differ from those of {now['dataset']}. Use the original ones."
+            f"{where}: the run was trained on images other than those of {now['dataset']}. Use the original data set."
         )

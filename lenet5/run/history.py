@@ -15,8 +15,8 @@ from ..training.trainer import Callback, Phase, Trainer, renamed
 __all__ = ["COLUMNS", "NAME", "CompareHistory", "WriteHistory", "digest", "read", "write"]
 
 NAME = "history.json"
-# Keys of an epoch's record, in the order of both files. Errors are fractions; seconds is wall time; weights_sha256 is
-# the first 16 hex digits of the SHA-256 of all parameters and running statistics after the epoch.
+# Keys of an epoch's record, in the order of history.json and history.csv. Errors are fractions; seconds is wall time;
+# weights_sha256 is the first 16 hex digits of the SHA-256 of all parameters and running statistics after the epoch.
 COLUMNS = (
     "epoch", "lr", "loss", "train_error", "validation_loss", "validation_error", "test_loss", "test_error",
     "rate_min", "rate_median", "rate_max", "seconds", "weights_sha256",
@@ -34,7 +34,7 @@ def write(folder: Path, run: Mapping[str, Any], epochs: Sequence[Mapping[str, An
     run : mapping
         Everything needed to repeat the run, in types that JSON supports.
     epochs : sequence of mapping
-        Records of the epochs, of which the keys in `COLUMNS` are written.
+        Records of the epochs; only the keys in `COLUMNS` are written.
     """
     rows = [{column: record.get(column) for column in COLUMNS} for record in epochs]
     head = json.dumps({"run": dict(run), "sha256": digest(run, rows)}, indent=1).removesuffix("\n}")
@@ -87,7 +87,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[dict[str, A
 
 
 def digest(run: Any, rows: Any) -> str:
-    """Return the SHA-256 of a run and its epochs in JSON form."""
+    """Return the SHA-256 of a run's description and the records of its epochs, both in JSON form."""
     return hashlib.sha256(json.dumps([run, rows], sort_keys=True).encode()).hexdigest()
 
 
@@ -117,14 +117,14 @@ class WriteHistory(Callback):
             self._write(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Write the files."""
+        """Write both history files."""
         self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
         write(self.folder, self.run | {"starts": self._starts}, trainer.history)
 
     def state(self) -> dict[str, Any]:
-        """Return the records of all starts so far."""
+        """Return one record per start or resumption of the run."""
         return {"starts": self._starts}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ class WriteHistory(Callback):
 
 
 class CompareHistory(Callback):
-    """Compare every epoch with that of another run; stop at the first difference, or after its last epoch.
+    """Compare every epoch with that of another run; stop at the first difference, or after the other run's last epoch.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class CompareHistory(Callback):
         self.epochs, self.difference = epochs, ""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Compare the epoch."""
+        """Compare the record of the epoch with that of the other run."""
         expected, found = self.epochs[trainer.epoch - 1], trainer.history[-1]
         for name in expected.keys() - {"seconds"}:
             if expected[name] != found.get(name):

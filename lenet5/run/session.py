@@ -77,7 +77,7 @@ class Session:
         self._other, self._comparison = other, [history.CompareHistory(other[1])]
 
     def begin(self, saved: Saved | None = None) -> None:
-        """Report the start, and restore a checkpoint if one is given.
+        """Report the start of training, and restore a checkpoint if one is given.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Session:
             name = self.folder.name.encode(errors="replace").decode()  # a file name can contain undecodable bytes
             curves = plots.learning_curves({name: self.trainer.history}, data=self.train.name, net=net)
             plots.save(curves, path)
-        except Exception as error:  # Matplotlib, its fonts or a full disk can raise any exception
+        except Exception as error:  # drawing (Matplotlib, fonts, disk) can fail with any exception
             warnings.warn(
                 f"{path} was not drawn: {str(error).partition(chr(10))[0] or repr(error)}", LenetWarning, stacklevel=2
             )

@@ -43,5 +43,5 @@ class Signals:
 
 class _StoppedError(LenetError):
     def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name} before the training began.")
+        super().__init__(f"stopped by {signal.Signals(signum).name} before training began.")
         self.exit_code = 128 + signum

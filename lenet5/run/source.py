@@ -1,4 +1,4 @@
-"""Load the images of a run, from the source in its configuration or recorded in its files."""
+"""Load the images of a run from the source that its configuration or its files specify."""
 
 import dataclasses
 import os
@@ -73,5 +73,5 @@ def load_again(
 
 
 def _reading(section: Any) -> dict[str, Any]:
-    """Return those options of `datasets.load` for a path that are set."""
+    """Return the options of `datasets.load` that are set in the `data` section of a configuration."""
     return {name: value for name, value in dataclasses.asdict(section).items() if value is not None}

@@ -44,7 +44,7 @@ class Clock(Callback):
         self._start = time.monotonic()
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record ``seconds``, and restart the clock."""
+        """Record the duration as ``seconds``, and restart the clock."""
         trainer.history[-1]["seconds"] = self._elapsed()
         self._before, self._start = 0.0, time.monotonic()
 
@@ -52,7 +52,7 @@ class Clock(Callback):
         return round(self._before + time.monotonic() - self._start, 3)
 
     def state(self) -> dict[str, Any]:
-        """Return the seconds of this epoch."""
+        """Return the seconds spent on the current epoch so far."""
         return {"seconds": self._elapsed()}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class CurvaturePass(Callback):
         self.patterns = patterns
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Set the number if the optimiser needs curvatures."""
+        """Set the number of patterns if the optimiser needs curvatures."""
         if trainer.optimizer.curvature_patterns:
             trainer.optimizer.curvature_patterns = self.patterns
 
@@ -95,7 +95,7 @@ class Rates(Callback):
     """Record the smallest, median and largest effective learning rate of each epoch."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record the three rates."""
+        """Record the rates as ``rate_min``, ``rate_median`` and ``rate_max``."""
         low, median, high = rate_range(trainer.optimizer)
         trainer.history[-1] |= {"rate_min": low, "rate_median": median, "rate_max": high}
 
@@ -110,7 +110,7 @@ class Fingerprint(Callback):
     """Record the first 16 hex digits of the SHA-256 of the weights after each epoch, as ``weights_sha256``."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record the hash."""
+        """Record the hash of the weights."""
         digest = hashlib.sha256()
         for array in trainer.net.arrays().values():
             digest.update(array.tobytes())
@@ -123,7 +123,7 @@ class Evaluate(Callback):
     Parameters
     ----------
     **sets : Dataset or None
-        Sets to evaluate. ``test=...`` is recorded as ``test_loss`` and ``test_error``; None if the set is None.
+        Sets to evaluate. ``test=data`` records ``test_loss`` and ``test_error``; ``test=None`` records both as None.
     """
 
     def __init__(self, **sets: Dataset | None) -> None:
@@ -147,7 +147,7 @@ class EarlyStopping(Callback):
     patience : int
         Number of epochs to wait for an improvement.
     monitor : str
-        Key in the record of an epoch whose value should decrease, such as "validation_loss".
+        Key of an epoch's record whose value should decrease, such as "validation_loss".
     keep : callable taking a Trainer, optional
         Function to call after each new best epoch, for example to save the weights.
     """
@@ -165,14 +165,14 @@ class EarlyStopping(Callback):
         self.best, self.best_epoch = math.inf, 0
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Stop immediately if the resumed run was already stopped."""
+        """Stop immediately if early stopping had already ended the resumed run."""
         trainer.stop |= trainer.epoch >= self.best_epoch + self.patience
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Compare the epoch with the best one so far; stop if there was no improvement for too long."""
+        """Compare the epoch with the best one so far; stop after `patience` epochs without improvement."""
         value = trainer.history[-1].get(self.monitor)
         if value is None:
-            raise ConfigError(f"Early stopping monitors {self.monitor}, which no callback records. Add one that does.")
+            raise ConfigError(f"Early stopping monitors {self.monitor}, which no callback records. Add Evaluate.")
         if value < self.best:
             self.best, self.best_epoch = value, trainer.epoch
             if self.keep is not None:
@@ -194,11 +194,11 @@ class EarlyStopping(Callback):
 class GuardDivergence(Callback):
     """Stop a run that diverges.
 
-    A run is stopped if a value is not finite, or if the training error of an epoch is more than `rise` above the
-    previous best. Saturated units produce no NaN, so a run is also stopped if, over `every` patterns or an epoch, more
-    than half are misclassified and the loss is more than 1.2 times that of the untrained network. This check starts
-    after `settle` updates, because Adam with large initial weights can double the loss for a few dozen updates and
-    then recover.
+    A run is stopped if the loss or a weight is not finite, or if the training error of an epoch is more than `rise`
+    above the lowest so far. Saturated units produce no NaN, so a run is also stopped if more than half of the last
+    `every` patterns (or of an epoch) are misclassified and their mean loss is more than 1.2 times that of the untrained
+    network. This check starts after `settle` updates, because Adam with large initial weights can double the loss for a
+    few dozen updates and then recover.
     """
 
     phase = Phase.PREPARE
@@ -217,7 +217,7 @@ class GuardDivergence(Callback):
         self._mark(trainer)
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        """Check the last window of patterns."""
+        """Check that the loss is finite, and check each complete window of `every` patterns."""
         if not math.isfinite(trainer.loss_sum):
             self._fail(trainer, "the loss is not finite")
         seen = trainer.position - self._seen
@@ -261,7 +261,7 @@ class GuardDivergence(Callback):
 
 
 class Finite(Callback):
-    """Stop training if a weight is not finite. Used by `LeNet5Classifier`; `GuardDivergence` detects more."""
+    """Stop training if a weight is not finite. `GuardDivergence` also detects other signs of divergence."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Check the weights."""

@@ -24,7 +24,7 @@ FORMAT = 1
 # File name of the newest checkpoint in a run's folder.
 NAME = "checkpoint.npz"
 _NOTE = "meta"
-# Maximum size of a file; a float64 network of 60,000 parameters with optimiser state takes 2 MB.
+# Maximum size of a checkpoint in bytes; a float64 network of 60,000 parameters with optimiser state takes 2 MB.
 MAX_BYTES = 1 << 30
 _HEADER_BYTES = 4096
 
@@ -91,7 +91,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    # zipfile and NumPy raise many types of exceptions for damaged bytes (from zlib, struct, Unicode, ...).
+    # zipfile and NumPy raise many types of exceptions for corrupt data (from zlib, struct, Unicode, ...).
     except Exception as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
     return arrays, _note(path, arrays)
@@ -124,7 +124,7 @@ def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
 
 
 def _note(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Remove the metadata from `arrays` and return it, after verifying the arrays by its SHA-256."""
+    """Remove the metadata from `arrays` and return it, after verifying both with the SHA-256 that it contains."""
     text = arrays.pop(_NOTE, None)
     if text is None:
         raise _damaged(path, f"it has no entry '{_NOTE}'; it was not written by lenet5")
@@ -145,7 +145,7 @@ def _note(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
 def restore(
     expected: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], *, path: str | os.PathLike[str], what: str
 ) -> None:
-    """Copy `arrays` into the `expected` ones if names, shapes and types match.
+    """Copy `arrays` into the arrays of `expected` if names, shapes and types match.
 
     Raises
     ------
@@ -176,9 +176,10 @@ def restore_network(
     path: str | os.PathLike[str],
     what: str,
 ) -> None:
-    """Copy arrays from `Sequential.arrays` into a network, and the remaining ones into `others`; see `restore`.
+    """Copy saved arrays into a network, and those that do not belong to it into `others`; see `restore`.
 
-    Parameters without a mask "kept/NAME" become unpruned, even if the network was pruned before.
+    The names of saved arrays are those of `Sequential.arrays`. Parameters without a mask "kept/NAME" become unpruned,
+    even if the network was pruned before.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Compatibility checks of network, loss, optimiser and images, and the default callbacks."""
+"""Check that network, loss, optimiser and images are compatible, and choose the default callbacks."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ __all__ = ["check_data", "check_pair", "check_parameters", "recipe"]
 
 
 def recipe(optimizer: Optimizer) -> list[Callback]:
-    """Return the default callbacks."""
+    """Return the default callbacks for an optimiser."""
     from ..optim.schedule import paper
     from .callbacks import Finite, GuardDivergence, SetRate  # imported here to avoid a circular import
 
@@ -61,6 +61,6 @@ def check_data(net: Sequential, train: Any) -> None:
     if channels != net.in_shape[0] or shape[1] > net.in_shape[1] or shape[2] > net.in_shape[2]:
         raise ShapeError(
             f"The network takes images of up to {net.in_shape[1]}x{net.in_shape[2]} pixels and {net.in_shape[0]} "
-            f"channels; those of {train.name} have {shape[1]}x{shape[2]} pixels and {channels}. Build a network for "
-            "them: lenet5.models.lenet5(size=..., channels=...), or net.build for your own layers."
+            f"channels; those of {train.name} have {shape[1]}x{shape[2]} pixels and {channels} channels. Build a "
+            "network for them: lenet5.models.lenet5(size=..., channels=...), or net.build for your own layers."
         )

@@ -18,7 +18,7 @@ class Phase(enum.IntEnum):
     MEASURE = 1  # measure results of the finished epoch
     DECIDE = 2  # decide from these results whether to continue
     RECORD = 3  # write the results to files
-    SAVE = 4  # save the state for resuming, including the state of these files
+    SAVE = 4  # save a checkpoint, which includes the state of these callbacks
     REPORT = 5  # report to the user
 
 

@@ -2,9 +2,9 @@
 
 Every rank holds the whole network and the same data, and computes the gradients of its shards. The gradients are added
 in the order of `tree_sum`, so all ranks take the same step, and the run is bit-identical to a single process with the
-same batches. With 2, 4, 8, ... ranks and equally many shards each, ranks exchange sums in pairs; otherwise one
-collective operation sends all blocks to all ranks. If a batch has a single shard, every rank computes it, and nothing
-is sent.
+same batches. If the number of ranks and the number of shards per rank are powers of two, ranks exchange sums in pairs;
+otherwise, one collective operation sends all blocks to all ranks. If a batch has a single shard, every rank computes
+it, and nothing is sent.
 """
 
 import contextlib
@@ -72,14 +72,14 @@ class Ranks:
         return range(rank * shards // self.size, (rank + 1) * shards // self.size)
 
     def exchange(self, sums: Sum | None, figures: np.ndarray) -> None:
-        """Combine the sums and results of all ranks, on every rank.
+        """Combine the sums and results of all ranks, so that every rank has them all.
 
         Parameters
         ----------
         sums : Sum, optional
             Sum over this rank's shards, which is replaced by the finished sum over all shards.
         figures : ndarray of float64 (shards, ...)
-            Results per shard; this rank has filled in those of its own shards, and receives the others.
+            Results per shard. The caller has filled in those of this rank's shards; the others are received.
         """
         shares, blocks, alike = self._plan(len(figures))
         self._gather_figures(figures, shares)
@@ -92,7 +92,7 @@ class Ranks:
         sums.finish()
 
     def _plan(self, shards: int) -> tuple[list[range], list[list[tuple[int, int]]], bool]:
-        """Return the shards and blocks of every rank, and whether 2**k ranks have one block each, all of equal size."""
+        """Return every rank's shards and blocks, and whether 2**k ranks have one block each, all of the same size."""
         if shards not in self._plans:
             shares = [self.share(shards, rank) for rank in range(self.size)]
             blocks = [blocks_of(share) for share in shares]
@@ -121,7 +121,7 @@ class Ranks:
         sums.blocks.append((0, self.size * size, block))
 
     def _gather_blocks(self, sums: Sum, blocks: list[list[tuple[int, int]]]) -> None:
-        """Send all blocks of every rank to all ranks."""
+        """Send all blocks of every rank to all ranks, and add them up."""
         length = self._longest(blocks)
         own = self._room("own", length * sums.length, sums.dtype).reshape(length, -1)
         everyone = self._room("everyone", self.size * own.size, sums.dtype).reshape(self.size, length, -1)
@@ -138,7 +138,7 @@ class Ranks:
         return max(map(len, lists))
 
     def agreed(self, stop: bool) -> bool:
-        """Return whether any rank wants to stop, with the same result on all ranks."""
+        """Return whether any rank wants to stop; all ranks get the same answer."""
         found = np.zeros(1, np.uint8)
         self._wait(self._all.Iallreduce(np.array([stop], np.uint8), found, self._mpi.MAX))
         return bool(found[0])
@@ -153,7 +153,7 @@ class Ranks:
             self._wait(self._all.Ibarrier())
 
     def meet(self) -> None:
-        """Wait for all ranks."""
+        """Wait until all ranks have called this method."""
         self._wait(self._all.Ibarrier())
 
     @contextlib.contextmanager
@@ -173,7 +173,10 @@ class Ranks:
                 witness.communicate(b"done")
 
     def abort(self, code: int) -> None:
-        """Abort all ranks, which may be waiting for this one, with an exit code. This rank ends even if MPI hangs."""
+        """Abort all ranks with exit code `code`, because they may be waiting for this one.
+
+        This process ends even if MPI hangs.
+        """
         if hasattr(signal, "SIGALRM"):  # not on Windows
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(_LAST_SECONDS)  # if the network is down, MPI itself may wait forever

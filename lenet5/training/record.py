@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 __all__ = ["History"]
 
-# Columns of the table, and their formats.
+# Columns of the printed table, with the format of their values.
 _COLUMNS = {
     "epoch": "{:d}", "kept": "{:,d}", "lr": "{:.1e}", "loss": "{:.4f}", "train_error": "{:.2%}",
     "validation_loss": "{:.4f}", "validation_error": "{:.2%}", "test_loss": "{:.4f}", "test_error": "{:.2%}",
@@ -42,7 +42,7 @@ class History(list[dict[str, Any]]):
         return [record.get(key) for record in self]
 
     def rows(self) -> list[list[str]]:
-        """Return the cells of the table as text: a row of headings, then one row per epoch."""
+        """Return the history as a table of text cells: a row of headings, then one row per epoch."""
         shown = [name for name in _COLUMNS if any(record.get(name) is not None for record in self)]
         cells = [
             ["" if record.get(name) is None else _COLUMNS[name].format(record[name]) for name in shown]
@@ -64,7 +64,7 @@ class History(list[dict[str, Any]]):
         return f"<table><thead><tr>{text}</tr></thead><tbody>{lines}</tbody></table>"
 
     def plot(self) -> "Figure":
-        """Plot the error as a function of the epoch; see `lenet5.plots.learning_curves`."""
+        """Plot the errors against the epoch; see `lenet5.plots.learning_curves`."""
         from ..plots import learning_curves
 
         return learning_curves({"one run": self}, data=self.data, net=self.net)

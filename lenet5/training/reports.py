@@ -13,8 +13,8 @@ __all__ = ["Progress", "Report", "ReportRates", "say"]
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a text, on stderr if it is an error; ignore a closed stream."""
-    with contextlib.suppress(OSError, ValueError):  # a closed pipe or a full disk; a closed stream
+    """Print a text, on stderr if it is an error; do nothing if the stream is closed or the disk is full."""
+    with contextlib.suppress(OSError, ValueError):  # OSError: closed pipe or full disk; ValueError: closed stream
         print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
@@ -48,7 +48,7 @@ class Progress(Callback):
         self._shown = trainer.position
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        """Advance the bar in steps of a hundred patterns."""
+        """Advance the bar in steps of at least 100 patterns."""
         if trainer.position - self._shown >= 100:
             self._bar.update(trainer.position - self._shown)
             self._shown = trainer.position
@@ -58,7 +58,7 @@ class Progress(Callback):
         self._bar.close()
 
     def on_train_end(self, trainer: Trainer) -> None:
-        """Close the bar after a stop."""
+        """Close the bar if training stopped within an epoch."""
         if self._bar is not None:
             self._bar.close()
 

@@ -1,9 +1,9 @@
 """Split batches into shards, whose sums are bit-identical for any number of threads and machines.
 
-A batch is split into shards of a fixed size. Each shard is propagated forward and backward in its own workspace over
-the same parameters, and the results are added in an order that depends only on their number (`tree_sum`). Gradients and
-curvatures are computed in training mode, everything else in evaluation mode. Compiled code is used for all
-layers that have it.
+A batch is split into shards of a fixed size. Each shard is propagated forward and backward in a workspace that uses the
+network's parameters, and the results are added in an order that depends only on their number (`tree_sum`). Gradients
+and curvatures are computed in training mode, everything else in evaluation mode. Compiled code is used for all layers
+that have it.
 
 If the patterns of a batch depend on each other (batch normalisation), gradients and curvatures are not sums over
 shards. They are computed for the whole batch on one thread.
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["SHARD", "Shards", "cores"]
 
 SHARD = 32
-# Shards that a thread processes at a time if only losses and errors are returned, to amortise the overhead of a task;
-# otherwise GRADIENTS.
+# Number of shards per task of a thread if no gradients are computed (otherwise GRADIENTS); it amortises the overhead of
+# a task.
 RUN = 16
 _FORGET = 1024  # number of shards after which the memory of mapped images is released
 
@@ -52,7 +52,7 @@ class Shards:
     Parameters
     ----------
     net : Sequential
-        Network. The sums are written to the `grad` and `hess` of its parameters.
+        Network. Gradients and curvatures are written to `grad` and `hess` of its parameters.
     loss : Loss
     threads : int
         Number of threads. A batch of a single shard runs on the caller's thread.
@@ -116,7 +116,7 @@ class Shards:
     def curvature(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Set `hess` of the network to the mean curvatures of the batch (eqs. 23 to 27).
 
-        Arguments and results are those of `gradient`. Running statistics do not change, as nothing is trained here.
+        Arguments and results are those of `gradient`. Running statistics are restored, because nothing is trained here.
         """
         running = self.net.running().values()
         before = [array.copy() for array in running]
@@ -128,7 +128,7 @@ class Shards:
     def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
         """Update after every pattern: value -= rates * grad. Only available if `steps` is True.
 
-        `key` belongs to the first pattern; its last element is incremented for each pattern.
+        `key` is the seed for the first pattern; its last element is incremented for each further pattern.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class Shards:
         return worker.step(images, labels, rates, total, self.key)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Return the sum of the losses and the number of errors, without changing derivatives."""
+        """Return the sum of the losses and the number of errors, without changing `grad` and `hess`."""
         parts, figures, mine = self._parts(len(labels), SHARD)
         work = self._map(lambda worker, part: worker.evaluate(images[part], labels[part]), parts[mine], RUN)
         for k, result in zip(range(mine.start, mine.stop), work, strict=True):
@@ -184,7 +184,7 @@ class Shards:
         return _totals(figures)
 
     def _parts(self, n: int, size: int) -> tuple[list[slice], np.ndarray, slice]:
-        """Return the shards of n patterns, an array for the loss and errors of each, and the slice of this process."""
+        """Return the shards of n patterns, an array for their losses and errors, and a slice: this rank's shards."""
         parts = [slice(start, min(start + size, n)) for start in range(0, n, max(size, 1))]
         share = self.ranks.share(len(parts)) if self.ranks and len(parts) > 1 else range(len(parts))
         return parts, np.zeros((len(parts), 2)), slice(share.start, share.stop)

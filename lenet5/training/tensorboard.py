@@ -88,7 +88,7 @@ class TensorBoard(Callback):
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:
-    """Convert a picture to uint8, enlarged four times; the smallest value and the gaps are black."""
+    """Convert a picture to uint8, enlarged four times; the smallest value and the gaps between tiles are black."""
     low, high = np.nanmin(picture), np.nanmax(picture)
     scaled = (picture - low) / (high - low or 1.0)
     return np.kron(np.nan_to_num(255 * scaled).astype(np.uint8), np.ones((4, 4), np.uint8))

@@ -40,8 +40,8 @@ class Trainer:
     """Train a network by stochastic gradient descent, with one update per batch and a new random order in each epoch.
 
     Before each epoch, the trainer computes the curvatures that the optimiser needs (`SDLM`: on a few hundred patterns).
-    The paper uses "a constant random order"; a new order in each epoch is as good, and avoids depending on one order.
-    Memory-mapped images are not loaded as a whole, and are shuffled in blocks; see `datasets.shuffle`.
+    The paper uses "a constant random order"; a new order in each epoch is as good, and the result does not depend on a
+    single order. Memory-mapped images are not loaded as a whole, and are shuffled in blocks; see `datasets.shuffle`.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class Trainer:
         Number of threads; it does not affect the results. More threads do not speed up the gradients of a network with
         `BatchNorm`, which are computed for the batch as a whole.
     distort : Distortion, optional
-        Distortion of all training images before each epoch; mapped images are distorted group by group.
+        Distortion of all training images before each epoch; memory-mapped images are distorted group by group.
     ranks : Ranks, optional
         Processes that train the same network on the same data, each of which calls `fit`. They do not affect the
         results.
     rng : numpy.random.Generator, optional
-        Generator for distortions, orders, samples and `Dropout`. Default: a generator with seed 0.
+        Random generator for distortions, the order of the patterns, curvature samples and `Dropout`. Default: seed 0.
 
     Attributes
     ----------
@@ -80,15 +80,15 @@ class Trainer:
     epochs : int
         Number of epochs at which `fit` stops; 0 before `fit`.
     shards : Shards or None
-        For measurements such as ``shards.evaluate(images, labels)``; None before `fit`.
+        Shards for measurements such as ``shards.evaluate(images, labels)``; None before `fit`.
     patterns : object or None
         Training patterns in the order of the epoch; None before `fit`.
 
     Raises
     ------
     ConfigError
-        If an option is out of range, a callback has hooks that are never called, or the loss or the optimiser does not
-        fit the network.
+        If an option is out of range, a callback defines hooks that are never called, or the loss or the optimiser does
+        not fit the network.
 
     Warns
     -----
@@ -123,7 +123,7 @@ class Trainer:
         self.batch_size, self.threads, self.distort, self.ranks = batch_size, threads, distort, ranks
         self.rng = rng if rng is not None else np.random.default_rng(0)
         self.epoch = self.position = self.errors = 0
-        self._estimated = -1  # epoch of the optimiser's current curvatures
+        self._estimated = -1  # epoch for which the current curvatures were computed
         self.loss_sum = 0.0
         self.history = History()
         self.stop = False
@@ -152,29 +152,29 @@ class Trainer:
         ShapeError
             If the labels are not classes of the network, or the images do not fit its input field.
         CheckpointError
-            If a restored position is beyond the training set.
+            If the restored `position` is beyond the end of the training set.
         DivergenceError
             If a callback detects divergence.
         """
-        if isinstance(train, Dataset):  # the estimator sets its own patterns
+        if isinstance(train, Dataset):  # LeNet5Classifier passes its own patterns
             train = self.net.relabelled(train)
         check_data(self.net, train)
         if isinstance(train, Dataset) and not self.net.learned.classes:
             self.net.remember(train)
         if self.position > len(train):
-            raise CheckpointError(f"The run is at pattern {self.position:,}, but {train} has fewer. Use the same data.")
+            raise CheckpointError(f"{train} is too small to resume at pattern {self.position:,}. Use the same data.")
         self.train, self.epochs, self.stop = train, epochs, False
         for callback in self.callbacks:
             for hook in ("on_pass_begin", "on_pass_end"):
                 if hasattr(callback, hook):
                     now = hook.replace("pass", "epoch")
-                    raise ConfigError(f"{type(callback).__name__}.{hook} is never called: the hook is now named {now}.")
+                    raise ConfigError(f"{type(callback).__name__}.{hook} is never called: rename it to {now}.")
         self.shards = Shards(self.net, self.loss, threads=self.threads, ranks=self.ranks)
         self.patterns = patterns_of(train, self.distort)
         theta, trained = self.net.theta, self.optimizer.params.value
         whole = np.may_share_memory(trained, theta) and trained.size == theta.size
         self._one_by_one = self.batch_size == 1 and self.shards.steps and whole
-        # Multithreaded BLAS would change the rounding, and would slow down such small products.
+        # Multithreaded BLAS would change the rounding, and would slow down such small matrix products.
         limits = threadpool_limits(1, user_api="blas")
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # callbacks detect divergence
@@ -240,7 +240,7 @@ class Trainer:
         else:  # resumed within an epoch: repeat the random draws made at its start
             self.rng.bit_generator.state = self._epoch_state
         self.patterns.begin(self.rng, self.position)
-        if self.net.draws_at_random:  # no draw for other networks, whose runs must not change
+        if self.net.draws_at_random:  # other networks draw no seed, which would change their results
             self._epoch_seed = int(self.rng.integers(1 << 32))
         self.shards.key = self._epoch_seed, self.position
         self._estimate_curvature()
@@ -261,7 +261,7 @@ class Trainer:
                 continue
             try:
                 getattr(callback, hook)(self)
-            except Exception as error:  # a terminal, a full disk or TensorBoard can raise any exception
+            except Exception as error:  # reporting (terminal, disk, TensorBoard) can fail with any exception
                 if callback.phase != Phase.REPORT:
                     raise
                 self._failed.add(id(callback))
@@ -269,7 +269,7 @@ class Trainer:
                 warnings.warn(text, LenetWarning, stacklevel=2)
 
     def _named(self) -> dict[str, Callback]:
-        """Return the callbacks by the name of their state: the class name, numbered from its second instance on."""
+        """Return the callbacks by unique name: the class name; further instances of a class are numbered from 2."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
             kind = type(callback).__name__
@@ -282,7 +282,7 @@ class Trainer:
         return {f"callback/{name}/{key}": array for name, c in named for key, array in c.arrays(self).items()}
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return the state for resuming: arrays and metadata, as accepted by `checkpoint.save`."""
+        """Return the arrays and metadata needed to resume, as accepted by `checkpoint.save`."""
         arrays = self.net.arrays()
         optimizer = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
         arrays |= optimizer | self._extra_arrays()
@@ -296,12 +296,12 @@ class Trainer:
         return arrays, note
 
     def load_state(self, arrays: dict[str, np.ndarray], note: dict[str, Any]) -> None:
-        """Restore a state into a trainer with the same network, optimiser and callbacks.
+        """Restore the result of `state` for the same network, optimiser and callbacks.
 
         Raises
         ------
         CheckpointError
-            If an entry is missing or has another shape.
+            If an entry is missing or has another shape, or the metadata is inconsistent.
         """
         state = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
         checkpoint.restore_network(self.net, arrays, others=state | self._extra_arrays(), path="checkpoint", what="run")
@@ -317,4 +317,4 @@ class Trainer:
             if self.position < 0 or len(epochs) != self.epoch or epochs != list(range(1, len(epochs) + 1)):
                 raise ValueError("epochs and history do not agree")
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"The checkpoint's metadata are incomplete or inconsistent: {error!r}.") from error
+            raise CheckpointError(f"The checkpoint's metadata is incomplete or inconsistent: {error!r}.") from error

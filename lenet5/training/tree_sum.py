@@ -1,9 +1,9 @@
 """Add vectors in a fixed order, regardless of the number of processes that share the work.
 
 The terms are the leaves of a binary tree. Blocks of 1, 2, 4, ... consecutive terms whose first index is a multiple of
-their size are added in pairs; the remaining blocks are added from right to left. A process with consecutive terms can
-add the blocks within them, and a process that receives all blocks can complete the sum. The result is bit-identical to
-that of a single process.
+their size are added in pairs; the remaining blocks are added from right to left. A process that has consecutive terms
+can add up the blocks within them, and a process that receives all blocks can complete the sum. The result is
+bit-identical to that of a single process.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ __all__ = ["Sum", "blocks_of"]
 
 
 class Sum:
-    """Sum of vectors, which are added in the order of their indices.
+    """Sum of vectors, added in an order that depends only on their indices.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Sum:
         self.blocks.clear()
 
     def add(self, first: int, term: np.ndarray, size: int = 1) -> None:
-        """Add the term with index `first`, or the sum of the block of `size` terms that starts there."""
+        """Add the term with index `first`, or the sum of a block of `size` terms of which it is the first."""
         if not self._ends_beside(first, size):
             room = self.total if not self.blocks else self._free.pop() if self._free else np.empty_like(self.total)
             room[...] = term
@@ -63,12 +63,12 @@ class Sum:
         self.blocks.clear()
 
     def _ends_beside(self, first: int, size: int) -> bool:
-        """Return whether the last block is the left half of a pair with the given block."""
+        """Return whether a block of `size` terms starting at `first` forms a pair with the last block."""
         return bool(self.blocks) and self.blocks[-1][:2] == (first - size, size) and (first - size) % (2 * size) == 0
 
 
 def blocks_of(terms: range) -> list[tuple[int, int]]:
-    """Return the index of the first term and the size of each block in a range of terms."""
+    """Split a range of terms into blocks; return the first index and the size of each block."""
     found, first = [], terms.start
     while first < terms.stop:
         size = 1 << (terms.stop - first).bit_length() - 1

@@ -1,4 +1,4 @@
-"""Workspaces that process one shard at a time: compiled, partly compiled, or by NumPy methods."""
+"""Workspaces that process one shard at a time, in compiled code, partly compiled code or NumPy methods."""
 
 import copy
 
@@ -12,7 +12,7 @@ from ..network import Sequential
 
 __all__ = ["GRADIENTS", "CompiledNetwork", "Layers", "Stretches"]
 
-# Number of gradients that a workspace stores until they are added, in the order of the shards.
+# Number of gradients that a workspace stores until they are added up in the order of the shards.
 GRADIENTS = 4
 
 
@@ -26,7 +26,7 @@ class Layers:
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Write this shard's part of the mean over n patterns; return its summed loss and number of errors."""
+        """Write the shard's part of the mean derivatives of n patterns to `out`; return its total loss and errors."""
         self.net.train().reseed(*key)
         loss, errors = self._measured(self._forward(self.net.scaled(images), key), labels)
         self._backward(self.loss.backward())
@@ -38,11 +38,11 @@ class Layers:
         return loss, errors
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Return the sum of the losses and the number of errors."""
+        """Return the sum of the losses over a shard and its number of errors."""
         return self._measured(self.outputs(images), labels)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
-        """Return the outputs (N, classes)."""
+        """Return the network's outputs (N, classes)."""
         return self.net.eval().forward(self.net.scaled(images))
 
     def _forward(self, x: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
@@ -60,9 +60,9 @@ class Layers:
 
 
 class Stretches(Layers):
-    """Workspace that runs the compiled layers of a network, and the NumPy methods of the other layers and the loss.
+    """Workspace that runs compiled code for the layers that have it, and NumPy methods for all others and the loss.
 
-    Consecutive compiled layers form a `Stretch`, which processes all patterns of the shard before the next layer.
+    Consecutive compiled layers form a `Stretch`, which processes the whole shard before the next layer runs.
     """
 
     def __init__(self, net: Sequential, loss: Loss) -> None:
@@ -71,7 +71,7 @@ class Stretches(Layers):
         self._parts = net.compiled_forms.stretches(self.net)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
-        """Return the outputs (N, classes)."""
+        """Return the network's outputs (N, classes)."""
         return self._original.outputs(images)
 
     def _forward(self, x: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
@@ -103,24 +103,24 @@ class CompiledNetwork(Layers):
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Write this shard's part of the mean over n patterns; return its summed loss and number of errors."""
+        """Write the shard's part of the mean derivatives of n patterns to `out`; return its total loss and errors."""
         program = self._program(training=True)
         differentiate = program.gradient if kind == "gradient" else program.curvature
         x = self._prepared(images)
         return differentiate(program.drawn(x, *key) if program.random else x, labels, self.loss, n, out)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Return the sum of the losses and the number of errors."""
+        """Return the sum of the losses over a shard and its number of errors."""
         return self._program().evaluate(self._prepared(images), labels, self.loss)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
-        """Return the outputs (N, classes)."""
+        """Return the network's outputs (N, classes)."""
         return self._program().outputs(self._prepared(images))
 
     def step(
         self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Update after every pattern (value -= rates * grad); return `total` plus the losses, and the errors."""
+        """Update after every pattern (value -= rates * grad); return `total` plus the losses, and the error count."""
         program, x = self._program(training=True), self._prepared(images)
         if program.random:
             *same, first = key

@@ -79,9 +79,9 @@ REFUSED = {
     "wide": (lambda x: np.concatenate([x, x], axis=2), "net.sweep"),
     "a line": (lambda x: x[:3].transpose(1, 0, 2).reshape(28, 84), "net.sweep"),
     "rows of no known size": (lambda x: x[:, :20, :20].reshape(len(x), 400), "20x20"),
-    "rows of no square": (lambda x: x[:, :20, :].reshape(len(x), 560), "cannot be read"),
-    "two axes too many": (lambda x: x[:, None, None], "cannot be read"),
-    "a number": (lambda x: 3, "cannot be read"),
+    "rows of no square": (lambda x: x[:, :20, :].reshape(len(x), 560), "cannot be used"),
+    "two axes too many": (lambda x: x[:, None, None], "cannot be used"),
+    "a number": (lambda x: 3, "cannot be used"),
     "a path": (lambda x: "seven.png", "prepare_digit"),
 }
 

@@ -64,7 +64,7 @@ def test_extracted_files(batches, tmp_path, inside):
         (folder / name).write_bytes(content)
     check(*load("cifar10", tmp_path / "data", **OFFLINE), batches)
     (folder / "test_batch.bin").write_bytes(bytes(5))
-    with pytest.raises(DataError, match="test_batch.bin: size: expected 3 records of 3073 bytes, found 5"):
+    with pytest.raises(DataError, match="test_batch.bin: expected 3 records of 3073 bytes, found 5"):
         load("cifar10", tmp_path / "data", **OFFLINE)
     (folder / "test_batch.bin").unlink()
     with pytest.raises(DataError, match="incomplete, lacks test_batch.bin"):
@@ -95,7 +95,7 @@ def test_archives_that_are_none(batches, tmp_path, monkeypatch):
     archive(dict(list(batches.items())[:-1]), path)
     refused("lacks test_batch.bin")
     archive(batches | {"data_batch_3.bin": b"abc"}, path)
-    refused("data_batch_3.bin: size")
+    refused("data_batch_3.bin: expected 3 records")
     archive(batches, path, [("bomb", bytes(3_000_000))])
     monkeypatch.setattr(cifar10, "UNPACKED_MAX", 2_000_000)
     refused("more than 2,000,000 bytes")
@@ -104,7 +104,7 @@ def test_archives_that_are_none(batches, tmp_path, monkeypatch):
 def test_labels_end_at_nine(batches, tmp_path):
     batches["data_batch_4.bin"] = b"\x0a" + batches["data_batch_4.bin"][1:]
     archive(batches, tmp_path / "CIFAR10" / "cifar-10-binary.tar.gz")
-    with pytest.raises(DataError, match="data_batch_4.bin: label: expected 0 to 9, found 10"):
+    with pytest.raises(DataError, match="data_batch_4.bin: expected labels from 0 to 9, found 10"):
         load("cifar10", verify=False, **OFFLINE)
 
 

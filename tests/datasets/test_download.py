@@ -43,7 +43,7 @@ REASONS = {
     "empty": "wrong size: expected {size} bytes, but the server announces 0",
     "endless": "wrong size: expected {size} bytes, found more",
     "broken": "connection lost: ",
-    "redirect": "redirects away from https",
+    "redirect": "redirected to an address without https",
     "nonsense": "",
     "badlocation": "",
 }
@@ -145,7 +145,7 @@ def test_a_failed_download_leaves_the_old_file(server, remote):
 
 def test_a_folder_that_cannot_be_written_is_no_mirrors_fault(server, remote):
     Path("data").write_text("a file")
-    with pytest.raises(DownloadError, match="cannot write .* in data"):
+    with pytest.raises(DownloadError, match="cannot write .* to data"):
         fetch_from(server, remote, "good")
 
 

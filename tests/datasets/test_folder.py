@@ -117,7 +117,7 @@ def test_damaged_pictures_are_listed_and_too_many_are_an_error(digits, tmp_path)
     with pytest.warns(LenetWarning, match="2 of 120 images cannot be read: .*They are skipped") as told:
         train, test = from_folder(tmp_path)
     assert len(train) + len(test) == 118 and str(names[0]) in str(told[0].message)
-    with pytest.warns(LenetWarning, match="2 images of .* cannot be read"):
+    with pytest.warns(LenetWarning, match="2 images in .* cannot be read"):
         from_folder(tmp_path)  # from the cache
     for path in tmp_path.glob("[0-3]/*"):
         path.write_bytes(b"no")

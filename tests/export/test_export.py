@@ -218,7 +218,7 @@ def test_the_commands_options(trained, tmp_path, capsys):
     for words, arguments in (
         ("one network and one file", ["a", "b", "c.onnx"]),
         ("the extension must be one of", [str(tmp_path / "x.tflite")]),
-        ("this one uses none", [str(tmp_path / "x.onnx"), "--dataset", "digits"]),
+        ("this export needs no images", [str(tmp_path / "x.onnx"), "--dataset", "digits"]),
         ("int8 is an option", [str(tmp_path / "x.onnx"), "--int8"]),
         ("no such file", [str(tmp_path / "none.npz"), str(tmp_path / "x.onnx")]),
     ):

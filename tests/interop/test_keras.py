@@ -78,7 +78,7 @@ def test_models_within_models(places, tmp_path):
         np.testing.assert_array_equal(net[name].weight.value, kernel.T)
         np.testing.assert_array_equal(net[name].bias.value, bias)
     path = weights(tmp_path / "x.weights.h5", layers)  # does not contain the order
-    with pytest.raises(CheckpointError, match="several modules fit A"):
+    with pytest.raises(CheckpointError, match="several modules match A"):
         interop.from_keras(path, dense(*"ABCD"))
     mapping = {name: f"n{k}" for k, name in enumerate("ABCD")}
     np.testing.assert_array_equal(interop.from_keras(path, dense(*"ABCD"), mapping=mapping).theta, net.theta)
@@ -86,7 +86,7 @@ def test_models_within_models(places, tmp_path):
 
 def test_attributes_in_capitals_have_no_order(tmp_path):
     layers = {place: ("", arrays) for place, arrays in zip(("B", "A"), four(), strict=False)}
-    with pytest.raises(CheckpointError, match="several modules fit"):
+    with pytest.raises(CheckpointError, match="several modules match"):
         interop.from_keras(weights(tmp_path / "x.weights.h5", layers), dense("one", "two"))
 
 

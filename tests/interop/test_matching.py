@@ -73,7 +73,7 @@ def twins():
 
 def test_what_is_ambiguous_needs_a_mapping():
     state = arrays(("last", "one", "two"), ((3, 4), (4, 4), (4, 4)))
-    with pytest.raises(CheckpointError, match=r"several modules fit A\..*one 4x4; two 4x4.*mapping=\{'A': 'last'"):
+    with pytest.raises(CheckpointError, match=r"several modules match A\..*one 4x4; two 4x4.*mapping=\{'A': 'last'"):
         interop.from_torch(state, twins())
     net = interop.from_torch(state, twins(), mapping={"A": "two", "B": "one", "C": "last"})
     np.testing.assert_array_equal(net["A"].weight.value, state["two.weight"])
@@ -115,7 +115,7 @@ def test_sub_sampling_and_table_i():
     again["pool2.coefficient"] = np.broadcast_to(state["S2.coefficient"][:, None, None, None], (6, 1, 2, 2)).copy()
     np.testing.assert_array_equal(interop.from_torch(again, "lenet5").theta, net.theta)
     again["pool2.coefficient"][0, 0, 0, 0] += 1  # values differ within a map
-    with pytest.raises(CheckpointError, match="no module fits S2"):
+    with pytest.raises(CheckpointError, match="no module matches S2"):
         interop.from_torch(again, "lenet5")
     state["C3.weight"][0, 5] = 0.1  # Table I has no such connection
     with pytest.raises(CheckpointError, match="C3"):
@@ -142,9 +142,9 @@ BAD = {
     "no layer matches f": STATE | {"f.weight": np.zeros((3, 3), np.float32)},
     "not a supported weight": STATE | {"a.weight_g": np.zeros(6)},
     "supported weight: .str": STATE | {"epoch": "seven"},
-    "no module fits F6": {k: v for k, v in STATE.items() if k[0] != "d"},
-    "no module fits output": {k: v for k, v in STATE.items() if k != "e.weight"},
-    "no module fits C3": STATE | {"b.weight": np.zeros((16, 6, 3, 3))},
+    "no module matches F6": {k: v for k, v in STATE.items() if k[0] != "d"},
+    "no module matches output": {k: v for k, v in STATE.items() if k != "e.weight"},
+    "no module matches C3": STATE | {"b.weight": np.zeros((16, 6, 3, 3))},
     "no weights found": {},
 }
 

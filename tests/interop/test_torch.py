@@ -32,7 +32,7 @@ def dense(*names):
 
 @pytest.mark.parametrize("shape", [(1,), (6, 1, 2, 2)])
 def test_a_bias_is_not_spread(shape):
-    with pytest.raises(CheckpointError, match="no module fits C1"):
+    with pytest.raises(CheckpointError, match="no module matches C1"):
         interop.from_torch(state_of() | {"a.bias": np.full(shape, 3.0, np.float32)})
 
 
@@ -87,7 +87,7 @@ def test_kernels_that_table_i_does_not_have_are_counted(renamed):
     state["C3.weight"][0, 4:] = 0.1
     if renamed:
         state = {key.replace("C", "conv"): value for key, value in state.items() if "codes" not in key}
-    with pytest.raises(CheckpointError, match="2 kernels that are missing"):
+    with pytest.raises(CheckpointError, match="2 kernels without a connection"):
         interop.from_torch(state, "lenet5")
 
 

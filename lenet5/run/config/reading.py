@@ -16,7 +16,7 @@ from .run import TrainConfig
 __all__ = ["describe", "from_dict", "from_text", "keys", "nearest", "read", "to_dict"]
 
 _MAX_BYTES = 1 << 20
-# tomllib takes quadratic time in the number of parts of a dotted key. No configuration needs more dots than this.
+# Maximum number of dots in a TOML file, because tomllib takes quadratic time in the number of parts of a dotted key.
 _MOST_DOTS = 1000
 # Number of characters of a misspelt key to compare with the known keys.
 _LONG = 100
@@ -30,7 +30,7 @@ def keys() -> Iterator[tuple[str, dataclasses.Field]]:
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
-    """Return a configuration as nested dictionaries, for JSON and for `from_dict`."""
+    """Return a configuration as nested dictionaries, suitable for JSON and `from_dict`."""
     return dataclasses.asdict(config)
 
 
@@ -55,7 +55,7 @@ def from_dict(values: Mapping[str, Any], *, where: str = "configuration") -> Tra
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a configuration file, JSON if its name ends in `.json` and otherwise TOML, into nested dictionaries.
+    """Read a configuration file (JSON if its name ends in `.json`, otherwise TOML) into nested dictionaries.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _flattened(values: Mapping[str, Any], known: Mapping[str, object], where: st
 
 
 def _typed(key: str, value: Any, kind: Any, where: str) -> Any:
-    """Return `value` in the type of the field; the only conversion is from int to float."""
+    """Return `value` if it has the type of the option, converting int to float; otherwise raise ConfigError."""
     choices = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
     for choice in choices:
         if get_origin(choice) is Literal and isinstance(value, str) and value in get_args(choice):
@@ -153,7 +153,7 @@ def from_text(name: str, text: str, kind: Any) -> Any:
 
 
 def describe(kind: Any) -> str:
-    """Describe the values of a type."""
+    """Describe the values that an option of a type accepts, for messages and help texts."""
     if get_origin(kind) in (UnionType, Union):
         return " or ".join(describe(c) for c in get_args(kind) if c is not NoneType)
     if get_origin(kind) is Literal:

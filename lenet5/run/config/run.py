@@ -24,7 +24,7 @@ __all__ = ["TrainConfig"]
 
 _WARPS = ("affine", "rotation", "elastic", "all", "neighbours")
 _PAPER = ("lenet5", "lenet4", "lenet1")
-# Options that only some choices of their section use, and these choices.
+# Options that apply only to some choices of their section, mapped to these choices.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     **{("optimizer", name): owners for name, owners in OPTIMIZER_OWNERS.items()},
     **{("schedule", name): owners for name, owners in SCHEDULE_OWNERS.items()},
@@ -43,7 +43,8 @@ _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     },
 }
 _BATCH = {"lenet5-mattwang44": 256, "tensorflow-tutorial": 100}
-# Output units that each loss needs, default loss of each type, and output units of networks with only one type.
+# Output units that each loss needs, default loss for each type of output units, and output units of the networks that
+# have only one type.
 _UNITS: dict[str, Any] = {"map": "rbf", "mle": "rbf", "softmax": "softmax", "squared": "dense"}
 _LOSS: dict[str, Any] = {"rbf": "map", "softmax": "softmax", "dense": "squared"}
 _FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang44": "rbf"}
@@ -74,7 +75,9 @@ class TrainConfig(Section):
         "100 for tensorflow-tutorial, 128 for others)",
         least=1,
     )
-    seed: int = option(0, "random seed for weights, order and samples", least=0, below=2**63)
+    seed: int = option(
+        0, "random seed for initial weights, order of the images and all other random draws", least=0, below=2**63
+    )
     threads: int | None = option(
         None, "number of threads; it does not change the results (default: one per core)", least=1, below=1025
     )
@@ -145,7 +148,7 @@ class TrainConfig(Section):
         return units
 
     def _check_owners(self) -> None:
-        """Raise ConfigError if an option is given that the choice in its section does not use."""
+        """Raise ConfigError if an option is set that does not apply to the choice made in its section."""
         for (part, name), owners in _OWNERS.items():
             section = getattr(self, part)
             if section.name not in owners and getattr(section, name) != getattr(type(section)(), name):

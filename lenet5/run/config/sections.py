@@ -56,7 +56,7 @@ Activation = Literal["scaled-tanh", "tanh", "sigmoid", "relu", "leaky-relu", "pr
 
 @dataclass(frozen=True)
 class ModelConfig(Section):
-    """The network."""
+    """Options of the network."""
 
     name: Literal[
         "lenet5", "lenet4", "lenet1", "lenet5-mattwang44", "caffe", "tensorflow-tutorial", "d2l", "lenet5-cifar10"
@@ -76,9 +76,9 @@ class ModelConfig(Section):
     )
     init: Init | None = option(
         None,
-        "initial weights; fan-in is uniform in +-1/sqrt(F) for F inputs, fan-in-2.4 in +-2.4/sqrt(F), paper in +-2.4/F "
-        "(appendix A), which does not train at the paper's learning rates (default for lenet5: fan-in, or fan-in-2.4 "
-        "with average pooling)",
+        "initial weights; fan-in is uniform between +-1/sqrt(F) for F inputs, fan-in-2.4 between +-2.4/sqrt(F), paper "
+        "between +-2.4/F (appendix A), which does not train at the paper's learning rates (default for lenet5: fan-in, "
+        "or fan-in-2.4 with average pooling)",
     )
     coefficient: float | None = option(
         None, "initial coefficients of S2 and S4 (default: 1)", least=-1e300, below=1e300
@@ -97,7 +97,7 @@ class ModelConfig(Section):
 
 @dataclass(frozen=True)
 class LossConfig(Section):
-    """The loss."""
+    """Options of the loss."""
 
     name: Literal["map", "mle", "softmax", "squared"] | None = option(
         None,
@@ -119,8 +119,10 @@ Options = Mapping[str, Option]
 
 
 def _choices(title: str, what: str, registry: Mapping[str, Options], common: Options) -> tuple[Any, dict]:
-    """Make a section from a registry; the help of an option lists the choices that use it.
+    """Make a section of the configuration from a registry of choices, such as optimisers.
 
+    Return it together with the choices that use each option, for options that not all choices use. The help texts of
+    these options list the choices as well.
     If the default of an option depends on the choice, its default in the section is None.
     """
     fields: list[Any] = [("name", Literal[tuple(registry)] | None, option(None, what))]
@@ -167,8 +169,8 @@ class DataConfig(Section):
 
     size: int | None = option(
         None,
-        "side length of a folder's images, in pixels (default: their own size if all are equal and at most 128, "
-        "otherwise 28)",
+        "side length of a folder's images, in pixels (default: their own size if it is the same for all and at most "
+        "128, otherwise 28)",
         least=8,
         most=128,
     )
@@ -208,7 +210,7 @@ class DistortConfig(Section):
         None, "amplitude of the elastic displacement field (Simard's alpha), in pixels", least=0.0, below=1e6
     )
     sigma: float | None = option(
-        None, "standard deviation of the Gaussian that smooths the field, in pixels", least=0.1, below=1e6
+        None, "standard deviation of the Gaussian that smooths the elastic field, in pixels", least=0.1, below=1e6
     )
     share: float | None = option(None, "fraction of the images to distort", least=0.0, most=1.0)
     final: float | None = option(
