@@ -78,14 +78,14 @@ def batch_of(images: Any, field: Field) -> tuple[np.ndarray, bool]:
 
 
 def as_array(images: Any, what: str = "images") -> np.ndarray:
-    """Return the value as an array of numbers, or raise ShapeError."""
+    """Convert a value to an array of numbers, or raise ShapeError."""
     try:
         array = np.asarray(images)
     except Exception as error:  # arbitrary objects can raise any exception; NumPy rejects ragged lists
         raise ShapeError(
             f"{what}: {type(images).__name__} cannot be converted to an array of numbers: {error}"
         ) from error
-    if array.dtype.kind == "O":  # a data frame with several dtypes
+    if array.dtype.kind == "O":  # for example, a data frame with several dtypes
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
@@ -273,7 +273,7 @@ def _colour(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
 
 def _refused(array: np.ndarray) -> str:
     values = f" from {array.min():g} to {array.max():g}" if array.size and array.dtype.kind == "f" else ""
-    return f"{array.dtype} {array.shape}{values} cannot be read as images for this network."
+    return f"{array.dtype} {array.shape}{values} cannot be used as images for this network."
 
 
 def _list(shape: tuple[int, ...]) -> str:

@@ -16,7 +16,7 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
     Parameters
     ----------
     labels : array-like (N,), (N, 1) or one-hot (N, K)
-        Integers, strings, or other values that can be sorted.
+        Integers, strings or bools. Floats are accepted if they are whole numbers.
     classes : sequence, optional
         All classes, in order. By default, integer labels that start at 0 are class indices. For other labels, such as
         integers that start at 1, the classes are the distinct labels in sorted order.
@@ -81,7 +81,7 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
 
 
 def _in_order(kinds: np.ndarray) -> np.ndarray:
-    """Sort strings of digits by numeric value."""
+    """Sort distinct labels by numeric value if all are strings of digits; otherwise, leave them unchanged."""
     if kinds.dtype.kind == "U" and all(kind.isdecimal() and len(kind) < 10 for kind in kinds.tolist()):
         return kinds[np.argsort(kinds.astype(np.int64), kind="stable")]
     return kinds
@@ -142,4 +142,4 @@ def check_labels(y: np.ndarray, labels: np.ndarray) -> None:
         raise ShapeError(f"Labels must be an integer array ({len(y)},), one per output; found {found}.")
     lowest, highest = labels.min(), labels.max()
     if lowest < 0 or highest >= y.shape[1]:
-        raise ShapeError(f"Labels must be 0 to {y.shape[1] - 1}; found {lowest} to {highest}.")
+        raise ShapeError(f"Labels must be from 0 to {y.shape[1] - 1}; found {lowest} to {highest}.")

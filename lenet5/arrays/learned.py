@@ -5,7 +5,7 @@ from typing import NamedTuple
 __all__ = ["FITS", "Field", "Learned"]
 
 _MIDDLE = 127.5  # middle of the range of grey levels
-# Values of `Learned.fit`.
+# Valid values of `Learned.fit`.
 FITS = ("", "digit", "scale", "same")
 
 

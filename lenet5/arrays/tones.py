@@ -12,7 +12,7 @@ from .learned import Field
 __all__ = ["LOOK", "MIDDLE", "look", "tones_of", "warn", "warn_dark"]
 
 LOOK = 256  # number of images of a batch that are checked
-_DIM = 0.25  # images are almost black if their lightest pixel is below this fraction of the training images'
+_DIM = 0.25  # images are almost black if their lightest pixel is below this fraction of that in the training images
 MIDDLE = 127.5
 _TURNED = 144  # images count as inverted if their edges differ from the training images by more grey levels than this
 
@@ -29,8 +29,8 @@ def look(pictures: np.ndarray, field: Field) -> int:
         warn("These images are light on dark, but the network was trained on dark on light: pass 255 - images.")
     elif largest < _DIM * field.peak and ground < MIDDLE:
         warn(
-            "These images are almost black: the lightest pixel is below a quarter of the training images'. Grey levels "
-            "range from 0 to 255: scale the images, for example by images * (255 / images.max())."
+            "These images are almost black: their lightest pixel is below a quarter of that in the training images. "
+            "Grey levels range from 0 to 255. Scale the images, for example by images * (255 / images.max())."
         )
     return largest
 
@@ -49,7 +49,7 @@ def _brightness(pictures: np.ndarray) -> tuple[int, float]:
 
 
 def tones_of(pictures: np.ndarray) -> tuple[float | None, int]:
-    """Return the mean grey level at the edges of images (None for colour images), and the lightest pixel."""
+    """Return the mean grey level at the edges of grey images and the lightest pixel; None and 255 for colour."""
     if pictures.ndim == 4 and pictures.shape[3] > 1:
         return None, 255
     sample = pictures[:LOOK] if pictures.ndim == 3 else pictures[:LOOK, :, :, 0]

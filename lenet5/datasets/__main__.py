@@ -1,4 +1,4 @@
-"""``python -m lenet5.datasets``: make or verify a distorted MNIST of any size on disk."""
+"""``python -m lenet5.datasets``: make or verify a distorted MNIST data set of any size on disk."""
 
 import sys
 import time
@@ -13,11 +13,11 @@ from .infimnist import make_distorted, verify
 
 __all__ = ["main"]
 
-_EPILOG = """`make-distorted --out DIR` writes N copies (--times) of the training images to raw IDX files with the names
-of MNIST's files. The first copy is unchanged; the others are distorted. The command also writes the unchanged test
-files, and manifest.json with the SHA-256 of every file. Repeat an interrupted command to resume it; the resulting bytes
-are the same. `verify DIR` recomputes the hashes and reports differences. To train on the set, run
-python -m lenet5.train --dataset idx --mmap true --data-dir DIR.
+_EPILOG = """`make-distorted --out DIR` writes N copies (--times) of the training images to raw IDX files that are named
+like MNIST's. The first copy is unchanged; the others are distorted. The command also writes the unchanged test files,
+and manifest.json with the SHA-256 of every file. Repeat an interrupted command to resume it; the resulting files are
+bit-identical to those of an uninterrupted run. `verify DIR` recomputes the hashes and reports differences. To train on
+the data set, run python -m lenet5.train --dataset idx --mmap true --data-dir DIR.
 Exit codes: 0 done, 2 invalid option, 3 no data, disk full or verification failed, 130 interrupted."""
 
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m lenet5.datasets",
         positional="{make-distorted,verify} [DIR]",
-        description="Make or verify a distorted MNIST of any size on disk, like infiMNIST.",
+        description="Make or verify a distorted MNIST data set of any size on disk, like infiMNIST.",
         epilog=_EPILOG,
     )
     parser.add_argument("what", metavar="{make-distorted,verify}", help="action")
@@ -66,7 +66,10 @@ def _verify(folder: str | None, say: "_Say") -> int:
         raise ConfigError("verify needs the folder of a data set: verify DIR.")
     wrong = verify(folder)
     if wrong:
-        raise DataError(f"{folder}: verification failed: {'; '.join(wrong)}. Repeat its make-distorted command.")
+        raise DataError(
+            f"{folder}: verification failed: {'; '.join(wrong)}. To repair the data set, repeat the make-distorted "
+            "command that wrote it."
+        )
     say(f"{folder}: verified", at_once=True)
     return 0
 

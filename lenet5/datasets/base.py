@@ -14,7 +14,7 @@ from ..files import forget, mapped_from
 
 __all__ = ["Dataset", "with_one_order"]
 
-_SCAN = 65_536  # number of images of a mapped set that are read into memory at a time
+_SCAN = 65_536  # number of images of a memory-mapped data set that are read at a time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,14 +33,14 @@ class Dataset:
     name : str
         Name of the data set, such as "mnist".
     provenance : dict of str to str
-        Origin of the data. "source" is a folder, a mirror or a library version. Every other key is a file name; its
-        value is "sha256:" and the hash of the unzipped file.
+        Origin of the data: "source" is a folder, a mirror or a library version. The other keys are file names, each
+        with "sha256:" followed by the hash of the unzipped file.
     num_classes : int
         Number of classes (default: the number found in `labels`).
     classes : sequence, optional
-        All classes in order, as they occur in `labels`; or the names of the classes 0, 1, ...
+        All classes, in order: the distinct values of `labels` or, if the labels are class indices, the class names.
     fit : str
-        How the images were made from image files; see `from_folder`.
+        How image files were converted to the images; see `from_folder`.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Dataset:
 
     @property
     def learned(self) -> Learned:
-        """Properties of the data set, which are stored in networks trained on it."""
+        """Properties of the data set that are stored in networks trained on it."""
         return Learned(tuple(self.classes), self.images.shape[1:], *tones_of(self.images), self.fit)
 
     def relabelled(self, classes: Sequence[str]) -> "Dataset":
@@ -103,7 +103,7 @@ class Dataset:
         Raises
         ------
         DataError
-            If the list lacks a class of this set.
+            If `classes` lacks a class that occurs in this data set.
         """
         own, others = tuple(self.classes), tuple(classes)
         if own == others:
@@ -160,8 +160,8 @@ class Dataset:
         Parameters
         ----------
         fraction : float
-            Fraction of the images to put in the validation set, strictly between 0 and 1. The number is rounded to
-            whole images, with at least one in each part.
+            Fraction of the images to put in the validation set, strictly between 0 and 1. The number
+            of images is rounded, with at least one image in each part.
         rng : numpy.random.Generator
             Random generator that selects the images.
 

@@ -10,10 +10,10 @@ __all__ = ["FASHION", "MNIST", "SETS", "IdxFile", "IdxSet"]
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One file of a data set: name, shape, size and SHA-256 of the .gz file, and SHA-256 of the unzipped file.
+    """One IDX file of a data set: its name, array shape, size as a .gz file, and hashes (gzipped and unzipped).
 
-    If the hash of the unzipped file is known, only it is checked, because the same content can be gzipped to different
-    bytes. If no hash is published, only shape and type are checked.
+    If the hash of the unzipped file is known, only that hash is checked, because the same content can be compressed to
+    different .gz files. If no hash is published, only the shape and type of the array are checked.
     """
 
     name: str
@@ -25,7 +25,7 @@ class IdxFile:
 
     @property
     def remote(self) -> Remote:
-        """The gzipped file on the mirrors."""
+        """The gzipped file to download from a mirror."""
         return Remote(self.name + ".gz", self.gz_size, self.gz_sha256)
 
     @property
@@ -40,8 +40,8 @@ class IdxSet:
     """A data set of four IDX files: training images and labels, test images and labels.
 
     `classes` are the class names in the order of the labels, which start at `first_label`. If `transposed` is true,
-    rows and columns of the images are swapped. A set without mirrors is not downloaded; `home` is the address where
-    users can get it.
+    the files store the images with rows and columns swapped. A data set without mirrors is not downloaded; `home` is
+    the address where users can get it.
     """
 
     name: str
@@ -215,7 +215,7 @@ QMNIST = IdxSet(
 
 
 def _emnist(part: str, train: int, test: int, classes: str, first_label: int = 0) -> IdxSet:
-    """Describe a part of EMNIST (Cohen et al. 2017); only the hash of the archive of all parts is published."""
+    """Return the entry of a part of EMNIST (Cohen et al. 2017). Only the archive of all parts has a published hash."""
     files = [
         IdxFile(f"emnist-{part}-{half}-{kind}-ubyte", shape)
         for half, n in (("train", train), ("test", test))
@@ -244,7 +244,7 @@ SETS = {
         QMNIST,
         _emnist("digits", 240_000, 40_000, string.digits),
         _emnist("letters", 124_800, 20_800, string.ascii_uppercase, 1),
-        # Letters whose upper and lower case look alike share one class, named after the upper case.
+        # Letters whose upper and lower case look alike share one class, named after the upper-case letter.
         _emnist("balanced", 112_800, 18_800, string.digits + string.ascii_uppercase + "abdefghnqrt"),
         _emnist("mnist", 60_000, 10_000, string.digits),
     )

@@ -27,7 +27,7 @@ TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST = ("test_batch.bin",)
 RECORD = 1 + 3 * 32 * 32
 PER_FILE = 10_000
-UNPACKED_MAX = 400_000_000  # the archive unpacks to 184 MB
+UNPACKED_MAX = 400_000_000  # upper limit in bytes; the published archive unpacks to 184 MB
 ADVICE = (
     f"Put {ARCHIVE.name}, or its six .bin files, in ./CIFAR10,\n"
     "or give their folder as data_dir (--data-dir on the command line) or $LENET5_DATA."
@@ -102,7 +102,7 @@ def _from_archive(path: Path, source: str, verify: bool) -> tuple[Dataset, Datas
 
 
 class _Capped:
-    """File wrapper for tarfile that stops decompression bombs."""
+    """File wrapper for tarfile that limits the unpacked size, as a guard against decompression bombs."""
 
     def __init__(self, file: gzip.GzipFile, path: Path):
         self.file, self.path, self.left = file, path, UNPACKED_MAX
@@ -127,7 +127,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def _wrong_size(name: str, found: int) -> DataError:
-    return DataError(f"{name}: size: expected {PER_FILE} records of {RECORD} bytes, found {found} bytes")
+    return DataError(f"{name}: expected {PER_FILE} records of {RECORD} bytes, found {found} bytes. Get CIFAR-10 again.")
 
 
 def _datasets(batches: dict[str, bytes], source: str) -> tuple[Dataset, Dataset]:
@@ -144,6 +144,6 @@ def _dataset(batches: dict[str, bytes], names: Sequence[str], source: str) -> Da
         labels[rows] = records[:, 0]
         images[rows] = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         if labels[rows].max() > 9:
-            raise DataError(f"{name}: label: expected 0 to 9, found {labels[rows].max()}")
+            raise DataError(f"{name}: expected labels from 0 to 9, found {labels[rows].max()}. Get CIFAR-10 again.")
         provenance[name] = "sha256:" + hashlib.sha256(batches[name]).hexdigest()
     return Dataset(images, labels, "cifar10", provenance, classes=CLASSES)

@@ -25,7 +25,7 @@ def shift(images: NDArray[np.uint8], rng: np.random.Generator, *, pixels: int = 
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Not modified. Pixels from outside the image are background (0).
+        Not modified. The area outside an image counts as background (0).
     rng : numpy.random.Generator
     pixels : int
         Largest shift along each axis; all shifts from -pixels to pixels are equally likely.
@@ -76,7 +76,7 @@ def noise(images: NDArray[np.uint8], rng: np.random.Generator, *, share: float =
         chunk = out[start : start + _CHUNK]
         chunk ^= np.where(
             rng.random(chunk.shape, np.float32) < share, np.uint8(255), np.uint8(0)
-        )  # inverts a pixel: 255 - x
+        )  # XOR with 255 inverts a pixel: 255 - x
     return out
 
 
@@ -84,25 +84,25 @@ def noise(images: NDArray[np.uint8], rng: np.random.Generator, *, share: float =
 class Distort:
     """Planar affine distortions of the paper (section III-B), rotation, and elastic deformation (Simard et al. 2003).
 
-    The size of each change is drawn uniformly between minus and plus its limit. The paper names translation, scaling,
-    squeezing ("simultaneous horizontal compression and vertical elongation, or the reverse") and horizontal shearing.
-    The paper does not rotate images and gives no ranges; the defaults are ours.
+    For each image, the amounts are drawn uniformly between minus and plus the limits below. The paper names
+    translation, scaling, squeezing ("simultaneous horizontal compression and vertical elongation, or the reverse") and
+    horizontal shearing. The paper does not rotate images and gives no ranges; the defaults are ours.
 
     Parameters
     ----------
     translation : float
         Largest shift along each axis, in pixels.
     scale, squeeze : float
-        Largest relative changes, at most 0.9. Sizes are multiplied by 1 ± scale; heights are multiplied and widths
-        divided by 1 ± squeeze.
+        Largest relative changes, at most 0.9. Height and width are multiplied by up to 1 ± scale; then the height is
+        multiplied, and the width divided, by up to 1 ± squeeze.
     shear : float
         Largest shear, in columns per row.
     rotation : float
         Largest rotation, in degrees.
     elastic : float
-        Simard's alpha, in pixels. It scales a displacement field that is drawn uniformly from ±1 and smoothed with a
-        Gaussian. With the published values, alpha 34 and sigma 4, pixels are displaced by 1.4 pixels (standard
-        deviation) along each axis.
+        Simard's alpha, in pixels. It scales a displacement field that is drawn uniformly from [-1, 1] and smoothed
+        with a Gaussian. With the published values, alpha 34 and sigma 4, the displacements along each axis have a
+        standard deviation of 1.4 pixels.
     sigma : float
         Standard deviation of the smoothing Gaussian, in pixels.
     share : float
@@ -137,7 +137,7 @@ class Distort:
         Parameters
         ----------
         images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-            Not modified. Pixels from outside the image are background (0).
+            Not modified. The area outside an image counts as background (0).
         rng : numpy.random.Generator
 
         Returns
@@ -163,7 +163,7 @@ class Distort:
             matrices[~changed] = np.eye(2, 3)
             if self.elastic:
                 field[~changed] = 0
-            # The noise is uniform in ±1/2, hence the factor 2.
+            # The noise is uniform on [-1/2, 1/2), not [-1, 1), hence the factor 2.
             engine.warp(chunk, matrices, field, np.float32(2 * self.elastic), out[part].reshape(chunk.shape))
         return out
 
@@ -194,7 +194,7 @@ def transform(
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Not modified. Pixels from outside the image are background (0).
+        Not modified. The area outside an image counts as background (0).
     scale : float
         Factor by which the size is multiplied.
     squeeze : float
@@ -228,9 +228,9 @@ def transform(
 
 
 def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> NDArray[np.float32]:
-    """Return matrices (N, 2, 3) that map (row, column, 1) of new images to positions in the old ones."""
+    """Return matrices (N, 2, 3) that map (row, column, 1) of distorted images to positions in the originals."""
     size, squeeze, shear, degrees, down, right = numbers
-    # Images are scaled by diag(size squeeze, size / squeeze), then sheared, then rotated; this is the inverse map.
+    # Images are scaled by diag(size squeeze, size / squeeze), then sheared, then rotated. The matrices invert this.
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     matrices = np.zeros((len(size), 2, 3))
     matrices[:, 0, 0], matrices[:, 0, 1] = cos, sin

@@ -1,6 +1,6 @@
 """Download files: try mirrors in turn, and verify the size and SHA-256 of every file before use.
 
-pooch writes to a temporary file in the same folder, compares the hash, and only then renames the file. A file under
+pooch writes to a temporary file in the target folder, compares the hash, and only then renames the file. A file under
 its final name is therefore complete and correct, even if downloads are interrupted or run concurrently.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["Fetcher", "MirrorError", "Remote"]
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 8.0
-ANSWER_SECONDS = 10.0  # name look-up, connection attempts, TLS, redirects and headers together
+ANSWER_SECONDS = 10.0  # limit for name look-up, connection attempts, TLS, redirects and headers together
 SLOWEST = 20_000  # bytes per second; a mirror that falls READ_SECONDS behind this rate is abandoned
 REDIRECTS = 5
 CHUNK = 2**16
@@ -78,7 +78,7 @@ class Fetcher:
         Returns
         -------
         str
-            Address of the file, on the first mirror if the file was already there.
+            Address of the file; if the file was already there, its address on the first mirror.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class Fetcher:
                 attempts.append((url, reason))
             except OSError as error:
                 reason = error.strerror or str(error)
-                message = f"{self.title}: cannot write {remote.name} in {folder}: {reason}"
+                message = f"{self.title}: cannot write {remote.name} to {folder}: {reason}"
                 raise MirrorError(message, attempts) from error
             finally:
                 logger.setLevel(level)
@@ -161,7 +161,7 @@ class _Download:
         import requests
         import urllib3
 
-        # An invalid address, given or from a redirect, raises ValueError.
+        # Invalid addresses, whether given or reached by a redirect, raise ValueError.
         network = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
         size, found, start = self.remote.size, 0, time.monotonic()
         with requests.Session() as session:
@@ -173,7 +173,7 @@ class _Download:
                 declared = response.headers.get("Content-Length", "")
                 if declared.isdigit() and int(declared) != size:
                     raise _MirrorFailed(f"wrong size: expected {size} bytes, but the server announces {declared}")
-                # read1 does not wait for a full chunk, so the deadline also holds for slow streams; urllib3 1 lacks it.
+                # read1 does not wait for a full chunk, so slow streams also reach the time limit; urllib3 1 lacks it.
                 read: Callable[[int], bytes] = getattr(response.raw, "read1", response.raw.read)
                 while True:
                     try:
@@ -189,7 +189,7 @@ class _Download:
 
 
 def _open(session: Any, url: str) -> Any:
-    """GET `url`; follow redirects manually, and only to https or from a local test server to itself."""
+    """GET `url`; follow redirects only to https addresses, or within a local test server."""
     if not _allowed(url, url):
         raise _MirrorFailed("not an https address")
     for _ in range(1 + REDIRECTS):
@@ -198,13 +198,13 @@ def _open(session: Any, url: str) -> Any:
             stream=True,
             allow_redirects=False,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
-            headers={"Accept-Encoding": "identity"},  # the published hash is that of the stored bytes
+            headers={"Accept-Encoding": "identity"},  # the published hash is that of the file as stored
         )
         if response.is_redirect:
             before, url = url, urljoin(url, response.headers["Location"])
             response.close()
             if not _allowed(url, before):
-                raise _MirrorFailed(f"redirects away from https, to {url[:100]}")
+                raise _MirrorFailed(f"redirected to an address without https: {url[:100]}")
             continue
         if response.status_code != 200:
             response.close()

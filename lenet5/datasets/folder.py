@@ -50,10 +50,10 @@ def from_folder(
     Parameters
     ----------
     path : path-like
-        Folder that contains the folders `train` and `test` (or `val`), each with one folder per class. Without `test`,
-        or if the class folders are directly in this folder, a fraction of each class becomes the test set.
+        Folder that contains the folders `train` and `test` (or `val`), each with one folder per class. If there is
+        no `test`, or the class folders are directly in this folder, a fraction of each class becomes the test set.
     size : int, optional
-        Side of the images. Default: if all image files have the same size, of at most 128, that size; otherwise 28.
+        Side of the images. Default: the size of the image files if it is the same for all and at most 128, else 28.
     fit : {"auto", "digit", "scale"}
         "digit" converts each image to the format of MNIST, as `prepare_digit` does; it is meant for photographs and
         scans of characters. "scale" scales the longer side of the whole image to `size` and pads the shorter one.
@@ -61,13 +61,13 @@ def from_folder(
     colour : bool, optional
         Whether to keep the three channels or average them. Default: keep them if any image is in colour.
     test_split : float
-        Fraction of each class to use as the test set if there is no folder for it.
+        Fraction of each class to use as the test set if there is no test folder.
     seed : int
         Seed for drawing the test set.
     progress : bool
         Show a progress bar on a terminal.
     cache : bool
-        Whether to cache the images in the user's cache folder until a file changes.
+        Whether to store the converted images in the user's cache folder, and to reuse them until a file changes.
 
     Returns
     -------
@@ -99,8 +99,8 @@ def from_folder(
     if len(classes) < 2:
         raise DataError(
             f"{folder}: expected at least two sub-folders of images, one for each class; found {len(classes)}. Use "
-            f"paths such as {folder}/cats/1.png and {folder}/dogs/1.png, or the same in {folder}/train and "
-            f"{folder}/test."
+            f"paths such as {folder}/cats/1.png and {folder}/dogs/1.png, or put such sub-folders in "
+            f"{folder}/train and {folder}/test."
         )
     for name, found in files.items():
         if not found:
@@ -114,7 +114,7 @@ def from_folder(
         if cache:
             _to_cache(store, key, kept)
     elif missing := sum(int((~each).sum()) for each in kept[1].values()):
-        warnings.warn(f"{missing} images of {folder} cannot be read and are skipped.", LenetWarning, stacklevel=2)
+        warnings.warn(f"{missing} images in {folder} cannot be read and are skipped.", LenetWarning, stacklevel=2)
     images, good, used = kept
     sets = {}
     for name, found in files.items():
@@ -134,7 +134,7 @@ def split_by_class(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dat
     Raises
     ------
     ConfigError
-        If the share is not strictly between 0 and 1.
+        If `share` is not strictly between 0 and 1.
     """
     if not 0 < share < 1:
         raise ConfigError(f"test_split must be between 0 and 1; found {share!r}.")
@@ -161,7 +161,7 @@ def _parts(folder: Path) -> dict[str, Path]:
 
 
 def _pictures(folder: Path) -> Iterator[tuple[str, str, tuple[int, int]]]:
-    """Yield (path, class, (size, time)) of every image file, sorted by file name, then by class."""
+    """Yield (path, class, (size, modification time)) of every image file, sorted by file name, then by class."""
     found = []
     for entry in os.scandir(folder):
         if entry.is_dir() and not entry.name.startswith((".", "__")):
@@ -196,7 +196,7 @@ Kept = tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.bool_]], str]
 
 
 def _decoded(files: dict[str, list[Any]], reading: Reading, *, auto: bool, guess: bool, progress: bool) -> Kept:
-    """Return the images of each part, a mask of the readable files of each part, and the `fit` that was used."""
+    """Return the images of each part (train, test), a mask of each part's readable files, and the `fit` used."""
     while True:
         try:
             images, good, damaged = {}, {}, []
@@ -219,7 +219,7 @@ def _decoded(files: dict[str, list[Any]], reading: Reading, *, auto: bool, guess
         text = f"{len(damaged)} of {count:,} images cannot be read: " + "; ".join(damaged[:_LISTED])
         text += f"; and {len(damaged) - _LISTED} more" if len(damaged) > _LISTED else ""
         if len(damaged) > _UNREADABLE * count:
-            raise DataError(f"{text}. This is more than {_UNREADABLE:.0%}: repair or remove them.")
+            raise DataError(f"{text}. This is more than {_UNREADABLE:.0%}: repair or remove the damaged files.")
         warnings.warn(f"{text}. They are skipped.", LenetWarning, stacklevel=3)
     return images, good, reading.fit
 

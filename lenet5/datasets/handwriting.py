@@ -24,14 +24,14 @@ __all__ = [
     "resize",
 ]
 
-SIDE, BOX = 28, 20  # as in MNIST: images are 28x28, the digits in them up to 20x20
-LINE_HEIGHT = 22  # rows of ink; more than 20, because MNIST's digits are centred by mass, not aligned
+SIDE, BOX = 28, 20  # as in MNIST: images are 28x28 pixels, and the digits in them up to 20x20
+LINE_HEIGHT = 22  # rows of ink in a line; more than 20, because digits centred by mass start at different rows
 LINE_MARGIN = 16  # columns on both sides of a line: half the width of the network's input
 LONGEST_LINE = 480  # columns of ink in a line; longer lines are scaled down
 MAX_PIXELS = 50_000_000
 # Other formats are rare, and some of Pillow's readers for them start programs (EPS) or open other files.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-WORKING_SIDE = 400  # larger images are first averaged down to about this side
+WORKING_SIDE = 400  # larger images are first downsampled to about this side, in pixels
 FAINTEST = 8.0  # smallest contrast, in grey levels (0 to 255); images with less contrast count as blank
 
 Invert = bool | Literal["auto"]
@@ -80,7 +80,7 @@ def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert
 
 
 def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.uint8]:
-    """Convert an image of digits side by side to a line that a network can sweep (section VII).
+    """Convert an image of digits side by side to a line across which a network can be swept (section VII).
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert 
     Returns
     -------
     ndarray of uint8, shape (28, W)
-        The ink is 22 rows high and vertically centred, with 16 columns of background before and after it. That is half
+        The ink is 22 rows high and vertically centred, with 16 columns of background before and after it. This is half
         the width of the network's input, so a window can be centred on the first and the last digit.
 
     Raises
@@ -108,7 +108,7 @@ def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert 
 
 
 def _cropped(image: str | os.PathLike[str] | ArrayLike, invert: Invert) -> NDArray[np.float32]:
-    """Return the ink of an image, scaled to at most 1 and cropped to its extent."""
+    """Return the ink of an image, scaled to at most 1 and cropped to its bounding box."""
     if invert not in (True, False, "auto"):
         raise ConfigError(f"invert: expected True, False or 'auto', found {invert!r}")
     name = _name(image)
@@ -125,7 +125,7 @@ def _name(image: object) -> str:
 
 
 def _side_by_side(ink: NDArray[np.float32]) -> int:
-    """Return the number of characters side by side in cropped ink, or 0 if there is one or the ink is too small."""
+    """Return the number of characters side by side in cropped ink, or 0 for a single one or if the ink is too small."""
     height, width = ink.shape
     if min(ink.shape) < BOX:
         return 0
@@ -145,7 +145,7 @@ def _fitted(ink: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
     """Resize ink by a factor, and make strokes as white as MNIST's."""
     height, width = (max(1, round(side * factor)) for side in ink.shape)
     ink = resize(ink, (height, width))
-    # Shrinking turns thin strokes grey. In MNIST, a quarter of the ink is white, regardless of the pen.
+    # Shrinking turns thin strokes grey. Rescale the levels so that a quarter of the ink is white, as in MNIST.
     return np.minimum(ink / np.percentile(ink[ink > 0.1 * ink.max()], 75), 1)
 
 
@@ -164,7 +164,7 @@ def centre(ink: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize a float32 image to `shape` (H, W), averaging over areas if it shrinks; negative values become 0."""
+    """Resize a float32 image to `shape` (H, W), with antialiasing if it shrinks; negative values become 0."""
     from PIL import Image
 
     resized = Image.fromarray(picture).resize(shape[::-1], Image.Resampling.BICUBIC)
@@ -179,7 +179,7 @@ def picture(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise ImageError(_too_large(name, picture.height, picture.width))
-            # Avoid copies: a tiny file can contain 200 MB of pixels.
+            # Avoid copies: a tiny file can decode to 200 MB of pixels.
             ImageOps.exif_transpose(picture, in_place=True)
             if picture.mode.startswith("I"):
                 deep = _averaged(np.asarray(picture)[:, :, None])
@@ -200,11 +200,11 @@ def _too_large(name: str, height: int, width: int) -> str:
 
 
 def _averaged(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Return float32 pixels (H, W, C), averaged over squares down to the working size."""
+    """Return float32 pixels (H, W, C), downsampled to a side of about WORKING_SIDE by averaging square blocks."""
     factor = max(1, math.isqrt(array.shape[0] * array.shape[1]) // WORKING_SIDE)
     if factor == 1:
         return array.astype(np.float32)
-    # Convert row by row, to avoid a float32 copy of the whole image.
+    # Average `factor` rows at a time, to avoid a float32 copy of the whole image.
     rows = [array[k : k + factor].mean(axis=0, dtype=np.float32) for k in range(0, len(array), factor)]
     starts = np.arange(0, array.shape[1], factor)
     cells = np.diff(starts, append=array.shape[1]).astype(np.float32)
@@ -213,7 +213,7 @@ def _averaged(array: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _levels(image: object, name: str) -> NDArray[np.float32]:
-    """Return float32 levels 0..255 of shape (H, W, C), averaged down to the working size."""
+    """Return an image as float32 levels 0..255 of shape (H, W, C), downsampled to a side of about WORKING_SIDE."""
     try:
         array = np.asarray(image)
     except Exception as error:  # arbitrary objects can raise any exception
@@ -241,7 +241,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
 
 
 def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Blend an image with an alpha channel onto paper of a suitable colour; drop the channel."""
+    """If an image has an alpha channel, blend it with paper of a suitable colour and drop the channel."""
     channels = levels.shape[2]
     if channels in (1, 3):
         return levels
@@ -257,7 +257,7 @@ def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 
 def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.float32]:
-    """Return the ink, (H, W): the difference of each pixel from the paper, and 0 for the paper and its texture."""
+    """Return the ink (H, W): the difference of each pixel from the paper, or 0 for the paper and its texture."""
     levels = without_frame(levels)
     paper, noise = _paper(levels)
     darker, lighter = (paper - levels).max(axis=2), (levels - paper).max(axis=2)
@@ -274,7 +274,7 @@ def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.f
 
 
 def _paper(levels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """Fit a plane to the image's edge, to model uneven light; return it and 4 sigma of the noise around it."""
+    """Model uneven light by a plane fitted to the levels at the image's edge; return it and 4 sigma of the noise."""
     height, width, channels = levels.shape
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     plane = np.stack([np.ones_like(rows), rows, columns], axis=2)
@@ -294,7 +294,7 @@ def _energy(ink: NDArray[np.float32], noise: float) -> float:
 
 
 def _without_specks(ink: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Remove specks, ink with little other ink around it, which would distort the extent of the digit."""
+    """Remove specks (ink with little other ink around it), which would enlarge the bounding box of the digit."""
     from PIL import Image, ImageFilter
 
     radius = max(ink.shape) // 40

@@ -1,7 +1,8 @@
 """Read and write IDX, the format of the MNIST files, raw or gzipped.
 
 Bytes 0 and 1 are zero, byte 2 is the element type (see `TYPES`), and byte 3 is the number of dimensions d. The d
-dimensions follow as big-endian unsigned 32-bit integers, then the elements, big-endian, last dimension fastest.
+dimensions follow as big-endian unsigned 32-bit integers, then the elements, big-endian, with the last dimension varying
+fastest.
 """
 
 import gzip
@@ -38,7 +39,7 @@ def read_idx(source: Source, *, max_bytes: int = MAX_BYTES, mmap: bool = False) 
     source : path-like or binary file
         Raw or gzipped file, as detected from its first bytes, not its name.
     max_bytes : int
-        Size of the largest array accepted. Data beyond the declared size are never unzipped.
+        Largest accepted size of the array, in bytes. Data beyond the declared size are never unzipped.
     mmap : bool
         Map the elements from the file instead of reading them, for files larger than memory. The file must be given by
         its path and must not be gzipped; `max_bytes` is ignored. ``net.predict`` processes the result in bounded
@@ -81,7 +82,7 @@ def _mapped(source: Source) -> NDArray[Any]:
 def read_idx_content(source: Source, *, max_bytes: int = MAX_BYTES) -> tuple[NDArray[Any], bytearray]:
     """Read an IDX file like `read_idx`; return the array and the unzipped bytes of the file, including the header.
 
-    The array may share the memory of the bytes.
+    The array may share memory with the bytes.
     """
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else _stream_name(source)
     try:
@@ -115,7 +116,7 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     Raises
     ------
     DataError
-        If IDX has no such element type, a dimension does not fit into 32 bits, or the file cannot be written.
+        If IDX does not support the dtype, a dimension does not fit into 32 bits, or the file cannot be written.
     """
     array = np.asarray(array)
     code = CODES.get(array.dtype.str[1:])
@@ -135,7 +136,7 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
 
 
 def header(code: int, shape: tuple[int, ...]) -> bytes:
-    """Return the header of a file with elements of type `TYPES[code]`."""
+    """Return the header of an IDX file with elements of type `TYPES[code]`."""
     return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
 
 
@@ -173,13 +174,13 @@ def _read(file: IO[bytes], name: str, max_bytes: int) -> tuple[NDArray[Any], byt
     _expect_size(len(content) - start, shape, dtype, name)
     try:
         array: NDArray[Any] = np.ndarray(shape, dtype, buffer=content, offset=start)
-    except ValueError as error:  # an array without elements, but with dimensions too large for NumPy
+    except ValueError as error:  # raised for an array without elements whose dimensions are too large for NumPy
         raise DataError(f"{name}: dimensions: expected a shape that NumPy can address, found {shape}") from error
     return array.astype(dtype.newbyteorder("="), copy=False), content
 
 
 def _header(stream: Any, name: str) -> tuple[bytearray, tuple[int, ...], np.dtype]:
-    """Read the header; return its bytes, the shape and the type."""
+    """Read the header of an IDX file; return its bytes, the array shape and the element type."""
     content = _take(stream, 4)
     _expect(len(content) > 0, name, "length", "an IDX header", "an empty file")
     _expect(content[:2] == bytes(len(content[:2])), name, "magic number", "00 00", content[:2].hex(" "))

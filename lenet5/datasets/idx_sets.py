@@ -21,7 +21,7 @@ Path_ = str | os.PathLike[str]
 
 
 class Content(NamedTuple):
-    """Content of a file: its array, its unzipped bytes (None if it is mapped), and their SHA-256."""
+    """Content of an IDX file: its array, its unzipped bytes (None if the file is mapped), and their SHA-256."""
 
     array: NDArray[Any]
     content: bytearray | None
@@ -94,7 +94,7 @@ _NAME = re.compile(r"(.*?)(train|t10k|test)-(images|labels)[-.]idx\d-(?:ubyte|in
 
 
 def idx_files(folder: Path) -> dict[str, dict[tuple[str, str], Path]]:
-    """Return the IDX files of a folder as {prefix of the name: {(half, kind): path}}."""
+    """Return the IDX files of a folder as {name prefix: {("train" or "test", "images" or "labels"): path}}."""
     sets: dict[str, dict[tuple[str, str], Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
@@ -121,7 +121,7 @@ def dataset_of(
     known: IdxSet | None = None,
     verify: bool = False,
 ) -> Dataset:
-    """Make a data set from a pair of files, with the classes and orientation of `known` if given."""
+    """Make a data set from a file of images and one of labels, with the classes and orientation of `known` if given."""
     images, labels = (content.array for content in contents)
     if labels.ndim == 2 and labels.dtype == "i4" and labels.size:  # QMNIST's labels: class, writer and more
         labels = labels[:, 0]

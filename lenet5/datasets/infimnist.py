@@ -1,4 +1,4 @@
-"""Make and verify a distorted MNIST of any size on disk, like infiMNIST (Loosli, Canu and Bottou 2007).
+"""Make and verify a distorted MNIST data set of any size on disk, like infiMNIST (Loosli, Canu and Bottou 2007).
 
 The set consists of `times` chunks. Chunk 0 contains the original training images. Chunk k contains the same images in
 the same order, distorted by a random generator seeded with (seed, k). The bytes therefore depend neither on the number
@@ -41,7 +41,7 @@ MANIFEST = "manifest.json"
 PARTIAL = f"{MANIFEST}.partial"
 FILES = tuple(file.name for file in MNIST.files)
 IMAGES = FILES[0]
-START = len(header(CODES["u1"], (0, 0, 0)))  # offset of the first image in its file
+START = len(header(CODES["u1"], (0, 0, 0)))  # offset of the first image in the image file, in bytes
 
 Say = Callable[[str], object]
 T = TypeVar("T")
@@ -89,7 +89,7 @@ def make_distorted(
     ConfigError
         If an argument is out of range, the distortion is unknown, or the folder contains other data.
     DataError
-        If the folder cannot be written. Too little disk space is detected before the first chunk.
+        If the folder cannot be written. A lack of disk space is detected before the first chunk is written.
     """
     if times < 1 or threads < 1 or seed < 0 or times * len(train) >= 2**32:
         raise ConfigError(
@@ -103,7 +103,7 @@ def make_distorted(
     plan = _plan(train, test, times, seed, distort)
     out = Path(out).expanduser()
     try:
-        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # more threads round differently
+        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # rounding depends on the threads
             return _make(out, plan, train, test, threads, say)
     except OSError as error:
         size = times * train.images.nbytes / 1e9
@@ -114,7 +114,7 @@ def make_distorted(
 
 
 def verify(folder: str | os.PathLike[str]) -> list[str]:
-    """Compare a set with its manifest; return a line of text for each difference.
+    """Compare a distorted data set with its manifest; return a line of text for each difference.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def verify(folder: str | os.PathLike[str]) -> list[str]:
     """
     folder = Path(folder).expanduser()
     if not (folder / MANIFEST).exists() and (folder / PARTIAL).exists():
-        raise DataError(f"{folder}: the set is incomplete; repeat its make-distorted command")
+        raise DataError(f"{folder}: the data set is incomplete. Repeat the make-distorted command that began it.")
     manifest = _read(folder / MANIFEST)
     wrong = []
     for name in FILES:
@@ -140,7 +140,7 @@ def verify(folder: str | os.PathLike[str]) -> list[str]:
 
 
 def _plan(train: Dataset, test: Dataset, times: int, seed: int, distort: str) -> dict[str, Any]:
-    """Return all settings that determine the bytes."""
+    """Return all settings that determine the content of the files."""
     known = DISTORTIONS[distort]
     return {
         "format": 1,
@@ -165,7 +165,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
         return before
     images, size = out / f"{IMAGES}.partial", train.images.nbytes
     whole = START + plan["times"] * size
-    # The set is incomplete or damaged: rename its files back to their partial names.
+    # The data set is incomplete or damaged: mark it as partial until it is complete.
     chunks = before["chunks"] if before else [None] * plan["times"]
     _write(out / PARTIAL, plan | {"chunks": chunks})
     (out / MANIFEST).unlink(missing_ok=True)
@@ -176,7 +176,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def chunk(k: int) -> tuple[Any, str, bool]:
-        """Return the bytes of a chunk, their hash, and whether they are already on disk."""
+        """Return the bytes of chunk k, their hash, and whether they are already on disk."""
         if chunks[k]:
             there = _chunk(images, plan, k)
             if (sha256 := _sha256(there)) == chunks[k]:

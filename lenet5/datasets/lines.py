@@ -12,15 +12,15 @@ from .handwriting import LINE_MARGIN, SIDE
 
 __all__ = ["BLANK", "Neighbours", "line_of", "line_sets"]
 
-BLANK = " "  # class of windows that are not centred on a digit; its RBF target is the bitmap of the space in Fig. 3
+BLANK = " "  # class of windows not centred on a digit; its RBF target is the bitmap of the space character in Fig. 3
 WIDTH = 32  # columns of a window: the width of the network's input
 _CHUNK = 4096  # windows composed at a time
-_MIDDLE, _AROUND = 2, 5  # five digits are drawn, and the window is centred on the middle one
+_MIDDLE, _AROUND = 2, 5  # a line has five random digits; its window is centred on or near the middle one
 
 
 @dataclass(frozen=True)
 class Neighbours(Distort):
-    """Turn digits into windows of lines: a digit with others next to it, or the gap between two digits.
+    """Turn images of digits into windows of lines: a digit with others next to it, or the gap between two digits.
 
     Section VII trains on a digit with a neighbour on each side, "-1 to 4 pixels" apart, and on blanks, with 10 % of the
     pixels inverted. Here there are up to two neighbours on each side, which can also be farther apart, since lines
@@ -30,10 +30,10 @@ class Neighbours(Distort):
     Parameters
     ----------
     translation, scale, squeeze, shear, rotation, elastic, sigma, share
-        Distortions of each digit; see `Distort`. The default of translation is 0, because the position of
-        a digit is that of its ink.
+        Distortions of each digit; see `Distort`. The default translation is 0, because digits are
+        positioned by their ink.
     closest, farthest : int
-        Smallest and largest gap between the ink of neighbours, in columns. If it is negative, neighbours overlap.
+        Smallest and largest gap between the ink of neighbours, in columns. A negative gap is an overlap.
     reach : float
         Largest distance, in columns, between the centre of a window and that of its digit. The default is half of the
         4 columns between windows of the paper's network, so that one or two windows are centred on each digit.
@@ -107,9 +107,9 @@ class Neighbours(Distort):
         left : ndarray of int (5, N)
             First column of each digit's ink, relative to that of the middle digit.
         shown : ndarray of bool (5, N)
-            False before the beginning and after the end of a line.
+            False for digits before the beginning or after the end of their line.
         middle : ndarray of float (N,)
-            Column of the centre of the window.
+            Column of the centre of the window, with the same origin as `left`.
         """
         n = len(blank)
         # Each line has a basic gap, from which its gaps differ by at most one column.
@@ -166,7 +166,7 @@ def line_of(images: ArrayLike, *, gap: int = 2) -> NDArray[np.uint8]:
     images : array-like of uint8, shape (N, H, W)
         Digits from left to right, on background 0.
     gap : int
-        Gap between the ink of neighbours, in columns. If it is negative, neighbours overlap.
+        Gap between the ink of neighbours, in columns. A negative gap is an overlap.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def line_of(images: ArrayLike, *, gap: int = 2) -> NDArray[np.uint8]:
         raise ShapeError(f"line_of: expected non-blank uint8 images (N, H, W); found {digits.dtype} {digits.shape}.")
     first, stop = _extents(digits)
     left = LINE_MARGIN + np.concatenate([[0], np.cumsum((stop - first)[:-1] + gap)])
-    left += max(0, LINE_MARGIN - int(left.min()))  # digits that overlap by more than their width
+    left += max(0, LINE_MARGIN - int(left.min()))  # shift the line right if a digit begins before the first one
     line = np.zeros((digits.shape[1], int((left + stop - first).max()) + LINE_MARGIN), np.uint8)
     for digit, at, a, b in zip(digits, left, first, stop, strict=True):
         place = line[:, at : at + b - a]
@@ -199,7 +199,7 @@ def line_sets(train: Dataset, test: Dataset, *, blank: float = 1 / 2) -> tuple[D
     train, test : Dataset
         Data sets of grey images of at most 32 columns.
     blank : float
-        Number of blank images per image of a digit.
+        Number of blank images per digit image.
 
     Returns
     -------

@@ -93,10 +93,10 @@ def load(
         if path is not None and path.exists():
             return _from_path(path, mmap=mmap, progress=progress, **given)
         near = difflib.get_close_matches(str(name).lower(), NAMES, n=2, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        hint = f"; did you mean {' or '.join(near)}?" if near else "."
         raise ConfigError(
-            f"no data set {str(name)!r}, and no such file or folder; {hint}(known: {', '.join(NAMES)}; or the path of "
-            "a folder of images, a CSV or an .npz file)"
+            f"unknown data set {str(name)!r}, and no such file or folder{hint} Choose one of {', '.join(NAMES)}, or "
+            "pass the path of a folder of images, a CSV file or an .npz file."
         )
     pointless = sorted(key for key, value in given.items() if value != _READING[key])
     if pointless:

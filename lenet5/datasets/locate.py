@@ -1,4 +1,4 @@
-"""Search for data files in the usual folders, and define the errors shared by all data sets."""
+"""Search for data files in the usual folders, compute their hashes, and report missing data sets."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Find, verify, load and download MNIST and its successors."""
+"""Find, verify, load and download MNIST and data sets in the same format."""
 
 import hashlib
 import itertools
@@ -33,8 +33,8 @@ def load_idx_set(
 ) -> tuple[Dataset, Dataset]:
     """Load a known data set from the user's folders, the cache or a mirror; see `load`.
 
-    A folder with only some of the four files is skipped if these are correct; otherwise an error is raised. A folder
-    with the files of a related data set that uses the same names is also skipped.
+    A folder with only some of the four files is skipped if those files are correct; otherwise an error is raised. A
+    folder is also skipped if its files belong to another data set with the same file names, such as Fashion-MNIST.
     """
     notes = []
     system = [Path(known.system)] if known.system else []

@@ -12,7 +12,7 @@ _CHUNK = 4096
 def slant(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the slant of each image and the row of its centre of mass.
 
-    The slant is cov(row, column) / var(row), weighted with the grey levels: the slope of the regression of columns on
+    The slant is cov(row, column) / var(row), weighted by the grey levels: the slope of the regression of columns on
     rows, in columns per row. It is 0 for images without ink or with ink in a single row.
 
     Parameters
@@ -45,13 +45,13 @@ def slant(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.fl
 def deslant(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Shear every image horizontally so that its slant becomes 0.
 
-    In the deslanting of the paper (section III.C), the slant is determined from the second moments of the ink, and the
-    shear makes the principal axis vertical. Rows and the centre of mass stay in place.
+    As in the paper (section III.C), the slant is determined from the second moments of the ink, and the shear makes the
+    principal axis vertical. Pixels stay in their rows, and the centre of mass does not move.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W) or (N, H, W, C)
-        Not modified. Pixels from outside the image are background (0).
+        Not modified. The area outside an image counts as background (0).
 
     Returns
     -------

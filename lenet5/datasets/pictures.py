@@ -29,7 +29,7 @@ class Reading:
 
 
 class OtherReading(Exception):
-    """Raised if images turn out to be in colour or to differ in size; `change` is the new reading option."""
+    """Raised if images turn out to be in colour or to differ in size; `change` holds the new option."""
 
     def __init__(self, **change: Any) -> None:
         super().__init__(change)
@@ -108,7 +108,7 @@ def _open(path: Path_, colour: bool) -> NDArray[np.uint8]:
 
 
 def _scaled(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Scale an image to fit into a square, and fill the rest with the colour of its edge."""
+    """Scale an image to fit into a square, and fill the rest with the colour of the image's edge."""
     height, width = pixels.shape[:2]
     factor = side / max(height, width)
     shape = max(1, round(height * factor)), max(1, round(width * factor))

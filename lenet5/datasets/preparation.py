@@ -38,7 +38,7 @@ def prepare(
     dtype: DTypeLike = np.float32,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Scale pixels to background + pixel / 255 (foreground - background), and pad with background on all sides.
+    """Scale pixels to background + pixel / 255 * (foreground - background), and pad with background on all sides.
 
     Parameters
     ----------

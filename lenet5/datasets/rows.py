@@ -1,4 +1,4 @@
-"""Convert rows of pixels, as passed by scikit-learn, to images."""
+"""Convert rows of pixels, scikit-learn's input format, to images."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ LARGEST = 128  # largest side of images; the network is enlarged for images abov
 class Pictures:
     """Rows of pixels that are scaled and centred in the network's input on access.
 
-    ``pictures[which]`` is a float32 array (k, C, field, field), if `which` contains k row indices.
+    If `which` contains k row indices, ``pictures[which]`` is a float32 array (k, C, field, field), where field is the
+    side of the network's input.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ class Pictures:
     shape : tuple of int
         Shape of the images, (H, W) or (H, W, C).
     low, high : float
-        Values that are scaled to the background, -0.1, and to the foreground, 1.175.
+        Pixel values that are scaled to the background, -0.1, and to the foreground, 1.175.
     """
 
     def __init__(self, rows: np.ndarray, shape: tuple[int, ...], low: float, high: float) -> None:
@@ -81,7 +82,7 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     elif len(shape) == 3 and (shape[0] in (1, 3)) != (shape[2] in (1, 3)):
         found = shape if shape[2] in (1, 3) else (*shape[1:], shape[0])
         found = found[:2] if found[2] == 1 else found
-    elif len(shape) == 3:  # both axes could be the channels, or neither
+    elif len(shape) == 3:  # the channel axis is ambiguous or missing
         found = ()
     if len(found) not in (2, 3) or len(found) == 3 and found[2] != 3 or max(found[:2]) > LARGEST:
         raise ValueError(

@@ -1,15 +1,15 @@
-"""Remove printed rules and squares, and the dark frame of a scan."""
+"""Remove printed rules (lines or a grid on the paper) and the dark frame of a scan."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["without_frame", "without_rules"]
 
-_SMALLEST = 40  # smallest side in pixels; in smaller images a stroke can be as long as the side
-_WIDEST = 0.3  # largest width of a frame, relative to the side
+_SMALLEST = 40  # side in pixels; smaller images are unchanged, because a stroke in them can be as long as the side
+_WIDEST = 0.3  # largest width of a frame, relative to the image's side
 _FULL = 0.85  # smallest fraction of dark pixels in a row of a frame
 _LONG = 0.7  # smallest fraction of ink along a rule
-_THICK = 0.05  # largest thickness of a rule, relative to the side
+_THICK = 0.05  # largest thickness of a rule, relative to the image's side
 _SLOPES = np.linspace(-0.08, 0.08, 33)  # slopes of rules, in rows per column: up to 4.6 degrees
 _EDGE = 0.03  # smallest distance of handwriting from the edge of a ruled image, relative to the side
 
@@ -17,7 +17,7 @@ _EDGE = 0.03  # smallest distance of handwriting from the edge of a ruled image,
 def without_frame(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Crop bands at the edges of an image (H, W, C) that are not paper: a scanner's lid, a table, a shadow.
 
-    A band must be bordered by paper along its whole length, so that a stroke at the edge is not taken for one.
+    A band must be bordered by paper along its whole length, so that a stroke at the edge is not mistaken for a band.
     """
     height, width = levels.shape[:2]
     if min(height, width) < _SMALLEST:
@@ -26,7 +26,7 @@ def without_frame(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     far = away.max(axis=2)
     dark = far > max(48.0, 0.35 * float(far.max()))
     top = bottom = left = right = 0
-    for behind in (False, True):  # check the paper behind a band only between the bands of the other sides
+    for behind in (False, True):  # the second pass looks for paper behind each band, between the other bands
         inner = dark[:, left : width - right]
         top, bottom = _band(inner, behind), _band(inner[::-1], behind)
         inner = dark[top : height - bottom].T
@@ -35,7 +35,7 @@ def without_frame(levels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _band(dark: NDArray[np.bool_], behind: bool) -> int:
-    """Return the number of leading rows that form a band and its soft edge; if `behind`, paper must follow it."""
+    """Return the number of leading rows that form a band and its soft edge; if `behind`, paper must follow the band."""
     most = int(_WIDEST * len(dark))
     share = dark[: most + 4].mean(axis=1)
     within = share > _FULL
@@ -59,7 +59,7 @@ def without_rules(ink: NDArray[np.float32]) -> NDArray[np.float32]:
     across, down = _lines(ink), _lines(ink.T)
     if not across and not down:
         return ink
-    # On squared paper, lines that cross must not be taken for crossing strokes.
+    # On squared paper, printed lines that cross each other must not be mistaken for strokes.
     left = np.minimum(_erased(ink, across, ~_mask(ink.T, down).T), _erased(ink.T, down, ~_mask(ink, across).T).T)
     if not left.any():
         return ink
@@ -74,11 +74,11 @@ Line = tuple[NDArray[np.int_], NDArray[np.int_]]  # first and last row of a line
 
 
 def _lines(ink: NDArray[np.float32]) -> list[Line]:
-    """Return the straight lines from left to right, all with the same slope, including their soft edges."""
+    """Find straight lines that run from left to right, all with the same slope; include their soft edges."""
     height, width = ink.shape
     on = ink > 0
     outer = max(width // 10, 1)
-    if not (on[:, :outer].any() and on[:, -outer:].any()):  # in most images, no line can span the width
+    if not (on[:, :outer].any() and on[:, -outer:].any()):  # no line can span the width, as in most images
         return []
     columns, rows = np.arange(width), np.arange(height)[:, None]
     best, share = 0.0, np.zeros(height)

@@ -12,7 +12,8 @@ therefore never more than 65,535 positions apart. If there are B blocks, the ima
 with probability 63 / (B - 1). But even if the file is sorted by class, a group is a sample of 64 blocks: each of ten
 equal classes makes up 10 % of it, with a standard deviation of 3.7 percentage points.
 
-One random seed drawn at the start of an epoch determines its order, so a resumed epoch starts directly at its group.
+One random seed drawn at the start of an epoch determines its order, so a resumed epoch starts directly at the group
+that it had reached.
 """
 
 import dataclasses
@@ -37,7 +38,7 @@ Pairs = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # images and their labels
 
 
 def often(weights: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int_]:
-    """Draw n indices in proportion to n weights: each index n w / sum(w) times, randomly rounded up or down."""
+    """Draw n indices in proportion to n weights: each occurs n w / sum(w) times, rounded up or down at random."""
     share = np.cumsum(weights, dtype=np.float64)
     return np.searchsorted(share, (np.arange(len(weights)) + rng.random()) * share[-1] / len(weights), side="right")
 
@@ -98,13 +99,13 @@ class Blocks(Patterns):
         self._room = np.empty((2, GROUP * BLOCK, *data.images.shape[1:]), np.uint8)
 
     def begin(self, rng: np.random.Generator, position: int = 0) -> None:
-        """Draw the order of the blocks, and start to read the group at `position`."""
+        """Draw the order of the blocks, and start to read the group that contains `position`."""
         self._seed = int(rng.integers(1 << 63))
         blocks = self._rng(0).permutation(-(-len(self.data) // BLOCK))
         self._groups = [np.sort(blocks[k : k + GROUP]) for k in range(0, len(blocks), GROUP)]
         sizes = [sum(stop - start for start, stop in self._spans(group)) for group in self._groups]
         self._ends = np.cumsum(sizes)
-        self._end = self._first = 0  # positions of the group that is in memory
+        self._end = self._first = 0  # range of positions in the epoch of the group in memory
         self._ahead = self._read_ahead(int(np.searchsorted(self._ends, position, side="right")))
 
     def take(self, start: int, stop: int) -> Pairs:
@@ -142,7 +143,7 @@ class Blocks(Patterns):
         return (k, self._reader.submit(self._group, k)) if k < len(self._groups) else None
 
     def _group(self, k: int) -> tuple[NDArray, NDArray, NDArray]:
-        """Return images and labels of a group in the order of the file, and a random permutation."""
+        """Return images and labels of group k in the order of the file, and a random permutation of their indices."""
         spans, rng = self._spans(self._groups[k]), self._rng(2 + k)
         labels = np.concatenate([self.labels[slice(*span)] for span in spans])
         images, order = self._room[k % 2, : len(labels)], rng.permutation(len(labels))
@@ -160,14 +161,14 @@ class Blocks(Patterns):
                     part = out[filled : filled + stop - start]
                     file.seek(self._offset + start * size)
                     if file.readinto(part.data) != part.nbytes:
-                        raise DataError(f"{self._path}: the file was truncated while it was read")
+                        raise DataError(f"{self._path}: the file was truncated while it was being read")
                     filled += stop - start
         except OSError as error:
             raise DataError(f"{self._path}: cannot be read: {error.strerror or error}") from error
 
 
 def patterns_of(data: Dataset, distort: Distortion | None = None) -> Patterns:
-    """Return the object that shuffles a data set, in memory or from its file."""
+    """Return the training patterns of a data set: `Blocks` if it is mapped and larger than a group, else `Patterns`."""
     if not data.mapped:
         return Patterns(data, distort)
     if len(data) > GROUP * BLOCK:

@@ -84,10 +84,11 @@ def _columns(frame: Any, labels: Any) -> tuple[Any, Any]:
 
 
 def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Load an .npz file such as Keras's ``mnist.npz``, MedMNIST's files, or your own with similar array names.
+    """Load an .npz file such as Keras's ``mnist.npz``, MedMNIST's files, or your own file with similar array names.
 
-    The names are ``x_train``, ``y_train``, ``x_test`` and ``y_test``; or ``train_images``, ``train_labels`` and so on;
-    or a single pair such as ``images`` and ``labels``, in which case a fraction of each class becomes the test set.
+    The arrays are named ``x_train``, ``y_train``, ``x_test`` and ``y_test``; or ``train_images``, ``train_labels`` and
+    so on; or there is a single pair such as ``images`` and ``labels``. In the last case, a fraction of each class
+    becomes the test set.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
     Raises
     ------
     DataError
-        If the file cannot be read or lacks such arrays.
+        If the file cannot be read or lacks arrays with such names.
     """
     path = Path(path)
     try:
@@ -140,7 +141,7 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
 
 
 def _pair(names: dict[str, str], part: str) -> tuple[str, str] | None:
-    """Return the names of a part's arrays of images and labels; the part is "" in a file with a single pair."""
+    """Return the names of the image and label arrays of a part: "train", "test", or "" for a single pair."""
     places = _TEST_NAMES if part == "test" else (part,)
 
     def first(kinds: Sequence[str]) -> str | None:
@@ -163,8 +164,8 @@ def from_csv(
 ) -> tuple[Dataset, Dataset]:
     """Load a CSV file, plain or gzipped, with one image per row: its class and its pixels.
 
-    Kaggle's ``train.csv`` has a header line and the class in the column ``label``. Other MNIST files have no header,
-    and the class in the first column. Columns can be separated by commas, semicolons or tabs.
+    Kaggle's ``train.csv`` has a header line and the class in the column ``label``. Other CSV files of MNIST have no
+    header line and hold the class in the first column. Columns can be separated by commas, semicolons or tabs.
 
     Parameters
     ----------
@@ -185,7 +186,7 @@ def from_csv(
     Raises
     ------
     DataError
-        If a file cannot be read or is not such a table.
+        If a file cannot be read, is not a table of pixels, or has no classes.
     """
     parts = []
     for each in (path,) if test is None else (path, test):

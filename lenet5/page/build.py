@@ -21,14 +21,14 @@ __all__ = ["page_of"]
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("engine.js", "picture.js", "view.js", "unit.js")
-# Operations that form a sum. For stages with exactly one such operation, the page explains the sum.
+# Operations that form a sum. The page explains the sum of a stage that has exactly one of them.
 _MAIN = ("Convolution", "Pooling", "FullConnection", "Distances")
 _NOTES = {"dataset": "Trained on {}.".format, "test_error": lambda error: f"Test error {float(error):.2%}."}
-_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # images to evaluate; most correct and most misread examples shown
+_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # images to evaluate; limits for correct and misread examples
 
 
 def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[str, str] | None = None) -> str:
-    """Return a page on which users draw digits or open images, and watch the network read them.
+    """Return an HTML page on which users draw digits or open images, and watch the network read them.
 
     The forward pass runs in the browser. The page needs neither a server nor Python, and makes no requests.
 
@@ -82,8 +82,8 @@ class _Block(list[np.ndarray]):
         return {"block": [first, first + array.size]}
 
     def told(self) -> dict[str, Any]:
-        """Return the block as base64 text; if all values fit into bfloat16, only their upper 16 bits."""
-        halves = np.concatenate(self).view("<u2").reshape(-1, 2)  # lower bits first
+        """Return the block as base64 text: float32 values, or only their upper 16 bits if all fit into bfloat16."""
+        halves = np.concatenate(self).view("<u2").reshape(-1, 2)  # columns: lower and upper 16 bits
         whole = not halves[:, 0].any()
         return {"block": _base64(halves[:, 1] if whole else halves), "halves": whole}
 

@@ -50,11 +50,10 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
     """LeNet-5 as a scikit-learn classifier; by default, the network and the training of the paper.
 
     Images of up to 32x32 are centred in the network's input of 32x32. For larger images, up to 128x128, the input is
-    enlarged; for colour images it has three channels. A row whose length is a square is read as a square grey image,
-    any other row as an image of height 1. Pixels are scaled linearly so that the background becomes -0.1 and the
-    foreground 1.175, as in the paper: from 0 and 255 if the first training set is uint8, otherwise from its smallest
-    and largest values. Later data are scaled in the same way. If their range differs strongly, a `LenetWarning` is
-    issued.
+    enlarged; for colour images it has three channels. A row of pixels is treated as a square grey image if its length
+    is a square number, otherwise as an image of height 1. Pixels are scaled linearly to -0.1 (background) and 1.175
+    (foreground), as in the paper: from the range 0 to 255 if the first training set is uint8, otherwise from the range
+    of its values. Later data are scaled in the same way. If their range differs strongly, a `LenetWarning` is issued.
 
     Parameters
     ----------
@@ -63,15 +62,15 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
     output : {"rbf", "softmax", "dense"}
         RBF units trained with eq. 9, softmax with cross-entropy, or ScaledTanh units trained on targets of ±1. The
         centres of the RBF units are the bitmaps of the classes, if all classes are printable ASCII characters or
-        one-digit integers. Otherwise, they are taken from the 94 bitmaps of `lenet5.models.CHARACTERS`; for more
-        classes, "softmax" is used instead.
+        one-digit integers. Otherwise, they are taken from the 94 bitmaps of `lenet5.models.CHARACTERS`; if there
+        are more classes, "softmax" is used instead.
     optimizer : str
         Key of `lenet5.optim.OPTIMIZERS`, such as "sdlm" (the paper's second-order method, which estimates the curvature
         from 500 patterns before each epoch), "sgd" or "adam".
     learning_rate : float, optional
         Learning rate. Default: 2e-4 for sdlm, 1e-2 for adagrad, 1e-3 for others. For sdlm, `fit` decreases it as
-        in the paper's schedule (`lenet5.optim.schedule.paper`), but without its first two epochs, whose rate of 5e-4 is
-        too high for small training sets. For other optimizers, and in `partial_fit`, it is constant.
+        in the paper's schedule (`lenet5.optim.schedule.paper`), but without its first two epochs, whose learning
+        rate of 5e-4 is too high for small training sets. For other optimizers, and in `partial_fit`, it is constant.
     epochs : int
         Number of training epochs in `fit`.
     batch_size : int
@@ -81,7 +80,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         uint8 images (n, H, W) and a numpy.random.Generator, and returns images of the same shape and type. Pixels of
         other types are first rounded to 256 grey levels.
     class_weight : dict, "balanced" or None
-        Weight of each class, multiplied with `sample_weight`. "balanced" gives all classes the same total weight.
+        Weight of each class, multiplied by `sample_weight`. "balanced" gives all classes the same total weight.
     random_state : int, RandomState or None
         Seed or generator for the initial weights, the order of patterns and the sampling.
     n_jobs : int, optional
@@ -150,8 +149,8 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         y : array-like (n,)
             Labels, such as integers or strings.
         sample_weight : array-like (n,), optional
-            Weight of each pattern. In an epoch, patterns occur in proportion to their weights, randomly rounded up or
-            down. The number of updates per epoch does not change.
+            Weight of each pattern. In an epoch, each pattern occurs in proportion to its weight, rounded up or down
+            at random. The number of updates per epoch does not change.
 
         Raises
         ------

@@ -71,7 +71,7 @@ class Inputs(BaseEstimator):
 
 @contextmanager
 def value_errors() -> Iterator[None]:
-    """Convert the library's errors about parameters to ValueError, as scikit-learn's users expect."""
+    """Convert the library's ConfigError to ValueError, which scikit-learn's users expect."""
     try:
         yield
     except ConfigError as error:

@@ -268,7 +268,7 @@ class Finite(Callback):
         if not np.isfinite(trainer.net.theta).all():
             raise DivergenceError(
                 f"training diverged in epoch {trainer.epoch}: a weight is not finite. "
-                f"Lower learning_rate, now {trainer.optimizer.lr:g}."
+                f"Lower the learning rate, now {trainer.optimizer.lr:g}."
             )
 
 

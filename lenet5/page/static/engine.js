@@ -11,7 +11,7 @@ function framed(x, [top, left, bottom, right]) {
   return { count: x.count, height, width, data };
 }
 
-// Sets each unit to each(data, first cell, offsets) of its window, map by map and row by row.
+// Sets each unit to each(data, index of its window's first cell, offsets of the window's cells), map by map and row by row.
 function windows(x, { size, stride }, each) {
   const y = mapsOf(x.count, Math.floor((x.height - size) / stride) + 1, Math.floor((x.width - size) / stride) + 1);
   const cells = Array.from({ length: size * size }, (_, q) => Math.floor(q / size) * x.width + (q % size));
@@ -133,7 +133,7 @@ function networkOf(data) {
     const order = scores.map((_, k) => k).sort((a, b) => scores[b] - scores[a] || a - b);
     return { outputs: Array.from(outputs), order, shares: powers.map((p) => p / total) };
   };
-  // Finds the digits of a line: windows at least `gap` apart that maximise the sum of (penalty of no digit - penalty).
+  // Finds the digits of a line: windows at least `gap` apart that maximise the sum of ("no digit" penalty - digit penalty).
   net.found = (last, { blank, reject, gap, column }) => {
     const positions = last.height * last.width, best = new Float64Array(positions + gap), windows = [];
     const of = (p) => Array.from({ length: last.count }, (_, k) => (k === blank ? Infinity : last.data[k * positions + p]));

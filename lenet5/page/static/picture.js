@@ -1,4 +1,4 @@
-// Prepares images like the network's training images; the counterpart of lenet5/datasets/handwriting.py. A plane is
+// Converts images to the format of the training images; the counterpart of lenet5/datasets/handwriting.py. A plane is
 // {height, width, data}, with one value per pixel.
 const SIDE = 28, BOX = 20; // as in MNIST: images are 28x28, digits up to 20x20
 const LINE_HEIGHT = 22, LINE_MARGIN = 16, LONGEST_LINE = 480;
@@ -53,7 +53,7 @@ const thickened = (ink, pixels) => {
   return pixels ? filtered(out, room, pixels > 0 ? Math.max : Math.min) : ink;
 };
 
-// Returns the ink of a plane, scaled to at most 1, without faint grey and specks, cropped to its extent.
+// Returns the ink of a plane, scaled to at most 1, without faint grey and specks, cropped to its bounding box.
 function cropped({ height, width, data }, noise = 0) {
   const peak = largest(data), faint = Math.max(height, width) > SIDE ? 0.1 * peak : 0, least = Math.min(Math.max(noise, faint), 0.4 * peak);
   if (peak < Math.max(8, 1.5 * noise)) throw new Error("Nothing is drawn: no stroke stands out from the paper.");
@@ -131,7 +131,7 @@ function digitOf(plane, noise) {
   return laid(ink, SIDE, SIDE, place(ink.height, 0), place(ink.width, 1));
 }
 
-// Converts a line of digits: 22 rows of ink in 28, with 16 columns of paper before and after it.
+// Converts a line of digits to an image of 28 rows, 22 of them with ink, with 16 columns of paper before and after it.
 function lineOf(plane, noise) {
   let ink = cropped(plane, noise);
   ink = fitted(ink, Math.min(LINE_HEIGHT / ink.height, LONGEST_LINE / ink.width));
@@ -175,7 +175,7 @@ function inkOf({ width, height, data }) {
   return { ink: sides[energy[0] > energy[1] ? 0 : 1], noise };
 }
 
-// Scales an image {width, height, data: RGBA} to the training images' shape; the rest is filled with the colour of its edge.
+// Scales an image {width, height, data: RGBA} to the training images' shape; the rest gets the colour of the image's edge.
 function scaledInto({ width, height, data }, [tall, wide, channels = 1]) {
   const factor = Math.min(tall / height, wide / width), bytes = new Uint8Array(tall * wide * channels);
   const [h, w] = [Math.max(1, Math.round(height * factor)), Math.max(1, Math.round(width * factor))];
@@ -193,7 +193,7 @@ function scaledInto({ width, height, data }, [tall, wide, channels = 1]) {
   return { height: tall, width: wide, channels, bytes };
 }
 
-// Applies the sliders to an image: rotates it counter-clockwise and inverts a share of its pixels.
+// Applies the sliders to an image: rotates it counter-clockwise and inverts a fraction of its pixels.
 function changed(picture, degrees, share) {
   const { height, width, channels } = picture, bytes = Uint8Array.from(picture.bytes);
   if (degrees) {

@@ -42,7 +42,7 @@ function grid(values, height, width, label, least = 0) {
 }
 const product = (...parts) => make("div", { className: "product" }, ...parts);
 
-// Each returns the elements that explain a unit's sum, its value before the squashing function, and a line of text.
+// Each function returns the elements that explain a unit's sum, its value before the squashing function, and a line of text.
 const FORMED = {
   Convolution(op, x, { map, row, column }, part) {
     x = framed(x, op.frame);
@@ -81,7 +81,7 @@ const FORMED = {
   },
 };
 
-// Draws the panel of the unit under the pointer.
+// Fills the panel that explains the selected unit.
 function drawUnit() {
   const about = $(".about"), sum = $(".sum");
   if (!unit) {
@@ -292,6 +292,6 @@ function examples() {
 
 wire();
 restore();
-// For tests and other pages: compute the outputs for the bytes of an image; tell whether the drawing has been read.
+// For tests and other pages: `outputs` runs the network on an image's bytes; `lenet5Settled` tells whether the drawing has been read.
 window.lenet5 = { outputs: (bytes) => Array.from(NET.trace(NET.input({ height: NET.shape[0], width: NET.shape[1], channels: NET.channels, bytes })).at(-1).data) };
 window.lenet5Settled = () => since === null && !waiting;

@@ -2,8 +2,8 @@
 const DATA = JSON.parse(document.getElementById("network").textContent);
 const ONE = networkOf(DATA), LINE = DATA.reader ? networkOf({ ...DATA, ...DATA.reader }) : ONE;
 LINE.levels = ONE.levels;
-let NET = ONE; // current network; lines can have a separate network with the same operations
-const STORE = "lenet5-drawing", INK = 112, LONGEST = 4; // side of a drawing in pixels; length of a line, relative to the side
+let NET = ONE; // current network; lines can be read by a separate network with the same operations
+const STORE = "lenet5-drawing", INK = 112, LONGEST = 4; // height of a drawing in pixels; width of a drawn line, relative to its height
 const GAP = 4, CODE = [12, 7]; // pixels between maps; shape of a target code
 const STAGES = ["input", ...NET.stages.map((stage) => stage.name)], PARTS = Object.fromEntries(NET.stages.map((s) => [s.name, s]));
 const $ = (selector) => document.querySelector(selector);
@@ -219,7 +219,7 @@ function tile(values, height, width, low, high, colour = null) {
   canvas.getContext("2d").putImageData(picture, 0, 0);
   return canvas;
 }
-// Lays out the maps of a stage: `across` maps per row, cells of x by y pixels; vectors of 84 cells are bitmaps.
+// Lays out the maps of a stage: `across` maps per row, cells of x by y pixels; vectors of 84 cells are drawn as bitmaps.
 function layout(name) {
   const { count, height, width } = mapsAt(name), inner = room - 26;
   if (name === "input" && NET.channels === 3) return { across: 1, x: Math.max(2, Math.floor(160 / height)), y: Math.max(2, Math.floor(160 / height)), gap: 0, whole: true };
@@ -233,7 +233,7 @@ function layout(name) {
   }
   if (height === 1) return { across: 1, x: Math.max(2, Math.min(24, Math.floor(inner / width))), y: count > 40 ? 2 : 14, gap: 0 };
   let [least, most] = name === "input" ? [160, 192] : height > 20 ? [80, 112] : height > 10 ? [70, 112] : [60, 84];
-  if (width > 1.5 * height) least /= 2; // the maps of a line are long
+  if (width > 1.5 * height) least /= 2; // the maps of a line are wide
   for (let across = count; ; across--) {
     const fits = Math.floor((inner - GAP * (across - 1)) / (across * width));
     if (across > 1 && (count % across || fits * height < least)) continue;
