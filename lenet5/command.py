@@ -19,7 +19,7 @@ __all__ = [
     "report_compiling",
 ]  # fmt: skip
 
-# Sections whose name has a short option: --optimizer sgd stands for --optimizer.name sgd.
+# Sections whose field `name` has a short option: --optimizer sgd is short for --optimizer.name sgd.
 _SHORT = ("distort", "loss", "model", "optimizer", "schedule")
 
 

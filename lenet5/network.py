@@ -175,7 +175,7 @@ class Sequential(Answers):
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Compute every `hess` from the diagonal of d2E/dy2; return the diagonal of d2E/dx2 if `to_input`.
 
-        Call `backward` first, because the curvature of the RBF layer depends on the gradient at its output.
+        Call `backward` first, because the curvature of the RBF layer depends on the gradient of its output.
         """
         for layer in reversed(self.layers[1:]):
             hy = layer.bbprop(hy)  # type: ignore[assignment]

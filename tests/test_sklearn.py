@@ -302,7 +302,7 @@ def test_pixels_of_another_unit_are_said(fitted):
 
 
 def test_divergence():
-    with pytest.raises(DivergenceError, match="Lower learning_rate, now 1e"):
+    with pytest.raises(DivergenceError, match="Lower the learning rate, now 1e"):
         small(optimizer="sgd", learning_rate=1e30).fit(X, Y)
 
 

@@ -31,7 +31,7 @@ LONGEST_LINE = 480  # columns of ink in a line; longer lines are scaled down
 MAX_PIXELS = 50_000_000
 # Other formats are rare, and some of Pillow's readers for them start programs (EPS) or open other files.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-WORKING_SIDE = 400  # larger images are first downsampled to about this side, in pixels
+WORKING_SIDE = 400  # images are first downsampled to about this side length, in pixels, if they are larger
 FAINTEST = 8.0  # smallest contrast, in grey levels (0 to 255); images with less contrast count as blank
 
 Invert = bool | Literal["auto"]

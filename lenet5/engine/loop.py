@@ -74,7 +74,7 @@ def _reverse(table, at, states, lanes):  # type: ignore[no-untyped-def]
 
 @jit
 def run(table, at, x, y, lanes):  # type: ignore[no-untyped-def]
-    """Compute y (N, outputs), the output of the last row, for x (N, inputs)."""
+    """Run the forward pass: compute the outputs y (N, outputs) of the network for x (N, inputs)."""
     last = len(table) - 1
     states = eng.typed(at[eng.STATES], eng.pointer(x))
     for first in range(0, len(x), lanes):

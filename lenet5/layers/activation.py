@@ -81,7 +81,7 @@ class ScaledTanh(Activation):
         slope += self.amplitude * self.slope
 
     def operation(self) -> Operation:
-        """Describe the activation for exporters."""
+        """Return the activation as an operation for exporters."""
         return Squash("tanh", (self.amplitude, self.slope))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
@@ -163,7 +163,7 @@ class Sigmoid(Activation):
         slope *= y
 
     def operation(self) -> Operation:
-        """Describe the activation for exporters."""
+        """Return the activation as an operation for exporters."""
         return Squash("sigmoid")
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

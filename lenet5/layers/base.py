@@ -219,7 +219,7 @@ class Layer(metaclass=_Recorded):
         return Window()
 
     def operation(self) -> Operation | None:
-        """Return the layer's operation in evaluation mode for exporters, or None if it has none."""
+        """Return the operation that the layer performs in evaluation mode, for exporters; None if it is not known."""
         return None
 
     def stages(self) -> bool:
@@ -248,7 +248,8 @@ class Layer(metaclass=_Recorded):
             if not self._y_shape:
                 raise ShapeError(f"{self}: call forward() first, then backward() or bbprop().")
             raise ShapeError(
-                f"{self}: expected the derivative at its output, {self.dtype} {self._y_shape}; found {described(vy)}."
+                f"{self}: expected the derivative with respect to its output, {self.dtype} "
+                f"{self._y_shape}; found {described(vy)}."
             )
 
     def __repr__(self) -> str:

@@ -155,7 +155,7 @@ class BatchNorm(Layer):
         return vx
 
     def operation(self) -> Operation:
-        """Describe the normalisation with the running statistics for exporters."""
+        """Return normalisation by the running statistics as an operation for exporters."""
         mean, variance = self.running_mean.copy(), self.running_variance.copy()
         weight, bias = self.weight.value.copy(), self.bias.value.copy()
         return Normalisation(mean, variance, weight, bias, self.epsilon, self.momentum)

@@ -217,7 +217,7 @@ class Conv2D(Layer):
         return Window(self.kernel_size, self.stride, self.geometry(self.in_shape[1:])[0])
 
     def operation(self) -> Operation:
-        """Describe the convolution for exporters, with zeros for missing kernels."""
+        """Return the convolution as an operation for exporters, with zeros for missing kernels."""
         (top, left), out = self.geometry(self.in_shape[1:])
         down, right = (
             max(0, (n - 1) * step + k - side - before)

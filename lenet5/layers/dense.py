@@ -107,7 +107,7 @@ class Dense(Layer):
         return self.weight.size
 
     def operation(self) -> Operation:
-        """Describe the full connection for exporters."""
+        """Return the layer as an operation for exporters."""
         return FullConnection(self.weight.value.copy(), self.bias.value.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

@@ -67,7 +67,7 @@ class Dropout(Layer):
         return self._times(self._mask, hx, "vx")
 
     def operation(self) -> Operation:
-        """Describe the layer for exporters: the identity, because nothing is dropped in evaluation."""
+        """Return the identity as an operation for exporters, because nothing is dropped in evaluation."""
         return Dropping(self.rate)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

@@ -43,7 +43,7 @@ class Flatten(Layer):
         return False
 
     def operation(self) -> Operation:
-        """Describe the flattening for exporters."""
+        """Return the flattening as an operation for exporters."""
         return Flattening()
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

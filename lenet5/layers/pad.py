@@ -68,7 +68,7 @@ class ZeroPad2D(Layer):
         return Window(before=(self.frame[0], self.frame[2]))
 
     def operation(self) -> Operation:
-        """Describe the padding for exporters."""
+        """Return the padding as an operation for exporters."""
         top, bottom, left, right = self.frame
         return Padding((top, left, bottom, right))
 

@@ -38,7 +38,7 @@ class AvgPool2D(Windowed):
         return self._spread(np.multiply(vy, factor, out=self._buffer("scaled", vy.shape)))
 
     def operation(self) -> Operation:
-        """Describe the mean for exporters."""
+        """Return average pooling as an operation for exporters."""
         return Pooling("mean", self.size, self.stride)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
@@ -97,7 +97,7 @@ class MaxPool2D(Windowed):
         return self.backward(hy, to_input=to_input)
 
     def operation(self) -> Operation:
-        """Describe the maximum for exporters."""
+        """Return max pooling as an operation for exporters."""
         return Pooling("max", self.size, self.stride)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

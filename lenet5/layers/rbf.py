@@ -102,7 +102,7 @@ class RBF(Layer):
         return self.codes.size
 
     def operation(self) -> Operation:
-        """Describe the distances for exporters."""
+        """Return the distances to the codes as an operation for exporters."""
         return Distances(self._w.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

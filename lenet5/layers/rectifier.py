@@ -24,7 +24,7 @@ class ReLU(Activation):
         np.greater(y, 0.0, out=slope, casting="unsafe")
 
     def operation(self) -> Operation:
-        """Describe the activation for exporters."""
+        """Return the activation as an operation for exporters."""
         return Squash("relu")
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
@@ -88,7 +88,7 @@ class LeakyReLU(_Bent):
         np.maximum(slope, self.alpha, out=slope, where=y <= 0)
 
     def operation(self) -> Operation:
-        """Describe the activation for exporters."""
+        """Return the activation as an operation for exporters."""
         return Squash("leaky-relu", (self.alpha,))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
@@ -145,7 +145,7 @@ class ELU(_Bent):
         np.copyto(slope, 1.0, where=y > 0)
 
     def operation(self) -> Operation:
-        """Describe the activation for exporters."""
+        """Return the activation as an operation for exporters."""
         return Squash("elu", (self.alpha,))
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
@@ -205,7 +205,7 @@ class PReLU(Layer):
         return self._reverse(dy, self.alpha.value, np.minimum(self._x, 0), self.alpha.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Compute `backward` with squared operands."""
+        """Propagate second derivatives: `backward` with squared operands (eq. 27)."""
         self._expect(hy)
         below = np.minimum(self._x, 0)
         return self._reverse(hy, self.alpha.value**2, below * below, self.alpha.hess, to_input)
@@ -229,7 +229,7 @@ class PReLU(Layer):
         return (self.alpha,)
 
     def operation(self) -> Operation:
-        """Describe the activation for exporters."""
+        """Return the activation as an operation for exporters."""
         return Squash("prelu", slopes=self.alpha.value.copy())
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

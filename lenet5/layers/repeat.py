@@ -64,7 +64,7 @@ class Repeat(Layer):
         return False
 
     def operation(self) -> Operation:
-        """Describe the repetition for exporters."""
+        """Return the repetition as an operation for exporters."""
         return Copies(self.copies)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:

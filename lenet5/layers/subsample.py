@@ -161,7 +161,7 @@ class Subsampling(Windowed):
         return self.coefficient, self.bias
 
     def operation(self) -> Operation:
-        """Describe the sub-sampling for exporters."""
+        """Return sub-sampling as an operation for exporters."""
         return Pooling("sum", self.size, self.stride, self.coefficient.value.copy(), self.bias.value.copy())
 
     def connections(self) -> int:

@@ -18,7 +18,7 @@ def _classifier(label: str, name: str, theirs: str, note: str, **more: Any) -> R
 
 
 def _connected(layers: str, theirs: str, note: str, *, images: str = "", label: str = "") -> Row:
-    """Return the row of a fully connected network, trained like LeNet-5 but with squared error."""
+    """Return the table row for a fully connected network, trained like LeNet-5 but on squared error."""
     config: dict[str, Any] = {"model": {"output": "dense"}, "epochs": 12}
     config |= {"optimizer": {"lr": 1e-4}, "schedule": {"name": "cosine"}}
     return Row(

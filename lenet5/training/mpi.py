@@ -67,7 +67,7 @@ class Ranks:
         self._rooms: dict[tuple[str, int, np.dtype], np.ndarray] = {}
 
     def share(self, shards: int, rank: int | None = None) -> range:
-        """Return the consecutive shards of a rank (default: this one); all ranks have nearly the same number."""
+        """Return the consecutive shards of a rank (default: this rank); shards are divided as evenly as possible."""
         rank = self.rank if rank is None else rank
         return range(rank * shards // self.size, (rank + 1) * shards // self.size)
 

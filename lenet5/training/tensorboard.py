@@ -16,7 +16,7 @@ __all__ = ["TensorBoard"]
 class TensorBoard(Callback):
     """Write event files for ``tensorboard --logdir DIR``.
 
-    Pass it after the callbacks whose records it shows. A resumed run adds event files, and its curves continue.
+    Place this callback after those whose values it should log. A resumed run adds event files, and its curves continue.
 
     Parameters
     ----------

@@ -228,7 +228,7 @@ def test_derivatives_of_another_shape_are_refused(case):
         if wrong.shape == dy.shape and wrong.dtype == dy.dtype:
             continue  # with one feature, dy[:, :1] is not wrong
         for method in (layer.backward, layer.bbprop):
-            with pytest.raises(ShapeError, match="derivative at its output"):
+            with pytest.raises(ShapeError, match="derivative with respect to its output"):
                 method(wrong)
 
 
