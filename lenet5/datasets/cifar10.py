@@ -97,7 +97,7 @@ def _from_archive(path: Path, source: str, verify: bool) -> tuple[Dataset, Datas
         raise DataError(f"{path}: not a complete .tar.gz archive: {error}") from error
     missing = [name for name in TRAIN + TEST if name not in batches]
     if missing:
-        raise DataError(f"{path}: the archive lacks {', '.join(missing)}. Get CIFAR-10 again.")
+        raise DataError(f"{path}: the archive lacks {', '.join(missing)}. Download it again.")
     return _datasets(batches, source)
 
 
@@ -111,7 +111,7 @@ class _Capped:
         self.left -= size
         if self.left < 0:
             raise DataError(
-                f"{self.path}: unpacks to more than {UNPACKED_MAX:,} bytes; expected about 184 MB. Get CIFAR-10 again."
+                f"{self.path}: unpacks to more than {UNPACKED_MAX:,} bytes; expected about 184 MB. Download it again."
             )
         return self.file.read(size)
 
@@ -127,7 +127,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def _wrong_size(name: str, found: int) -> DataError:
-    return DataError(f"{name}: expected {PER_FILE} records of {RECORD} bytes, found {found} bytes. Get CIFAR-10 again.")
+    return DataError(f"{name}: expected {PER_FILE} records of {RECORD} bytes, found {found} bytes. Download it again.")
 
 
 def _datasets(batches: dict[str, bytes], source: str) -> tuple[Dataset, Dataset]:
@@ -144,6 +144,6 @@ def _dataset(batches: dict[str, bytes], names: Sequence[str], source: str) -> Da
         labels[rows] = records[:, 0]
         images[rows] = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         if labels[rows].max() > 9:
-            raise DataError(f"{name}: expected labels from 0 to 9, found {labels[rows].max()}. Get CIFAR-10 again.")
+            raise DataError(f"{name}: expected labels from 0 to 9, found {labels[rows].max()}. Download it again.")
         provenance[name] = "sha256:" + hashlib.sha256(batches[name]).hexdigest()
     return Dataset(images, labels, "cifar10", provenance, classes=CLASSES)

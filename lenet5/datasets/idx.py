@@ -170,7 +170,7 @@ def _read(file: IO[bytes], name: str, max_bytes: int) -> tuple[NDArray[Any], byt
     content, shape, dtype = _header(stream, name)
     start, size = len(content), math.prod(shape) * dtype.itemsize
     _expect(size <= max_bytes, name, f"size of dimensions {shape}", f"at most {max_bytes} bytes", size)
-    content += _take(stream, size + 1)  # one byte more, to detect trailing data and to check gzip's checksum
+    content += _take(stream, size + 1)  # one extra byte, to detect trailing data and to check gzip's checksum
     _expect_size(len(content) - start, shape, dtype, name)
     try:
         array: NDArray[Any] = np.ndarray(shape, dtype, buffer=content, offset=start)

@@ -45,7 +45,7 @@ class Pictures:
         return x
 
     def grey_levels(self) -> np.ndarray:
-        """Return uint8 images (n, H, W) or (n, H, W, C); values outside the range become 0 or 255."""
+        """Return uint8 images (n, H, W) or (n, H, W, C); values are clipped to 0..255."""
         ink = (self.rows.astype(np.float64) - self.low) / self.span
         return np.rint(255 * ink.clip(0, 1)).astype(np.uint8).reshape(-1, *self.shape)
 

@@ -46,7 +46,7 @@ class Workspace:
         self.room = _aligned(program.room, dtype)
         self.top = _aligned((LANES + 2) * program.rows[-1].Y_SIZE + VECTOR, dtype)
         self.constants = program.constants.copy()
-        # Squared parameters for curvatures, or gradients if the caller provides no vector for them.
+        # Scratch vector: squared parameters while curvatures are computed, or gradients if the caller passes no vector.
         self.spare = np.zeros(program.theta.size if learning else 0, dtype)
         self.at = np.zeros(len(eng.BASES), np.int64)
         at = self.at

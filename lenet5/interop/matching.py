@@ -200,7 +200,7 @@ def _mapped(
 
 
 def _by_shape(slots: list[_Slot], modules: list[Module], where: Any) -> list[tuple[_Slot, Module]]:
-    """Assign to each layer the only module whose arrays fit, or, if modules are numbered, the first unused one that fits."""
+    """Assign to each layer the only module whose arrays fit, or the first of several if modules are numbered."""
     left, pairs = list(modules), []
     for slot in slots:
         fitting = [module for module in left if _fitted(slot, module)[0] is not None]

@@ -264,7 +264,7 @@ def check_shape(layer: Layer, x: np.ndarray) -> None:
     if not isinstance(x, np.ndarray) or x.dtype != layer.dtype:
         convert = f"Convert x with np.asarray(x, np.{layer.dtype})."
         raise ShapeError(f"{layer} was built for {layer.dtype}; found {described(x)}. {convert}")
-    # Section VII: on a larger image, every layer gets larger maps, and vectors become maps.
+    # Section VII: for a larger image, the maps of every layer are larger, and layers with vectors have maps instead.
     known_rank = x.ndim in (len(layer.in_shape) + 1, 4)
     if not known_rank or x.shape[1] != layer.in_shape[0] or 0 in x.shape[2:]:
         raise ShapeError(f"{layer} takes arrays (N, {', '.join(map(str, layer.in_shape))}); found shape {x.shape}.")

@@ -39,7 +39,7 @@ class Flatten(Layer):
         return Window((height, width))
 
     def stages(self) -> bool:
-        """Return False, because the layer only rearranges its input."""
+        """Return False: the layer computes nothing, but only rearranges its input."""
         return False
 
     def operation(self) -> Operation:

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"networks: {', '.join(MODELS)} (default: all)")
     parser.add_option("--channels", type=int | None, default=None, metavar="N", help="number of image channels")
-    parser.add_option("--size", type=int | None, default=None, metavar="N", help="side of the images in pixels")
+    parser.add_option("--size", type=int | None, default=None, metavar="N", help="side length of the images, in pixels")
     parser.add_option("--classes", type=int | None, default=None, metavar="N", help="number of classes")
     parser.add_switch("--json", help="print everything as JSON")
     options = parser.parse(argv)

@@ -30,7 +30,7 @@ __all__ = [
 # characters in this order.
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
 
-# Upper limit for the number of channels and for the side of the images in pixels.
+# Upper limit for the number of channels and for the side length of the images in pixels.
 _MOST = 1 << 16
 
 POOLS: dict[str, Callable[..., Layer]] = {"trainable": Subsampling, "average": AvgPool2D, "max": MaxPool2D}

@@ -102,7 +102,7 @@ class SupportVectors:
     c : float
         Penalty C of the slack variables.
     virtual : bool
-        Whether to retrain on the support vectors and their shifts by a pixel (Schoelkopf, Burges and Vapnik 1996).
+        Whether to retrain on the support vectors and copies shifted by a pixel (Schoelkopf, Burges and Vapnik 1996).
 
     Attributes
     ----------

@@ -15,8 +15,8 @@ _TRAINED: dict[str, Any] = {
 SECTION_VII = Table(
     "paper-section-vii",
     "Section VII: lines of five digits, read by sweeping the network across them",
-    "The gap columns give the fraction of misread lines, of 1,000 lines of five test digits each. The gap is measured in "
-    "pixels between the ink of adjacent digits; -2 is an overlap. The paper shows figures but gives no error rates. "
+    "The gap columns give the fraction of misread lines, of 1,000 lines of five test digits each. The gap is measured "
+    "in pixels between the ink of adjacent digits; -2 is an overlap. The paper shows figures but gives no error rates. "
     "The test error is measured on single digits and, in the last two rows, also on blank images.",
     (
         Row(

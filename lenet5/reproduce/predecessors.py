@@ -279,8 +279,8 @@ MATTWANG = Table(
     "layer, from the sum of h; (2) a factor of 1/4 instead of 1/16 for curvatures in average pooling; (3) a factor of "
     "1/2 in the loss. It then multiplies the learning rates by 100. It reports 1.38 %, the best error of 20 epochs, "
     "chosen on the test set; 1.52 % is the error after the last epoch. Its training error is measured after the epoch, "
-    "ours during it. In rows whose gradients are sums, the learning rates given apply to means over 256 images; "
-    "divided by 256, they apply to the sums.",
+    "ours during it. This library averages gradients over a batch, so rows that sum them use 256 times the learning "
+    "rate, and the table shows this product.",
     _mattwang(),
     (
         ERROR,

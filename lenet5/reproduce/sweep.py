@@ -75,7 +75,7 @@ def run(
     todo: dict[str, Job] = {}
     for job in wanted:
         if not job.answered_by(known.get(job.key)):
-            # Include all measures of this run that other tables need, or that its record already has.
+            # Also compute the measures of this run that other tables need, and those that its stored record has.
             first = todo.setdefault(job.key, job)
             also = known[job.key]["measured"] if job.key in known else ()
             todo[job.key] = dataclasses.replace(first, more=first.more | job.measures | set(also))
