@@ -1,4 +1,4 @@
-"""Put the four MNIST files, unzipped and verified, into a folder: python MNIST_auto_Download.py."""
+"""Download the four MNIST files into a folder, verified and unzipped: python MNIST_auto_Download.py."""
 
 import argparse
 import sys
@@ -9,18 +9,18 @@ from lenet5.errors import DownloadError, LenetError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0 all four files are there, 2 bad usage, 3 they are not."""
+    """Run the command; return its exit code: 0 if all four files are there, 2 for bad usage, 3 if a file is missing."""
     parser = argparse.ArgumentParser(
-        description="Download MNIST, verify it, and unzip it. Files already there and right are kept."
+        description="Download MNIST, verify it, and unzip it. Correct files that are already there are kept."
     )
     parser.add_argument(
-        "--data-dir", default="MNIST", metavar="FOLDER", help="where to put the files (default: %(default)s)"
+        "--data-dir", default="MNIST", metavar="FOLDER", help="folder for the files (default: %(default)s)"
     )
     parser.add_argument(
         "--mirror",
         action="append",
         metavar="URL",
-        help="https address that holds the four .gz files, used instead of the known ones; may be repeated",
+        help="HTTPS address of the folder with the four .gz files, instead of the default mirrors; may be repeated",
     )
     options = parser.parse_args(argv)
     try:
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LenetError as error:
         print(f"error: {error}", file=sys.stderr)
         if isinstance(error, DownloadError):
-            print("Name another address with --mirror, or put the four .gz files", file=sys.stderr)
+            print("Give another address with --mirror, or put the four .gz files", file=sys.stderr)
             print(f"into {options.data_dir} yourself and run this again.", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:

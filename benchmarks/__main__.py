@@ -1,7 +1,7 @@
 """``python -m benchmarks``: compare the speed of lenet5, PyTorch, JAX and ONNX Runtime in one run.
 
-For every task, batch size and number of threads, one process times all libraries in turn. It is bound to as many
-processors as it has threads. The command prints medians, and the ratio of lenet5 to the best of the others.
+For every number of threads, one process, bound to as many processors, times all libraries in turn for each task and
+batch size. The command prints the median time per sample, and the ratio of lenet5's time to that of the fastest peer.
 ``pip install 'lenet5-numpy[bench]'`` installs the other libraries; missing ones are reported and skipped.
 """
 
@@ -23,7 +23,7 @@ CELLS = [("train", 1), ("train", 16), ("train", 64), ("train", 256), ("infer", 1
 
 
 def measured(threads: int, libraries: list[str], seconds: float, cells: list[tuple[str, int]]) -> list[dict]:
-    """Run `benchmarks.measure` with `threads` threads, bound to as many processors."""
+    """Run `benchmarks.measure` with `threads` threads, bound to as many processors; return its results."""
     job = {"cells": cells, "threads": threads, "libraries": libraries, "seconds": seconds}
     pin = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
@@ -47,7 +47,7 @@ def measured(threads: int, libraries: list[str], seconds: float, cells: list[tup
 
 
 def table(rows: list[dict]) -> str:
-    """Format rows as a Markdown table: microseconds per sample, and the ratio of lenet5 to the best peer."""
+    """Format results as a Markdown table: microseconds per sample, and the ratio of lenet5 to the fastest peer."""
     names = [name for name in PEERS if any(r["library"] == name for r in rows)]
     lines = [
         "| task, batch, threads | " + " | ".join(names) + " | lenet5 / best peer |",
@@ -62,7 +62,7 @@ def table(rows: list[dict]) -> str:
 
 
 def plot(rows: list[dict], path: Path) -> None:
-    """Draw the medians as bars on a logarithmic axis, one group per cell."""
+    """Draw the median times as bars on a logarithmic axis, grouped by task, batch size and number of threads."""
     from matplotlib.figure import Figure
 
     from lenet5 import plots
@@ -81,14 +81,14 @@ def plot(rows: list[dict], path: Path) -> None:
     axes.set_xticks(range(len(cells)), labels, fontsize=8)
     axes.set_yscale("log")
     axes.set_ylabel("microseconds per sample")
-    axes.set_title("LeNet-5 of the paper: forward, backward and update; and inference")
+    axes.set_title("The paper's LeNet-5: training (forward, backward, update) and inference")
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=len(names), fontsize=8)
     plots.save(figure, path)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries and the processor that the results belong to."""
+    """Return the processor and the versions of the libraries with which the results are measured."""
     found = {"python": platform.python_version(), "machine": machine(), "processors": str(os.cpu_count())}
     for name in ("lenet5", "numpy", "numba", "torch", "jax", "onnxruntime"):
         try:
@@ -99,7 +99,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> str:
-    """Return the processor's name on Linux, elsewhere its architecture."""
+    """Return the processor's name on Linux, or its architecture on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -110,13 +110,17 @@ def machine() -> str:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the rows as a PNG")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="plot the results in FILE, a PNG")
     parser.add_argument(
-        "--seconds", type=float, default=3.0, metavar="SECONDS", help="per library and measurement (default: 3)"
+        "--seconds", type=float, default=3.0, metavar="SECONDS", help="time per library and measurement (default: 3)"
     )
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="default: 1 2")
-    parser.add_argument("--libraries", nargs="+", choices=PEERS, default=list(PEERS), help="default: all")
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="numbers of threads (default: 1 2)"
+    )
+    parser.add_argument(
+        "--libraries", nargs="+", choices=PEERS, default=list(PEERS), help="libraries to compare (default: all)"
+    )
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="also profile lenet5, and write the profile to FILE"
     )

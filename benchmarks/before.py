@@ -1,7 +1,7 @@
 """Compare the speed of two versions: ``python -m benchmarks.before DIR`` (DIR: a checkout of the older version).
 
-Each version runs in its own process. They alternate within each task, so that other load on the machine affects both.
-The command prints medians in microseconds per sample, and their ratio.
+Each version runs in its own process. The versions alternate within each task, so that other load on the machine affects
+both. The command prints the median times in microseconds per sample, and the median ratio of new to old.
 """
 
 import argparse
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def tasks() -> dict[str, tuple[Callable[[], object], int]]:
-    """Return the tasks by name, for the version that is imported: a call, and its number of samples."""
+    """Return the tasks of the imported version by name: a function to time, and the number of samples it processes."""
     import lenet5
     from lenet5.models import from_spec
 
@@ -70,7 +70,7 @@ def tasks() -> dict[str, tuple[Callable[[], object], int]]:
 
 
 def _add(made: dict, name: str, net: Any, images: np.ndarray, labels: np.ndarray, *, steps: bool = True) -> None:
-    """Add training tasks for a network: batches of 64, and one pattern per update."""
+    """Add training tasks for a network: in batches of 64 and, if `steps`, with one pattern per update."""
     import lenet5
 
     try:
@@ -89,7 +89,7 @@ def _add(made: dict, name: str, net: Any, images: np.ndarray, labels: np.ndarray
 
 
 def work() -> None:
-    """Time the task named on each line of stdin, and print its median."""
+    """Time the task named on each line of stdin; print its median time in microseconds per sample."""
     import warnings
 
     warnings.simplefilter("ignore")
@@ -133,7 +133,7 @@ def start(folder: Path, cache: str) -> float:
 
 
 def starts(before: Path, rounds: int = 3) -> list[dict[str, Any]]:
-    """Return a row for the first command, with an empty cache of compiled code, and for the second."""
+    """Time the first `train` command, with an empty cache of compiled code, and the second; return a row for each."""
     times: dict[str, list[list[float]]] = {"first command, to its first update": [[], []], "second command": [[], []]}
     for _ in range(rounds):
         for k, folder in enumerate((before, ROOT)):
@@ -149,11 +149,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.before", description=__doc__.splitlines()[0])
     parser.add_argument("before", metavar="DIR", help="checkout of the older version")
     parser.add_argument(
-        "--rounds", type=int, default=15, metavar="N", help="measurements of each version (default: 15)"
+        "--rounds", type=int, default=15, metavar="N", help="measurements per task and version (default: 15)"
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="run only tasks whose name contains TEXT")
-    parser.add_argument("--json", metavar="FILE", help="also write the rows to FILE")
-    parser.add_argument("--start", action="store_true", help="time the start of the first and second command instead")
+    parser.add_argument("--json", metavar="FILE", help="write the results to FILE")
+    parser.add_argument("--start", action="store_true", help="time only the start of a first and a second training")
     options = parser.parse_args()
     if options.start:
         rows = starts(Path(options.before).resolve())

@@ -1,9 +1,9 @@
 """``python -m benchmarks.big_data DIR``: measure training on data larger than memory.
 
-DIR holds the data set that ``python -m lenet5.datasets make-distorted --out DIR`` writes. ``--make`` makes it and
+DIR holds the data set that ``python -m lenet5.datasets make-distorted --out DIR`` writes. ``--make`` creates it and
 measures time and memory. ``--pass`` measures time and memory of one epoch with one pattern per update. Both use
-separate processes. ``--ratio`` compares the throughput with that of MNIST in memory, alternating every few seconds. It
-first drops the file from the system's cache, so that the data are read from disk.
+separate processes. ``--ratio`` trains alternately on DIR and on MNIST in memory, a few seconds each, and compares the
+throughput. It first drops the file of images from the system's page cache, so that the images are read from disk.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def run(*words: str) -> dict[str, float]:
 
 
 def make(folder: str, times: str) -> dict[str, float]:
-    """Make the data set; return time, memory and throughput."""
+    """Create the data set; return time, memory and throughput."""
     figures = run("-m", "lenet5.datasets", "make-distorted", "--times", times, "--out", folder)
     n = json.loads(Path(folder, "manifest.json").read_text())["times"] * 60_000
     return figures | {"images": n, "images_per_second": round(n / figures["seconds"])}
@@ -55,9 +55,9 @@ def one_pass(folder: str) -> dict[str, float]:
 
 
 class Meter(callbacks.Callback):
-    """Measures throughput in slices of some seconds, alternating with another trainer.
+    """Measures a trainer's throughput in slices of a few seconds, alternating with another trainer.
 
-    The clock stops between epochs, so what precedes an epoch does not count.
+    The clock runs only during epochs, so the work before and after an epoch does not count.
     """
 
     other: "Meter"
@@ -76,7 +76,7 @@ class Meter(callbacks.Callback):
         self.since, self.first = time.perf_counter(), trainer.position
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        """Let the other trainer run if the slice is over."""
+        """Hand over to the other trainer if the slice is over."""
         if self.spent + time.perf_counter() - self.since < self.seconds:
             return
         self._count(trainer.position)
@@ -98,7 +98,7 @@ class Meter(callbacks.Callback):
 
 
 def ratio(sets: dict[str, Any], batch_size: int, threads: int, seconds: float, slices: int) -> dict[str, Any]:
-    """Train on two data sets in turn; return the throughput of every slice, medians, and the median ratio."""
+    """Train on two data sets alternately; return the throughput of every slice, medians, and the median ratio."""
     meters = {name: Meter(seconds, slices) for name in sets}
     one, other = meters.values()
     one.other, other.other = other, one
@@ -111,7 +111,7 @@ def ratio(sets: dict[str, Any], batch_size: int, threads: int, seconds: float, s
         one.turn.release()
         for future in running:
             future.result()
-    # The first slice of each is a warm-up.
+    # Each trainer's first slice is a warm-up.
     rates = {name: [round(rate) for rate in meter.rates[1:]] for name, meter in meters.items()}
     ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
     medians = {name: statistics.median(values) for name, values in rates.items()}
@@ -129,15 +129,17 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].partition(": ")[2])
     parser.add_argument("folder", metavar="DIR", help="folder of the data set")
-    parser.add_argument("--make", action="store_true", help="make the data set")
+    parser.add_argument("--make", action="store_true", help="create the data set, and measure time and memory")
     parser.add_argument("--times", default="135", metavar="N", help="copies of MNIST, for --make (default: 135)")
-    parser.add_argument("--pass", action="store_true", help="train for one epoch")
+    parser.add_argument("--pass", action="store_true", help="train for one epoch, and measure time and memory")
     parser.add_argument("--ratio", action="store_true", help="compare the throughput with that of MNIST in memory")
     parser.add_argument(
-        "--seconds", type=float, default=4.0, metavar="SECONDS", help="length of a slice of --ratio (default: 4)"
+        "--seconds", type=float, default=4.0, metavar="SECONDS", help="length of each slice, for --ratio (default: 4)"
     )
-    parser.add_argument("--slices", type=int, default=10, metavar="N", help="slices of each data set (default: 10)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="update FILE with the results")
+    parser.add_argument(
+        "--slices", type=int, default=10, metavar="N", help="slices per data set, for --ratio (default: 10)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="add the results to FILE")
     options = vars(parser.parse_args())
     figures: dict[str, Any] = {}
     if options["make"]:

@@ -1,9 +1,9 @@
 """``python -m benchmarks.exchange``: compare exported networks, run by other libraries, with the originals.
 
 Networks are exported as ONNX, C (float32 and 8 bits), PyTorch modules and Keras models, and run on the 10,000 test
-images of MNIST (random images for CIFAR-10). The command prints how many predicted classes differ, and the largest
-difference of outputs relative to the largest output for the image. ``--json FILE`` writes the results. Needs MNIST on
-disk, ``pip install onnx onnxruntime torch keras h5py``, and a C compiler.
+images of MNIST (random images for `lenet5-cifar10`). The command prints how many predicted classes differ, and the
+largest difference of outputs relative to the largest output for the image. ``--json FILE`` writes the results. Needs
+MNIST on disk, ``pip install onnx onnxruntime torch keras h5py``, and a C compiler.
 """
 
 import argparse
@@ -47,7 +47,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 
 
 def compared(net: Any, images: np.ndarray, outputs: np.ndarray) -> dict[str, Any]:
-    """Compare the outputs of another program with ours."""
+    """Compare another program's outputs with ours; count differing classes, and return the largest difference."""
     own = net.outputs(images)
     best = (np.argmin if net.outputs_penalties else np.argmax)(outputs, axis=1)
     apart = np.abs(outputs - own).max(axis=1) / np.abs(own).max(axis=1)
@@ -55,7 +55,7 @@ def compared(net: Any, images: np.ndarray, outputs: np.ndarray) -> dict[str, Any
 
 
 def by_onnx(net: Any, images: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the outputs of ONNX Runtime, from uint8 images."""
+    """Export the network to ONNX; return the outputs of ONNX Runtime for uint8 images."""
     import onnxruntime
 
     lenet5.export(net, folder / "net.onnx", prepare=True, outputs=["scores"])
@@ -64,7 +64,7 @@ def by_onnx(net: Any, images: np.ndarray, folder: Path) -> np.ndarray:
 
 
 def by_torch(net: Any, images: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the outputs of the PyTorch module."""
+    """Convert the network to a PyTorch module; return its outputs."""
     import torch
 
     module = interop.to_torch(net).module
@@ -74,7 +74,7 @@ def by_torch(net: Any, images: np.ndarray, folder: Path) -> np.ndarray:
 
 
 def by_keras(net: Any, images: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the outputs of the Keras model."""
+    """Export the network as a Keras model; return its outputs."""
     import keras
 
     lenet5.export(net, folder / "net.keras")
@@ -83,7 +83,7 @@ def by_keras(net: Any, images: np.ndarray, folder: Path) -> np.ndarray:
 
 
 def gradients(net: Any, images: np.ndarray) -> float:
-    """Return the largest difference between PyTorch's gradients and ours, relative to each parameter's largest."""
+    """Return the largest difference of gradients from PyTorch's, relative to a parameter's largest gradient."""
     import torch
 
     x, module = net.prepared(images[:16]), interop.to_torch(net).module
@@ -98,7 +98,7 @@ def gradients(net: Any, images: np.ndarray) -> float:
 
 
 def both_ways(net: Any, folder: Path) -> bool:
-    """Return whether the weights are bit-identical after export to PyTorch and Keras and import from there."""
+    """Return whether the weights are bit-identical after export to PyTorch or Keras and import back."""
     twin = models.from_spec(net.spec)
     same = [np.array_equal(interop.from_torch(interop.to_torch(net).module, twin).theta, net.theta)]
     for name in ("net.keras", "net.weights.h5"):
@@ -108,7 +108,7 @@ def both_ways(net: Any, folder: Path) -> bool:
 
 
 def by_c(net: Any, train: Any, test: Any, folder: Path, *, int8: bool) -> dict[str, Any]:
-    """Run the exported C source on the test images; return the comparison and its sizes."""
+    """Run the exported C source on the test images; return the comparison, the test error, and sizes in bytes."""
     source, library = folder / "net.c", folder / f"net{int8:d}.so"
     lenet5.export(net, source, **({"int8": True, "images": train.images[:1000]} if int8 else {}))
     subprocess.run(["cc", *STRICT, "-O2", "-fPIC", "-shared", "-o", library, source, "-lm"], check=True)

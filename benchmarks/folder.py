@@ -1,4 +1,4 @@
-"""Time to load MNIST from 70,000 PNG files, with one folder per class: ``python -m benchmarks.folder``."""
+"""Measure the time to load MNIST from 70,000 PNG files, one folder per class: ``python -m benchmarks.folder``."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from lenet5.run.build import circumstances
 
 
 def write(folder: Path) -> None:
-    """Write all images of MNIST into ``folder/train/0/0.png`` and so on."""
+    """Write all images of MNIST as PNG files, such as ``folder/train/5/0.png``."""
     for data, name in zip(datasets.load("mnist", download=False), ("train", "test"), strict=True):
         for kind in data.classes:
             (folder / name / kind).mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def memory(process: int) -> float:
         for each in tree(process):
             lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
             total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    except OSError:  # one of them has ended
+    except OSError:  # a process has ended
         pass
     return total / 1e3
 

@@ -1,6 +1,6 @@
-"""One process of the comparison: times all libraries in turn with a given number of threads.
+"""Time all libraries in turn, in one process with a given number of threads.
 
-Run by ``python -m benchmarks``; prints the rows as JSON.
+``python -m benchmarks`` runs this module for each number of threads. It prints the results as JSON.
 """
 
 import gc
@@ -16,7 +16,7 @@ NEEDS = {"torch": "torch", "torch.compile": "torch", "jax": "jax", "onnxruntime"
 
 
 def compare(task: str, batch: int, threads: int, libraries: list[str], seconds: float) -> list[dict]:
-    """Time one task in all libraries, alternating A B C A B C; return a row for each."""
+    """Time one task in all libraries, alternating A B C A B C; return a row for each library."""
     calls = {}
     for name in libraries:
         if task == "train" and name not in TRAINS:
@@ -31,7 +31,7 @@ def compare(task: str, batch: int, threads: int, libraries: list[str], seconds: 
             continue
         start = time.perf_counter()
         call()
-        # Long enough to be measured precisely, short enough to alternate often.
+        # Repeat calls for 20 ms: long enough to be measured precisely, short enough to alternate often.
         repeats = max(1, round(0.02 / (time.perf_counter() - start)))
         calls[name] = (call, repeats)
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -61,7 +61,7 @@ def compare(task: str, batch: int, threads: int, libraries: list[str], seconds: 
 
 
 def main() -> None:
-    """Run the job given as JSON on the command line, and print its rows."""
+    """Run the measurements described by the JSON argument, and print the results as JSON."""
     job = json.loads(sys.argv[1])
     rows = []
     for task, batch in job["cells"]:

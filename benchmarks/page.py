@@ -1,10 +1,10 @@
-"""``python -m benchmarks.page``: measure the page in a real browser, and take its screenshots.
+"""``python -m benchmarks.page``: measure the page of `lenet5.demo` in a real browser, and take its screenshots.
 
 Simulated strokes draw the 20 digits of the tests on the page, which is opened from disk in an offline browser. The
 command prints how many digits are read correctly, the time from a stroke to the updated picture (by the browser's
 clock), the page's requests, and how its outputs for 2,000 test images differ from Python's (MNIST if it is on disk,
-otherwise digits). ``--pictures DIR`` writes the screenshots of the README, ``--json FILE`` the results. Needs ``pip
-install 'lenet5-numpy[dev]'`` and Chromium.
+otherwise digits). ``--pictures DIR`` writes the screenshots page.png, page_phone.png and page_line.png; ``--json FILE``
+writes the results. Needs ``pip install 'lenet5-numpy[dev]'`` and Chromium.
 """
 
 import argparse
@@ -98,12 +98,15 @@ def main() -> int:
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].partition(": ")[2])
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="write screenshots to DIR")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="write the screenshots to DIR")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE")
     options = parser.parse_args()
     path = hand.browser_path()
     if path is None:
-        print(f"no browser found: install one of {', '.join(hand.BROWSERS)}, or set $CHROMIUM", file=sys.stderr)
+        print(
+            f"no browser found: install one of {', '.join(hand.BROWSERS)}, or set $CHROMIUM to the path of one",
+            file=sys.stderr,
+        )
         return 1
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         file = Path(folder) / "lenet5.html"

@@ -1,8 +1,8 @@
-"""The paper's network, its training step and its inference in each library.
+"""Build the paper's network in each library, with a training step and inference.
 
 A peer is a function (batch, threads) -> (train, infer): two callables without arguments that process one batch of the
-same images. All compute the same network in float32, with Table I, trainable sub-sampling, RBF units and eq. 9. The
-frameworks train with plain SGD, because they have no SDLM; lenet5 trains with SDLM.
+same images. All compute the same network in float32, with Table I, trainable sub-sampling, RBF units and eq. 9. Other
+libraries train with plain SGD, because they have no SDLM; lenet5 trains with SDLM.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,14 @@ J, SCALE, RATE = 0.1, 0.5, 1e-5
 
 
 def data(batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return images of digits, uint8 (batch, 28, 28), and labels, repeated as needed."""
+    """Return images of `digits`, uint8 (batch, 28, 28), and their labels, repeated as needed."""
     train, _ = lenet5.datasets.load("digits")
     pick = np.arange(batch) % len(train)
     return train.images[pick], train.labels[pick]
 
 
 def prepared(batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return prepared x (batch, 1, 32, 32) and int64 labels."""
+    """Return prepared images (batch, 1, 32, 32) and int64 labels."""
     images, labels = data(batch)
     return lenet5.datasets.prepare(images), labels.astype(np.int64)
 
@@ -113,7 +113,7 @@ def _torch(batch: int, threads: int, *, compiled: bool) -> Pair:
 
 
 def jax_jit(batch: int, threads: int) -> Pair:
-    """Use JAX with jit; it chooses its threads, on the processors to which the process is bound."""
+    """Use JAX with jit. It ignores `threads` and uses the processors to which the process is bound."""
     import jax
     from jax import numpy as jnp
 
@@ -229,8 +229,8 @@ def onnx_runtime(batch: int, threads: int) -> Pair:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     if batch > 1:
-        # Its threads would continue to spin after a call and occupy the next library's processors. For single images
-        # they may, because lenet5 uses only one thread there, and spinning makes ONNX Runtime faster.
+        # By default, ONNX Runtime's threads spin after a call and would occupy the next library's processors. Keep the
+        # default for single images: lenet5 uses only one thread for them, and spinning makes ONNX Runtime faster.
         options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     x, _ = prepared(batch)

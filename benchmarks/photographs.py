@@ -2,7 +2,7 @@
 
 Each of the first 300 test images of MNIST is drawn with dark ink on light paper, 112 pixels high, disturbed in each of
 20 ways, and read with the shipped weights. Without MNIST, the embedded digits are used. ``--json FILE`` writes the
-table. PYTHONPATH=DIR measures another version of the library.
+results. With PYTHONPATH=DIR, the version of the library in DIR is measured.
 """
 
 import argparse
@@ -25,7 +25,7 @@ Kind = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def page(ink: np.ndarray, *, paper: float = PAPER, tone: float = INK) -> np.ndarray:
-    """Draw ink (H, W), from 0 to 1, on paper."""
+    """Draw ink (H, W), given from 0 to 1, on paper; return grey levels."""
     return paper + (tone - paper) * ink
 
 
@@ -37,7 +37,7 @@ def shadow(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def rules(ink: np.ndarray, rng: np.random.Generator, *, tilt: float = 0.0) -> np.ndarray:
-    """Draw on lined paper."""
+    """Draw the digit on lined paper, turned by up to `tilt` degrees."""
     picture, step, thick = np.full(ink.shape, PAPER), int(rng.integers(18, 34)), int(rng.integers(1, 3))
     for row in range(int(rng.integers(step)), len(ink), step):
         picture[row : row + thick] = rng.integers(110, 200)
@@ -49,7 +49,7 @@ def rules(ink: np.ndarray, rng: np.random.Generator, *, tilt: float = 0.0) -> np
 
 
 def squares(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw on squared paper."""
+    """Draw the digit on squared paper."""
     return np.minimum(rules(ink, rng), rules(ink.T * 0, rng).T)
 
 
@@ -63,7 +63,7 @@ def frame(ink: np.ndarray, rng: np.random.Generator, *, sides: int = 4) -> np.nd
 
 
 def box(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Print the box of a form around the digit."""
+    """Draw the box of a form around the digit."""
     picture, at = page(ink), int(rng.integers(5, 14))
     for line in (slice(at, at + 3), slice(-at - 3, -at)):
         picture[line, at:-at] = picture[at:-at, line] = 60
@@ -71,7 +71,7 @@ def box(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def filtered(ink: np.ndarray, how: Callable[[Image.Image], Image.Image]) -> np.ndarray:
-    """Apply a function of Pillow to the page."""
+    """Draw the digit on paper, and apply a function to the Pillow image."""
     return np.asarray(how(Image.fromarray(page(ink).astype(np.uint8))), float)
 
 
@@ -98,7 +98,7 @@ def specks(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def coloured(paper: tuple[int, int, int], tone: tuple[int, int, int]) -> Kind:
-    """Return a disturbance that colours ink and paper, (H, W, 3)."""
+    """Return a disturbance that draws coloured ink on coloured paper, (H, W, 3)."""
     return lambda ink, rng: np.array(paper) + (np.array(tone) - np.array(paper)) * ink[..., None]
 
 
@@ -127,7 +127,7 @@ KINDS: dict[str, Kind] = {
 
 
 def measure(count: int) -> tuple[str, dict[str, float]]:
-    """Return the name of the data set, and for each kind the share of digits that are read correctly."""
+    """Return the name of the data set, and for each disturbance the fraction of digits that are read correctly."""
     _, test, _ = datasets.load_auto(download=False)
     net, results = lenet5.pretrained(), {}
     for number, (kind, draw) in enumerate(KINDS.items()):
@@ -139,7 +139,7 @@ def measure(count: int) -> tuple[str, dict[str, float]]:
             try:
                 right += int(net.predict(lenet5.prepare_digit(picture))[0] == label)
             except LenetError:
-                pass  # counts as wrong
+                pass  # an image that is refused counts as misread
         results[kind] = right / min(count, len(test))
         print(f"{kind:<22} {results[kind]:.1%}", flush=True)
     return test.name, results
@@ -149,7 +149,7 @@ def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("-n", type=int, default=300, metavar="N", help="number of digits (default: 300)")
-    parser.add_argument("--json", metavar="FILE", help="write the table to FILE")
+    parser.add_argument("--json", metavar="FILE", help="write the results to FILE")
     options = parser.parse_args()
     name, results = measure(options.n)
     if options.json:

@@ -1,4 +1,4 @@
-"""Profile of lenet5: time per layer, start-up time, memory, scaling."""
+"""Profile lenet5: time per layer, start-up time, memory, scaling."""
 
 import copy
 import os
@@ -61,9 +61,9 @@ def layers() -> dict[str, dict[str, float]]:
 
 
 def compiled_layers() -> dict[str, dict[str, float]]:
-    """Measure forward of each layer of the compiled network, for single patterns and for several side by side.
+    """Measure the compiled forward pass of each layer in microseconds per pattern, singly and several side by side.
 
-    A layer's time is the difference between the programs with and without it; differences of 0.1 us are noise.
+    A layer's time is the difference between the programs with and without the layer; differences of 0.1 us are noise.
     """
     net = lenet5.lenet5()
     images, _ = data(10 * LANES)
@@ -88,7 +88,7 @@ def compiled_layers() -> dict[str, dict[str, float]]:
 
 
 def step() -> dict[str, float]:
-    """Measure a step of one pattern on one thread: with the layers' methods, compiled, and in calls of 100."""
+    """Measure an update from one pattern on one thread: by the layers' methods, compiled, and with 100 in one call."""
     images, labels = data(100)
     net = lenet5.lenet5()
     loss, optimizer = lenet5.MAP(J, scale=SCALE), lenet5.SDLM(net.parameters(), lr=1e-5)
@@ -126,7 +126,7 @@ def distort() -> dict[str, float]:
 
 
 def start() -> dict[str, float]:
-    """Measure the seconds of `import lenet5`, and of a first short training, with and without compiling."""
+    """Measure the seconds that `import lenet5` takes, and a short training with and without compilation."""
 
     def seconds(*words: str, cache: str) -> float:
         begin = time.perf_counter()
@@ -144,7 +144,7 @@ def start() -> dict[str, float]:
 
 
 def memory() -> dict[str, float]:
-    """Measure the peak memory in MB, in separate processes: training, and predicting memory-mapped images."""
+    """Measure the peak memory in MB of training, and of predicting memory-mapped images, in separate processes."""
     result = {}
     with tempfile.TemporaryDirectory() as scratch:
         found = os.environ.get("LENET5_DATA")
@@ -162,7 +162,7 @@ def memory() -> dict[str, float]:
 
 
 def peak_mb(*words: str) -> float:
-    """Return the peak memory of a Python process."""
+    """Return the peak memory in MB of a Python process with the given arguments."""
     code = "import resource, subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], check=True); "
     code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
@@ -227,7 +227,7 @@ def threads(batch: int = 256, seconds: float = 4.0) -> dict[str, float]:
 
 
 def wide(width: int) -> lenet5.Sequential:
-    """Return a LeNet-5 with `width` times the maps and units, fully connected maps, and outputs for a softmax."""
+    """Return a LeNet-5 with `width` times as many maps and units, without Table I, and with scores for a softmax."""
     from lenet5.layers import Conv2D, Dense, Flatten, ScaledTanh, Subsampling
 
     net = lenet5.Sequential(

@@ -1,9 +1,9 @@
 """``python -m benchmarks.ranks``: measure training on 1, 2 and 4 MPI ranks, and predict it for up to 1,024.
 
-Each number of ranks runs several times in turn. Every rank is bound to one processor and has one thread. The command
-measures an update of the paper's network (gradient of the batch, and SDLM step), and the exchange of its 61,706
-parameters alone. A model extrapolates to more ranks, for the networks in `NETWORKS`. ``--json FILE`` writes the
-results, ``--page FILE`` a page about them. Needs ``pip install mpi4py mpich``.
+The command alternates between the numbers of ranks, several times. Every rank is bound to one processor and has one
+thread. It measures an update of the paper's network (gradient of the batch, and SDLM step), and separately the exchange
+of its 61,706 parameters. A model predicts the times for more ranks on the computer networks in `NETWORKS`. ``--json
+FILE`` writes the results, ``--page FILE`` writes a page about them. Needs ``pip install mpi4py mpich``.
 """
 
 import argparse
@@ -28,12 +28,12 @@ from lenet5.training.shards import SHARD, Shards
 from lenet5.training.tree_sum import Sum
 
 BATCHES = (64, 256, 1024)
-# Latency in seconds and bandwidth in bytes per second of a message between two machines.
+# Latency (s) and bandwidth (bytes per second) of a message between two machines.
 NETWORKS = {"10 Gb/s Ethernet": (30e-6, 1.1e9), "100 Gb/s InfiniBand": (2e-6, 11e9)}
 
 
 def measure(seconds: float) -> None:
-    """Measure as one rank of several; rank 0 prints the medians as JSON."""
+    """Run the measurements as one of several ranks; rank 0 prints the medians as JSON."""
     ranks = Ranks()
     processors = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {processors[ranks.rank % len(processors)]})
@@ -78,10 +78,10 @@ def median(call: Any, ranks: Ranks, seconds: float) -> float:
 
 
 def model(batch: int, ranks: int, network: tuple[float, float], pattern: float, step: float, add: float) -> float:
-    """Return the predicted time of an update in seconds: shards of the busiest rank, exchange in pairs, step.
+    """Return the predicted time of an update in seconds: the busiest rank's shards, exchange in pairs, SDLM step.
 
     A rank adds up the gradients of its shards. Then, log2(ranks) times, it exchanges 240 kB with another rank and adds
-    what it received. Valid for at most as many ranks as shards.
+    the gradient it received. The model holds for at most as many ranks as shards.
     """
     latency, bandwidth = network
     own = math.ceil(math.ceil(batch / SHARD) / ranks)
@@ -96,12 +96,13 @@ def page(figures: dict[str, Any]) -> str:
     step, add = one["step_us"] * 1e-6, figures["add_us"] * 1e-6
     pattern = (one["update_us_1024"] * 1e-6 - step) / 1024
     where = f"{figures['machine']}, {figures['cpu']}, {figures['date'][:10]}, commit {str(figures['commit'])[:10]}"
-    networks = [f"{name}: {lat * 1e6:.0f} us and {rate / 1e9:.1f} GB/s" for name, (lat, rate) in NETWORKS.items()]
+    networks = [f"{lat * 1e6:.0f} us and {rate / 1e9:.1f} GB/s ({name})" for name, (lat, rate) in NETWORKS.items()]
     lines = [
         "# Several machines", "",
-        "Speed of `python -m lenet5.train --distributed mpi`, measured on one machine and modelled for more. Written "
-        "by `python -m benchmarks.ranks --page docs/several-machines.md --json results/speed/ranks.json`.", "",
-        f"Measured on {where}. Each rank is bound to a processor and has one thread. Times are medians of "
+        "This page gives the speed of `python -m lenet5.train --distributed mpi`, measured on one machine and "
+        "predicted for several. `python -m benchmarks.ranks --page docs/several-machines.md --json "
+        "results/speed/ranks.json` wrote it.", "",
+        f"It was measured on {where}. Each rank is bound to a processor and has one thread. Times are medians of "
         f"{figures['rounds']} rounds. With more ranks than processors, ranks wait for each other.", "",
         "| ranks | " + " | ".join(f"update, batch {b:,} | gain" for b in BATCHES) + " | exchange of 240 kB |",
         "| --- |" + " --- |" * (2 * len(BATCHES) + 1),
@@ -115,23 +116,25 @@ def page(figures: dict[str, Any]) -> str:
         lines.append(f"| {ranks} | {' | '.join(cells)} | {exchange} |")
     lines += [
         "", "## The model", "",
+        "The time T of an update is predicted as", "",
         "T = patterns of the busiest rank x t_pattern + its shards x t_add + log2(ranks) x (latency + 240 kB / "
         "bandwidth + t_add) + t_step", "",
-        f"with t_pattern = {pattern * 1e6:.1f} us, t_add = {add * 1e6:.0f} us (adding 61,706 numbers), t_step = "
+        f"with t_pattern = {pattern * 1e6:.1f} us, t_add = {add * 1e6:.0f} us (adding 61,706 values), t_step = "
         f"{step * 1e6:.0f} us, all measured with one rank. A batch has batch / {SHARD} shards; "
         "more ranks than shards bring no gain. The model assumes machines like this one, one rank per processor, no "
-        "contention between pairs, ranks of equal speed (the slowest sets the pace), and for one message "
-        f"{'; '.join(networks)}.", "",
+        "contention between pairs, ranks of equal speed (the slowest sets the pace), and these latencies and "
+        f"bandwidths: {', '.join(networks)}.", "",
     ]  # fmt: skip
     local = (0.0, 4 * 61_706 / max((median_of["2"]["exchange_us"] * 1e-6 - add), 1e-9))
-    lines += ["Model and measurement, with the measured exchange between two ranks in place of a network:", "",
+    lines += ["This table compares model and measurement; "
+              "the exchange measured between two ranks replaces a network:", "",
               "| ranks | batch | model | measured | model / measured |", "| --- | --- | --- | --- | --- |"]  # fmt: skip
     for ranks in [r for r in median_of if int(r) <= figures["processors"]]:
         for batch in BATCHES:
             said = model(batch, int(ranks), local, pattern, step, add) * 1e3
             found = median_of[ranks][f"update_us_{batch}"] / 1e3
             lines.append(f"| {ranks} | {batch:,} | {said:.2f} ms | {found:.2f} ms | {said / found:.2f} |")
-    lines += ["", "## When it pays", "", "Gain over one rank according to the model (-: more ranks than shards):", ""]
+    lines += ["", "## When it pays", "", "Predicted gain over one rank (-: more ranks than shards):", ""]
     counts = (8, 16, 64, 256, 1024)
     for name, network in NETWORKS.items():
         lines += [f"| {name}: batch | " + " | ".join(f"{r:,} ranks" for r in counts) + " |",
@@ -148,12 +151,13 @@ def page(figures: dict[str, Any]) -> str:
         f"A network of 61,706 parameters is small: an update of {SHARD} patterns takes "
         f"{SHARD * pattern * 1e3:.2f} ms, and a 10 Gb/s network needs {4 * 61_706 / 1.1e9 * 1e3:.2f} ms to send one "
         "gradient. Several ranks pay if each has several shards of every batch: batches of thousands on tens of ranks. "
-        "They do not pay for the paper's own training with one pattern per update (all ranks compute the same, and "
-        "nothing is sent), nor for more ranks than shards. Batches of thousands also need other learning rates and "
-        "more epochs for the same error, which these tables do not count. To train many networks, give each its own "
-        "processor with `lenet5.reproduce` and joblib instead. If the number of ranks is not a power of two, or does "
-        "not divide the number of shards, every rank receives all gradients in one collective operation, whose cost "
-        f"grows with the number of ranks. Choose 2, 4, 8, ... ranks and batches that are multiples of {SHARD} x ranks.",
+        "They do not pay for the paper's own training with one pattern per update (every rank then computes the whole "
+        "update, and nothing is sent), nor for more ranks than shards. Batches of thousands also need other learning "
+        "rates and more epochs for the same error, which these tables ignore. To train many networks, give each its "
+        "own processor with `lenet5.reproduce` and joblib instead. If the number of ranks is not a power of two, or "
+        "does not divide the number of shards, every rank receives all gradients in one collective operation, whose "
+        f"cost grows with the number of ranks. Choose 2, 4, 8, ... ranks and batches that are multiples of {SHARD} x "
+        "ranks.",
         "",
     ]  # fmt: skip
     return "\n".join(lines)
@@ -162,12 +166,12 @@ def page(figures: dict[str, Any]) -> str:
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs of each number of ranks (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs per number of ranks (default: 5)")
     parser.add_argument(
         "--seconds", type=float, default=0.5, metavar="SECONDS", help="length of each measurement (default: 0.5)"
     )
     parser.add_argument("--json", metavar="FILE", help="write the results to FILE")
-    parser.add_argument("--page", metavar="FILE", help="write the page to FILE")
+    parser.add_argument("--page", metavar="FILE", help="write a Markdown page about the results to FILE")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
@@ -175,7 +179,7 @@ def main() -> int:
         return 0
     mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if mpiexec is None:
-        parser.error("mpiexec not found: pip install mpi4py mpich")
+        parser.error("mpiexec was not found: install it with pip install mpi4py mpich")
     rows: dict[str, list[dict[str, float]]] = {"1": [], "2": [], "4": []}
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     for _ in range(args.rounds):

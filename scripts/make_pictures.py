@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def records(table: str, row: str) -> list[dict[str, Any]]:
-    """Return the records of a table's row in ``results/``, ordered by file name."""
+    """Return the records in ``results/`` of all seeds of a table's row, ordered by file name."""
     found = map(read_record, sorted((ROOT / "results" / table).glob(f"{row}-seed-*.json")))
     return [record for record in found if record]
 

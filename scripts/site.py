@@ -1,7 +1,8 @@
-"""MkDocs hook: adds pages from outside docs/, and pages generated from the code.
+"""MkDocs hook that adds pages from outside docs/, and pages generated from the code.
 
-Notebooks, results, the changelog and SECURITY.md are added unchanged. Generated are the reference of every public name,
-the help of every command, and ``page-of-lenet5.html``, the page that `lenet5.export` writes for the shipped weights.
+Notebooks, results, the changelog and SECURITY.md are added unchanged. The generated pages are the reference of all
+public names, the help of all commands, and ``page-of-lenet5.html``, which `lenet5.export` writes for the shipped
+weights.
 """
 
 import importlib
@@ -67,7 +68,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "plots": ("Pictures", ("lenet5.plots",)),
     "interop": ("PyTorch and Keras", ("lenet5.interop",)),
-    "gradcheck": ("Checks of derivatives", ("lenet5.gradcheck",)),
+    "gradcheck": ("Derivative checks", ("lenet5.gradcheck",)),
     "engine": ("Engine", ("lenet5.engine", "lenet5.engine.call", "lenet5.engine.jit")),
     "other": (
         "Initialisers, codes, errors, tables",
@@ -84,7 +85,7 @@ COMMANDS = ("train", "evaluate", "predict", "export", "show", "demo", "datasets"
 
 
 def public_names(module: ModuleType) -> Iterator[tuple[str, str]]:
-    """Yield each public name of a module with its path, which is empty if the name has no entry of its own."""
+    """Yield each public name of a module and its import path, or "" if the reference has no entry for the name."""
     names = getattr(module, "__all__", ())
     for name in sorted(names, key=lambda name: (not callable(getattr(module, name)), name.lower())):  # constants last
         value = getattr(module, name)
@@ -98,7 +99,7 @@ def public_names(module: ModuleType) -> Iterator[tuple[str, str]]:
 
 
 def _defined(module: ModuleType, name: str) -> str:
-    """Return the path of the assignment of a constant, or "" if it is assigned together with others."""
+    """Return the import path of a constant where it is defined, or "" if it is assigned together with others."""
     source = Path(str(module.__file__)).read_text()
     if module.__name__ == "lenet5.engine.call" and name.isupper():
         return ""  # column indices, which the module's docstring explains
@@ -191,7 +192,7 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
 
 
 def _with_formulas(html: str) -> str:
-    """Replace TeX by MathML."""
+    """Convert the TeX formulas in HTML to MathML."""
 
     def formula(match: re.Match[str]) -> str:
         block = match[1] is not None

@@ -1,4 +1,4 @@
-"""With LENET5_WITHOUT_NUMBA=1 the tests run as if Numba were not installed."""
+"""Run the tests as if Numba were not installed, if LENET5_WITHOUT_NUMBA=1 is set."""
 
 import os
 import sys

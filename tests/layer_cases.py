@@ -1,4 +1,4 @@
-"""All layers and their options. Each case here gets all checks of test_layers.py."""
+"""Cases that cover all layers and their options. test_layers.py applies all its checks to each."""
 
 from lenet5 import initializers
 from lenet5.layers import (

@@ -6,7 +6,7 @@ It follows equations 7, 9 and 22 to 27, one pattern and one connection at a time
 import numpy as np
 
 A, S = 1.7159, 2.0 / 3.0
-# For each map of C3, the maps of S2 that it is connected to.
+# The maps of S2 to which each map of C3 is connected (Table I).
 C3_INPUTS = [
     [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], [4, 5, 0], [5, 0, 1],
     [0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5], [3, 4, 5, 0], [4, 5, 0, 1], [5, 0, 1, 2],
@@ -41,7 +41,7 @@ class Reference:
         return y[label] + np.log(np.exp(-j) + np.exp(-y).sum())
 
     def derivatives(self, y, label, j):
-        """Return gradients and Gauss-Newton diagonal of eq. 9 for all parameters, after `forward`."""
+        """Return the gradients and the Gauss-Newton diagonal of eq. 9 for all parameters; call `forward` first."""
         p = np.exp(-y) / (np.exp(-j) + np.exp(-y).sum())
         g = -p
         g[label] += 1
@@ -51,7 +51,7 @@ class Reference:
         return self.sweep(top_gradient, 1), self.sweep(np.maximum(top_curvature, 0), 2)
 
     def sweep(self, v, power):
-        """Propagate the derivative with respect to x(F6) back to all parameters: power 1 gradients, 2 curvatures."""
+        """Propagate derivatives with respect to x(F6) to all parameters: gradients (power 1), curvatures (power 2)."""
         x, value, out = self.x, self.value, {}
         v = v * slope(x["F6"]) ** power  # eq. 27's f'^2
         out["F6.weight"] = np.outer(v, x["C5"].ravel() ** power)

@@ -1,4 +1,4 @@
-"""Fixtures: a small MNIST of 30 and 10 images, and a server on 127.0.0.1 that misbehaves on demand."""
+"""Fixtures: a small MNIST of 30 training and 10 test images, and a server on 127.0.0.1 that misbehaves on demand."""
 
 import gzip
 import hashlib
@@ -61,7 +61,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def known(files):
-    """The small MNIST as a known data set, whose mirror does not work."""
+    """The small MNIST as a catalogue entry, whose only mirror does not work."""
     small = []
     for file in MNIST.files:
         zipped = files[file.name + ".gz"]

@@ -208,7 +208,7 @@ def test_sizes_are_as_stated(int8, tmp_path):
     kind, count = re.search(r"static (\w+) room\[(\d+)\]", text).groups()
     assert numbers["activations"] == sizes[kind] * int(count) <= (6_000 if int8 else 24_576)
     assert numbers["parameters"] <= (64_000 if int8 else 4 * 61_000)
-    assert numbers["products"] == sum(layer.multiply_adds() for layer in lenet5.pretrained().sublayers())
+    assert numbers["MACs"] == sum(layer.multiply_adds() for layer in lenet5.pretrained().sublayers())
     # In the object file, the activations are the only uninitialised data.
     subprocess.run([COMPILERS[0], *STRICT, "-Os", "-c", "-o", tmp_path / "net.o", path], check=True)
     if shutil.which("size"):

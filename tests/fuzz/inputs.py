@@ -35,7 +35,7 @@ class Bytes:
         return tuple(self.pick(SIDES) for _ in range(self.number(6)))
 
     def array(self, shape=None, dtype=None):
-        """Return an array with the given or any shape and type, and any bits as its values."""
+        """Decode an array; its values may be any bits, as may shape and dtype if they are not given."""
         shape = self.shape() if shape is None else shape
         dtype = np.dtype(self.pick(DTYPES) if dtype is None else dtype)
         size = int(np.prod(shape))

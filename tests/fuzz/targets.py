@@ -150,7 +150,7 @@ def csv_file(data):
 
 @target("npz", corpus="npy")
 def npz_file(data):
-    """Read the bytes as a file, and as the images of a file with valid labels."""
+    """Read the bytes as an NPZ file, and as the images in an NPZ file with valid labels."""
     labels = io.BytesIO()
     np.save(labels, np.arange(4, dtype=np.uint8))
     for content in (data, packed({"images.npy": data, "labels.npy": labels.getvalue()})):
@@ -185,7 +185,7 @@ def as_npy(array) -> bytes:
 
 @target("checkpoint-entry", corpus="npy", tokens=(b"-1", b"(", b",", b"True", b"99999999", b"'O'", b"'>f8'", b"'V9'"))
 def checkpoint_entry(data):
-    """Read the bytes as one array of a file with correct checksums."""
+    """Read the bytes as one array of a checkpoint with correct checksums."""
     note = np.frombuffer(b'{"format": 1}', np.uint8)
     path = written(packed({"parameter/a.npy": data, "meta.npy": as_npy(note)}), "x.npz")
     with contextlib.suppress(LenetError):
@@ -299,7 +299,7 @@ FIELDS = (b'"epoch"', b'"test_error"', b'"train_error"', b'"loss"', b"0.5", b'"d
 
 @target("history", corpus="history", tokens=JSON + FIELDS, cap=128 * MB)
 def history(data):
-    """Read the bytes as a history, and as epochs and, after a null byte, configuration, with a correct SHA-256."""
+    """Read the bytes as a history file, and as epochs and (after a null byte) options in one with a correct SHA-256."""
     folder = scratch() / "run"
     folder.mkdir(exist_ok=True)
     first, _, second = data.partition(b"\0")
@@ -322,7 +322,7 @@ RECORD = (b'"config"', b'"distort"', b'"result"', b'"train_size"', b'"train_imag
 
 @target("record", corpus="record", tokens=JSON + FIELDS + RECORD, cap=128 * MB)
 def record(data):
-    """Read the record of a table's run, as the report and the picture of a sweep do."""
+    """Read the bytes as the record of one run of a table, as the report and the picture of a sweep do."""
     folder = scratch() / "sweep"
     folder.mkdir(exist_ok=True)
     jobs.read_record(written(data, "sweep/x.json"))
@@ -342,7 +342,7 @@ def picture(data):
 
 
 def png(width: int, height: int, bits: int, kind: int, rows: bytes, zeros: int) -> bytes:
-    """Return a PNG with this header, whose data are `rows`, followed by so many zeros."""
+    """Return a PNG with the given header fields, whose data are `rows`, followed by `zeros` zero bytes."""
     pack = zlib.compressobj(1)  # in pieces: memory used here would count as the reader's
     body = pack.compress(rows) + b"".join(pack.compress(bytes(min(MB, zeros - k))) for k in range(0, zeros, MB))
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)), (b"IDAT", body + pack.flush())]
@@ -417,11 +417,11 @@ WORDS = tuple(
 
 @target("arguments", corpus="arguments", tokens=tuple(b"\n" + word for word in WORDS), cap=128 * MB)
 def arguments(data):
-    """Parse arguments, one per line, the first one the command; the command itself is not run."""
+    """Parse the arguments of a command, one per line, without running the command; the first is its name."""
     words = data.decode(errors="surrogateescape").split("\n")
     words = [word.replace("\0", "") for word in words if len(word) < 4096][:50] or [""]
     if words[0] in ("models", "reproduce"):
-        return  # they start without a function that could be replaced
+        return  # they call no function that could be replaced to stop them
     said = io.StringIO()
     with contextlib.ExitStack() as stack:
         for name in ACTIONS:  # import all before replacing any: modules keep the functions that they import
@@ -469,7 +469,7 @@ def classifier(data):
         )
     model = lenet5.LeNet5Classifier(**options)
     with contextlib.suppress(LenetError, ValueError, TypeError), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # scikit-learn warns of odd labels
+        warnings.simplefilter("ignore")  # scikit-learn warns about unusual labels
         if source.number(2):
             model.fit(x, y)
         else:
@@ -484,7 +484,7 @@ def trained():
     return lenet5.pretrained()
 
 
-@target("predict", cap=256 * MB)  # for all maps of a chunk of 256 images
+@target("predict", cap=256 * MB)  # holds the feature maps of 256 images at a time
 def predict(data):
     source = Bytes(data)
     shape = source.pick((None, (28, 28), (2, 28, 28), (1, 1, 32, 32), (2, 1, 32, 36), (1, 28, 28, 1), (0, 28, 28)))
@@ -546,7 +546,7 @@ def small():
 
 @target("safetensors", corpus="safetensors", tokens=JSON)
 def safetensors(data):
-    """Load the bytes as a network, and as tensors of another library."""
+    """Load the bytes as a saved network, and as tensors that PyTorch saved."""
     path = written(data, "x.safetensors")
     with contextlib.suppress(LenetError):
         assert np.isfinite(lenet5.load(path).theta).all() or data
@@ -556,7 +556,7 @@ def safetensors(data):
 
 @target("keras", corpus="keras")
 def keras(data):
-    """Load the bytes as a .keras file, or as a file of weights."""
+    """Load the bytes as a .keras file or, if they are an HDF5 file, as a .weights.h5 file."""
     with contextlib.suppress(LenetError):
         lenet5.interop.from_keras(written(data, "x.keras"), small())
     assert np.isfinite(small().theta).all()

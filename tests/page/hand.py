@@ -1,11 +1,11 @@
-"""Draws digits on the page; strokes are lists of points of the unit square, x to the right and y down."""
+"""Draw digits on the demo page. A stroke is a list of points of the unit square, x to the right and y down."""
 
 import math
 import os
 import shutil
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# No sandbox, no GPU, and no network requests of the browser itself.
+# No sandbox, no GPU, and no network requests by the browser itself.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
@@ -56,7 +56,7 @@ DIGITS = {
 
 
 def browser_path():
-    """Return the path of a browser, or None."""
+    """Return the path of an installed browser, or None if there is none."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
@@ -86,7 +86,7 @@ def settle(page):
 
 
 def answer(page):
-    """Return the page's answer."""
+    """Return the digit that the page reads, as text."""
     settle(page)
     return page.get_by_test_id("digit").inner_text()
 

@@ -264,7 +264,7 @@ def test_an_edited_configuration_is_not_believed(straight, tmp_path, capsys):
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | {"seed": 3}))
     assert command("--resume", folder, "--epochs", 3, "--quiet") == 0
-    assert "config.json differs from the configuration in the checkpoint, which is used" in capsys.readouterr().err
+    assert "config.json differs from the configuration in the checkpoint; the latter is used" in capsys.readouterr().err
     assert same_bits(straight, folder)
 
 
