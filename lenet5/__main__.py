@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 def _module(name: str) -> str:
-    """Return the module that implements a command: a module, or `__main__` of a package."""
+    """Return the name of the module that implements a command: a module of lenet5, or `__main__` of a package."""
     package = importlib.import_module(f"lenet5.{name}")
     return f"{package.__name__}.__main__" if hasattr(package, "__path__") else package.__name__
 

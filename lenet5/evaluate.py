@@ -30,7 +30,7 @@ def evaluate(net: Sequential | Committee, data: Dataset) -> dict[str, Any]:
     ----------
     net : Sequential or Committee
     data : Dataset
-        Data to evaluate on. The network must have all of its classes.
+        Data to evaluate on. The network must have all classes of the data.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def _text(result: dict[str, Any]) -> str:
         " " * wide + "".join(f"{name[:5]:>6}" for name in names),
         *(f"{names[c]:>{wide}}" + "".join(f"{n or '.':>6}" for n in result["confusion"][c]) for c in classes),
         "",
-        "mistakes (index: true -> predicted, with its probability)",
+        "mistakes (image index: true class -> prediction, with the probability of the prediction)",
         *(
             f"  {m['index']:>6}: {names[m['label']]} -> {names[m['prediction']]}  {m['probability']:.2f}"
             for m in result["mistakes"][:_SHOWN]

@@ -184,7 +184,7 @@ def test_what_is_no_line(tmp_path, capsys, picture):
     for words, what in (
         (["--line", str(tmp_path / "many.npy"), "--csv", str(tmp_path / "x.csv")], "leave out"),
         (["--line", *two, str(picture)], "one network: leave out"),
-        (["--line", str(tmp_path / "own.npz"), str(picture)], "ends in RBF units"),
+        (["--line", str(tmp_path / "own.npz"), str(picture)], "needs a network with RBF outputs"),
     ):
         assert predict.run(words) == 2
         assert what in capsys.readouterr().err

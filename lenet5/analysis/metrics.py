@@ -60,7 +60,7 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
-    """Return the fraction of patterns for which fewer than k other classes score at least as high as the label.
+    """Return the fraction of patterns for which fewer than k other classes score at least as high as the true class.
 
     Parameters
     ----------
@@ -80,11 +80,11 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
     if not 1 <= k <= scores.shape[1]:
         raise ConfigError(f"k of top-k accuracy must be from 1 to {scores.shape[1]}, the number of classes; found {k}.")
     own = scores[np.arange(len(labels)), labels]
-    return float(((~(scores < own[:, None])).sum(axis=1) <= k).mean())  # NaN never counts as lower
+    return float(((~(scores < own[:, None])).sum(axis=1) <= k).mean())  # unlike >=, this counts NaN
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean of -log(p), where p is the probability of the label, raised to 1e-30 if it is smaller.
+    """Return the mean of -log(p), where p is the predicted probability of the label, or 1e-30 if it is smaller.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise ShapeError(f"interval needs a vector of at least two values; found shape {values.shape}.")
-    from scipy import stats  # a dependency of scikit-learn
+    from scipy import stats  # installed with scikit-learn, which depends on it
 
     return float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
 
@@ -189,8 +189,8 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
     """Return the p-value of McNemar's exact test for two classifiers on the same patterns.
 
-    Under the null hypothesis, if exactly one classifier is right about a pattern, it is equally likely to be either of
-    them. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if the
+    Under the null hypothesis, if only one classifier is right about a pattern, both are equally likely to be that
+    one. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if the
     p-value is small.
 
     Parameters

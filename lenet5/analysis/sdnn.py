@@ -33,11 +33,11 @@ class Rule(NamedTuple):
     gap: int
 
 
-# Rule for a network trained on single digits, selected on lines of two to five training images. With gaps of 6, 10 and
-# 20 columns, the network reads 70 %, 87 % and 88 % of these lines without error. The step between windows is 4 columns,
-# so digits are at least 16 columns apart.
+# Rules for a network trained on single digits, tuned on lines of two to five training images. With gaps of 6, 10 and 20
+# columns, the network reads 70 %, 87 % and 88 % of these lines without error. The step between windows is 4 columns, so
+# digits are at least 16 columns apart.
 _SINGLE = Rule(None, 16.0, 4)
-# Minimum distance between digits for a network trained with neighbouring digits: 2 windows (8 columns), selected from
+# Minimum distance between digits for a network trained with neighbouring digits: 2 windows (8 columns), the best of
 # 1, 2 and 3 on held-out lines.
 _GAP = 2
 
@@ -79,7 +79,7 @@ class Sweep:
 def sweep(net: Sequential, line: np.ndarray) -> Sweep:
     """Read a line of digits by applying the network at every position along it.
 
-    Convolution and sub-sampling do the same at every position, so each layer processes the whole line once, and C5 and
+    Convolution and sub-sampling treat all positions alike, so each layer processes the whole line once, and C5 and
     later stages become maps with one column per window. Like the paper's network, ``lenet5.pretrained("lenet5-line")``
     was trained with parts of neighbouring digits in its input field and a class for "none of the above". A network
     trained on single digits needs space between digits.
@@ -136,7 +136,7 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
     -------
     Sweep
     """
-    penalties = penalties.reshape(len(penalties), -1)  # the shape is (classes,) for the shortest line
+    penalties = penalties.reshape(len(penalties), -1)  # the shape is (classes,) if there is one window
     if not net.outputs_penalties:  # turn scores into penalties, -log of the probabilities
         penalties = np.logaddexp.reduce(penalties, axis=0) - penalties
     field = receptive_fields(net)["output"]
@@ -153,13 +153,13 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
 
 
 def rule_of(net: Sequential) -> Rule:
-    """Return the rules for a network: reject windows by its class " " if it has one, else by a fixed penalty."""
+    """Return the rules for a network: "no digit" costs the penalty of class " " if there is one, else a fixed one."""
     names = net.classes.tolist()
     return Rule(names.index(BLANK), 0.0, _GAP) if BLANK in names else _SINGLE
 
 
 def path(penalties: np.ndarray, reject: float | np.ndarray, *, gap: int) -> list[int]:
-    """Select the windows that contain digits: those at least `gap` apart with the largest sum of (reject - penalty).
+    """Select the windows that contain digits: windows at least `gap` apart that maximise the sum of (reject - penalty).
 
     This is the best path through a graph with two arcs per window, "no digit" with the penalty `reject` and "a
     digit" with the window's own penalty. Viterbi's algorithm finds it from left to right:
@@ -180,7 +180,7 @@ def path(penalties: np.ndarray, reject: float | np.ndarray, *, gap: int) -> list
         Selected windows, from left to right.
     """
     gain = np.broadcast_to(reject - penalties, penalties.shape)
-    best = np.zeros(len(gain) + gap)  # best[p + gap] is the best sum of the windows up to p
+    best = np.zeros(len(gain) + gap)  # best[p + gap] is the largest sum for windows 0 to p
     for p, more in enumerate(gain):
         best[p + gap] = max(best[p + gap - 1], best[p] + more)
     windows, p = [], len(penalties) - 1

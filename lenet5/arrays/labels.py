@@ -42,7 +42,7 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim == 2 and found.dtype.kind in "biuf":
-        classes = classes if len(classes) else range(found.shape[1])  # includes classes without images
+        classes = classes if len(classes) else range(found.shape[1])  # also includes classes without images
         found = _from_one_hot(found, what)
     if found.ndim != 1:
         raise ShapeError(
@@ -114,7 +114,7 @@ def _at_most_256(count: int, what: str) -> None:
 
 
 def aligned(labels: np.ndarray, own: tuple[str, ...], others: tuple[str, ...], *, who: str) -> np.ndarray:
-    """Renumber labels from the classes `own` to the classes `others`, matched by name.
+    """Convert labels from indices in the classes `own` to indices in `others`, where classes are matched by name.
 
     Raises
     ------

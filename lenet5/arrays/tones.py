@@ -14,11 +14,11 @@ __all__ = ["LOOK", "MIDDLE", "look", "tones_of", "warn", "warn_dark"]
 LOOK = 256  # number of images of a batch that are checked
 _DIM = 0.25  # images are almost black if their lightest pixel is below this fraction of that in the training images
 MIDDLE = 127.5
-_TURNED = 144  # images count as inverted if their edges differ from the training images by more grey levels than this
+_TURNED = 144  # images count as inverted if the mean level of their edges differs from training by more than this
 
 
 def look(pictures: np.ndarray, field: Field) -> int:
-    """Warn if images (N, H, W) differ in brightness from the training images; return their lightest pixel."""
+    """Warn if images (N, H, W) differ in brightness from the training images; return the largest grey level."""
     largest, edge = _brightness(pictures[:LOOK])
     ground = field.ground
     if ground is None or largest <= 1:
@@ -49,7 +49,7 @@ def _brightness(pictures: np.ndarray) -> tuple[int, float]:
 
 
 def tones_of(pictures: np.ndarray) -> tuple[float | None, int]:
-    """Return the mean grey level at the edges of grey images and the lightest pixel; None and 255 for colour."""
+    """Return the mean grey level at the edges of grey images and their largest grey level; for colour, None and 255."""
     if pictures.ndim == 4 and pictures.shape[3] > 1:
         return None, 255
     sample = pictures[:LOOK] if pictures.ndim == 3 else pictures[:LOOK, :, :, 0]
@@ -58,7 +58,7 @@ def tones_of(pictures: np.ndarray) -> tuple[float | None, int]:
 
 
 def warn_dark() -> None:
-    """Warn about images that are dark on light."""
+    """Warn that images are dark on light, unlike the training images."""
     warn(
         "These images are dark on light, but the network was trained on light on dark: pass 255 - images, or use "
         "lenet5.prepare_digit, which detects this."
@@ -66,7 +66,7 @@ def warn_dark() -> None:
 
 
 def warn(text: str) -> None:
-    """Issue a warning that points to the caller's line outside the package."""
+    """Issue a warning that points to the line of user code that called the package."""
     # Python shows a warning once per line and text, so texts should not contain values that vary.
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lenet5"):

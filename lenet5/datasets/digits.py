@@ -13,7 +13,7 @@ TRAIN_COUNT = 1437  # 80 % of the digits, in their original order; some writers 
 
 
 def load_digits() -> tuple[Dataset, Dataset]:
-    """Load scikit-learn's digits in the format of MNIST: scaled to 20x20, centred by mass in 28x28.
+    """Load scikit-learn's digits in the format of MNIST: scaled to 20x20 pixels and centred by mass in 28x28.
 
     Returns
     -------

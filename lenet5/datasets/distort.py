@@ -10,7 +10,7 @@ from ..errors import ConfigError
 
 __all__ = ["Distort", "Distortion", "gaussian", "noise", "shift", "transform"]
 
-# (images uint8 (N, H, W) or (N, H, W, C), rng) -> distorted images of the same shape and type
+# Function of images (uint8, (N, H, W) or (N, H, W, C)) and rng; returns distorted images of the same shape and type
 Distortion = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 
 # Number of images distorted at a time, chosen so that their displacement fields fit into the CPU cache.
@@ -20,7 +20,7 @@ _CHUNK = 256
 def shift(images: NDArray[np.uint8], rng: np.random.Generator, *, pixels: int = 1) -> NDArray[np.uint8]:
     """Shift every image by a random integer number of pixels along each axis.
 
-    Translation is one of the planar affine distortions of the paper (section III-B), which gives no ranges.
+    Translation is one of the paper's planar affine distortions (section III-B). The paper gives no ranges.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class Distort:
         return out
 
     def scaled(self, factor: float) -> "Distort":
-        """Return the distortions with all strengths multiplied by `factor`."""
+        """Return a copy of the distortions with all strengths multiplied by `factor`."""
         sizes = ("translation", "scale", "squeeze", "shear", "rotation", "elastic")
         return replace(self, **{name: factor * getattr(self, name) for name in sizes})
 
@@ -230,7 +230,7 @@ def transform(
 def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> NDArray[np.float32]:
     """Return matrices (N, 2, 3) that map (row, column, 1) of distorted images to positions in the originals."""
     size, squeeze, shear, degrees, down, right = numbers
-    # Images are scaled by diag(size squeeze, size / squeeze), then sheared, then rotated. The matrices invert this.
+    # Images are scaled by diag(size squeeze, size / squeeze), then sheared, then rotated. The matrices are the inverse.
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     matrices = np.zeros((len(size), 2, 3))
     matrices[:, 0, 0], matrices[:, 0, 1] = cos, sin

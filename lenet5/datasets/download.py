@@ -198,7 +198,7 @@ def _open(session: Any, url: str) -> Any:
             stream=True,
             allow_redirects=False,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
-            headers={"Accept-Encoding": "identity"},  # the published hash is that of the file as stored
+            headers={"Accept-Encoding": "identity"},  # the published hash is that of the file as stored, not decoded
         )
         if response.is_redirect:
             before, url = url, urljoin(url, response.headers["Location"])

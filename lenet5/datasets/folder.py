@@ -258,7 +258,7 @@ def _from_cache(store: Path, key: str) -> Kept | None:
                 {name: file[f"good/{name}"] for name in note["parts"]},
                 str(note["fit"]),
             )
-    except Exception:  # missing, damaged or from another version: read the image files instead
+    except Exception:  # the cache is missing, damaged or of another version: read the image files
         return None
 
 
@@ -271,4 +271,4 @@ def _to_cache(store: Path, key: str, kept: Kept) -> None:
         with atomic_write(store) as file:
             np.savez(file, note=np.frombuffer(note, np.uint8), **arrays)  # type: ignore[arg-type]
     except OSError:
-        pass  # the cache is optional
+        pass  # not an error, because the cache is optional

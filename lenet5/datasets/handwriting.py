@@ -1,4 +1,4 @@
-"""Prepare handwritten digits as in MNIST (20x20, centred by mass in 28x28), and lines of digits."""
+"""Convert images of handwritten digits to MNIST's format (20x20, centred by mass in 28x28), and images of lines."""
 
 import itertools
 import math
@@ -25,13 +25,13 @@ __all__ = [
 ]
 
 SIDE, BOX = 28, 20  # as in MNIST: images are 28x28 pixels, and the digits in them up to 20x20
-LINE_HEIGHT = 22  # rows of ink in a line; more than 20, because digits centred by mass start at different rows
-LINE_MARGIN = 16  # columns on both sides of a line: half the width of the network's input
-LONGEST_LINE = 480  # columns of ink in a line; longer lines are scaled down
+LINE_HEIGHT = 22  # height of the ink in a line; more than 20, because centring by mass shifts digits vertically
+LINE_MARGIN = 16  # width of the background on each side of a line: half the width of the network's input
+LONGEST_LINE = 480  # maximum width of the ink in a line; wider lines are scaled down
 MAX_PIXELS = 50_000_000
 # Other formats are rare, and some of Pillow's readers for them start programs (EPS) or open other files.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-WORKING_SIDE = 400  # images are first downsampled to about this side length, in pixels, if they are larger
+WORKING_SIDE = 400  # large images are first downsampled to about WORKING_SIDE**2 pixels
 FAINTEST = 8.0  # smallest contrast, in grey levels (0 to 255); images with less contrast count as blank
 
 Invert = bool | Literal["auto"]
@@ -61,26 +61,26 @@ def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert
     Raises
     ------
     ImageError
-        If the image cannot be read, has an unsupported format, is too large, or is blank. `SeveralDigitsError` if it
-        shows characters side by side.
+        If the image cannot be read, has an unsupported format, is too large, or is blank. The subclass
+        `SeveralDigitsError` is raised if it shows several characters side by side.
     ConfigError
-        If `invert` has another value.
+        If `invert` is not one of these values.
     """
     ink = _cropped(image, invert)
     if parts := _side_by_side(ink):
         raise SeveralDigitsError(
             f"{_name(image)}: expected one digit, found {parts} characters side by side. Cut them apart, or read them "
-            "as a line: with python -m lenet5.predict, or with lenet5.analysis.sdnn.sweep(net, "
+            "as a line: run python -m lenet5.predict, or call lenet5.analysis.sdnn.sweep(net, "
             "lenet5.datasets.normalise_line(image))."
         )
     longest = max(ink.shape)
-    if not BOX - 1 <= longest <= BOX:  # also accepts BOX - 1: an image in MNIST's format is not blurred again
+    if not BOX - 1 <= longest <= BOX:  # also accept BOX - 1: do not blur images in MNIST's format
         ink = _fitted(ink, BOX / longest)
     return centre(np.rint(255 * ink))
 
 
 def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert = "auto") -> NDArray[np.uint8]:
-    """Convert an image of digits side by side to a line across which a network can be swept (section VII).
+    """Convert an image of several digits side by side to an image that `analysis.sdnn.sweep` can read (section VII).
 
     Parameters
     ----------
@@ -90,15 +90,15 @@ def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert 
     Returns
     -------
     ndarray of uint8, shape (28, W)
-        The ink is 22 rows high and vertically centred, with 16 columns of background before and after it. This is half
-        the width of the network's input, so a window can be centred on the first and the last digit.
+        The ink is 22 rows high and vertically centred, with 16 columns of background on the left and on the right.
+        This is half the width of the network's input, so a window can be centred on the first and the last digit.
 
     Raises
     ------
     ImageError
         As for `normalise_digit`.
     ConfigError
-        If `invert` has another value.
+        If `invert` is not one of these values.
     """
     ink = _cropped(image, invert)
     ink = _fitted(ink, min(LINE_HEIGHT / ink.shape[0], LONGEST_LINE / ink.shape[1]))
@@ -115,7 +115,7 @@ def _cropped(image: str | os.PathLike[str] | ArrayLike, invert: Invert) -> NDArr
     pixels = picture(image, name) if isinstance(image, str | os.PathLike) else image
     ink = _ink(_opaque(_levels(pixels, name), name), invert, name)
     if not ink.any():  # only specks
-        raise ImageError(f"{name}: nothing drawn: the image shows specks, but no stroke")
+        raise ImageError(f"{name}: nothing drawn: the image contains specks, but no strokes")
     ink = ink[_extent(ink.max(axis=1)), _extent(ink.max(axis=0))]
     return ink / ink.max()
 
@@ -125,7 +125,7 @@ def _name(image: object) -> str:
 
 
 def _side_by_side(ink: NDArray[np.float32]) -> int:
-    """Return the number of characters side by side in cropped ink, or 0 for a single one or if the ink is too small."""
+    """Count characters side by side in cropped ink; return 0 if there is only one or the ink is too small to tell."""
     height, width = ink.shape
     if min(ink.shape) < BOX:
         return 0
@@ -142,7 +142,7 @@ def _side_by_side(ink: NDArray[np.float32]) -> int:
 
 
 def _fitted(ink: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """Resize ink by a factor, and make strokes as white as MNIST's."""
+    """Resize ink by `factor`, and rescale its levels so that strokes are as white as in MNIST."""
     height, width = (max(1, round(side * factor)) for side in ink.shape)
     ink = resize(ink, (height, width))
     # Shrinking turns thin strokes grey. Rescale the levels so that a quarter of the ink is white, as in MNIST.
@@ -172,7 +172,7 @@ def resize(picture: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
 
 
 def picture(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
-    """Decode an image file to uint8, or to floats from 0 to 1 if it has more than 8 bits."""
+    """Decode an image file to uint8, or to floats from 0 to 1 if it has more than 8 bits per channel."""
     from PIL import Image, ImageOps
 
     try:
@@ -190,7 +190,7 @@ def picture(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
             return np.asarray(picture if picture.mode == mode else picture.convert(mode))
     except ImageError:
         raise
-    except Exception as error:  # Pillow raises many types on damaged files: OSError, SyntaxError, struct.error, ...
+    except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error and others
         reason = getattr(error, "strerror", None) or error or type(error).__name__
         raise ImageError(f"{name}: not a readable image: {reason}") from error
 
@@ -200,7 +200,7 @@ def _too_large(name: str, height: int, width: int) -> str:
 
 
 def _averaged(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Return float32 pixels (H, W, C), downsampled to a side of about WORKING_SIDE by averaging square blocks."""
+    """Return float32 pixels (H, W, C); if there are too many (see WORKING_SIDE), average square blocks of them."""
     factor = max(1, math.isqrt(array.shape[0] * array.shape[1]) // WORKING_SIDE)
     if factor == 1:
         return array.astype(np.float32)
@@ -213,14 +213,14 @@ def _averaged(array: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _levels(image: object, name: str) -> NDArray[np.float32]:
-    """Return an image as float32 levels 0..255 of shape (H, W, C), downsampled to a side of about WORKING_SIDE."""
+    """Return an image as float32 levels 0..255 of shape (H, W, C), downsampled if it is large (see WORKING_SIDE)."""
     try:
         array = np.asarray(image)
     except Exception as error:  # arbitrary objects can raise any exception
         raise ImageError(f"{name}: expected an image file or an array, found {type(image).__name__}") from error
     if array.dtype.kind not in "biuf":
         raise ImageError(f"{name}: expected integer, bool or float pixels, found {array.dtype}")
-    if array.dtype.kind in "iu" and array.dtype != np.uint8:  # for example from a list of lists
+    if array.dtype.kind in "iu" and array.dtype != np.uint8:  # such as int64 from a list of lists
         if array.size and not (array.min() >= 0 and array.max() <= 255):
             raise ImageError(f"{name}: expected levels in 0..255, found {array.min()} to {array.max()}")
         array = array.astype(np.uint8)
@@ -241,7 +241,7 @@ def _levels(image: object, name: str) -> NDArray[np.float32]:
 
 
 def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """If an image has an alpha channel, blend it with paper of a suitable colour and drop the channel."""
+    """Blend an image that has an alpha channel with paper of a suitable colour, and drop the channel."""
     channels = levels.shape[2]
     if channels in (1, 3):
         return levels
@@ -251,13 +251,13 @@ def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     solid = colour[alpha[:, :, 0] >= alpha.max() / 2]
     paper = np.median(solid, axis=0)
     if (np.abs(solid - paper).max(axis=1) > 64).mean() < 0.02:
-        # If there is only one colour, it is the ink; the paper gets the opposite colour.
+        # If all visible pixels have one colour, they are ink: choose white paper for dark ink, black for light ink.
         paper = np.full_like(paper, 255 if paper.mean() < 128 else 0)
     return colour * alpha + paper * (1 - alpha)
 
 
 def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.float32]:
-    """Return the ink (H, W): the difference of each pixel from the paper, or 0 for the paper and its texture."""
+    """Return the ink (H, W): the difference between each pixel and the paper, set to 0 for the paper's texture."""
     levels = without_frame(levels)
     paper, noise = _paper(levels)
     darker, lighter = (paper - levels).max(axis=2), (levels - paper).max(axis=2)
@@ -267,18 +267,18 @@ def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.f
     peak = float(ink.max())
     if peak < max(FAINTEST, 1.5 * noise):
         raise ImageError(f"{name}: nothing drawn: no stroke stands out from the paper")
-    # In a large image faint grey is JPEG ringing or smear; in a small one it is part of the shape.
+    # In a large image, faint grey is JPEG ringing or smear; in a small one, it is part of the shape.
     faint = 0.1 * peak if max(ink.shape) > SIDE else 0.0
     ink[ink < min(max(noise, faint), 0.4 * peak)] = 0
     return _without_specks(without_rules(ink))
 
 
 def _paper(levels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """Model uneven light by a plane fitted to the levels at the image's edge; return it and 4 sigma of the noise."""
+    """Fit a plane to the levels at the image's edge, to model uneven light; return it and 4 sigma of the noise."""
     height, width, channels = levels.shape
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     plane = np.stack([np.ones_like(rows), rows, columns], axis=2)
-    on_edge, ring = np.ones((height, width), bool), max(1, min(height, width) // 50)  # wider than a rule along the edge
+    on_edge, ring = np.ones((height, width), bool), max(1, min(height, width) // 50)  # wider than a line along the edge
     on_edge[ring:-ring, ring:-ring] = False
     edge, at = levels[on_edge], plane[on_edge]
     # Exclude strokes at the edge as outliers. One sigma of a Gaussian is 1.4826 median absolute deviations.

@@ -54,7 +54,7 @@ def read_idx(source: Source, *, max_bytes: int = MAX_BYTES, mmap: bool = False) 
     Raises
     ------
     DataError
-        If the file is missing, unreadable, or not a single well-formed IDX array. The message gives the file, the
+        If the file is missing, unreadable, or not a single well-formed IDX array. The message states the file, the
         field, the expected value and the value found.
     """
     return _mapped(source) if mmap else read_idx_content(source, max_bytes=max_bytes)[0]
@@ -104,7 +104,7 @@ def _stream_name(file: object) -> str:
 def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     """Write `array` as an IDX file atomically; gzip it if the name ends in `.gz`.
 
-    The same array always gives the same bytes.
+    The same array always produces the same bytes.
 
     Parameters
     ----------
@@ -169,12 +169,12 @@ def _read(file: IO[bytes], name: str, max_bytes: int) -> tuple[NDArray[Any], byt
 
     content, shape, dtype = _header(stream, name)
     start, size = len(content), math.prod(shape) * dtype.itemsize
-    _expect(size <= max_bytes, name, f"size of dimensions {shape}", f"at most {max_bytes} bytes", size)
+    _expect(size <= max_bytes, name, f"size of an array of shape {shape}", f"at most {max_bytes} bytes", size)
     content += _take(stream, size + 1)  # one extra byte, to detect trailing data and to check gzip's checksum
     _expect_size(len(content) - start, shape, dtype, name)
     try:
         array: NDArray[Any] = np.ndarray(shape, dtype, buffer=content, offset=start)
-    except ValueError as error:  # raised for an array without elements whose dimensions are too large for NumPy
+    except ValueError as error:  # dimensions too large for NumPy, although one of them is 0
         raise DataError(f"{name}: dimensions: expected a shape that NumPy can address, found {shape}") from error
     return array.astype(dtype.newbyteorder("="), copy=False), content
 

@@ -103,7 +103,7 @@ def make_distorted(
     plan = _plan(train, test, times, seed, distort)
     out = Path(out).expanduser()
     try:
-        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # rounding depends on the threads
+        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # BLAS rounding depends on threads
             return _make(out, plan, train, test, threads, say)
     except OSError as error:
         size = times * train.images.nbytes / 1e9
@@ -161,7 +161,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
     clear_unfinished(out, {*FILES, MANIFEST, PARTIAL})
     before = _found(out, plan)
     if before and "files" in before and not verify(out):
-        say(f"{out}: the set is complete and verified")
+        say(f"{out}: the data set is complete and verified")
         return before
     images, size = out / f"{IMAGES}.partial", train.images.nbytes
     whole = START + plan["times"] * size
@@ -221,7 +221,7 @@ def _found(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
     manifest = _read(path)
     other = [f"{key} {manifest.get(key)!r}, not {value!r}" for key, value in plan.items() if manifest.get(key) != value]
     if other:
-        raise ConfigError(f"{out}: contains another set: {'; '.join(other)}. Choose another folder.")
+        raise ConfigError(f"{out}: contains a different data set: {'; '.join(other)}. Choose another folder.")
     return manifest
 
 

@@ -36,7 +36,7 @@ def load(
 
     A named set is searched for in `data_dir`, $LENET5_DATA, the working directory and the user's cache folder, and
     otherwise downloaded to the cache. The first folder with all files is used; folders with only some of them are
-    skipped. In the working directory, the folder is named MNIST, FashionMNIST, KMNIST, EMNIST, QMNIST or CIFAR10.
+    skipped. In the working directory, the folder must be named MNIST, FashionMNIST, KMNIST, EMNIST, QMNIST or CIFAR10.
     Sub-folders such as `mnist`, or `MNIST/raw` as in torchvision, are also searched. Files can be raw or gzipped, and
     be named `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.
 
@@ -58,10 +58,10 @@ def load(
     download : bool
         Whether to download files that are not on disk, or are damaged in the cache.
     progress : bool
-        Whether to show a progress bar for downloads and folders on a terminal.
+        Whether to show a progress bar on a terminal while files are downloaded or a folder of images is read.
     mmap : bool, optional
         Whether to map the images from their raw IDX files instead of reading them, for data sets larger than memory. If
-        omitted, files of "idx" over 2 GB are mapped.
+        omitted, only your own IDX files over 2 GB are mapped.
     **reading
         Options for paths: `size`, `fit` and `colour` (see `from_folder`), `label` (see `from_csv`), and `test_split`
         and `seed` if there is no test set.

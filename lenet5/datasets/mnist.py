@@ -162,7 +162,7 @@ def _find(known: IdxSet, folder: Path) -> dict[IdxFile, Path]:
 
 
 def _content(known: IdxSet, file: IdxFile, path: Path, verify: bool, mmap: bool = False) -> Content:
-    """Read a file of a known data set, and compare its hash if `verify` is true. Labels are not mapped."""
+    """Read a file of a known data set, and compare its hash if `verify` is true. Labels are returned as stored."""
     mmap &= len(file.shape) > 1
     if mmap and os.access(path, os.R_OK) and _is_zipped(path):
         raise DataError(f"{path}: a gzipped file cannot be mapped; unzip it, or read it without mmap")

@@ -45,7 +45,7 @@ def prepare(
     images : ndarray of uint8, shape (H, W), (N, H, W) or (N, H, W, C)
         Images, not modified; (H, W) is a single image.
     size : int or (int, int)
-        Smallest size of both axes, or (height, width). A shorter axis is padded, with `(size - H) // 2` pixels before
+        Minimum size of both axes, or (height, width). A shorter axis is padded, with `(size - H) // 2` pixels before
         it and the rest after. A longer axis is not changed, since section VII uses wide images.
     scale : str
         Key of `SCALES`, which selects the values of background (pixel 0) and foreground (pixel 255).
@@ -97,7 +97,7 @@ def prepare(
 
 @functools.cache
 def levels(scale: str, dtype: np.dtype) -> NDArray[Any]:
-    """Return the network input for each of the 256 grey levels, computed in `dtype` throughout."""
+    """Return the scaled value of each of the 256 grey levels, computed in `dtype` throughout."""
     background, foreground = SCALES[scale]
     step, background = dtype.type((foreground - background) / 255), dtype.type(background)
     return np.arange(256, dtype=dtype) * step + background

@@ -38,7 +38,7 @@ Pairs = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # images and their labels
 
 
 def often(weights: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int_]:
-    """Draw n indices in proportion to n weights: each occurs n w / sum(w) times, rounded up or down at random."""
+    """Draw n indices in proportion to their n weights: each occurs n w / sum(w) times, rounded up or down at random."""
     share = np.cumsum(weights, dtype=np.float64)
     return np.searchsorted(share, (np.arange(len(weights)) + rng.random()) * share[-1] / len(weights), side="right")
 
@@ -87,7 +87,7 @@ class Blocks(Patterns):
     Raises
     ------
     DataError
-        From `take` and `sample`, if the file can no longer be read.
+        If `take` or `sample` can no longer read the file.
     """
 
     def __init__(self, data: Dataset, distort: Distortion | None = None) -> None:
@@ -105,7 +105,7 @@ class Blocks(Patterns):
         self._groups = [np.sort(blocks[k : k + GROUP]) for k in range(0, len(blocks), GROUP)]
         sizes = [sum(stop - start for start, stop in self._spans(group)) for group in self._groups]
         self._ends = np.cumsum(sizes)
-        self._end = self._first = 0  # range of positions in the epoch of the group in memory
+        self._end = self._first = 0  # positions in the epoch where the group in memory starts and ends
         self._ahead = self._read_ahead(int(np.searchsorted(self._ends, position, side="right")))
 
     def take(self, start: int, stop: int) -> Pairs:

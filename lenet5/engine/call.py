@@ -141,7 +141,8 @@ def ahead(context, start, count):  # type: ignore[no-untyped-def]
 def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
     """Make an accessor that returns a pointer to the start of a layer's slice of a flat vector.
 
-    `base` is the name of a pointer in the call, or an index of `BASES`. `start` is the column with the position.
+    `base` is the name of a pointer in the call, or an index of `BASES`. `start` is the column of `COLUMNS`
+    that contains the position of the slice.
     """
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
@@ -174,9 +175,9 @@ def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
     return _intrinsic(of_patterns if per_pattern else of_all)
 
 
-# Accessors with arguments (call, lanes): a layer's x and y; x for the backward function, squared for curvatures; the
-# derivatives at y and x; the values that the forward function stores for the backward function, and the same values,
-# squared for curvatures.
+# Accessors with arguments (call, lanes). They return pointers to a layer's x and y; to x for the backward function,
+# squared for curvatures; to the derivatives at y and x; to the values that the forward function stores for the backward
+# function; and to these values for the backward function, squared for curvatures.
 inputs, outputs, operands = (
     _stretch("states", X),
     _stretch("states", Y),
@@ -184,8 +185,9 @@ inputs, outputs, operands = (
 )
 above, below = _stretch(DERIVATIVES, Y), _stretch(DERIVATIVES, X)
 own, own_operands = _stretch("states", OWN), _stretch("operands", OWN)
-# Accessors with the argument (call): a layer's parameters, concatenated (squared in the backward function for
-# curvatures), their gradients and learning rates; its floating-point constants and its integers.
+# Accessors with the argument (call). They return pointers to a layer's parameters, concatenated (squared in the
+# backward function for curvatures), to their gradients and learning rates, and to its floating-point and integer
+# constants.
 parameters = _stretch(PARAMETERS, P, per_pattern=False)
 gradients = _stretch(GRADIENTS, P, per_pattern=False)
 rates = _stretch(RATES, P, per_pattern=False)
@@ -201,7 +203,7 @@ def cells(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def power(call):  # type: ignore[no-untyped-def]
-    """Return 1 for gradients, 2 for curvatures."""
+    """Return 1 if the backward pass computes gradients, or 2 if it computes curvatures."""
     return call.at[POWER]
 
 

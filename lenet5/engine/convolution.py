@@ -52,14 +52,14 @@ class Geometry(NamedTuple):
     channels: Any
 
 
-# Integers of a convolution's table row: kernel size, stride, and top and left padding, each as (vertical, horizontal);
-# then the first kernel of each output map, and the input map of each kernel. The constants are their positions.
+# Positions of a convolution's integer constants, which are: kernel size, stride, and top and left padding, each as
+# (vertical, horizontal); then the first kernel of each output map, and the input map of each kernel.
 STRIDE, BEFORE, _STARTS = 2, 4, 6
 
 
 @part
 def geometry_of(call):  # type: ignore[no-untyped-def]
-    """Return the geometry of a convolution from the integers of its table row."""
+    """Return the geometry of a convolution from its integer constants in the compiled table."""
     op, ints = call.op, eng.links(call)
     starts = eng.ahead(ints, _STARTS)
     maps, out = (op[eng.C], op[eng.H], op[eng.W]), (op[eng.OUT], op[eng.HO], op[eng.WO])
@@ -67,7 +67,7 @@ def geometry_of(call):  # type: ignore[no-untyped-def]
 
 
 def geometry_links(*parts: Any) -> np.ndarray:
-    """Concatenate the integers of a convolution's table row: kernel size, stride, padding, `starts` and `channels`."""
+    """Concatenate a convolution's integer constants: kernel size, stride, padding, `starts` and `channels`."""
     return np.concatenate([np.ravel(part) for part in parts])
 
 
@@ -193,7 +193,7 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
     @part
     def reverse(call):  # type: ignore[no-untyped-def]
-        """Add the pattern's contribution to the derivatives of kernels and biases in g; write vx if needed.
+        """Add the pattern's derivatives with respect to kernels and biases to g; if needed, write those for x to vx.
 
         Up to 2 VECTOR values after x may be read, and up to VECTOR values after vx may be overwritten.
         """
@@ -262,7 +262,7 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
     @part
     def reverse(call):  # type: ignore[no-untyped-def]
-        """Add the patterns' contribution to the derivatives of kernels and biases in g; write vx if needed."""
+        """Add the patterns' derivatives with respect to kernels and biases to g; if needed, write those for x to vx."""
         x, w, v = eng.operands(call, VECTOR), eng.parameters(call), eng.above(call, VECTOR)
         g, vx, line = eng.gradients(call), eng.below(call, VECTOR), eng.room(call)
         geometry, to_input = geometry_of(call), eng.to_input(call)

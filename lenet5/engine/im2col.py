@@ -1,4 +1,4 @@
-"""Convolution as a matrix product: `im2col` copies receptive fields to columns, `col2im` adds columns back."""
+"""Convolution as a matrix product: `im2col` copies receptive fields to columns, `col2im` adds them to the map."""
 
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ class Grid(NamedTuple):
 
 @part
 def _inside(j, width, stride, left, count):  # type: ignore[no-untyped-def]
-    """Return first and last: positions first <= s < last have an input column s*stride + j - left inside x."""
+    """Return (first, last): for first <= s < last, the input column s*stride + j - left of position s is inside x."""
     first = min(max(0, -((j - left) // stride)), count)
     return first, max(first, min(count, (width - 1 + left - j) // stride + 1))
 
@@ -105,7 +105,7 @@ def conv_strided(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def conv_strided_back(call, lanes):  # type: ignore[no-untyped-def]
-    """Add the patterns' contribution to the derivatives of kernels and biases; write vx if needed."""
+    """Add the patterns' derivatives with respect to kernels and biases to g; if needed, write those for x to vx."""
     shape, grid, cols = geometry_of(call), _grid(call), eng.room(call)
     w, taps, n = eng.parameters(call), grid.kernel[0] * grid.kernel[1], grid.out[0] * grid.out[1] * lanes
     v, g, down = eng.above(call, lanes), eng.gradients(call), eng.to_input(call)
@@ -125,7 +125,7 @@ def conv_strided_back(call, lanes):  # type: ignore[no-untyped-def]
                 k = shape.channels[m] * taps + q
                 column, target = eng.ahead(cols, k * n), eng.ahead(v_cols, k * n)
                 weight, total = w[m * taps + q], eng.zero(v)
-                if down:  # compute both in one loop over v
+                if down:  # compute the derivatives for w and x in one loop
                     for p in range(n):
                         total += v_map[p] * column[p]
                         target[p] += weight * v_map[p]

@@ -1,4 +1,4 @@
-"""Compile kernels that have a NumPy version, and functions of layers and losses, with Numba; cache them on disk."""
+"""Compile kernels, and the functions of layers and losses, with Numba; cache the compiled code on disk."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ import platformdirs
 try:
     import numba
 
-    if getattr(numba.config, "DISABLE_JIT", 0):  # set for debugging, which should step through the NumPy methods
+    if getattr(numba.config, "DISABLE_JIT", 0):  # set to debug the NumPy methods instead
         numba = None  # type: ignore[assignment]
-except ImportError:  # no Numba for this version of Python or NumPy: use NumPy only
+except ImportError:  # not available for this version of Python or NumPy
     numba = None  # type: ignore[assignment]
 
 __all__ = [
@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    """Return whether a folder can be written; if it cannot, Numba would cache next to the source."""
+    """Return whether a folder is writable; if it is not, Numba would cache compiled code next to the source."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -65,7 +65,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def target() -> str:
-    """Return the processor type that kernels are compiled for, because rounding can differ between types."""
+    """Return the processor type for which kernels are compiled; rounding can differ between types."""
     if not HAVE_NUMBA:
         return "NumPy"
     from llvmlite import binding
@@ -111,11 +111,11 @@ def jit(loop: Callable[..., Any], *, cache: bool = True, **more: Any) -> Any:
 
 
 def _decorated(decorate: Callable[[bool], Any]) -> Any:
-    """Return decorate(cache), called with Numba's cache folder set to ours; `cache` is whether to cache on disk."""
+    """Call decorate(cache) with lenet5's cache folder for Numba; `cache` is True if caching on disk is possible."""
     settings: Any = numba.config
     with _decorating:
         saved = settings.CACHE_DIR
-        # Numba selects the folder when it decorates a function. Set it only then, so that other code keeps its own.
+        # Numba selects the folder when it decorates a function. Change it only then, so that other code keeps its own.
         settings.CACHE_DIR = str(_FOLDER)
         try:
             return decorate(_CACHED)
@@ -131,10 +131,10 @@ class Compilation:
     """Base class of listeners that report compilation; pass an instance to `compiling`."""
 
     def begin(self, functions: int) -> None:
-        """Called before `functions` functions are compiled or read from the cache."""
+        """Called before functions are compiled or read from the cache; `functions` is their number."""
 
     def done(self, name: str, *, cached: bool) -> None:
-        """Called when a function is ready; `cached` if it was read from the cache."""
+        """Called when a function is ready; `cached` is True if it was read from the cache."""
 
 
 _listener = Compilation()
@@ -164,7 +164,7 @@ class Function:
         self._compiled: dict[tuple[np.dtype, int], Any] = {}
 
     def side_by_side(self, code: Callable[..., Any]) -> Callable[..., Any]:
-        """Add a version for interleaved patterns; the original is then only for one pattern, with constant `lanes`."""
+        """Add a version for interleaved patterns; the original is then compiled for one pattern only (`lanes` = 1)."""
         self._lanes_code = code
         return code
 
@@ -181,7 +181,7 @@ class Function:
         return self._compiled[key].address
 
     def missing(self, dtype: np.dtype, lanes: int = 0) -> bool:
-        """Return whether `address` must compile the function or read it from the cache."""
+        """Return whether the function must still be compiled or read from the cache."""
         return self._key(dtype, lanes) not in self._compiled
 
     def _key(self, dtype: np.dtype, lanes: int) -> tuple[np.dtype, int]:
@@ -189,7 +189,7 @@ class Function:
 
 
 def announce(functions: "list[Function]", dtype: np.dtype, lanes: int = 0) -> None:
-    """Report to the listener how many of these functions are not ready."""
+    """Report to the listener how many of `functions` must still be compiled or read from the cache."""
     missing = sum(function.missing(dtype, lanes) for function in dict.fromkeys(functions))
     if missing:
         _listener.begin(missing)

@@ -58,7 +58,7 @@ def _reverse(table, at, states, lanes):  # type: ignore[no-untyped-def]
         op = eng.ahead(eng.pointer(table), k * _WIDTH)
         first, size = op[eng.P], op[eng.P_SIZE]
         if op[eng.TO_INPUT] == 0 and size == 0:
-            continue  # no parameters in this row or before it
+            continue  # no parameters in this row or in earlier rows
         moved = at[eng.STEP] > 0 and op[eng.STEPS] == 0
         grad, rates = eng.typed(at[eng.GRADIENTS], states), eng.typed(at[eng.RATES], states)
         if moved:
@@ -104,14 +104,14 @@ def learn(mode, table, at, x, labels, factor, total, lanes):  # type: ignore[no-
 
     Mode _GRADIENT accumulates gradients, and _CURVATURE the Gauss-Newton diagonal (eqs. 23 to 27). _STEP updates every
     parameter at its own learning rate after each pattern; `lanes` must be 1. _EVALUATE computes only the losses and
-    errors; with this mode, training need not compile `run` as well.
+    errors; training uses it instead of `run`, which would have to be compiled as well.
     """
     last = len(table) - 1
     classes = table[last, eng.Y_SIZE]
     states = eng.typed(at[eng.STATES], eng.pointer(x))
     outputs = eng.ahead(states, table[last, eng.Y] * lanes)
     top, numbers = eng.typed(at[eng.TOP], states), eng.typed(at[eng.LOSS_NUMBERS], states)
-    derivative = top  # evaluation has no vector of derivatives
+    derivative = top  # in evaluation, there is no vector of derivatives
     if mode != _EVALUATE:
         derivative = eng.ahead(eng.typed(at[eng.DERIVATIVES], states), table[last, eng.Y] * lanes)
     y = eng.ahead(top, classes * lanes)  # outputs of one pattern

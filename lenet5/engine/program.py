@@ -46,7 +46,7 @@ class Workspace:
         self.room = _aligned(program.room, dtype)
         self.top = _aligned((LANES + 2) * program.rows[-1].Y_SIZE + VECTOR, dtype)
         self.constants = program.constants.copy()
-        # Scratch vector: squared parameters while curvatures are computed, or gradients if the caller passes no vector.
+        # Scratch vector for squared parameters in a curvature pass, or for gradients if the caller passes no vector.
         self.spare = np.zeros(program.theta.size if learning else 0, dtype)
         self.at = np.zeros(len(eng.BASES), np.int64)
         at = self.at
@@ -61,7 +61,7 @@ class Workspace:
 
 @dataclass
 class _Placed:
-    """A row with its positions in the flat vectors; the fields are named after the columns in `call.COLUMNS`."""
+    """A compiled row and its positions in the flat vectors; the fields have the names of columns in `call.COLUMNS`."""
 
     row: Row
     X: int
@@ -164,7 +164,7 @@ class Program:
         key = lanes, learning
         if key not in self._tables:
             both = [(r.row.forward, r.row.reverse if learning else None) for r in self.rows]
-            assert not learning or all(reverse for _, reverse in both), "rows for evaluation have no derivatives"
+            assert not learning or all(reverse for _, reverse in both), "rows for evaluation have no backward functions"
             announce([f for pair in both for f in pair if f is not None], self.dtype, lanes)
             rows = []
             for placed, (forward, reverse) in zip(self.rows, both, strict=True):
@@ -212,7 +212,7 @@ class Program:
         return self._learned(_GRADIENT, x, labels, loss, n, gradients=out)
 
     def curvature(self, x: np.ndarray, labels: np.ndarray, loss: Any, n: int, out: np.ndarray) -> tuple[float, int]:
-        """Do the same as `gradient` for the Gauss-Newton diagonal instead of the gradient."""
+        """Write to `out` the contribution of patterns x to the Gauss-Newton diagonal; return the same as `gradient`."""
         return self._learned(_CURVATURE, x, labels, loss, n, gradients=out)
 
     def evaluate(self, x: np.ndarray, labels: np.ndarray, loss: Any) -> tuple[float, int]:

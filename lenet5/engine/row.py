@@ -18,7 +18,7 @@ class Criterion:
     Attributes
     ----------
     value, curvature : Function
-        Functions from `loss_function`. For one pattern, `value` returns the loss, multiplied by `factor`, and writes
+        Functions made by `loss_function`. For one pattern, `value` returns the loss, multiplied by `factor`, and writes
         its gradient dE/dy to v. `curvature` replaces this gradient with the diagonal of d2E/dy2.
     largest : bool
         Whether the class with the largest output wins, rather than the one with the smallest.
@@ -39,7 +39,7 @@ class Row:
     Attributes
     ----------
     forward, reverse : Function
-        Functions from `layer_function`. `reverse` is None if the row is only for evaluation.
+        Functions made by `layer_function`. `reverse` is None if the row is only for evaluation.
     out_shape : tuple of int
         (C, H, W) or (D,).
     numbers, links : array-like
@@ -53,7 +53,7 @@ class Row:
     reads_output : bool
         Whether the backward function needs the output, which later layers must then not overwrite.
     steps : bool
-        Whether the backward function updates the parameters itself if `stepping`, instead of only adding to gradients.
+        Whether the backward function updates the parameters itself if `engine.call.stepping` is true.
     current : callable, optional
         Function that returns the current `numbers`, for layers whose constants change between calls.
     draw : callable, optional

@@ -55,8 +55,8 @@ def write(
     """Write a network as C99 source: ``int predict(const uint8_t image[784], float out[10])``.
 
     The function prepares the image, writes the same outputs as `Sequential.outputs` to `out`, and returns the index of
-    the class. A comment at the top states the size of constants and RAM in bytes. Zero weights (kernels that are
-    missing in Table I, and pruned weights) are omitted if that makes the constants smaller.
+    the class. A comment at the top states the size of the constants and of the RAM needed, in bytes. Zero weights
+    (kernels that are missing in Table I, and pruned weights) are omitted if that makes the constants smaller.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def _file(net: Sequential, known: Preparation, source: Source, path: Path, notes
         "",
         f"constants    {source.bytes:,} bytes, {source.weights:,} of them for {net.theta.size:,} parameters",
         f"activations  {ram:,} bytes of static RAM, so predict is not re-entrant",
-        f"products     {sum(layer.multiply_adds() for layer in net.sublayers()):,} per image",
+        f"MACs         {sum(layer.multiply_adds() for layer in net.sublayers()):,} multiply-adds per image",
         *(f"{name:<12} {value}" for name, value in notes.items()),
     ]
     names = ", ".join(map(text, net.classes.tolist()))

@@ -106,7 +106,7 @@ def identifier(name: str) -> str:
 
 
 def text(value: str) -> str:
-    """Format a text as a C string in UTF-8; special bytes, and the ? of trigraphs, become octal escapes."""
+    """Format text as a C string in UTF-8; special bytes and question marks (trigraphs) become octal escapes."""
     plain = {
         ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&'()*+,-./:;<=>@[]^_`{|}~"
     }
@@ -118,7 +118,7 @@ def remark(lines: Iterable[str]) -> str:
     """Return lines as a C comment, without character sequences that would end it or have a special meaning."""
     kept = []
     for line in lines:
-        line = line.replace("\\", "/")  # first, because it can create the sequences below
+        line = line.replace("\\", "/")  # first, because the new slashes can form the sequences below
         line = "".join(c if c.isprintable() else " " for c in line)
         for sign in ("*/", "/*", "??"):
             line = line.replace(sign, " ".join(sign))

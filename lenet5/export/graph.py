@@ -45,8 +45,8 @@ def write(
 ) -> None:
     """Write a network as an ONNX graph, in float32, for batches of any size.
 
-    The output of every stage has the stage's name: C1, S2, ... Table I becomes a dense kernel with zeros,
-    sub-sampling becomes a depthwise convolution, and dropout is omitted.
+    The output of every stage has the stage's name: C1, S2, ... Connections that Table I omits become zeros in a
+    dense kernel, sub-sampling becomes a depthwise convolution, and dropout is omitted.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def write(
     graph = _Graph(onnx, net)
     x = graph.prepared(net) if prepare else graph.input("input", onnx.TensorProto.FLOAT, net.in_shape)
     parts = [(step, _NODES[type(step.operation)](step.operation, step)) for step in steps(net)]
-    # The value of each stage's last step gets the stage's name.
+    # The output of a stage's last step is named after the stage.
     last = {step.stage: number for number, (step, nodes) in enumerate(parts) if step.stage and nodes}
     for number, (step, nodes) in enumerate(parts):
         x = graph.add(step, nodes, x, closes=last.get(step.stage) == number)
@@ -132,7 +132,7 @@ class _Graph:
         return x
 
     def prepared(self, net: Sequential) -> str:
-        """Add uint8 input images and their preparation."""
+        """Add the input for uint8 images and the nodes that prepare them; return the name of the result."""
         known = preparation(net)
         top, left, bottom, right = known.frame
         x = self.input("images", self.onnx.TensorProto.UINT8, known.shape)
@@ -153,7 +153,7 @@ class _Graph:
         return x
 
     def answer(self, x: str, values: str, wanted: list[str], shape: tuple[int, ...]) -> None:
-        """Add the outputs of the graph, computed from the last layer's value `x`."""
+        """Add the outputs of the graph, computed from `x`, the output of the last layer."""
         tensor, classes = self.onnx.TensorProto, int(np.prod(shape))
         if len(shape) > 1:
             x = self.node("Flatten", [x], "output/flatten", axis=1)

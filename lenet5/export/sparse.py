@@ -17,7 +17,7 @@ _MOST = 0xFFFF  # largest offset in a `starts` array, which is of type uint16_t
 
 
 def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str]:
-    """Define a convolution's non-zero kernels; return the C expressions for `starts`, `inputs` and `weight`."""
+    """Add a convolution's non-zero kernels to C source; return C expressions for `starts`, `inputs` and `weight`."""
     present = _present(op)
     if present.all() or present.sum() > _MOST:
         whole = source.array(kind, f"{name}_weight", op.weight, weights=True)
@@ -34,7 +34,7 @@ def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str
 def sparse(
     source: "Source", name: str, op: Convolution | FullConnection, step: Step, kind: str, *more: str
 ) -> str | None:
-    """Define only the non-zero weights of a layer, with the distances between their inputs, if this saves memory.
+    """Add a layer's non-zero weights and the distances between their inputs to a C source, if this saves memory.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def sparse(
     step : Step
     kind : {"float", "int8_t"}
     *more : str
-        Additional pointers of the struct.
+        Additional pointers for the struct.
 
     Returns
     -------

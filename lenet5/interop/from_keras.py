@@ -24,7 +24,7 @@ from .to_keras import CONSTANT, DIFFERENCES, h5py_library, snake
 __all__ = ["from_keras"]
 
 _SECONDS, _RATE = 10.0, 20e6  # time limit for reading a file: 10 s, plus 1 s for every 20 MB
-_UNPACKED = 64 << 20  # bytes that entries may declare in addition to the size of the file
+_UNPACKED = 64 << 20  # bytes by which the declared size of an entry may exceed the size of the file
 _CONFIG = 1 << 20  # upper limit for config.json in bytes; parsed, it takes much more memory
 
 
@@ -71,8 +71,8 @@ def from_keras(
     Raises
     ------
     CheckpointError
-        If the file is missing or damaged; if arrays and layers do not match, or match ambiguously; if a kernel that is
-        missing in a connection table is not 0; if a value is not finite.
+        If the file is missing or damaged; if arrays and layers do not match, or match ambiguously; if a kernel is not 0
+        although the network's connection table excludes it; if a value is not finite.
     ConfigError
         If the model or an option is unknown, or h5py is not installed.
 
@@ -97,8 +97,8 @@ def from_keras(
     own = {name.replace(".", "_") for name, _ in net.named_sublayers()}
     if any("mean" in module.arrays and module.epsilon is None and module.name not in own for module in modules):
         warnings.warn(
-            f"{path} does not contain the epsilon of its batch normalisation, so the network's own is used (1e-5 by "
-            "default). Keras's default is 1e-3. Read the .keras file instead, or pass a network with "
+            f"{path} does not contain the epsilon of its batch normalisation, so the network's own epsilon is used "
+            "(1e-5 by default). Keras's default is 1e-3. Read the .keras file instead, or pass a network with "
             "BatchNorm(epsilon=1e-3).",
             LenetWarning,
             stacklevel=2,
@@ -124,7 +124,7 @@ def _unzipped(path: Path, data: bytes) -> tuple[bytes, dict[str, _Described]]:
     try:
         return weights, _described(config, "layers/", 0)
     except (KeyError, TypeError, ValueError, RecursionError):
-        return weights, {}  # a subclassed Keras model
+        return weights, {}  # for example, a subclassed Keras model
 
 
 def _described(model: Any, prefix: str, first: int) -> dict[str, _Described]:
@@ -170,9 +170,9 @@ def _modules(path: Path, data: bytes, described: dict[str, _Described]) -> list[
 
 
 def _codes(path: Path, place: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the codes of RBF units, which `to_keras` writes as differences."""
+    """Return the codes of RBF units, which `to_keras` writes as the negative biases of a layer."""
     if len(arrays) != 2 or arrays[0].ndim != 2 or arrays[1].ndim != 1 or arrays[1].size % max(arrays[0].shape[0], 1):
-        raise CheckpointError(f"{path}: {place} does not contain the codes that its name implies.")
+        raise CheckpointError(f"{path}: {place} has the name of a layer with RBF codes, but does not contain any.")
     return {"codes": -arrays[1].reshape(-1, arrays[0].shape[0])}
 
 
@@ -203,7 +203,7 @@ def _read(path: Path, data: bytes) -> list[tuple[str, str, list[np.ndarray]]]:
 
 
 def _in_our_layout(path: Path, group: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the arrays of a layer by role, in PyTorch's layout."""
+    """Return the arrays of a layer by role ("main", "bias", "mean", "variance"), in PyTorch's layout."""
     first, *rest = [array.astype(np.float32) if array.dtype.kind != "f" else array for array in arrays]
     if group.startswith("batch_normalization") or first.ndim == 1 and len(rest) == 3:
         if len(rest) == 3:

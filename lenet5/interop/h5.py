@@ -1,8 +1,8 @@
 """Separate program, started by `from_keras`, that reads a .weights.h5 file from stdin and writes plain bytes.
 
-On damaged files, the HDF5 library can crash or allocate any amount of memory, which then ends only this process. The
-program does not import lenet5. The first line of its output is JSON with the layers or an error message; the bytes of
-the arrays follow.
+On damaged files, the HDF5 library can crash or allocate too much memory; in a separate program, this ends only that
+program. It does not import lenet5. The first line of its output is JSON with the layers or an error message; the bytes
+of the arrays follow.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ def read(data: bytes) -> list[tuple[str, str, list[Any]]]:
                 continue
             seen += 1
             if depth > _DEEPEST or seen > _MOST:
-                raise Refused("it has more groups and arrays than a model, or more deeply nested ones")
+                raise Refused("it has too many groups and arrays for a model, or they are nested too deeply")
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                 raise Refused(f"its entry {key[:80]!r} is a link, which is not allowed")
             kind = group.get(key, getclass=True)

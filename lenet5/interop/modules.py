@@ -15,24 +15,24 @@ def sequence(made: Mapping[str, nn.Module]) -> nn.Sequential:
 
 
 def keep_zeros(weight: torch.Tensor, table: torch.Tensor) -> None:
-    """Zero the gradients of all kernels of a weight (O, C, kh, kw) that are False in the table (O, C)."""
+    """Zero the gradients of the kernels of a weight (O, C, kh, kw) that the connection table (O, C) excludes."""
     weight.register_hook(lambda gradient: gradient * table[:, :, None, None].to(gradient))
 
 
 class ScaledTanh(nn.Module):
-    """A tanh(S a) (eq. 6)."""
+    """Scaled tanh: y = A tanh(S x) (eq. 6)."""
 
     def __init__(self, amplitude: float, slope: float) -> None:
         super().__init__()
         self.amplitude, self.slope = amplitude, slope
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return y in the shape of x."""
+        """Return y, with the same shape as x."""
         return self.amplitude * torch.tanh(self.slope * x)
 
 
 class Subsampling(nn.Module):
-    """coefficient[c] * (sum of each window of x[c]) + bias[c]."""
+    """Trainable sub-sampling: y[c] = coefficient[c] * (sum of each window of x[c]) + bias[c]."""
 
     def __init__(self, maps: int, size: int, stride: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Subsampling(nn.Module):
 
 
 class RBF(nn.Module):
-    """The squared distance of x from each code (eq. 7)."""
+    """RBF units: the squared distance of x from each code (eq. 7)."""
 
     codes: torch.Tensor
 

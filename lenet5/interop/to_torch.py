@@ -45,9 +45,10 @@ def to_torch(net: Sequential) -> TorchNetwork:
     """Return a network's state dict and, if PyTorch is installed, an equivalent module.
 
     The module is a ``torch.nn.Sequential`` of PyTorch's layers, and of small custom modules for the scaled tanh,
-    trainable sub-sampling and RBF units. Layer names are kept, but "." becomes "_": "C1", "C1_ScaledTanh". A table such
-    as Table I becomes a dense kernel whose missing connections are 0 and remain 0 in training. The input is
-    (N, C, H, W), as returned by `Sequential.prepared`; the outputs are penalties or scores, like those of the network.
+    trainable sub-sampling and RBF units. Layer names are kept, but "." becomes "_": "C1", "C1_ScaledTanh". For a
+    connection table such as Table I, the kernel is dense; its missing connections are 0 and remain 0 in training. The
+    input is (N, C, H, W), as returned by `Sequential.prepared`; the outputs are penalties or scores, like those of the
+    network.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def to_torch(net: Sequential) -> TorchNetwork:
     return TorchNetwork(state, network)
 
 
-# Parts of a step: the arrays of its last module by name, and (class, arguments) of each module.
+# PyTorch modules of a network step: the last module's arrays by name, and (class name, arguments) of each module.
 Parts = tuple[State, list[tuple[str, tuple[Any, ...]]]]
 
 

@@ -1,7 +1,7 @@
 """Base class of the layers.
 
-Each kind of layer has its own file. Its NumPy methods define what it computes. A fast layer also has compiled
-functions, which its method `compiled` returns (`lenet5.engine.call` documents their arguments).
+Each kind of layer has its own file. The NumPy methods of a layer are the reference implementation. Most layers also
+have faster compiled functions, returned by the method `compiled`; `lenet5.engine.call` documents their arguments.
 
 All layers use the same letters for sizes: N is the batch size, C and O are the numbers of input and output channels,
 H and W are height and width, K = C*kh*kw is the size of a receptive field, P = Ho*Wo is the number of output
@@ -28,7 +28,7 @@ _CHANGING = frozenset({"name", "training"})
 
 
 class Window(NamedTuple):
-    """Window of a unit in its layer's input: size, stride, and top and left padding, each as (vertical, horizontal)."""
+    """Receptive field of a unit: size, stride, and top and left padding, each as (vertical, horizontal)."""
 
     cells: tuple[int, int] = (1, 1)
     step: tuple[int, int] = (1, 1)
@@ -48,7 +48,7 @@ class Layer(metaclass=_Recorded):
     """A differentiable map y = f(x; theta). Learning rates and updates are the optimiser's task.
 
     Returned arrays are buffers, which the layer's next call overwrites. Inputs are never
-    modified. `backward` and `bbprop` refer to the last `forward`; they overwrite `grad` and
+    modified. `backward` and `bbprop` refer to the last call of `forward`; they overwrite `grad` and
     `hess` with sums over the batch.
 
     After `build` the public attributes are read-only, because a network may hold a compiled copy of them. Change
@@ -62,7 +62,7 @@ class Layer(metaclass=_Recorded):
         Whether a smaller output means a likelier class, as for the RBF units (eq. 7).
     gauss_newton : bool
         Whether `bbprop` drops the layer's own second derivative. If False, `bbprop` adds
-        sum_i dy_i d2y_i/dx2 for the dy of the last `backward`, and clips the result at 0.
+        sum_i dy_i d2y_i/dx2 with dy from the last call of `backward`, and clips the result at 0.
     couples_patterns : bool
         Whether, in training, the output for a pattern depends on the other patterns of its batch. Only such a
         layer may update the arrays that `running` returns.
@@ -78,7 +78,7 @@ class Layer(metaclass=_Recorded):
     title = ""
     codes: np.ndarray | None = None  # target codes (classes, D), for layers that compare their input with codes
     _open: frozenset[str] = frozenset()  # further attributes that may be assigned after `build`
-    _builds = 0  # number of builds of all layers, by which compiled code detects that a layer may have been rebuilt
+    _builds = 0  # number of calls of `build` on any layer; compiled code uses it to detect rebuilt layers
     outputs_penalties = False
     gauss_newton = True
     couples_patterns = False
@@ -99,7 +99,7 @@ class Layer(metaclass=_Recorded):
         if fixed and value is not self.__dict__.get(name):  # an in-place operation assigns the array to itself
             raise ConfigError(
                 f"{self}: {name} cannot change after the layer is built, because compiled code may rely on it. Create "
-                "a new layer and network. To change parameters, use their value: layer.weight.value[...] = array."
+                "a new layer and network. To change a parameter, assign to its value: layer.weight.value[...] = array."
             )
         super().__setattr__(name, value)
 
@@ -188,7 +188,7 @@ class Layer(metaclass=_Recorded):
         """Set the seed of the layer's random draws to `key`, a sequence of non-negative integers."""
 
     def sublayers(self) -> tuple["Layer", ...]:
-        """Return this layer; a network returns its layers."""
+        """Return a tuple with only this layer; a network returns its layers."""
         return (self,)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
@@ -202,7 +202,7 @@ class Layer(metaclass=_Recorded):
         Returns
         -------
         list of Row
-            Compiled rows in order; the parameters belong to the last one. Empty if the layer does nothing.
+            Steps of the compiled layer in order; the last one contains the parameters. Empty if the layer does nothing.
         """
         return None
 
@@ -219,7 +219,7 @@ class Layer(metaclass=_Recorded):
         return Window()
 
     def operation(self) -> Operation | None:
-        """Return the operation that the layer performs in evaluation mode, for exporters; None if it is not known."""
+        """Return the operation that the layer performs in evaluation mode, for exporters, or None if it has none."""
         return None
 
     def stages(self) -> bool:
@@ -264,7 +264,7 @@ def check_shape(layer: Layer, x: np.ndarray) -> None:
     if not isinstance(x, np.ndarray) or x.dtype != layer.dtype:
         convert = f"Convert x with np.asarray(x, np.{layer.dtype})."
         raise ShapeError(f"{layer} was built for {layer.dtype}; found {described(x)}. {convert}")
-    # Section VII: for a larger image, the maps of every layer are larger, and layers with vectors have maps instead.
+    # Section VII: for a larger image, the maps of every layer are larger, and vectors become maps.
     known_rank = x.ndim in (len(layer.in_shape) + 1, 4)
     if not known_rank or x.shape[1] != layer.in_shape[0] or 0 in x.shape[2:]:
         raise ShapeError(f"{layer} takes arrays (N, {', '.join(map(str, layer.in_shape))}); found shape {x.shape}.")

@@ -18,7 +18,7 @@ __all__ = ["Dense", "dense_rows"]
 
 
 class Dense(Layer):
-    """y = W x + b for each pattern. On maps, the layer is applied at each position.
+    """Fully connected layer: y = W x + b for each pattern. On maps, it is applied at each position.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def _reverse_lanes(call, lanes):  # type: ignore[no-untyped-def]
     for k in range(n_in):  # store the patterns one after another, not interleaved
         for q in range(VECTOR):
             line[q * n_in + k] = x[k * VECTOR + q]
-    # Process inputs in blocks, so that each block of x stays in the L1 cache while all rows of weights use it.
+    # Process inputs in blocks, so that each block of x stays in the L1 cache while it is used for all units.
     for first in range(0, n_in, _BLOCK):
         n = min(_BLOCK, n_in - first)
         whole = n & -VECTOR

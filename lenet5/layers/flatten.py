@@ -1,4 +1,4 @@
-"""Flattening of maps into vectors."""
+"""Layer that flattens maps into vectors."""
 
 import numpy as np
 
@@ -47,5 +47,5 @@ class Flatten(Layer):
         return Flattening()
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return no rows, because the memory order does not change."""
+        """Return an empty list: nothing is computed, because the order in memory does not change."""
         return []

@@ -12,7 +12,7 @@ __all__ = ["AvgPool2D", "MaxPool2D"]
 
 
 class AvgPool2D(Windowed):
-    """y = mean of the window: sub-sampling with the fixed coefficient 1/n for windows of n elements."""
+    """Average pooling, y = mean of the window: sub-sampling with a fixed coefficient 1/n for windows of n elements."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
@@ -42,7 +42,7 @@ class AvgPool2D(Windowed):
         return Pooling("mean", self.size, self.stride)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the compiled mean, with the factor 1/n as a constant."""
+        """Return compiled average pooling, with the factor 1/n as a constant."""
         share, links = 1.0 / self.size**2, (self.size, self.stride)
         return [Row(_average, _average_reverse, self.out_shape, numbers=(share,), links=links)]
 
@@ -65,7 +65,7 @@ def _average_reverse(call, lanes):  # type: ignore[no-untyped-def]
 
 
 class MaxPool2D(Windowed):
-    """y = maximum of the window; ties go to the first element in row-major order."""
+    """Max pooling, y = maximum of the window; ties go to the first element in row-major order."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y (N, C, Ho, Wo) for x (N, C, H, W)."""
@@ -101,9 +101,9 @@ class MaxPool2D(Windowed):
         return Pooling("max", self.size, self.stride)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the compiled maximum, which stores the selected element of each window."""
+        """Return compiled max pooling, which stores the index of the selected element of each window."""
         size, links = int(np.prod(self.out_shape)), (self.size, self.stride)
-        # Indices of a window's elements. They are floats, because the selected ones are stored with the outputs.
+        # Indices of a window's elements, as floats, because the selected ones are stored next to the outputs.
         cells = tuple(map(float, range(self.size**2)))
         return [Row(_forward, _reverse, self.out_shape, numbers=cells, links=links, own=size)]
 

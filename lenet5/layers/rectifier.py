@@ -15,7 +15,7 @@ __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU"]
 
 
 class ReLU(Activation):
-    """f(a) = max(a, 0), with f'(0) = 0."""
+    """ReLU: f(a) = max(a, 0), with f'(0) = 0."""
 
     def _f(self, x: np.ndarray, y: np.ndarray) -> None:
         np.maximum(x, 0.0, out=y)
@@ -61,7 +61,7 @@ class _Bent(Activation):
 
 
 class LeakyReLU(_Bent):
-    """f(a) = a for a > 0, else alpha a, with f'(0) = alpha (Maas et al. 2013).
+    """Leaky ReLU: f(a) = a for a > 0, else alpha a, with f'(0) = alpha (Maas et al. 2013).
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _leaky_reverse(call, lanes):  # type: ignore[no-untyped-def]
 
 
 class ELU(_Bent):
-    """f(a) = a for a > 0, else alpha (exp(a) - 1) (Clevert et al. 2016).
+    """ELU: f(a) = a for a > 0, else alpha (exp(a) - 1) (Clevert et al. 2016).
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def _elu_reverse(call, lanes):  # type: ignore[no-untyped-def]
 
 
 class PReLU(Layer):
-    """y[c] = x[c] for x[c] > 0, else alpha[c] x[c], with a trainable alpha for each map or unit (He et al. 2015).
+    """PReLU: y[c] = x[c] for x[c] > 0, else alpha[c] x[c]; alpha is trainable for each map or unit (He et al. 2015).
 
     Parameters
     ----------

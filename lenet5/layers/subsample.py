@@ -14,7 +14,7 @@ __all__ = ["Subsampling", "Windowed", "spread", "window_sums"]
 
 
 class Windowed(Layer):
-    """Base class of layers with square windows over each map; rows and columns that do not fill one are ignored.
+    """Base class of layers with square windows over each map; incomplete windows are ignored.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Windowed(Layer):
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        """The paper's term for trainable pooling, "sub-sampling", or the kind of pooling."""
+        """Label in figures: "sub-sampling" (the paper's term) if trainable, else the kind of pooling; and the size."""
         name = "sub-sampling" if self.parameters() else type(self).__name__.removesuffix("2D").lower()
         return f"{name}\n{self.size}x{self.size}"
 
@@ -93,9 +93,9 @@ class Windowed(Layer):
 
 
 class Subsampling(Windowed):
-    """y[c] = coefficient[c] * (sum of the window of x[c]) + bias[c].
+    """Trainable sub-sampling: y[c] = coefficient[c] * (sum of the window of x[c]) + bias[c].
 
-    As in the paper's text, this is the sum, not the mean. The initial biases are 0, and all initial coefficients are
+    As in the paper's text, it is the sum, not the mean. The initial biases are 0, and all initial coefficients are
     equal. The paper gives no value for them; its rule for weights, with a fan-in of 4, would be uniform on [-0.6, 0.6].
 
     Parameters
@@ -127,7 +127,7 @@ class Subsampling(Windowed):
         return self._done(y)
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """dcoefficient = sum of sums * dy and dbias = sum of dy per map; dx = coefficient * dy in the window."""
+        """Compute, per map, dcoefficient = sum(window sums * dy) and dbias = sum(dy); return dx = coefficient * dy."""
         self._expect(dy)
         c, sums = self.coefficient, self._sums
         return self._reverse(dy, c.value, sums, c.grad, self.bias.grad, to_input)
@@ -157,7 +157,7 @@ class Subsampling(Windowed):
         return self._spread(product)
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """Return coefficient and bias."""
+        """Return the coefficients and the biases."""
         return self.coefficient, self.bias
 
     def operation(self) -> Operation:

@@ -95,7 +95,7 @@ def caffe(
     Parameters
     ----------
     init : str
-        Initialiser; Keras's default is Xavier's uniform rule.
+        Initialiser; the default is also Keras's, Xavier's uniform rule.
     channels, size, classes, scale, dtype, seed
         As for `lenet5`.
 

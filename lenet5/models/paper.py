@@ -66,7 +66,7 @@ def lenet5(
         Key of `lenet5.initializers.INITIALIZERS` for the weights; "paper" is the paper's rule. Default: "fan-in",
         or "fan-in-2.4" with average pooling, which divides signals by four.
     coefficient : float
-        Initial value of the coefficients of S2 and S4; the paper gives none.
+        Initial value of the coefficients of S2 and S4; the paper does not give it.
     channels, size : int
         Size of the input (channels, size, size), in which smaller images are centred.
     classes : int, optional
@@ -197,7 +197,7 @@ def lenet1(
     """Build LeNet-1: 2,578 parameters and 98,442 connections (the paper: "2,600" and "100,000").
 
     The paper reduces digits to 16x16 pixels in images of 28x28, as ``datasets.transform(images, scale=0.8)`` does.
-    The row LeNet-1 of ``python -m lenet5.reproduce run paper-fig9`` is trained on such images.
+    In the table of ``python -m lenet5.reproduce run paper-fig9``, LeNet-1 is trained on such images.
 
     Parameters
     ----------

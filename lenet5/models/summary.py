@@ -40,7 +40,7 @@ def summary(net: Sequential) -> list[dict[str, Any]]:
 
 def table(name: str, rows: list[dict[str, Any]]) -> str:
     """Format the counts of `summary` as a table with a heading."""
-    # Omit activations: all their counts are 0.
+    # Omit activations, because all their counts are 0.
     shown = [row for row in rows if any(row[key] for key in _COUNTS) or row["kind"] in ("AvgPool2D", "MaxPool2D")]
     total = {key: sum(row[key] for row in rows) for key in (*_COUNTS, "kept")}
     counts = _COUNTS if total["kept"] == total["parameters"] else ("parameters", "kept", *_COUNTS[1:])

@@ -22,9 +22,9 @@ _OTHERS = "running/", "kept/"  # prefixes of arrays that are not parameters
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Write the arrays of `Sequential.arrays` and a network's description to one .safetensors file.
 
-    Parameters keep their own names, such as ``C1.weight``, so that other programs can use them. Running statistics are
-    named ``running/C1.BatchNorm.mean``, masks of pruned parameters ``kept/C1.weight``. The description is stored as
-    JSON under "lenet5" in the metadata.
+    Parameters keep their own names, such as ``C1.weight``, so that other programs can use them. Running statistics have
+    names like ``running/C1.BatchNorm.mean``, and masks of pruned parameters have names like ``kept/C1.weight``. The
+    description is stored as JSON under "lenet5" in the metadata.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     path, opened = Path(path), _library("open")
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path}: it has {path.stat().st_size:,} bytes; the maximum is {MAX_BYTES:,}.")
+            raise CheckpointError(f"{path}: the file has {path.stat().st_size:,} bytes; the maximum is {MAX_BYTES:,}.")
         with opened(path, framework="np") as file:
             note = (file.metadata() or {}).get(_NOTE)
             if note is None:

@@ -7,7 +7,7 @@ from .schedule import SCHEDULES
 from .sdlm import SDLM
 from .sgd import SGD
 
-# Names used on the command line, in configuration files and by the estimator.
+# Names used on the command line, in configuration files and by the scikit-learn estimator.
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sdlm": SDLM,
     "sgd": SGD,

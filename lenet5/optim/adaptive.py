@@ -22,7 +22,7 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     params, lr, l2, l1, decay, clip
-        As for every optimiser.
+        As for `Optimizer`.
     eps : float
         Small positive constant added to the denominator.
 
@@ -68,7 +68,7 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     params, lr, l2, l1, decay, clip
-        As for every optimiser.
+        As for `Optimizer`.
     rho : float
         Decay rate of the mean of squared gradients, in [0, 1).
     momentum : float
@@ -135,7 +135,7 @@ class Adam(Optimizer):
     Parameters
     ----------
     params, lr, l2, l1, decay, clip
-        As for every optimiser.
+        As for `Optimizer`.
     beta1, beta2 : float
         Decay rates b1 and b2 of the means of gradients and of squared gradients, in [0, 1).
     eps : float

@@ -27,7 +27,7 @@ class SDLM(Optimizer):
     Parameters
     ----------
     params, lr
-        As for every optimiser; lr is the paper's global eta.
+        As for `Optimizer`; lr is the paper's global eta.
     mu : float
         Positive constant that limits the learning rates to lr/mu if the curvature is small.
     momentum : float

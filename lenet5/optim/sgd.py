@@ -21,7 +21,7 @@ class SGD(Optimizer):
     Parameters
     ----------
     params, lr, l2, l1, decay, clip
-        As for every optimiser.
+        As for `Optimizer`.
     momentum : float
         Momentum, in [0, 1).
     nesterov : bool

@@ -89,7 +89,7 @@ def compared(
             [100 * record[key] if record.get(key) is not None else np.nan for record in run[:length]] for run in runs
         ]
         epochs, percent = range(1, length + 1), np.array(values)
-        # A logarithmic axis has no 0; draw 0 as half an image in 10,000.
+        # A logarithmic axis has no 0; draw 0 as 0.005 %, half an image in 10,000.
         percent = np.maximum(percent, 0.005)
         colour, line, marker = COLOURS[number % 7], LINES[number // 7 % 4], MARKERS[number % 5]
         axes.plot(
@@ -164,7 +164,7 @@ def pruned(rows: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], *, title: 
     panels = figure.subplots(1, 2)
     for number, (label, runs) in enumerate((label, runs) for label, runs in rows.items() if any(runs)):
         colour, marker = COLOURS[number % 7], MARKERS[number % 5]
-        # For each number of parameters, use the last epoch, which ends the retraining.
+        # For each number of parameters, use the last epoch, at the end of retraining.
         retrained = [{record["kept"]: record for record in run if "kept" in record} for run in runs]
         at_once = [{r["kept"]: r for record in run for r in record.get("at_once", ())} for run in runs]
         for axes, key, factor in zip(panels, ("loss", "test_error"), (1, 100), strict=True):
@@ -212,13 +212,13 @@ def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str
         If `answers` is empty.
     """
     if not answers:
-        raise ShapeError("rejection: expected the answers of at least one network; found none.")
+        raise ShapeError("rejection: expected the scores and labels of at least one network; found none.")
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for number, (name, (scores, labels)) in enumerate(answers.items()):
         share, error = metrics.rejection_curve(scores, labels)
         met = share[np.argmax(error <= target)] if (error <= target).any() else 1.0
-        shown = share <= max(0.2, 1.2 * met)  # the error hardly changes beyond that
+        shown = share <= max(0.2, 1.2 * met)  # the error hardly changes beyond this fraction
         axes.plot(
             100 * share[shown],
             100 * error[shown],

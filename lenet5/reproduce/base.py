@@ -1,4 +1,4 @@
-"""Definitions of tables: rows of runs, columns of results, and published results to compare with."""
+"""Classes `Table`, `Row` and `Column`, which define tables of our results next to published ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ __all__ = ["ACCURACY", "ERROR", "PASSES", "TRAINING", "Column", "Row", "Table"]
 
 @dataclass(frozen=True)
 class Column:
-    """Column of a table: one result of each run.
+    """Column of a table: a quantity from the result of each run.
 
     Parameters
     ----------
@@ -43,13 +43,14 @@ class Row:
     config : mapping
         Nested options of a `TrainConfig`.
     theirs : mapping of str to str
-        Heading of a column -> published result, as printed by its authors.
+        Heading of a column -> published result, in its authors' format.
     note : str
         Note on the differences from the published method, and on the reasons for different results.
     classifier : str
         Key of `classifiers.CLASSIFIERS`, to train a classifier instead of a network.
     committee : tuple of Row and int, optional
-        Row with `keep`, and number of its seeds. The networks of these runs are combined, and none is trained.
+        A row whose networks are saved (`keep`), and the number of its seeds. These networks are combined, and no
+        network is trained.
     keep : bool
         Whether to save the trained networks next to their records.
     network : str

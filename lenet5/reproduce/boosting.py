@@ -31,7 +31,7 @@ def supply(data: Dataset, rng: np.random.Generator, rounds: int) -> Iterator[tup
 def half_wrong(patterns: Iterator[tuple[Images, Labels]], net: Sequential, count: int) -> tuple[Images, Labels]:
     """Return `count` patterns, of which the network classifies one half correctly and the other half wrongly.
 
-    If the supply ends early, fewer patterns are returned, in the same proportion.
+    If `patterns` ends early, fewer patterns are returned, in the same proportion.
     """
     kept: dict[bool, list[tuple[Images, Labels]]] = {True: [], False: []}
     found = {True: 0, False: 0}
@@ -51,7 +51,7 @@ def half_wrong(patterns: Iterator[tuple[Images, Labels]], net: Sequential, count
 def disagreed(
     patterns: Iterator[tuple[Images, Labels]], first: Sequential, second: Sequential, count: int
 ) -> tuple[Images, Labels]:
-    """Return the first `count` patterns that two networks classify differently, or fewer if the supply ends."""
+    """Return the first `count` patterns that two networks classify differently, or fewer if `patterns` ends early."""
     kept, found = [], 0
     for images, labels in patterns:
         chosen = np.flatnonzero(first.predict(images) != second.predict(images))[: count - found]
@@ -67,19 +67,19 @@ class Boosted:
 
     The first network is trained on distorted images, with new distortions in each epoch. The second is trained on
     patterns of which the first classifies one half correctly and the other half wrongly. The third is trained on
-    patterns on which the first two disagree. These two training sets are drawn once, from a long supply of distorted
+    patterns on which the first two disagree. These two training sets are drawn once, from a long stream of distorted
     images.
 
     Parameters
     ----------
     seed : int
-        Seed of the networks and of the supply of distorted images.
+        Seed of the networks and of the stream of distorted images.
     count : int
         Number of training patterns for the second network, and for the third.
     epochs : int
         Number of epochs of each network.
     rounds : int
-        Maximum size of the supply, as a multiple of the size of the training set.
+        Maximum length of the stream, as a multiple of the size of the training set.
 
     Attributes
     ----------

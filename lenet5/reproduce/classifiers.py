@@ -37,7 +37,7 @@ def k_nearest(seed: int, n: int) -> Any:
 
 
 def tangent_distance(seed: int, n: int) -> Any:
-    """Return a classifier by the nearest neighbour in tangent distance, among the 500 nearest in Euclidean distance."""
+    """Return a nearest-neighbour classifier with the tangent distance, among the 500 nearest in Euclidean distance."""
     return TangentNearest(500, sigma=0.9)
 
 
@@ -53,7 +53,7 @@ def pca_quadratic(seed: int, n: int) -> Any:
 
 
 def rbf_network(seed: int, n: int) -> Any:
-    """Return a classifier of ten linear units on Gaussians around k-means centres (n / 2, at most 1,000)."""
+    """Return a classifier of ten linear units on Gaussian features around min(1000, n // 2) k-means centres."""
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
@@ -74,7 +74,7 @@ def svm_poly_4(seed: int, n: int) -> Any:
 
 
 def virtual_svm(seed: int, n: int) -> Any:
-    """Return a support vector machine with a kernel of degree 9, retrained on its support vectors and their shifts."""
+    """Return a support vector machine of degree 9, retrained on its support vectors and shifted copies of them."""
     return SupportVectors(9, 1.0, virtual=True)
 
 
@@ -91,7 +91,7 @@ def jittered(images: NDArray[Any]) -> NDArray[Any]:
 
 
 class SupportVectors:
-    """Support vector machine on images of unit norm, with the kernel ((x.y + offset) / (1 + offset))^degree.
+    """Support vector machine on images scaled to unit norm, with the kernel ((x.y + offset) / (1 + offset))^degree.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class SupportVectors:
         return self.machine.support_
 
     def decision_function(self, images: NDArray[Any]) -> NDArray[np.float64]:
-        """Return scores (N, classes): 0 for the winner of the votes, and minus the winner's margin for the others.
+        """Return scores (N, classes): 0 for the class with most votes; for others, minus the winner's margin over them.
 
         The votes themselves are a poor measure of confidence: the two best classes usually get nine and eight votes.
         """

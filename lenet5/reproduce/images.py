@@ -1,4 +1,4 @@
-"""Transformations applied to all training and test images of a row."""
+"""Transformations that some rows of the tables apply to all training and test images."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def cropped(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the central 20x20 pixels, the size of MNIST's digits."""
+    """Crop images to the central 20x20 pixels, the size of MNIST's digits."""
     height, width = images.shape[1:3]
     top, left = max(height - 20, 0) // 2, max(width - 20, 0) // 2
     return images[:, top : top + 20, left : left + 20]

@@ -1,4 +1,4 @@
-"""Execute one run of a table row: train or resume, measure, and write the record."""
+"""Execute one run (a table row with a seed): train or resume, measure, and write the record."""
 
 import dataclasses
 import hashlib
@@ -47,7 +47,7 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a table row, with only plain values, so that it can be sent to another process or machine.
+    """One run: a table row with a seed. It contains only plain values, so it can be sent to another process or machine.
 
     Parameters
     ----------
@@ -112,17 +112,17 @@ class Job:
         return self.path.with_suffix(".npz")
 
     def answered_by(self, record: Mapping[str, Any] | None) -> bool:
-        """Return whether a record belongs to this run and has all its measures."""
+        """Return whether a record belongs to this run and contains all measures of the run."""
         return record is not None and record["key"] == self.key and self.measures <= set(record["measured"])
 
 
 def recipe(row: Row) -> str:
     """Return twelve hexadecimal digits that identify a row's recipe, independent of seed and data set.
 
-    The digits depend only on the definition of the row. They stay the same if a default, a classifier or a variant
-    changes; the runs must then be repeated.
+    The digits depend only on the definition of the row. They do not reflect changes to the library's defaults,
+    classifiers or variants; after such a change, delete the records and repeat the runs.
     """
-    # Include only values that differ from the defaults, so that new options do not change old recipes.
+    # Include only values that differ from the defaults, so that new options do not change the digits of old recipes.
     more = {name: value for name in ("images", "network") if (value := getattr(row, name))}
     if row.classifier:
         return _digest({"classifier": row.classifier} | more)
@@ -139,13 +139,13 @@ def execute(job: Job) -> dict[str, Any]:
     """
     with locked(Path(job.out) / ".unfinished" / f"{job.key}.lock"):
         clear_unfinished(job.path.parent, {job.path.name, job.network.name})
-        found = finished(Path(job.out)).get(job.key)  # a concurrent sweep may have finished it
+        found = finished(Path(job.out)).get(job.key)  # a concurrent sweep may have finished the job
         kept = not job.row.keep or job.network.exists()
         return found if found is not None and job.answered_by(found) and kept else _run(job)
 
 
 def finished(out: Path) -> dict[str, dict[str, Any]]:
-    """Return the records in `out` by `Job.key`; of several with the same key, the one with the most measures."""
+    """Return the records in `out` by `Job.key`; if several have the same key, the one with the most measures."""
     found = (read_record(path) for path in sorted(out.glob("*/*-seed-*.json")))
     records = (record for record in found if record is not None)
     return {record["key"]: record for record in sorted(records, key=lambda record: len(record["measured"]))}
@@ -182,7 +182,7 @@ def _run(job: Job) -> dict[str, Any]:
 
 
 class _Spent(callbacks.Callback):
-    """Count the CPU seconds of a training run, including those before the checkpoint from which it was resumed."""
+    """Measure the CPU time of a training run in seconds, including the time before it was resumed from a checkpoint."""
 
     def __init__(self) -> None:
         self._before, self._start = 0.0, time.process_time()

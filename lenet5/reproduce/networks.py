@@ -1,4 +1,4 @@
-"""Fully connected networks of the paper's Fig. 9, which no option of a configuration provides."""
+"""Fully connected networks of the paper's Fig. 9, which no option of `TrainConfig` can select."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""Tables that reproduce four earlier projects, whose own results are single runs."""
+"""Tables that reproduce the results of four earlier projects, which published single runs only."""
 
 from itertools import product
 from typing import Any
@@ -16,7 +16,7 @@ def _tutorial() -> tuple[Row, ...]:
         "half-width": ("96.8 %", "16 and 32 maps."),
         "sigmoid": ("86.93 %", "Training has barely begun after 900 updates, as the project's own curve shows."),
         "dense-128": ("95.84 %", "128 units instead of 1,024."),
-        "extra-dense": ("96.7 %", "A layer of 128 units follows the 1,024."),
+        "extra-dense": ("96.7 %", "A layer of 128 units follows the layer of 1,024."),
     }
     rows = []
     for variation, (accuracy, note) in found.items():
@@ -32,8 +32,8 @@ def _tutorial() -> tuple[Row, ...]:
                     "epochs": 2,
                 },
                 {"test accuracy": accuracy},
-                f"{note} The project's 1,000 'epochs' are steps with 100 images, of which 900 are updates. Here, two "
-                "epochs of 45,000 images have as many updates.",
+                f"{note} The project's 1,000 'epochs' are steps with 100 images each; 900 of them update the weights. "
+                "Here, two epochs of 45,000 images have as many updates.",
                 seeds=3,
             )
         )
@@ -104,9 +104,10 @@ def _modern() -> tuple[Row, ...]:
                     "patience": 10 if stopping else None,
                 },
                 dict(zip(heads, figures, strict=True)),
-                "Their validation accuracy is almost certainly a top-3 accuracy in the wrong column: see our results."
+                "Their validation top-1 accuracy is almost certainly a top-3 accuracy in the wrong column; compare it "
+                "with our top-3 accuracy."
                 if slip
-                else "The recipe is the same; theirs is a single run with another validation set.",
+                else "We use the same recipe; their result is from a single run with a different validation set.",
                 measures=("top-3",),
                 seeds=3,
             )
@@ -128,7 +129,7 @@ def _modern() -> tuple[Row, ...]:
                     "epochs": 15,
                 },
                 {},
-                "The project announces this run in its text, but has no code for it.",
+                "The project's text announces this run, but its code does not contain it.",
                 measures=("top-3",),
                 seeds=3,
             )
@@ -233,7 +234,7 @@ def _mattwang() -> tuple[Row, ...]:
             recipe(100 * 256 * eta),
             both,
             found,
-            "All three mistakes, and learning rates times 100. Unlike in the original, F6 adds its bias.",
+            "All three mistakes, and learning rates multiplied by 100. Unlike in the original, F6 adds its bias.",
         ),
         (
             "its recipe, rates x 1",
@@ -263,7 +264,7 @@ def _mattwang() -> tuple[Row, ...]:
             one_by_one,
             "",
             {},
-            "One pattern per update and no momentum, as in the paper; h as in paper-fig5.",
+            "One pattern per update and no momentum, as in the paper; curvatures h as in paper-fig5.",
         ),
     ]
     return tuple(
@@ -274,13 +275,13 @@ def _mattwang() -> tuple[Row, ...]:
 MATTWANG = Table(
     "mattwang44",
     "mattwang44/LeNet-from-Scratch (2018): the cost of three mistakes",
-    "The project trains for 20 epochs with eq. 8, gradients summed over batches of 256, momentum 0.9, the paper's "
-    "schedule of eta, and h from the estimate before each epoch. Its three mistakes are: (1) one learning rate per "
-    "layer, from the sum of h; (2) a factor of 1/4 instead of 1/16 for curvatures in average pooling; (3) a factor of "
-    "1/2 in the loss. It then multiplies the learning rates by 100. It reports 1.38 %, the best error of 20 epochs, "
-    "chosen on the test set; 1.52 % is the error after the last epoch. Its training error is measured after the epoch, "
-    "ours during it. This library averages gradients over a batch, so rows that sum them use 256 times the learning "
-    "rate, and the table shows this product.",
+    "The project trains for 20 epochs with the loss of eq. 8, gradients summed over batches of 256, momentum 0.9, the "
+    "paper's schedule of eta, and curvatures h estimated before each epoch. Its three mistakes are: (1) one learning "
+    "rate per layer, from the sum of h; (2) a factor of 1/4 instead of 1/16 for curvatures in average pooling; (3) a "
+    "factor of 1/2 in the loss. It then multiplies the learning rates by 100. It reports 1.38 %, the best error of 20 "
+    "epochs, chosen on the test set; 1.52 % is the error after the last epoch. Its training error is measured after "
+    "each epoch, ours during the epoch. This library averages gradients over a batch. Rows with summed gradients "
+    "therefore use learning rates that are 256 times as high, and the table shows these rates.",
     _mattwang(),
     (
         ERROR,

@@ -1,4 +1,4 @@
-"""Run tables; skip finished runs and resume interrupted ones."""
+"""Run the experiments of tables; skip finished runs and resume interrupted ones."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ def run(
     data_dir: str | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Run tables and write ``out/NAME/`` with a JSON record per run, ``table.md`` and ``curves.png``.
+    """Run the experiments of tables; write a JSON record per run, ``table.md`` and ``curves.png`` to ``out/NAME/``.
 
     The runs are independent joblib jobs. Inside ``joblib.parallel_config("dask")`` or ``("ray")`` they are distributed
     over that cluster, whose machines must share the folder `out`. A finished run is reused in every table that has a
@@ -41,7 +41,7 @@ def run(
     jobs : int, optional
         Number of processes (default: that of joblib's configuration, or 1).
     out, data_dir : path-like
-        Folder of all results, and folder of the data set's files.
+        Folder for all results, and folder with the data set's files.
     say : callable taking str
         Called with each line of progress output.
 
@@ -75,7 +75,7 @@ def run(
     todo: dict[str, Job] = {}
     for job in wanted:
         if not job.answered_by(known.get(job.key)):
-            # Also compute the measures of this run that other tables need, and those that its stored record has.
+            # Also compute the measures of this run that other tables need or its stored record contains.
             first = todo.setdefault(job.key, job)
             also = known[job.key]["measured"] if job.key in known else ()
             todo[job.key] = dataclasses.replace(first, more=first.more | job.measures | set(also))
@@ -118,7 +118,7 @@ def _in_parallel(jobs: list[Job], workers: int | None) -> Iterable[dict[str, Any
     calls = [joblib.delayed(execute)(job) for job in jobs]
     try:
         return joblib.Parallel(workers, return_as="generator_unordered")(calls)
-    except ValueError:  # the backend can only return all results at the end
+    except ValueError:  # the backend cannot return results one by one
         return joblib.Parallel(workers)(calls)
 
 

@@ -1,4 +1,4 @@
-"""Tangent distance (Simard, LeCun and Denker 1993): a distance that ignores small transformations."""
+"""Tangent distance (Simard, LeCun and Denker 1993): a distance that is insensitive to small transformations."""
 
 from typing import Any, Self
 
@@ -73,7 +73,7 @@ def tangent_distances(image: Floats, basis: Floats, others: Floats, bases: Float
 
 
 class TangentNearest(Memory):
-    """Classifier by the nearest neighbour in tangent distance, among candidates that are nearest in Euclidean distance.
+    """Nearest-neighbour classifier with the tangent distance, among the nearest candidates in Euclidean distance.
 
     The score of a class is minus the tangent distance of its nearest candidate. For a class without candidates, it is
     minus the largest distance of all candidates. The difference between the two best scores measures the confidence.
@@ -91,7 +91,7 @@ class TangentNearest(Memory):
         self.sigma = sigma
 
     def fit(self, images: Floats, labels: NDArray[Any]) -> Self:
-        """Smooth the square, flattened images (N, H*W), and store them with their tangents and labels (N,)."""
+        """Smooth square, flattened images (N, H*W), and store them with their tangent bases and labels (N,)."""
         smooth = self._smoothed(images)
         self._bases = tangent_bases(smooth)
         return super().fit(smooth.reshape(len(images), -1), labels)

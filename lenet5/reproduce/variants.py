@@ -35,12 +35,12 @@ RETRAINING = (3e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5)
 
 
 class _SummedSDLM(SDLM):
-    """SDLM with a single h per layer, the sum over its weights."""
+    """SDLM with a single curvature h per layer, the sum of h over the layer's weights."""
 
     layers: tuple[tuple[slice, slice], ...] = ()  # slices of the weights and biases of each layer
 
     def observe(self) -> None:
-        """Replace each layer's entries of `hess` by the sum over its weights, and update h."""
+        """Replace every entry of `hess` by the sum over the weights of its layer, and update h."""
         for weights, biases in self.layers:
             total = self.params.hess[weights].sum()
             self.params.hess[weights] = self.params.hess[biases] = total

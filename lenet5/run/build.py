@@ -127,7 +127,7 @@ def record(trainer: Trainer, train: Dataset) -> dict[str, Any]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Return the date, and the versions, machine, CPU and commit, on which the exact bits of a run can depend."""
+    """Return the date, and the versions, machine, CPU and Git commit, on which the exact bits of a run can depend."""
     versions = {"lenet5": __version__, "numpy": np.__version__, "python": platform.python_version()}
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -150,7 +150,7 @@ def _cpu() -> str:
 
 
 def _commit() -> str | None:
-    """Return the commit of the checkout that this package runs from, or None if there is no checkout."""
+    """Return the commit of the Git checkout that contains this package, or None if there is none."""
     here = Path(__file__).parents[1]
     command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:

@@ -71,7 +71,7 @@ def begun(file: str | None, given: dict[str, Any]) -> TrainConfig:
         If an option is wrong. The message names its source.
     """
     values = config.read(file) if file else {}
-    # Check the file on its own first, so that an error message names the file or the command line.
+    # Check the file on its own first, so that an error message names the source: the file or the command line.
     config.from_dict(values, where=file or "")
     return config.from_dict(_merged(values, given), where="command line").resolved()
 
@@ -115,7 +115,7 @@ def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved |
                 # Otherwise the next save would replace the previous checkpoint by the damaged one.
                 os.replace(file, file.with_name(file.name + ".damaged"))
         if not _holds(path, values):
-            text = f"{path} differs from the configuration in the checkpoint, which is used."
+            text = f"{path} differs from the configuration in the checkpoint; the latter is used."
             warnings.warn(text, LenetWarning, stacklevel=2)
     elif path.exists():
         values = config.read(path)
@@ -149,5 +149,5 @@ def same_data(then: dict[str, Any], now: dict[str, Any], where: str | Path) -> N
     """
     if then.get("data_sha256") != now["data_sha256"]:
         raise CheckpointError(
-            f"{where}: the run was trained on images other than those of {now['dataset']}. Use the original data set."
+            f"{where}: trained on images other than those of {now['dataset']}. Use the original data set."
         )

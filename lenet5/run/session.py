@@ -66,7 +66,7 @@ class Session:
         self._here = build.circumstances() | {"threads": self.trainer.threads, "ranks": ranks.size if ranks else 1}
 
     def repeat(self, other: History) -> None:
-        """Compare every epoch with that of another run on the same images.
+        """Compare every epoch with the same epoch of another run on the same images.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Validate the input of the classifier as scikit-learn does, and convert it to images."""
+"""Validate the input of the classifier as scikit-learn does, and convert it to rows of pixels."""
 
 import warnings
 from collections.abc import Iterator
@@ -46,9 +46,9 @@ class Inputs(BaseEstimator):
         return checked
 
     def _look(self, rows: np.ndarray) -> None:
-        """Warn if the range of the pixels differs strongly from that of the training set."""
+        """Warn if the range of the pixels differs greatly from that of the training set."""
         low, high = self.range_
-        least, most = (float(v) for v in np.quantile(rows[:64], (0, 0.995)))  # ignores a few outliers
+        least, most = (float(v) for v in np.quantile(rows[:64], (0, 0.995)))  # ignore a few outliers
         span = high - low
         if span and most > least and (most - low < 0.02 * span or most - low > 20 * span):
             warnings.warn(

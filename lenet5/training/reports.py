@@ -13,7 +13,7 @@ __all__ = ["Progress", "Report", "ReportRates", "say"]
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a text, on stderr if it is an error; do nothing if the stream is closed or the disk is full."""
+    """Print text, to stderr if it is an error; do nothing if the stream is closed or the disk is full."""
     with contextlib.suppress(OSError, ValueError):  # OSError: closed pipe or full disk; ValueError: closed stream
         print(text, file=sys.stderr if error else sys.stdout, flush=True)
 

@@ -2,8 +2,8 @@
 
 A batch is split into shards of a fixed size. Each shard is propagated forward and backward in a workspace that uses the
 network's parameters, and the results are added in an order that depends only on their number (`tree_sum`). Gradients
-and curvatures are computed in training mode, everything else in evaluation mode. Compiled code is used for all layers
-that have it.
+and curvatures are computed in training mode, everything else in evaluation mode. Layers that have compiled code
+use it.
 
 If the patterns of a batch depend on each other (batch normalisation), gradients and curvatures are not sums over
 shards. They are computed for the whole batch on one thread.
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["SHARD", "Shards", "cores"]
 
 SHARD = 32
-# Number of shards per task of a thread if no gradients are computed (otherwise GRADIENTS); it amortises the overhead of
-# a task.
+# Number of shards that a thread processes per task if no gradients are computed (otherwise GRADIENTS). Larger tasks
+# reduce the overhead.
 RUN = 16
 _FORGET = 1024  # number of shards after which the memory of mapped images is released
 
@@ -57,7 +57,7 @@ class Shards:
     threads : int
         Number of threads. A batch of a single shard runs on the caller's thread.
     ranks : Ranks, optional
-        Processes that share the shards of each batch. All must call the same methods with the same patterns.
+        Processes that share the shards of each batch. All processes must call the same methods with the same patterns.
     use_compiled : bool
         Whether to use compiled code if possible, instead of the layers' NumPy methods.
 
@@ -116,7 +116,7 @@ class Shards:
     def curvature(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Set `hess` of the network to the mean curvatures of the batch (eqs. 23 to 27).
 
-        Arguments and results are those of `gradient`. Running statistics are restored, because nothing is trained here.
+        Arguments and results are those of `gradient`. Running statistics are restored, because this is not training.
         """
         running = self.net.running().values()
         before = [array.copy() for array in running]
@@ -126,7 +126,7 @@ class Shards:
         return sums
 
     def step(self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float) -> tuple[float, int]:
-        """Update after every pattern: value -= rates * grad. Only available if `steps` is True.
+        """Update the parameters after every pattern: value -= rates * grad. Only available if `steps` is True.
 
         `key` is the seed for the first pattern; its last element is incremented for each further pattern.
 
@@ -184,13 +184,13 @@ class Shards:
         return _totals(figures)
 
     def _parts(self, n: int, size: int) -> tuple[list[slice], np.ndarray, slice]:
-        """Return the shards of n patterns, an array for their losses and errors, and a slice: this rank's shards."""
+        """Return the shards of n patterns, an array for their losses and errors, and this rank's slice of shards."""
         parts = [slice(start, min(start + size, n)) for start in range(0, n, max(size, 1))]
         share = self.ranks.share(len(parts)) if self.ranks and len(parts) > 1 else range(len(parts))
         return parts, np.zeros((len(parts), 2)), slice(share.start, share.stop)
 
     def _map(self, work: Callable[[Layers, slice], T], parts: list[slice], run: int) -> Iterator[T]:
-        """Yield work(worker, part) for each shard in order. A worker processes up to `run` shards at a time."""
+        """Yield work(worker, part) for every shard, in order. A worker processes up to `run` shards at a time."""
         run = min(run, -(-len(parts) // len(self._workers)))
         runs = iter([parts[k : k + run] for k in range(0, len(parts), max(run, 1))])
         while chunk := list(islice(runs, len(self._workers))):

@@ -16,7 +16,8 @@ __all__ = ["TensorBoard"]
 class TensorBoard(Callback):
     """Write event files for ``tensorboard --logdir DIR``.
 
-    Place this callback after those whose values it should log. A resumed run adds event files, and its curves continue.
+    Place this callback after those whose values it should log. A resumed run adds an event file, which
+    continues the curves.
 
     Parameters
     ----------
@@ -24,7 +25,7 @@ class TensorBoard(Callback):
     config : dict, optional
         Configuration to show as text.
     image : ndarray, optional
-        Image, as for ``net.predict``, whose feature maps are shown.
+        Image whose feature maps are shown, in a format that ``net.predict`` accepts.
 
     Raises
     ------
@@ -46,14 +47,14 @@ class TensorBoard(Callback):
         self._writer: Any = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Open the files and write the configuration."""
+        """Open an event file and write the configuration."""
         # Files are named after the current second: a run resumed within the same second must not overwrite a file.
         self._writer = self._make(str(self.folder), flush_secs=10, filename_suffix=f".epoch-{trainer.epoch}")
         if self.config is not None and trainer.epoch == 0:
             self._writer.add_text("configuration", "    " + json.dumps(self.config, indent=2).replace("\n", "\n    "))
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Write the results of the epoch."""
+        """Write the epoch's results, histograms and images."""
         record, step = trainer.history[-1], trainer.epoch
         for name, value in record.items():
             if isinstance(value, int | float) and name != "epoch":
@@ -68,7 +69,7 @@ class TensorBoard(Callback):
         self._writer.flush()
 
     def on_train_end(self, trainer: Trainer) -> None:
-        """Close the files."""
+        """Close the event file."""
         if self._writer is not None:
             self._writer.close()
 

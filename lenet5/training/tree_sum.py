@@ -39,7 +39,7 @@ class Sum:
         self.blocks.clear()
 
     def add(self, first: int, term: np.ndarray, size: int = 1) -> None:
-        """Add the term with index `first`, or the sum of a block of `size` terms of which it is the first."""
+        """Add the term with index `first`, or the sum of a block of `size` terms that starts at `first`."""
         if not self._ends_beside(first, size):
             room = self.total if not self.blocks else self._free.pop() if self._free else np.empty_like(self.total)
             room[...] = term
@@ -63,7 +63,7 @@ class Sum:
         self.blocks.clear()
 
     def _ends_beside(self, first: int, size: int) -> bool:
-        """Return whether a block of `size` terms starting at `first` forms a pair with the last block."""
+        """Return whether a block of `size` terms that starts at `first` can be paired with the last block."""
         return bool(self.blocks) and self.blocks[-1][:2] == (first - size, size) and (first - size) % (2 * size) == 0
 
 

@@ -223,7 +223,7 @@ def test_other_images_are_refused_on_resume(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(datasets, "load", others)
     for mode in ("--resume", "--repeat"):
         assert command(mode, folder) == 4
-        assert "images that differ" in capsys.readouterr().err
+        assert "images other than those" in capsys.readouterr().err
 
 
 def damage(path):

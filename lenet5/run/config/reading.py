@@ -23,7 +23,7 @@ _LONG = 100
 
 
 def keys() -> Iterator[tuple[str, dataclasses.Field]]:
-    """Yield the dotted name and the field of every option; options in sections come last."""
+    """Yield the dotted name and the dataclass field of every option; options in sections come last."""
     yield from ((f.name, f) for f in dataclasses.fields(TrainConfig) if f not in _sections())
     for section in _sections():
         yield from ((f"{section.name}.{f.name}", f) for f in dataclasses.fields(section.type))

@@ -24,7 +24,7 @@ __all__ = ["TrainConfig"]
 
 _WARPS = ("affine", "rotation", "elastic", "all", "neighbours")
 _PAPER = ("lenet5", "lenet4", "lenet1")
-# Options that apply only to some choices of their section, mapped to these choices.
+# (section, option) -> values of the section's `name` to which the option applies. Options not listed apply to all.
 _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     **{("optimizer", name): owners for name, owners in OPTIMIZER_OWNERS.items()},
     **{("schedule", name): owners for name, owners in SCHEDULE_OWNERS.items()},
@@ -56,7 +56,7 @@ class TrainConfig(Section):
 
     dataset: str = option(
         "auto",
-        "name or path; auto is mnist if available, otherwise digits, which scikit-learn includes; other names are "
+        "name or path; auto selects mnist if available, otherwise digits (part of scikit-learn); other names are "
         f"mnist, {', '.join(NAMES[1:-1])}; idx reads your own four IDX files in --data-dir, named like MNIST's. A path "
         "can be a folder with a sub-folder of images for each class, a CSV file or folder from Kaggle, or an .npz file",
         metavar="NAME_OR_PATH",
@@ -148,7 +148,7 @@ class TrainConfig(Section):
         return units
 
     def _check_owners(self) -> None:
-        """Raise ConfigError if an option is set that does not apply to the choice made in its section."""
+        """Raise ConfigError if an option is set that does not apply to its section's `name`, such as mu to sgd."""
         for (part, name), owners in _OWNERS.items():
             section = getattr(self, part)
             if section.name not in owners and getattr(section, name) != getattr(type(section)(), name):
