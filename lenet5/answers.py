@@ -23,7 +23,7 @@ __all__ = ["Answers", "Prepare"]
 # Called as prepare(images, dtype=...) or prepare(images, out=...), like `datasets.prepare`.
 Prepare = Callable[..., np.ndarray]
 
-# Images per step of `predict`: enough to amortise Python's overhead, few enough to stay in the CPU cache.
+# Number of images per step of `predict`: enough to amortise Python's overhead, few enough to stay in the CPU cache.
 _CHUNK = 256
 # Number of images after which `predict` releases the memory of a memory-mapped file.
 _FORGET = 64 * _CHUNK

@@ -151,7 +151,7 @@ def _say(text: str) -> None:
 
 
 def report_compiling() -> None:
-    """Report compilation on stderr: a counter in a terminal, otherwise one line at the first function."""
+    """Report compilation on stderr: a counter in a terminal, otherwise one line when the first function is compiled."""
     from .engine import Compilation, compiling  # imported here, so that --help does not load the compiler
 
     class Line(Compilation):
@@ -176,12 +176,12 @@ def report_compiling() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Redirect closed standard streams to the null device; otherwise, later files would get their descriptors."""
+    """Redirect closed standard streams to the null device, so that files opened later do not take their descriptors."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, which is this one
+            opened = os.open(os.devnull, os.O_RDWR)  # returns the lowest free descriptor, normally `number`
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)
@@ -190,7 +190,7 @@ def _open_standard_streams() -> None:
 
 
 def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
-    """Wrap a command's main(argv), so that an error gives one message on stderr and an exit code, but no traceback."""
+    """Wrap a command's main(argv), so that errors produce a message on stderr and an exit code, but no traceback."""
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
@@ -203,7 +203,7 @@ def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
         except LenetError as error:
             print(f"lenet5: error: {error}", file=sys.stderr)
             return error.exit_code
-        except BrokenPipeError:  # the reader of our output has exited, as `| head` does
+        except BrokenPipeError:  # the process that reads our output has exited, as in `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except OSError as error:

@@ -46,7 +46,7 @@ def atomic_write(
     try:
         with _temporary(path, text, keep) as file:
             yield file
-    except OSError as error:  # name `path`, not the temporary file
+    except OSError as error:  # report `path`, not the temporary file
         raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
 
 
@@ -70,9 +70,9 @@ def _temporary(path: Path, text: bool, keep: str | os.PathLike[str] | None) -> I
 
 
 def clear_unfinished(folder: Path, names: Collection[str]) -> None:
-    """Remove the temporary files for these names that a process killed during `atomic_write` left behind.
+    """Remove temporary files for `names` that processes killed during `atomic_write` left behind.
 
-    Call this only while holding the folder's lock; otherwise another process may be writing them.
+    Call this only while holding the folder's lock; otherwise another process may be writing these files.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def fsync_folder(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot fsync folders
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot fsync folders
             raise
     finally:
         os.close(handle)
@@ -151,7 +151,7 @@ def _umask() -> int:
 def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
     """Return the file that backs a memory-mapped array and the array's offset in bytes; None for other arrays.
 
-    Data read from this file instead of the map does not count as memory of the process, and if the file has been
+    Data read from this file instead of the mapping does not count as memory of the process, and if the file has been
     truncated in the meantime, reading raises an error instead of crashing the process.
     """
     base: Any = array

@@ -27,10 +27,11 @@ STEP = 1e-4
 
 @dataclass(frozen=True)
 class Report:
-    """Relative errors, max |found - oracle| / max |oracle|, for the input "x" and each parameter.
+    """Relative errors of the derivatives with respect to the input "x" and each parameter.
 
-    If max |oracle| of a gradient is below a thousandth of the largest element of all gradients, its error is relative
-    to that thousandth.
+    An error is max |found - oracle| / max |oracle|, where found is the derivative to check and oracle its reference. If
+    max |oracle| of a gradient is below a thousandth of the largest element of all gradients, its error is relative to
+    that thousandth.
 
     Attributes
     ----------
@@ -88,13 +89,13 @@ def check(
     in_shape : tuple of int, optional
         Input shape; required unless `layer` is built.
     x : ndarray (N, *in_shape), optional
-        Input at which to check. Default: `batch` patterns of distinct values away from 0, so that the
+        Input at which to check the derivatives. Default: `batch` patterns of distinct values away from 0, so that the
         differences do not cross a kink if a ReLU or a maximum is applied to x.
     batch : int
         Number of patterns. The default is three, because the output of `BatchNorm` for two patterns depends
         only on which is larger.
     loss : Loss, optional
-        Criterion to differentiate. Default: a randomly weighted sum of the outputs.
+        Loss to differentiate. Default: a randomly weighted sum of the outputs.
     labels : integer ndarray (N,), optional
         Labels for `loss`. Default: random.
     samples : int

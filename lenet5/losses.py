@@ -1,7 +1,7 @@
 """Training criteria: eq. 8, eq. 9, softmax cross-entropy and squared error.
 
 Every loss has `forward(y, labels)` -> mean loss, `backward()` -> dE/dy, `bbprop()` -> the
-diagonal of d2E/dy2, and `predict(y)` -> labels. The factor 1/N of the mean is applied here and nowhere else.
+diagonal of d2E/dy2, and `predict(y)` -> labels. The losses include the factor 1/N of the mean; layers do not apply it.
 """
 
 from typing import Any
@@ -18,12 +18,12 @@ __all__ = ["MAP", "MLE", "Loss", "SoftmaxCrossEntropy", "SquaredError"]
 
 
 class Loss:
-    """Base class of the criteria over penalties or scores y (N, classes).
+    """Base class of losses, which are computed from penalties or scores y (N, classes).
 
     Parameters
     ----------
     scale : float
-        Factor that multiplies the whole criterion. With SDLM, a factor of 1/2 is equivalent to doubling mu.
+        Factor that multiplies the whole loss. With SDLM, a factor of 1/2 is equivalent to doubling mu.
 
     Raises
     ------
@@ -95,11 +95,11 @@ class MLE(Loss):
         return dy
 
     def bbprop(self) -> np.ndarray:
-        """Return zeros, because the criterion is linear in y."""
+        """Return zeros, because the loss is linear in y."""
         return np.zeros_like(self._y)
 
     def compiled(self) -> Criterion | None:
-        """Return the compiled criterion for one pattern."""
+        """Return the compiled version of the loss, which processes one pattern."""
         return Criterion(_mle, _mle_curvature, largest=False)
 
 
@@ -121,8 +121,8 @@ def _mle_curvature(call):  # type: ignore[no-untyped-def]
 class MAP(Loss):
     """Eq. 9 (maximum a posteriori): E = mean of y_D + log(exp(-j) + sum_i exp(-y_i)).
 
-    This lowers the penalty of the correct class and raises the other penalties. A rubbish class with the constant
-    penalty j limits how far they are raised.
+    Minimising E lowers the penalty of the correct class and raises the other penalties. A rubbish class with the
+    constant penalty j limits how far they are raised.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class MAP(Loss):
         return self._share * (1.0 - self._share) * self._factor
 
     def compiled(self) -> Criterion | None:
-        """Return the compiled criterion for one pattern."""
+        """Return the compiled version of the loss, which processes one pattern."""
         return Criterion(_map, _map_curvature, largest=False, numbers=(self.j,))
 
 
@@ -191,7 +191,7 @@ def _map_curvature(call):  # type: ignore[no-untyped-def]
 
 
 class _Scores(Loss):
-    """Base class of the criteria over scores; the class with the largest score wins."""
+    """Base class of losses that are computed from scores; the class with the largest score wins."""
 
     @staticmethod
     def predict(y: np.ndarray) -> np.ndarray:
@@ -239,7 +239,7 @@ class SoftmaxCrossEntropy(_Scores):
         return self._share * (1.0 - self._share) * self._factor
 
     def compiled(self) -> Criterion | None:
-        """Return the compiled criterion for one pattern."""
+        """Return the compiled version of the loss, which processes one pattern."""
         return Criterion(_cross_entropy, _cross_entropy_curvature, largest=True, numbers=(self.smoothing,))
 
 
@@ -299,7 +299,7 @@ class SquaredError(_Scores):
         return np.full_like(self._off, self._factor)
 
     def compiled(self) -> Criterion | None:
-        """Return the compiled criterion for one pattern."""
+        """Return the compiled version of the loss, which processes one pattern."""
         return Criterion(_squared, _squared_curvature, largest=True)
 
 

@@ -43,8 +43,8 @@ class Sequential(Answers):
         Layers in order. A layer without a name is named after the preceding named layer and its own class,
         for example ``C1.ScaledTanh``, with a number if there are several: ``C1.ScaledTanh2``.
     prepare : callable, optional
-        Function from uint8 images to x (N, C, H, W). By default, pixels are scaled from 0..255 to 0..1, and images
-        are centred in the field.
+        Function that converts uint8 images to x (N, C, H, W). By default, pixels are scaled from 0..255 to 0..1, and
+        images are centred in the input field.
     spec : dict, optional
         Specification from which `lenet5.models` can rebuild the network; stored in saved files.
 
@@ -88,7 +88,7 @@ class Sequential(Answers):
         return in_shape
 
     def parameters(self) -> ParameterList:  # type: ignore[override]
-        """Return the parameters of all layers in order, with the flat vectors that hold them."""
+        """Return the parameters of all layers in order, as a list that also holds their flat vectors."""
         return self._parameters
 
     @property
@@ -140,7 +140,7 @@ class Sequential(Answers):
         return self.compiled_forms.missing(training=training)
 
     def replica(self) -> "Sequential":
-        """Return a network that shares parameters and running statistics, but has its own buffers."""
+        """Return a copy that shares the network's parameters and running statistics, but has its own buffers."""
         return replica(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class Sequential(Answers):
 
     @property
     def couples_patterns(self) -> bool:  # type: ignore[override]
-        """Whether any layer couples the patterns of a batch in training."""
+        """Whether any layer's output for a pattern depends on the other patterns of its batch in training."""
         return any(layer.couples_patterns for layer in self.layers)
 
     @property
@@ -167,13 +167,13 @@ class Sequential(Answers):
         return x
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Compute every `grad` from dE/dy; return dE/dx if `to_input`."""
+        """Compute the `grad` of every parameter from dE/dy; return dE/dx if `to_input`."""
         for layer in reversed(self.layers[1:]):
             dy = layer.backward(dy)  # type: ignore[assignment]
         return self.layers[0].backward(dy, to_input=to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Compute every `hess` from the diagonal of d2E/dy2; return the diagonal of d2E/dx2 if `to_input`.
+        """Compute every parameter's `hess` from the diagonal of d2E/dy2; return that of d2E/dx2 if `to_input`.
 
         Call `backward` first, because the curvature of the RBF layer depends on the gradient of its output.
         """
@@ -228,7 +228,7 @@ class Sequential(Answers):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def summary(self) -> None:
-        """Print the layers with their outputs, parameters and connections; `models.summary` returns them."""
+        """Print the output shape, parameters and connections of every layer; `models.summary` returns these values."""
         from .models.summary import summary, table  # imported here to avoid a circular import
 
         print(table((self.spec or {}).get("name", "Sequential"), summary(self)))

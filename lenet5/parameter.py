@@ -21,12 +21,12 @@ class Parameter:
     value, grad, hess : ndarray, all of one shape and dtype
         The values, dE/dvalue from the last `backward`, and the Gauss-Newton diagonal of
         d2E/dvalue2 from the last `bbprop`.
-    kept : boolean ndarray of that shape
+    kept : boolean ndarray of the same shape
         False for pruned values (`lenet5.analysis.pruning`), which are 0 and remain 0 during training.
     """
 
     __slots__ = ("_value", "grad", "hess", "kept", "name")
-    bindings = 0  # number of calls of `bind`, by which code that holds addresses detects that a parameter moved
+    bindings = 0  # number of calls of `bind`; code that stores addresses uses it to detect moved arrays
 
     def __init__(self, name: str, value: np.ndarray) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class Parameter:
 
     @property
     def value(self) -> np.ndarray:
-        """Array of values. Assignment writes into this array, which stays part of the network; pruned values stay 0."""
+        """Array of values. Assignment copies into this array instead of replacing it, and keeps pruned values at 0."""
         return self._value
 
     @value.setter
@@ -75,7 +75,7 @@ class ParameterList(Sequence[Parameter]):
     ----------
     parameters : iterable of Parameter
         Parameters of one dtype. If they are already contiguous (a network's list, or consecutive ones from it),
-        they are not copied, so an optimiser that is given them updates the network itself.
+        they are not copied, so an optimiser created with them updates the network itself.
     move : bool
         Also accept parameters that belong to another list. Their arrays become views of new vectors, and the
         other list becomes invalid.
@@ -118,7 +118,7 @@ class ParameterList(Sequence[Parameter]):
 
     def hold(self) -> None:
         """Reset pruned values to 0; every optimiser calls this after a step."""
-        if self.pruned:  # copied, not multiplied: -1 * 0 is -0, and inf * 0 is NaN
+        if self.pruned:  # set to 0, not multiplied by 0: -1 * 0 is -0, and inf * 0 is NaN
             np.copyto(self.value, 0, where=~self.kept)
 
     @overload
@@ -160,7 +160,7 @@ def _moved(items: tuple[Parameter, ...]) -> ParameterList:
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray | None:
-    """Return the slice of a flat vector that `arrays` cover as consecutive views, or None if they do not."""
+    """Return the part of a flat vector that `arrays` cover as consecutive views, or None if they are not such views."""
     if not arrays:
         return np.zeros(0, dtype=np.float32)
     base = arrays[0].base

@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.predict``: classify images from image files and tables."""
+"""The command ``python -m lenet5.predict``: classify images from image, .csv, .npy or IDX files."""
 
 import csv
 import itertools
@@ -147,9 +147,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         ".safetensors files) replace the pretrained one"
     )
     parser.add_argument("images", metavar="[RUN_OR_FILE] IMAGE", nargs="+", help=help)
-    parser.add_switch("--json", help="print everything as JSON, one list for all images")
+    parser.add_switch("--json", help="print the results as JSON, in one list for all images")
     parser.add_switch("--line", help="read every image as a line of digits (default: only images with several digits)")
-    help = "write the predicted classes as a table with the header ImageId,Label; images of a table are numbered from 1"
+    help = (
+        "write the predicted classes to FILE, with the columns ImageId (name of an image file, or number of an image "
+        "in a .csv, .npy or IDX file, from 1) and Label"
+    )
     parser.add_option("--csv", type=str | None, default=None, metavar="FILE", help=help)
     options = parser.parse(argv)
     given = options["images"]
@@ -159,7 +162,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"no image given: name at least one image file after {own[-1]}.")
     tables = [image for image in images if _is_table(image)]
     if tables and (len(images) > 1 or options["csv"] is None):
-        raise ConfigError(f"{tables[0]} is a table of images: give it alone, with --csv FILE for the predictions.")
+        raise ConfigError(
+            f"{tables[0]} contains a table of images: pass no other images, and add --csv FILE for the predictions."
+        )
     if options["line"] and (tables or len(own) > 1):
         raise ConfigError(f"--line takes only image files and one network: leave out {(tables or own[1:])[0]}.")
     report_compiling()
@@ -191,7 +196,7 @@ def _is_table(name: str) -> bool:
 
 
 def _table(name: str) -> np.ndarray:
-    """Return the images of a table."""
+    """Return the images in a .csv, .npy or IDX file."""
     if name.lower().endswith((".csv", ".csv.gz")):
         return read_csv(name)[0]
     if not name.lower().endswith(".npy"):

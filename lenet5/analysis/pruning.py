@@ -116,7 +116,7 @@ class Pruning(Callback):
     criterion : {"saliency", "magnitude", "random"}
     test : Dataset, optional
         Test set on which all values of `keep` are evaluated without retraining before the first deletion (see
-        `without_retraining`). The result is stored as ``at_once`` in the history record of the epoch before it.
+        `without_retraining`). The result is stored as ``at_once`` in the record of the epoch before that deletion.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Convert images from the formats that users pass.
+"""Convert images from any supported format.
 
 Pixels: bool, integer values from 0 to 255 of any type, and floats from 0 to 1 are grey levels and become uint8. Other
 floats in the network's input shape are taken as prepared input. Nothing else is accepted.
@@ -135,7 +135,7 @@ def grey_levels(array: np.ndarray, what: str = "images") -> np.ndarray | None:
 
 
 def _finer(shares: np.ndarray) -> bool:
-    """Return whether some floats from 0 to 1 lie between the 256 grey levels."""
+    """Return whether any of the given floats from 0 to 1 is not one of the 256 grey levels."""
     parts = (shares[start : start + _CHUNK] * 255.0 for start in range(0, len(shares), _CHUNK))
     return any(np.abs(part - np.rint(part)).max(initial=0) > 0.01 for part in parts)
 
@@ -161,8 +161,8 @@ def pictures_of(images: Any, n: int, what: str = "images") -> np.ndarray:
         first, last = (shape[axis] in (1, 3) for axis in (1, 3))
         if first == last:
             raise ShapeError(
-                f"{what}: shape {shape} has {'two axes' if first else 'no axis'} of length 1 or 3 that can hold the "
-                "channels. Pass (N, H, W, C) or (N, H, W)."
+                f"{what}: shape {shape} has {'two axes' if first else 'no axis'} of length 1 or 3 that can be the "
+                "channel axis. Pass (N, H, W, C) or (N, H, W)."
             )
         array = array if last else array.transpose(0, 2, 3, 1)
         array = array[..., 0] if array.shape[3] == 1 else array
@@ -171,8 +171,8 @@ def pictures_of(images: Any, n: int, what: str = "images") -> np.ndarray:
     levels = grey_levels(array, what)
     if levels is None:
         raise ShapeError(
-            f"{what}: expected grey levels, integers from 0 to 255 or floats from 0 to 1; found {array.dtype} from "
-            f"{array.min():g} to {array.max():g}. Pass the images before standardisation."
+            f"{what}: expected grey levels, integers from 0 to 255 or floats from 0 to 1; found {array.dtype} values "
+            f"from {array.min():g} to {array.max():g}. Pass the images before standardisation."
         )
     return levels
 
@@ -191,7 +191,7 @@ def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None
             "Prepared images have values of about -0.1 to 1.175; found NaN, infinity or very large values."
         )
     if len(field.in_shape) == 3 and low >= 0:
-        unit = field.span is None or field.span[0] == 0  # floats from 0 to 1 can then be prepared input
+        unit = field.span is None or field.span[0] == 0  # whether floats from 0 to 1 can be prepared input
         if high > 1.001 and grey_levels(array) is not None or high <= 1.001 and not (unit and _finer(array)):
             return None
     if field.span is not None:

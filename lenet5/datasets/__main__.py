@@ -42,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--dataset", type=str, default="mnist", metavar="NAME", help="data set to distort (default: mnist)"
     )
     parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder of the data set")
-    parser.add_option("--threads", type=int | None, default=None, metavar="N", help="number of threads (default: all)")
+    parser.add_option(
+        "--threads", type=int | None, default=None, metavar="N", help="number of threads (default: one per CPU core)"
+    )
     parser.add_switch("--quiet", help="print only errors")
     options = parser.parse(argv)
     say = _Say(options["quiet"])

@@ -66,7 +66,7 @@ class Dataset:
     fit: str = ""
 
     def __post_init__(self) -> None:
-        """Replace the arrays with converted, read-only ones."""
+        """Convert the images and labels, and make them read-only."""
         try:
             labels, classes = labels_of(self.labels, self.classes or range(self.num_classes))
             images = pictures_of(self.images, len(labels))

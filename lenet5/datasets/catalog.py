@@ -25,7 +25,7 @@ class IdxFile:
 
     @property
     def remote(self) -> Remote:
-        """The gzipped file to download from a mirror."""
+        """Name, size and hash of the gzipped file on a mirror."""
         return Remote(self.name + ".gz", self.gz_size, self.gz_sha256)
 
     @property
@@ -215,7 +215,7 @@ QMNIST = IdxSet(
 
 
 def _emnist(part: str, train: int, test: int, classes: str, first_label: int = 0) -> IdxSet:
-    """Return the entry of a part of EMNIST (Cohen et al. 2017). Only the archive of all parts has a published hash."""
+    """Return a data set of EMNIST (Cohen et al. 2017). Only the archive of all of them has a published hash."""
     files = [
         IdxFile(f"emnist-{part}-{half}-{kind}-ubyte", shape)
         for half, n in (("train", train), ("test", test))

@@ -1,4 +1,4 @@
-"""Compose lines of digits, and windows of lines as training images (section VII)."""
+"""Compose lines of digits, and windows of such lines as training images (section VII of the paper)."""
 
 from dataclasses import dataclass, replace
 
@@ -14,31 +14,32 @@ __all__ = ["BLANK", "Neighbours", "line_of", "line_sets"]
 
 BLANK = " "  # class of windows not centred on a digit; its RBF target is the bitmap of the space character in Fig. 3
 WIDTH = 32  # columns of a window: the width of the network's input
-_CHUNK = 4096  # windows composed at a time
+_CHUNK = 4096  # number of windows composed at a time
 _MIDDLE, _AROUND = 2, 5  # a line has five random digits; its window is centred on or near the middle one
 
 
 @dataclass(frozen=True)
 class Neighbours(Distort):
-    """Turn images of digits into windows of lines: a digit with others next to it, or the gap between two digits.
+    """Turn images of digits into windows of lines: a digit with its neighbours, or a gap ("blank window").
 
-    Section VII trains on a digit with a neighbour on each side, "-1 to 4 pixels" apart, and on blanks, with 10 % of the
-    pixels inverted. Here there are up to two neighbours on each side, which can also be farther apart, since lines
-    contain narrow digits and wide gaps. One line in eight begins with the digit in the middle of the window, and one in
-    eight ends with it. By default, no pixels are inverted.
+    Section VII of the paper trains on a digit with a neighbour on each side, "-1 to 4 pixels" apart, and on windows
+    without a digit in the middle, with 10 % of the pixels inverted. Here, a digit has up to two neighbours on each
+    side, which can also be farther apart, because lines contain narrow digits and wide gaps. One line in eight begins
+    with the digit in the middle of the window, and one in eight ends with it. By default, no pixels are inverted.
 
     Parameters
     ----------
     translation, scale, squeeze, shear, rotation, elastic, sigma, share
-        Distortions of each digit; see `Distort`. The default translation is 0, because digits are
-        positioned by their ink.
+        Distortions of each digit; see `Distort`. The default translation is 0: a horizontal shift has no effect,
+        because digits are placed by the columns of their ink.
     closest, farthest : int
         Smallest and largest gap between the ink of neighbours, in columns. A negative gap is an overlap.
     reach : float
-        Largest distance, in columns, between the centre of a window and that of its digit. The default is half of the
-        4 columns between windows of the paper's network, so that one or two windows are centred on each digit.
+        Largest distance, in columns, between the centre of a window and the centre of its digit. The default is half
+        of the 4 columns between successive windows when the paper's network is swept along a line, so that one or two
+        of these windows are within this distance of each digit.
     away : float
-        Smallest distance, in columns, between the centre of a blank window and that of any digit.
+        Smallest distance, in columns, between the centre of a blank window and the centre of any digit.
     noise : float
         Fraction of the pixels to invert (0.1 in the paper).
 
@@ -92,7 +93,7 @@ class Neighbours(Distort):
         widths = (stop - first)[chosen]
         left, shown, middle = self._placed(widths, blank, rng)
         width = images.shape[2]
-        # Position of column 0 of each digit's image in its window.
+        # Column of the window at which each digit's image starts.
         start = np.floor(left - middle + width / 2 + 0.5).astype(int) - first[chosen]
         out = _composed(digits, chosen, np.where(shown, start, width), width)
         return noise(out, rng, share=self.noise) if self.noise else out
@@ -107,12 +108,12 @@ class Neighbours(Distort):
         left : ndarray of int (5, N)
             First column of each digit's ink, relative to that of the middle digit.
         shown : ndarray of bool (5, N)
-            False for digits before the beginning or after the end of their line.
+            False for digits that are omitted because the line begins or ends with the middle digit.
         middle : ndarray of float (N,)
             Column of the centre of the window, with the same origin as `left`.
         """
         n = len(blank)
-        # Each line has a basic gap, from which its gaps differ by at most one column.
+        # Each line has a base gap; the gaps between its digits differ from it by at most one column.
         gaps = rng.integers(self.closest, self.farthest + 1, size=n) + rng.integers(-1, 2, size=(_AROUND - 1, n))
         left = np.concatenate([np.zeros((1, n), int), np.cumsum(widths[:-1] + gaps, axis=0)])
         left -= left[_MIDDLE]
@@ -138,7 +139,7 @@ class Neighbours(Distort):
 def _composed(
     digits: NDArray[np.uint8], chosen: NDArray[np.int_], start: NDArray[np.int_], width: int
 ) -> NDArray[np.uint8]:
-    """Return windows (N, H, width[, C]) with the digits `chosen` (5, N) at the columns `start`."""
+    """Return windows (N, H, width[, C]), each of the five digits with indices `chosen` (5, N) at columns `start`."""
     wide = digits.shape[2]
     border = [(0, 0), (0, 0), (width, width), (0, 0)][: digits.ndim]
     views = np.lib.stride_tricks.sliding_window_view(np.pad(digits, border), width, axis=2)
@@ -153,13 +154,13 @@ def _composed(
 
 
 def _extents(images: NDArray[np.uint8]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Return the first column of each image's ink, and the column after the last one."""
+    """Return, for each image, the first column with ink and the column after the last one with ink."""
     inked = np.asarray(images.any(axis=(1, *range(3, images.ndim))))
     return inked.argmax(axis=1), inked.shape[1] - inked[:, ::-1].argmax(axis=1)
 
 
 def line_of(images: ArrayLike, *, gap: int = 2) -> NDArray[np.uint8]:
-    """Put images of digits side by side, as a line for `lenet5.analysis.sdnn.sweep`.
+    """Put images of digits side by side to form a line for `lenet5.analysis.sdnn.sweep`.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def line_of(images: ArrayLike, *, gap: int = 2) -> NDArray[np.uint8]:
     Raises
     ------
     ShapeError
-        If the images have an unsupported format, or one is blank.
+        If the images have an unsupported shape or dtype, or one of them is blank.
     """
     digits = np.asarray(images)
     if digits.dtype != np.uint8 or digits.ndim != 3 or not digits.size or not digits.any(axis=(1, 2)).all():
@@ -192,20 +193,21 @@ def line_of(images: ArrayLike, *, gap: int = 2) -> NDArray[np.uint8]:
 
 
 def line_sets(train: Dataset, test: Dataset, *, blank: float = 1 / 2) -> tuple[Dataset, Dataset]:
-    """Add a class "none of the above" to sets of single digits, for the network of section VII.
+    """Add a class "none of the above" to data sets of single digits, for the network of section VII of the paper.
 
     Parameters
     ----------
     train, test : Dataset
-        Data sets of grey images of at most 32 columns.
+        Data sets of grey images that are at most 32 columns wide.
     blank : float
         Number of blank images per digit image.
 
     Returns
     -------
     train, test : Dataset
-        All images padded to 32 columns, and blank images of the class " ". `Neighbours` turns them into windows in each
-        epoch of training. `lenet5.analysis.sdnn.read_lines` measures the fraction of lines read without error.
+        Data sets with all images padded to 32 columns, and with additional blank images of the class " ". `Neighbours`
+        turns these images into windows in each epoch of training. `lenet5.analysis.sdnn.read_lines` measures the
+        fraction of lines read without error.
 
     Raises
     ------

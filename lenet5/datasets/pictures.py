@@ -16,7 +16,7 @@ __all__ = ["LARGEST", "OtherReading", "Reading", "read_chunk", "read_picture"]
 Path_ = str | os.PathLike[str]
 
 LARGEST = 128  # largest side of images that are not scaled
-_COLOURED = 16  # smallest difference between the channels of a coloured pixel, in grey levels
+_COLOURED = 16  # largest difference between the channels of a grey pixel, in grey levels
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Reading:
 
 
 class OtherReading(Exception):
-    """Raised if images turn out to be in colour or to differ in size; `change` holds the new option."""
+    """Raised if images turn out to be in colour or to differ in size; `change` holds the changed option."""
 
     def __init__(self, **change: Any) -> None:
         super().__init__(change)
@@ -93,7 +93,7 @@ def _open(path: Path_, colour: bool) -> NDArray[np.uint8]:
     pixels = picture(path, os.fspath(path))
     if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
         raise ImageError(f"{path}: expected at most {MAX_PIXELS:,} pixels, found more. Reduce the image first")
-    if pixels.dtype != np.uint8:  # images with more than 8 bits, as floats from 0 to 1
+    if pixels.dtype != np.uint8:  # images with more than 8 bits per channel are floats, usually from 0 to 1
         low, high = float(pixels.min()), float(pixels.max())
         pixels = np.rint((pixels - min(low, 0.0)) * (255 / max(high, 1.0))).astype(np.uint8)
     if pixels.ndim == 3 and pixels.shape[2] == 1:

@@ -10,8 +10,8 @@ from .preparation import BACKGROUND, FOREGROUND
 
 __all__ = ["LARGEST", "Patterns", "Pictures", "image_shape", "rows_of"]
 
-FIELD = 32  # side of the paper's input; smaller images are centred in it
-LARGEST = 128  # largest side of images; the network is enlarged for images above 32x32
+FIELD = 32  # side of the input of the paper's network; smaller images are centred in it
+LARGEST = 128  # largest accepted side of an image; the network is enlarged for images above 32x32
 
 
 class Pictures:
@@ -32,7 +32,7 @@ class Pictures:
 
     def __init__(self, rows: np.ndarray, shape: tuple[int, ...], low: float, high: float) -> None:
         self.rows, self.shape, self.low = rows, shape, low
-        self.span = high - low or 1.0  # constant data become background
+        self.span = high - low or 1.0  # if all pixels are equal, they become background
         self.field = max(FIELD, *shape[:2])
 
     def __getitem__(self, which: np.ndarray) -> np.ndarray:

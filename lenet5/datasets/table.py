@@ -141,7 +141,7 @@ def from_npz(path: Path_, *, test_split: float = 0.2, seed: int = 0) -> tuple[Da
 
 
 def _pair(names: dict[str, str], part: str) -> tuple[str, str] | None:
-    """Return the names of the image and label arrays of a part: "train", "test", or "" for a single pair."""
+    """Return the names of the image and label arrays for `part`: "train", "test", or "" for a single pair."""
     places = _TEST_NAMES if part == "test" else (part,)
 
     def first(kinds: Sequence[str]) -> str | None:
@@ -219,7 +219,7 @@ def read_csv(path: Path_, *, label: str | None = None) -> tuple[NDArray[Any], ND
         skip, columns = int(heads is not None), [k for k in range(len(cells)) if k != place]
         options: dict[str, Any] = {"delimiter": delimiter, "skiprows": skip, "encoding": "utf-8", "comments": None}
         labels = None
-        with warnings.catch_warnings(action="ignore"):  # NumPy warns of an empty table, which raises an error below
+        with warnings.catch_warnings(action="ignore"):  # NumPy warns about empty tables, which raise DataError below
             try:
                 pixels = np.loadtxt(path, np.uint8, usecols=columns, ndmin=2, **options)
             except (ValueError, OverflowError):

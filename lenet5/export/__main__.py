@@ -27,14 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=f"Export a network; the extension of FILE selects the format. {endings}.",
         epilog="To read weights, use lenet5.load (.safetensors, .npz), lenet5.interop.from_torch and from_keras.",
     )
-    help = "run folder, .npz or .safetensors file (default: the pretrained weights), and the file to write"
+    help = "network (run folder, .npz or .safetensors file; default: the pretrained one), and file to write"
     parser.add_argument("files", metavar="FILE", nargs="+", help=help)
     parser.add_switch("--prepare", help=".onnx: take uint8 images and prepare them in the graph")
     help = ".onnx: comma-separated outputs: scores (or penalties), probabilities, class (default: all three)"
     parser.add_option("--outputs", type=str | None, default=None, metavar="NAMES", help=help)
     help = f".c, .h: 8-bit weights and activations, calibrated on {_CALIBRATION:,} training images"
     parser.add_switch("--int8", help=help)
-    help = "images for --int8 and for .html (default: the training data set, or digits if it is not on disk)"
+    help = "data set for --int8 and .html (default: the network's training data, or digits if it is not on disk)"
     add_data_arguments(parser, help)
     options = parser.parse(argv)
     files = options["files"]
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def images_for(meta: dict[str, Any], dataset: str | None, data_dir: str | None) -> tuple[Any, Any]:
-    """Return the named training and test set; by default the network's own, or digits if it is unavailable."""
+    """Load the training and test set of `dataset`; default: the network's own data set, or digits if unavailable."""
     from .. import datasets
 
     if dataset is None and meta.get("dataset", "auto") in ("auto", "mnist"):
@@ -70,7 +70,7 @@ def images_for(meta: dict[str, Any], dataset: str | None, data_dir: str | None) 
 
 
 def notes_of(run: str | os.PathLike[str], meta: dict[str, Any]) -> dict[str, str]:
-    """Return the recorded notes about a network, such as data set, recipe and test error."""
+    """Return the data set, recipe and test error of a network, as far as they are recorded."""
     notes = {"dataset": str(meta["dataset"])} if "dataset" in meta else {}
     path = Path(run)
     record = path / "history.json" if path.is_dir() else path.with_suffix(".json")

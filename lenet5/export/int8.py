@@ -32,14 +32,14 @@ from .sparse import kernels, sparse
 
 __all__ = ["quantised"]
 
-_PLACES = 1024  # number of values in a table
+_PLACES = 1024  # number of values in the table of a squashing function
 _MOST = 2000  # maximum number of calibration images
 # Squashing functions with a table, and the absolute input (for tanh, times the slope) beyond which they are flat.
 _FAR = {"tanh": 4.0, "sigmoid": 8.0, "elu": np.inf}
 
 
 class Group(NamedTuple):
-    """A main step (or None), the normalisation and activation after it, and the range before and after activation."""
+    """A main step (or None), its normalisation and activation, and the value ranges before and after the activation."""
 
     main: Step | None
     norm: Normalisation | None
@@ -92,7 +92,7 @@ def _ranges(net: Sequential, images: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[float, float]) -> Iterator[Group]:
-    """Yield groups of steps that are computed together; `ends` is the range of the prepared image."""
+    """Yield groups of steps that are computed together; `ends` are the least and largest value of a prepared image."""
     k = 0
     while k < len(every):
         step, op = every[k], every[k].operation
@@ -116,14 +116,14 @@ def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[fl
 
 
 class _Writer:
-    """Write groups of steps to a `Source`, in order."""
+    """Write the C code of groups of steps to a `Source`, in order."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.tables: dict[bytes, str] = {}
 
     def add(self, group: Group, at: Scale, *, last: bool) -> Scale:
-        """Write a group whose input has the scale `at`; return the scale of its output."""
+        """Write the C code of a group whose input has the scale `at`; return the scale of its output."""
         source, main = self.source, group.main
         op: Any = None if main is None else main.operation
         if isinstance(op, Padding | Copies):
@@ -152,7 +152,7 @@ class _Writer:
             self.source.call("copy_q", maps, op.copies, size // maps, f"room + {x}", f"room + {y}")
 
     def _sums(self, group: Group, at: Scale) -> Scale:
-        """Write the computation of a group's sums (or plain values, if nothing is summed) and their scaling to int8."""
+        """Write the C code that computes a group's sums (or its values, if it has no sums) and scales them to int8."""
         source, main, maps = self.source, group.main, group.shape[0]
         op: Any = None if main is None else main.operation
         name, room = source.name(group.name), source.room
@@ -189,7 +189,7 @@ class _Writer:
         return to
 
     def _finish(self, name: str, group: Group, scale: np.ndarray, shift: np.ndarray) -> tuple[str, Scale]:
-        """Define the conversion of scale * sum + shift to int8; return a pointer to it and the result's scale."""
+        """Define the constants that convert scale * sum + shift to int8; return a C pointer to them, and the scale."""
         squash, table = group.squash, "0"
         slopes: Any = 1.0  # slopes of the activation for negative sums
         if squash is not None and squash.name in _FAR:
@@ -202,11 +202,11 @@ class _Writer:
             unit, zero = to.scale, to.zero
             if squash is not None:
                 slopes = {"relu": 0.0, "leaky-relu": squash.numbers[:1]}.get(squash.name, squash.slopes)
-        # If the shift of a map dominates, its multiplier would have too few bits, or its bias too many.
+        # Without this bound, the multiplier of a map with a large shift would have too few bits, or its bias too many.
         least = np.maximum(least_scale(np.abs(scale), shift), 1e-30 * unit)  # 1e-30 only avoids a division by 0
         scale = np.copysign(np.maximum(np.abs(scale), least), scale)
         above, below = scale / unit, scale / unit * np.asarray(slopes, np.float64)
-        # If the scale is negative, negative sums become positive activations.
+        # A negative scale makes negative sums positive, so it swaps the two factors.
         factors = np.where(scale > 0, [above, below], [below, above])
         bits = shift_of(factors)
         values = zip(("multiplier", "below", "bias"), (*(factors * 2.0**bits), shift / scale), strict=True)
@@ -236,7 +236,7 @@ class _Writer:
 
     def _distances(self, op: Distances, group: Group, at: Scale) -> Scale:
         codes = np.rint(op.codes / at.scale)
-        if np.abs(codes).max() > 127 or codes.shape[1] * 382**2 >= 1 << 31:  # 382 = 255 + 127, the largest difference
+        if np.abs(codes).max() > 127 or codes.shape[1] * 382**2 >= 1 << 31:  # at most 255 + 127 = 382 apart
             raise ConfigError(
                 f"{group.name}: int8 cannot represent the codes, which are far outside the range of the layer's input, "
                 "or too long for sums of 32 bits. Export without int8."
@@ -248,7 +248,7 @@ class _Writer:
         return at
 
     def _scores(self, op: FullConnection, group: Group, at: Scale) -> Scale:
-        """Write the last fully connected layer, whose outputs and activation are floats."""
+        """Write the C code of the last fully connected layer, whose outputs and activation are floats."""
         source, name = self.source, self.source.name(group.name)
         op, scale, bias = _products(op, group, at)
         units, inputs = op.weight.shape
@@ -278,7 +278,7 @@ def _products(op: Any, group: Group, at: Scale) -> tuple[Any, np.ndarray, np.nda
     shift = op.bias * by + moved
     scale = np.abs(flat).max(axis=1) / 127 * at.scale
     scale = np.maximum(scale, least_scale(scale, shift))
-    scale[scale == 0] = 1.0  # all weights and the shift are 0
+    scale[scale == 0] = 1.0  # it is 0 if all weights and the shift are 0
     weight = np.rint(flat * (at.scale / scale)[:, None]).astype(np.int8).reshape(op.weight.shape)
     if np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1).max() * 255 >= 1 << 31:
         raise ConfigError(
@@ -292,5 +292,5 @@ def _bounded(squash: Squash, before: tuple[float, float]) -> tuple[float, float]
     far = _FAR[squash.name] / abs(squash.numbers[1] if squash.name == "tanh" else 1.0)
     low, high = max(before[0], -far), min(before[1], far)
     if squash.name != "elu":
-        low, high = -far, far  # one table for all layers
+        low, high = -far, far  # the same range, so that all layers share one table
     return (low, high) if high > low else (low - 0.5, low + 0.5)

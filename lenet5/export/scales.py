@@ -29,7 +29,7 @@ def rounded(values: np.ndarray, at: Scale) -> np.ndarray:
 
 
 def least_scale(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return each output map's smallest scale for which its multiplier has at least 10 bits, its bias at most 30."""
+    """Return the smallest scale of each output map whose multiplier has at least 10 bits, and its bias at most 30."""
     return np.maximum(scale.max() / (1 << 10), np.abs(shift) / (1 << 30))
 
 

@@ -19,8 +19,8 @@ __all__ = ["from_torch"]
 # Keys under which checkpoints usually store a state dict.
 _WITHIN = ("state_dict", "model_state_dict", "model", "net")
 _IGNORED = ("num_batches_tracked",)
-# Arrays may take _TIMES the size of the file, plus _UNPACKED bytes: each value is counted as 8 bytes, but can take only
-# one in the file.
+# Arrays may take up to _TIMES the size of the file, plus _UNPACKED bytes, because each value is counted as 8 bytes but
+# can take only one byte in the file.
 _TIMES, _UNPACKED = 8, 64 << 20
 
 
@@ -30,7 +30,7 @@ def from_torch(
     """Return a network with the weights of a PyTorch model.
 
     Arrays and layers are matched by name if the state is from `to_torch`, otherwise by order and shape. A state dict
-    does not contain activations and pooling; pass those of your model as options of `model`, such as
+    does not describe the activations and the pooling; pass those of your model as options of `model`, such as
     ``activation="relu", subsampling="max"``.
 
     Parameters
@@ -55,7 +55,7 @@ def from_torch(
     ------
     CheckpointError
         If the file is damaged or contains more than weights; if arrays and layers do not match, or match ambiguously;
-        if a kernel that is missing in a connection table is not 0; if a value is not finite.
+        if a kernel that a connection table excludes is not 0; if a value is not finite.
     ConfigError
         If the model or an option is unknown, or a package is missing.
     """
@@ -77,11 +77,11 @@ def from_torch(
 
 
 def _renamed(state: Mapping[Any, Any], mapping: Mapping[str, str], where: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a state dict with the names of our arrays, and the corresponding mapping of our layers."""
+    """Return a state dict with its entries renamed to our arrays, and the mapping from our layers to its modules."""
     unknown = [shown(name) for name in mapping.values() if name not in state]
     unused = [shown(name) for name in state if name not in mapping.values() and not str(name).endswith(_IGNORED)]
     if unknown or unused or len(set(mapping.values())) < len(mapping):
-        named = ", ".join((unknown or unused)[:8]) or "an entry used twice"
+        named = ", ".join((unknown or unused)[:8]) or "an entry that is mapped twice"
         raise CheckpointError(
             f"{where}: the mapping must use each entry exactly once; missing, unknown or repeated: {named}."
         )
@@ -106,7 +106,9 @@ def _modules(state: Mapping[Any, Any], where: Any, most: int | None) -> list[Mod
                 )
         array = _array(value)
         if array is None or what not in ROLES:
-            raise CheckpointError(f"{where}: {shown(full)} is not a supported weight: {shown(type(value).__name__)}.")
+            raise CheckpointError(
+                f"{where}: {shown(full)} of type {shown(type(value).__name__)} is not a supported weight."
+            )
         found.setdefault(name, {})[ROLES[what]] = array
     if not found:
         raise CheckpointError(f"{where}: no weights found.")
@@ -141,7 +143,7 @@ def _read(path: Path) -> tuple[Any, int]:
         raise
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}.") from None
-    except Exception as error:  # many types for corrupt archives, and ValueError for a path with a null character
+    except Exception as error:  # zipfile raises many types; a null character in a path raises ValueError
         raise CheckpointError(
             f"{path}: damaged: {error}. Save the model with torch.save(model.state_dict(), path)."
         ) from error
@@ -154,7 +156,7 @@ def _read(path: Path) -> tuple[Any, int]:
         raise ConfigError(f"{path}: reading PyTorch files needs PyTorch: pip install torch.") from None
     try:
         return torch.load(path, map_location="cpu", weights_only=True), most
-    except Exception as error:  # UnpicklingError, BadZipFile, RuntimeError and others for corrupt data
+    except Exception as error:  # corrupt data raises UnpicklingError, BadZipFile, RuntimeError and others
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
             f"{path}: expected a file that contains only weights: {why} "
@@ -169,5 +171,5 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
         raise ConfigError("Reading .safetensors needs safetensors: pip install 'lenet5-numpy[safetensors]'.") from None
     try:
         return load_file(path)
-    except Exception as error:  # SafetensorError, or KeyError for types that NumPy lacks
+    except Exception as error:  # load_file raises SafetensorError, or KeyError for types that NumPy lacks
         raise CheckpointError(f"{path}: damaged or not a .safetensors file: {error}.") from error

@@ -29,7 +29,7 @@ _USUAL = (28, 32)  # image sizes that are tried if the model's default does not 
 
 
 class Module(NamedTuple):
-    """Arrays of one module of another library.
+    """Arrays of one module from another library.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Module(NamedTuple):
     arrays : dict of str to ndarray
         Arrays by role: "main", "bias", "mean", "variance", "codes".
     order : tuple, optional
-        Type and number, if only the order among modules of one type is known; None if the order of all is known.
+        Type and number, if only the order within each type is known; None if the order of all modules is known.
     rows_last : bool
         Whether a matrix after `Flatten` expects channels-last input.
     epsilon : float, optional
@@ -61,7 +61,7 @@ class _Slot(NamedTuple):
 
 
 def network_for(model: str | Sequential, modules: list[Module], options: dict[str, Any]) -> Sequential:
-    """Return the network to fill; missing options are inferred from the arrays.
+    """Return the network for the arrays of `modules`; options that are not given are inferred from these arrays.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
         if options:
             raise ConfigError(f"{', '.join(options)}: options apply to a model given by name, not to a network.")
         if not model.in_shape:
-            raise ConfigError("This network is not built: call net.build((1, 28, 28)) before reading weights into it.")
+            raise ConfigError("This network is not built: call net.build((1, 28, 28)) before loading weights into it.")
         return model
     one_of("model", model, tuple(MODELS))
     known = inspect.signature(MODELS[model]).parameters
@@ -100,12 +100,12 @@ def network_for(model: str | Sequential, modules: list[Module], options: dict[st
 
 
 def _end(sides: set[int], others: set[int]) -> int:
-    """Return the size at an end of the network: the only one of `sides` not in `others`, or else the smallest."""
+    """Return the number of channels or classes: the only size in `sides` that is not in `others`, else the smallest."""
     return min(sides - others if len(sides - others) == 1 else sides)
 
 
 def _sizes(net: Sequential) -> set[int]:
-    """Return the number of elements in the matrices of a network."""
+    """Return the sizes (numbers of elements) of a network's weight matrices."""
     return {p.size for p in net.parameters() if p.value.ndim == 2}
 
 
@@ -162,13 +162,13 @@ def _slots(net: Sequential) -> list[_Slot]:
 def _assigned(
     slots: list[_Slot], modules: list[Module], mapping: dict[str, str], where: Any
 ) -> list[tuple[_Slot, Module]]:
-    """Pair each layer with its module."""
+    """Pair each layer with the matching module."""
     named = {module.name: module for module in modules}
     slots = [slot for slot in slots if set(slot.arrays) != {"codes"} or any("codes" in m.arrays for m in modules)]
     if mapping:
         return _mapped(slots, named, mapping, where)
     own = [slot.name.replace(".", "_") for slot in slots]
-    if set(own) <= named.keys():  # written by this library
+    if set(own) <= named.keys():  # the names that this library writes
         pairs = [(slot, named[name]) for slot, name in zip(slots, own, strict=True)]
     else:
         pairs = list(zip(slots, modules, strict=False))
@@ -195,7 +195,7 @@ def _mapped(
         used.add(wanted)
     unknown = sorted(mapping.keys() - {slot.name for slot in slots}) or sorted(named.keys() - used)
     if unknown:
-        raise CheckpointError(f"{where}: missing or unknown in mapping: {', '.join(unknown[:8])}.")
+        raise CheckpointError(f"{where}: missing from the mapping, or unknown: {', '.join(unknown[:8])}.")
     return pairs
 
 
@@ -230,7 +230,7 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
                 if module.epsilon != slot.layer.epsilon:
                     array = array + (module.epsilon - slot.layer.epsilon)
             if role == "codes" and not np.array_equal(array, target):
-                return None, "its codes differ"
+                return None, "the RBF codes differ"
             if role != "codes":
                 found[role] = array
         elif role == "bias" or (role == "main" and "mean" in own):
@@ -242,12 +242,12 @@ def _fitted(slot: _Slot, module: Module) -> tuple[dict[str, np.ndarray] | None, 
 
 
 def _outside(array: np.ndarray, slot: _Slot) -> str:
-    """Explain a mismatch if its only cause is non-zero kernels for connections that the table does not contain."""
+    """Explain a mismatch if its only cause is non-zero kernels for maps that the layer does not connect."""
     table = getattr(slot.layer, "table", None)
     if table is None or array.shape != (*table.T.shape, *slot.arrays["main"].shape[1:]):
         return ""
     wrong = int((array[~table.T] != 0).any(axis=(1, 2)).sum())
-    return f"{wrong} kernels without a connection in the table are not 0"
+    return f"{wrong} kernels that the connection table excludes are not 0"
 
 
 def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.ndarray | None:
@@ -270,7 +270,7 @@ def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.n
         return array
     if {array.ndim, len(shape)} == {2, 4} and array.size == np.prod(shape) and array.shape[0] == shape[0]:
         kernel = shape if matrix else array.shape
-        if matrix and module.rows_last:  # a fully connected layer on maps, as a kernel that covers them
+        if matrix and module.rows_last:  # convert a fully connected layer to kernels as large as its input maps
             return array.reshape(shape[0], *kernel[2:], kernel[1]).transpose(0, 3, 1, 2)
         return array.reshape(shape)
     if len(shape) == 1:
@@ -278,7 +278,7 @@ def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.n
             return array.reshape(shape)
         if role != "main" or isinstance(slot.layer, BatchNorm):
             return None
-        if array.size == 1 and isinstance(slot.layer, PReLU):  # one value for all maps
+        if array.size == 1 and isinstance(slot.layer, PReLU):  # one alpha for all maps
             return np.full(shape, array.ravel()[0])
         cells = (
             np.moveaxis(array, array.shape.index(shape[0]), 0).reshape(shape[0], -1)

@@ -1,4 +1,4 @@
-"""Export a network as a Keras 3 model of Keras's own layers (channels last), without using Keras."""
+"""Export a network as a Keras 3 model built from Keras's own layers (channels last), without importing Keras."""
 
 import io
 import json
@@ -31,7 +31,7 @@ __all__ = ["CONSTANT", "DIFFERENCES", "h5py_library", "snake", "to_keras"]
 
 # Name prefix of layers whose weights are constants, not parameters: RBF codes and copies of maps.
 CONSTANT = "lenet5_constant_"
-DIFFERENCES = "_differences"  # name suffix of the layer with the codes
+DIFFERENCES = "_differences"  # name suffix of the layer that contains the RBF codes
 _VERSION = "3.0.0"  # Keras version recorded in the files
 
 
@@ -53,7 +53,7 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ConfigError
-        If h5py is not installed, the extension is neither of these, a layer has no `operation`, or its name is not
+        If h5py is not installed, the extension is not one of these, a layer has no `operation`, or its name is not
         allowed in Keras.
     """
     name = os.fspath(path).lower()
@@ -83,7 +83,7 @@ def h5py_library() -> Any:
 
 
 def snake(name: str) -> str:
-    """Convert a class name to Keras's form in files: Conv2D becomes conv2d, PReLU becomes p_re_lu."""
+    """Convert a class name to the form that Keras uses in files: Conv2D becomes conv2d, PReLU becomes p_re_lu."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
@@ -97,7 +97,7 @@ class _Model:
         self.arrays: list[tuple[str, str, list[np.ndarray]]] = []
         self.layers: list[dict[str, Any]] = []
         self.shape = _last(net.in_shape)
-        self.maps: tuple[int, ...] | None = None  # shape before flattening, if no layer has mixed the elements since
+        self.maps: tuple[int, ...] | None = None  # (C, H, W) from flattening to the next dense layer
         batch = {"batch_shape": [None, *self.shape], "dtype": self.dtype, "name": "input"}
         self._put("InputLayer", "input", batch, [], [])
 
@@ -193,7 +193,7 @@ def _full_connection(op: FullConnection, step: Step, model: _Model) -> None:
 
 
 def _distances(op: Distances, step: Step, model: _Model) -> None:
-    """Add squared distances: dense layers for the differences and the sums, and squares between them."""
+    """Add layers that compute squared distances: dense layers for differences and sums, and squaring between them."""
     classes, cells = op.codes.shape
     if len(step.in_shape) == 3:
         model.add("Flatten", f"{step.name}_flatten", (cells,))

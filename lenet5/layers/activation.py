@@ -17,7 +17,7 @@ class Activation(Layer):
     """Base class of elementwise functions y = f(x). A subclass defines f, and expresses f' in terms of y."""
 
     def _row(self, forward: Function, reverse: Function, *numbers: float) -> list[Row]:
-        """Return the compiled version of an activation that works in place and derives its slope from its output."""
+        """Return the compiled version of an activation that works in place and computes f' from its output."""
         return [Row(forward, reverse, self.out_shape, numbers=numbers, in_place=True, reads_output=True)]
 
     def _f(self, x: np.ndarray, y: np.ndarray) -> None:

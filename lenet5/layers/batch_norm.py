@@ -61,7 +61,7 @@ class BatchNorm(Layer):
         return in_shape
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y of x's shape.
+        """Return y, which has the shape of x.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class BatchNorm(Layer):
         own *= hy
         hx += own
         hx *= _over_maps(self._slope**2, hx.ndim)
-        return np.maximum(hx, 0.0, out=hx)  # can become negative only by rounding
+        return np.maximum(hx, 0.0, out=hx)  # only rounding can make it negative
 
     def _sums(self, vy: np.ndarray, count: int) -> list[np.ndarray]:
         """Return S_k, the sum of vy xhat^k over each map, for k = 0, ..., count - 1."""
@@ -155,7 +155,7 @@ class BatchNorm(Layer):
         return vx
 
     def operation(self) -> Operation:
-        """Return normalisation by the running statistics as an operation for exporters."""
+        """Return the normalisation with the running statistics as an operation for exporters."""
         mean, variance = self.running_mean.copy(), self.running_variance.copy()
         weight, bias = self.weight.value.copy(), self.bias.value.copy()
         return Normalisation(mean, variance, weight, bias, self.epsilon, self.momentum)
@@ -199,5 +199,5 @@ def _all_but_maps(ndim: int) -> tuple[int, ...]:
 
 
 def _over_maps(values: np.ndarray, ndim: int) -> np.ndarray:
-    """Reshape (C,) for broadcasting with (N, C, ...)."""
+    """Reshape a vector (C,) to broadcast with arrays (N, C, ...)."""
     return values.reshape(-1, *[1] * (ndim - 2))

@@ -49,7 +49,7 @@ class Compiled:
         return programs[key]
 
     def stretches(self, twin: "Sequential") -> "list[Stretch | Layer]":
-        """Return the parts that training runs: stretches of compiled layers, and the uncompiled layers of `twin`.
+        """Return the parts of the network for training: stretches of compiled layers, and uncompiled layers of `twin`.
 
         The replica `twin` also provides the vectors to which stretches write gradients and curvatures.
         """
@@ -91,7 +91,7 @@ class Compiled:
         changes = Layer._builds, Parameter.bindings
         if changes == self._changes:
             return
-        # Some network has changed. Check this one, because compiled code relies on shapes and parameter addresses.
+        # Some network has changed. Check if it is this one: compiled code relies on shapes and parameter addresses.
         made_of = [
             (id(layer), layer.in_shape, [p.value.__array_interface__["data"] for p in layer.parameters()])
             for layer in self._net.sublayers()
@@ -103,8 +103,8 @@ class Compiled:
     def _runs(self, *, training: bool, last: bool = False) -> Iterator[Layer | list[Part]]:
         """Yield runs of consecutive compiled layers, and every other layer on its own.
 
-        If `last`, the last layer may be compiled even if it is not Gauss-Newton: its second derivative needs the
-        gradient at its output, which the loss provides.
+        If `last`, the last layer may be compiled even if its `gauss_newton` is False: its `bbprop` needs the gradient
+        at its output, which the loss provides.
         """
         run: list[Part] = []
         theta, shape, placed = self._net.theta, self._net.in_shape, placed_in(self._net)
@@ -124,14 +124,14 @@ class Compiled:
 
 
 def placed_in(layer: Any) -> list[tuple[tuple[int, ...], Layer]]:
-    """Return the sublayers of a layer, each with the indices that `reseed` appends to its key."""
+    """Return the sublayers of a layer, each with the indices that `reseed` appends to the random key."""
     if not hasattr(layer, "layers"):
         return [((), layer)]
     return [((place, *path), inner) for place, sub in enumerate(layer.layers) for path, inner in placed_in(sub)]
 
 
 def replica(net: "Sequential") -> "Sequential":
-    """Return a network that shares parameters and running statistics, but has its own buffers."""
+    """Return a copy of a network that shares its parameters and running statistics, but has its own buffers."""
     # With these memo entries, deepcopy shares the running statistics instead of copying them.
     twin = copy.deepcopy(net, {id(array): array for array in net.running().values()})
     for own, original in zip(twin.parameters(), net.parameters(), strict=True):

@@ -40,8 +40,9 @@ class Conv2D(Layer):
         Zero padding. "valid" adds none; "same" adds enough for Ho = ceil(H/stride), with an odd row or column at the
         bottom or right. An int is the width on every side; a pair is (top and bottom, left and right).
     table : str or boolean ndarray (C, O), optional
-        Whether input map c is connected to output map o, as in `TABLE_I`. With a table, only connected pairs have
-        kernels, and `weight` is (connected pairs, kh, kw), ordered by output map; otherwise it is (O, C, kh, kw).
+        Connection table: True (or X in a string, as in `TABLE_I`) if input map c is connected to output map o. With a
+        table, only connected pairs have kernels, and `weight` is (connected pairs, kh, kw), ordered by output map;
+        otherwise it is (O, C, kh, kw).
     init : Initializer, or its name in `initializers.INITIALIZERS`
         Initialiser of `weight`, called with the fan-in of each unit.
     bias : float
@@ -108,7 +109,7 @@ class Conv2D(Layer):
         return (self.out_channels, *self.geometry(in_shape[1:])[1])
 
     def geometry(self, size: Shape) -> tuple[Pair, Pair]:
-        """Return the padding (top, left) and the size (Ho, Wo) of the output maps for input maps of a size (H, W)."""
+        """Return the padding (top, left) and the size (Ho, Wo) of the output maps for input maps of size (H, W)."""
         before, out = [], []
         for side, k, step, axis in zip(size, self.kernel_size, self.stride, (0, 1), strict=True):
             if self.padding == "same":
@@ -185,7 +186,7 @@ class Conv2D(Layer):
         return dense.reshape(self.out_channels, -1)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the compiled rows: with im2col if strided, or a dense layer if there is a single output position."""
+        """Return the compiled layer: with im2col if strided, or as a dense layer if there is one output position."""
         before, (ho, wo) = self.geometry(self.in_shape[1:])
         (channels, _, _), (kh, kw) = self.in_shape, self.kernel_size
         padded = (channels, ho + kh - 1, wo + kw - 1)
@@ -201,7 +202,7 @@ class Conv2D(Layer):
         return [*rows, Row(forward, reverse, self.out_shape, links=links, room=room)]
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """Return weight and bias."""
+        """Return the weight and the bias."""
         return self.weight, self.bias
 
     def connections(self) -> int:
@@ -213,7 +214,7 @@ class Conv2D(Layer):
         return self.weight.size * self.out_shape[1] * self.out_shape[2]
 
     def window(self) -> Window:
-        """Return the window of a kernel."""
+        """Return the size, stride and padding of the receptive fields."""
         return Window(self.kernel_size, self.stride, self.geometry(self.in_shape[1:])[0])
 
     def operation(self) -> Operation:
@@ -230,7 +231,7 @@ class Conv2D(Layer):
 
     @property
     def title(self) -> str:  # type: ignore[override]
-        """The paper's term: "full connection" if the kernels cover the whole input, as in C5, else "convolutions"."""
+        """Term in the paper's Fig. 2: "full connection" if kernels cover the whole input (C5), else "convolutions"."""
         one = self.out_shape[1:] == (1, 1)
         return "full\nconnection" if one else "convolutions\n" + "x".join(map(str, self.kernel_size))
 

@@ -48,7 +48,7 @@ class Dropout(Layer):
         self._key = key
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Return y of x's shape, or x itself in evaluation."""
+        """Return y, of the same shape as x, or x itself in evaluation mode."""
         self._check(x)
         self._mask = self._draw(x.shape, self._key) if self.training else None
         return self._done(self._times(self._mask, x, "y"))
@@ -67,18 +67,18 @@ class Dropout(Layer):
         return self._times(self._mask, hx, "vx")
 
     def operation(self) -> Operation:
-        """Return the identity as an operation for exporters, because nothing is dropped in evaluation."""
+        """Return dropout as an operation for exporters; it does nothing in evaluation."""
         return Dropping(self.rate)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return a row that multiplies by the mask, drawn as in `forward`; return no rows for evaluation."""
+        """Return the compiled multiplication by a mask, drawn as in `forward`; or an empty list for evaluation mode."""
         if not training:
             return []
         cells = int(np.prod(self.out_shape))
         return [Row(_forward, _reverse, self.out_shape, own=cells, draw=lambda n, *key: self._draw((n, cells), key))]
 
     def _draw(self, shape: Shape, key: tuple[int, ...]) -> np.ndarray:
-        # As spawn keys, (1,) and (1, 0) give different streams; as entropy, they would give the same one.
+        # As spawn keys, (1,) and (1, 0) give different random numbers; as entropy, they would give the same ones.
         seed = np.random.SeedSequence(0, spawn_key=key)
         # Always drawn in float32, so that the mask does not depend on the dtype of the layer.
         drawn = np.random.Generator(np.random.Philox(seed)).random(shape, dtype=np.float32)

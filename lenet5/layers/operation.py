@@ -1,4 +1,4 @@
-"""Descriptions of the layers' operations in evaluation mode, with ten types that every exporter supports.
+"""Descriptions of the layers' operations in evaluation mode: ten types, all of which every exporter supports.
 
 A layer returns its operation from `Layer.operation`. `lenet5.export`, `lenet5.interop` and `lenet5.page` translate
 operations and do not depend on layer classes. Arrays are copies in the network's dtype, indexed as in

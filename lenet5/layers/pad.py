@@ -78,7 +78,7 @@ class ZeroPad2D(Layer):
 
 
 def pad_row(top: int, left: int, out_shape: Shape) -> Row:
-    """Return a compiled row for zero padding; also used by `Conv2D`."""
+    """Return the engine's `Row` for zero padding; also used by `Conv2D`."""
     return Row(_forward, _reverse, out_shape, links=(top, left))
 
 

@@ -60,7 +60,7 @@ class Repeat(Layer):
         return y.reshape(len(y), -1, self.copies, *y.shape[2:])
 
     def stages(self) -> bool:
-        """Return False: the layer computes nothing, but only copies its input."""
+        """Return False, because the layer only copies its input."""
         return False
 
     def operation(self) -> Operation:

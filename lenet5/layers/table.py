@@ -45,5 +45,5 @@ def pair_of(value: int | tuple[int, int], what: str, *, least: int) -> tuple[int
 
 
 def folded(a: np.ndarray) -> np.ndarray:
-    """View (N, D, P) as (1, D, N) if P is 1, as in C5, so that one matrix product replaces N small ones."""
+    """View an array (N, D, P) as (1, D, N) if P is 1, as in C5, so that one matrix product replaces N small ones."""
     return a.transpose(2, 1, 0) if a.shape[2] == 1 else a

@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 
 class Step(NamedTuple):
-    """Operation of one layer.
+    """Operation of one layer, with the names and shapes that exporters need.
 
     Attributes
     ----------

@@ -27,7 +27,7 @@ _FOREIGN = {
     ),
 }
 # Weights trained with this project's commands, on single digits and on windows of lines (section VII). The .json files
-# next to them are the records of these runs.
+# next to them are the records of the training runs.
 _SHIPPED = {name: Path(__file__).parents[1] / "weights" / f"{name}.npz" for name in ("lenet5-mnist", "lenet5-line")}
 PRETRAINED, LINE = _SHIPPED.values()
 
@@ -42,14 +42,14 @@ def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] 
         `lenet5.export`.
     net : Sequential
     meta : dict, optional
-        Additional metadata of JSON types.
+        Additional metadata, in types that JSON supports.
     """
     form = tensors if os.fspath(path).lower().endswith(tensors.ENDING) else checkpoint
     form.save(path, net.arrays(), dict(meta or {}) | note(net))
 
 
 def note(net: Sequential) -> dict[str, Any]:
-    """Return the metadata, of JSON types, to store with a network's weights."""
+    """Return the metadata to store with a network's weights, in types that JSON supports."""
     learned = net.learned._asdict() if net.learned != Learned() else None
     return {"model": spec_of(net), "dtype": net.dtype.name} | ({"learned": learned} if learned else {})
 
@@ -57,7 +57,7 @@ def note(net: Sequential) -> dict[str, Any]:
 def load(path: str | os.PathLike[str], net: Sequential | None = None) -> Sequential:
     """Read a network from a file written by `save` (.npz or .safetensors), a checkpoint, or the folder of a run.
 
-    `lenet5.interop` reads weights of other libraries.
+    To read weights from other libraries, use `lenet5.interop`.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def read(path: str | os.PathLike[str], net: Sequential | None = None) -> tuple[S
 
 
 def _form_of(path: Path) -> ModuleType:
-    """Return the module that reads a file, by its extension."""
+    """Return the module that reads files with the extension of `path`."""
     for ending, reader in _FOREIGN.items():
         if path.name.lower().endswith(ending):
             raise CheckpointError(f"{path}: not a lenet5 file. {reader}")
@@ -115,7 +115,7 @@ def _form_of(path: Path) -> ModuleType:
 
 
 def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
-    """Return the record of the training set in the metadata, or defaults for older files without one."""
+    """Return the record of the training set from the metadata, or defaults for older files without one."""
     classes = net.out_shape[0]
     if "learned" not in meta:  # older file: all data sets were light on dark, without class names
         digits = meta.get("dataset") in ("mnist", "digits") and classes == 10
@@ -140,7 +140,7 @@ def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
 
 
 class _Drawn(np.random.Generator):
-    """Generator that returns zeros, at most as many as the file has values.
+    """Random number generator that returns only zeros, and at most as many as the file has values.
 
     The limit is needed because untrusted metadata can describe huge networks.
     """

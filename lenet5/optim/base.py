@@ -114,7 +114,7 @@ class Optimizer:
     curvature_patterns = 0
 
     def observe(self) -> None:
-        """Use the parameters' `hess`, which the trainer has estimated on `curvature_patterns` patterns."""
+        """Update the state from the parameters' `hess`, which the trainer computes on `curvature_patterns` patterns."""
 
     @property
     def rates(self) -> np.ndarray:
@@ -135,7 +135,7 @@ class Optimizer:
         Raises
         ------
         CheckpointError
-            If an array is missing, unknown or of another shape.
+            If an array is missing or unknown, or has another shape.
         """
         own = self._state()
         if own.keys() != state.keys() or any(own[k].shape != np.shape(state[k]) for k in own):

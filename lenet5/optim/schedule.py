@@ -87,7 +87,7 @@ def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | Non
 
 
 def _half_cosine(share: float) -> float:
-    """Return the half cosine that falls from 1 to 0 as `share` goes from 0 to 1, and stays 0 after that."""
+    """Return half a cosine wave, which falls from 1 to 0 as `share` goes from 0 to 1 and then stays at 0."""
     return (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
@@ -96,13 +96,13 @@ def warmup(schedule: Schedule, *, epochs: int) -> Schedule:
     return lambda epoch: schedule(epoch) * min(1.0, (epoch + 1) / (epochs + 1))
 
 
-# Name of the schedule -> its factory and options. The factory is called with the initial learning rate, the number of
-# epochs and the values of the options.
 _FINAL = option(
     None,
     "final learning rate (default: for cosine, 0 after the last epoch; for one-cycle, lr/1000 in the last epoch)",
     least=0.0, below=1e300, kind=float,
 )  # fmt: skip
+# Name of the schedule -> its factory and options. The factory is called with the initial learning rate, the number of
+# epochs and the values of the options.
 SCHEDULES: dict[str, tuple[Callable[..., Schedule], dict[str, Option]]] = {
     "paper": (lambda lr, epochs: paper(lr), {}),
     "constant": (lambda lr, epochs: constant(lr), {}),

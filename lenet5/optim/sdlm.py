@@ -21,8 +21,8 @@ class SDLM(Optimizer):
     parameters' `hess`, a mean over sampled patterns, before each epoch; it is constant within an epoch.
 
     The default rule departs from the paper, which replaces h before each epoch. After the first epoch, units saturate,
-    their h collapses, and the learning rates are no longer bounded: on MNIST, the test error rises from 3.6 to 9.8 % in
-    epoch 2. The running maximum bounds the learning rates and changes nothing else.
+    the h of their weights falls towards 0, and the learning rates rise towards lr/mu: on MNIST, the test error rises
+    from 3.6 to 9.8 % in epoch 2. The running maximum prevents this; the rest of the method is the paper's.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Build the page: a single HTML file with a network, the code to run it, and example images."""
+"""Build a web page: a single HTML file with a network, the code to run it, and example images."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ _SCRIPTS = ("engine.js", "picture.js", "view.js", "unit.js")
 # Operations that form a sum. The page explains the sum of a stage that has exactly one of them.
 _MAIN = ("Convolution", "Pooling", "FullConnection", "Distances")
 _NOTES = {"dataset": "Trained on {}.".format, "test_error": lambda error: f"Test error {float(error):.2%}."}
-_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # images to evaluate; limits for correct and misread examples
+_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # numbers of images: to evaluate, and shown at most (correct, misread)
 
 
 def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[str, str] | None = None) -> str:
@@ -36,7 +36,7 @@ def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[
     ----------
     net : Sequential
         Network for images that are prepared by `datasets.prepare`. If it reads digits and has the same operations as
-        the package's network for lines, that network reads lines of digits; otherwise, `net` reads them.
+        this package's network for lines of digits, that network reads lines; otherwise, `net` reads them.
     examples : Dataset, optional
         Example images: up to 60 that the network reads correctly, and up to 40 that it misreads.
     notes : mapping of str to str, optional
@@ -76,20 +76,20 @@ class _Block(list[np.ndarray]):
     """All arrays of a network, concatenated."""
 
     def put(self, array: np.ndarray) -> dict[str, list[int]]:
-        """Append an array and return its position in the block."""
+        """Append an array; return its start and end in the concatenation, as JSON data."""
         first = sum(each.size for each in self)
         self.append(np.ravel(array).astype("<f4"))
         return {"block": [first, first + array.size]}
 
     def told(self) -> dict[str, Any]:
-        """Return the block as base64 text: float32 values, or only their upper 16 bits if all fit into bfloat16."""
+        """Return all arrays as base64 text: float32 values, or only their upper 16 bits if all fit into bfloat16."""
         halves = np.concatenate(self).view("<u2").reshape(-1, 2)  # columns: lower and upper 16 bits
         whole = not halves[:, 0].any()
         return {"block": _base64(halves[:, 1] if whole else halves), "halves": whole}
 
 
 def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
-    """Return a network as JSON data: its steps, stages, and rules for reading a line."""
+    """Return a network as JSON data: its steps, its stages, and settings for reading lines of digits."""
     block, every, fields = _Block(), steps(net), receptive_fields(net)
     stages: dict[str, dict[str, Any]] = {}
     first = 0
@@ -101,7 +101,7 @@ def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
         stage["steps"].append(number)
         stage["shape"], first = [*step.out_shape, 1, 1][:3], number + 1
         if type(step.operation).__name__ in _MAIN:
-            stage["main"] = number if stage["main"] == -1 else -2  # -2: several sums, none of them explained
+            stage["main"] = number if stage["main"] == -1 else -2  # -2: several sums; the page explains none
     codes, before = net.sublayers()[-1].codes, [*stages][-2:-1]
     field = [*fields.values()][-1]
     line = {**rule_of(net)._asdict(), "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}
@@ -125,7 +125,7 @@ def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
 
 
 def _told_step(step: Step, block: _Block) -> dict[str, Any]:
-    """Return an operation as JSON data, with its arrays appended to the block."""
+    """Return an operation as JSON data, and append its arrays to `block`."""
     operation, kind = step.operation, type(step.operation).__name__
     told: dict[str, Any] = {"kind": kind}
     for name, value in operation._asdict().items():

@@ -127,7 +127,7 @@ def robustness(net: Sequential, data: Dataset) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        One panel for each distortion. The range that LeNet-5 tolerates is shaded if the paper gives an estimate of it.
+        One panel for each distortion. If the paper estimates the range that LeNet-5 tolerates, this range is shaded.
     """
     measured = measure(net, data)
     names = {
@@ -186,7 +186,7 @@ def saliency(net: Sequential, image: np.ndarray) -> Figure:
 def occlusion(net: Sequential, image: np.ndarray, *, size: int = 5) -> Figure:
     """Draw how much the margin of the best class decreases when a patch of the image is covered.
 
-    The margin is the difference between the outputs of the best and the second class. Probabilities are not used,
+    The margin is the difference between the outputs of the best and the second-best class. Probabilities are not used,
     because they are too close to 0 and 1.
 
     Parameters

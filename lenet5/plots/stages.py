@@ -167,7 +167,7 @@ def effective_rates(net: Sequential, optimizer: SDLM) -> Figure:
     rates, bound = optimizer.rates, optimizer.lr / optimizer.mu
     low = min(float(rates.min()), 7e-5)
     figure = _histograms(
-        net, rates, np.geomspace(low / 1.2, bound * 1.2, 60), "Effective learning rates of every weight"
+        net, rates, np.geomspace(low / 1.2, bound * 1.2, 60), "Effective learning rates of all weights"
     )
     for axes in figure.axes:
         axes.axvspan(7e-5, 0.016, color="#dddddd", zorder=0)
@@ -279,7 +279,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
 
 
 def _height(name: str, m: np.ndarray) -> float:
-    """Return the total height of a stage's rows of images; 1 is the height of a row of feature maps."""
+    """Return the height at which to draw a stage, in units of the height of one row of feature maps."""
     pictures = _pictures(name, m)
     if pictures[0].shape[0] == 1:
         return 0.3

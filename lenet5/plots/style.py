@@ -19,7 +19,7 @@ LINES, MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "v", "D")
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure to a PNG file atomically, without Matplotlib's version, so that its bytes are reproducible."""
+    """Write a figure to a PNG file atomically; the file omits Matplotlib's version, so its bytes are reproducible."""
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
 
@@ -35,7 +35,7 @@ def tiles(pictures: np.ndarray, columns: int, *, gap: int = 1) -> np.ndarray:
 
 
 def mosaic(axes: Axes, pictures: np.ndarray, columns: int, labels: Sequence[str] = (), **options: object) -> None:
-    """Draw images (N, H, W) with labels above them in a single axes: much faster than one axes per image."""
+    """Draw images (N, H, W) with labels above them in a single axes: this is much faster than one axes per image."""
     n, height, width = pictures.shape
     gap = max(1, height // 3) if labels else 1
     padded = np.full((n, height + gap - 1, width), np.nan) if labels else np.asarray(pictures, float)

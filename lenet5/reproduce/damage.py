@@ -11,9 +11,9 @@ DAMAGE = Table(
     "optimal-brain-damage",
     "Optimal Brain Damage: test error while the 60,000 parameters are pruned",
     "The paper's network is trained for 20 epochs with its recipe. Then, eight times, the least important parameters "
-    "are deleted and the others are retrained for six epochs. Each column gives the error after retraining the stated "
-    "number of remaining parameters. The plot also shows the loss, and the effect of deletion without retraining. The "
-    "authors of the method pruned a network from 1989 that was trained on other digits.",
+    "are deleted and the others are retrained for six epochs. Each column gives the error after retraining with the "
+    "stated number of remaining parameters. The plot also shows the loss, and the effect of deletion without "
+    "retraining. The authors of the method pruned a network from 1989 that was trained on other digits.",
     tuple(
         Row(label, {"epochs": max(_ENDS)}, {}, note, variant=f"prune-{criterion}")
         for label, criterion, note in (

@@ -28,7 +28,7 @@ def _connected(layers: str, theirs: str, note: str, *, images: str = "", label: 
 
 
 def _lenet4(label: str, theirs: str, note: str, measure: str) -> Row:
-    """Return a row for LeNet-4, possibly with another classifier as its output layer; these rows share their runs."""
+    """Return a table row for LeNet-4, optionally with another output classifier; all these rows share the same runs."""
     keys = {"test error": f"{measure}_error", "rejected": f"{measure}_rejected"} if measure != "rejected" else {}
     return Row(label, {"model": "lenet4"}, {"test error": theirs}, note, measures=(measure,), keys=keys)
 
@@ -118,14 +118,14 @@ _ROWS = (
     _lenet4(
         "LeNet-4, K-NN",
         "1.1 %",
-        "Vote of the 5 nearest neighbours in the space of C5's 120 units, with the networks of the row LeNet-4.",
+        "Vote of the 5 nearest neighbours in the space of C5's 120 units, in the networks trained for the row LeNet-4.",
         "nearest",
     ),
     _lenet4(
         "LeNet-4, local learning",
         "1.1 %",
-        "Least squares on the 150 nearest neighbours in the space of C5's 120 units, with the networks of the row "
-        "LeNet-4.",
+        "Least squares on the 150 nearest neighbours in the space of C5's 120 units, in the networks trained for the "
+        "row LeNet-4.",
         "local",
     ),
     _classifier(
@@ -137,7 +137,7 @@ _ROWS = (
         measures=("rejected",),
         seeds=3,
     ),
-    Row("LeNet-5", LENET5, {"test error": "0.95 %"}, "The recipe of paper-fig5."),
+    Row("LeNet-5", LENET5, {"test error": "0.95 %"}, "Trained with the recipe of paper-fig5."),
     Row("LeNet-5, distorted", DISTORTED, {"test error": "0.8 %"}, "As in paper-fig6."),
 )
 
@@ -154,7 +154,7 @@ FIG_9 = Table(
 
 
 def _to_reject(theirs: Mapping[str, str]) -> tuple[Row, ...]:
-    """Return the rows of Fig. 10: the runs of Fig. 9 with the paper's rejection rates `theirs`."""
+    """Return the table rows for Fig. 10: those for Fig. 9, with the paper's rejection rates `theirs`."""
     rows = {row.label: row for row in _ROWS}
     made = []
     for label, share in theirs.items():

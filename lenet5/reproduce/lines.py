@@ -15,16 +15,16 @@ _TRAINED: dict[str, Any] = {
 SECTION_VII = Table(
     "paper-section-vii",
     "Section VII: lines of five digits, read by sweeping the network across them",
-    "The gap columns give the fraction of misread lines, of 1,000 lines of five test digits each. The gap is measured "
-    "in pixels between the ink of adjacent digits; -2 is an overlap. The paper shows figures but gives no error rates. "
+    "The gap columns show which fraction of 1,000 lines, each of five test digits, is misread. The gap is measured in "
+    "pixels between the ink of adjacent digits; -2 is an overlap. The paper shows figures but gives no error rates. "
     "The test error is measured on single digits and, in the last two rows, also on blank images.",
     (
         Row(
             "LeNet-5, single digits",
             {},
             {},
-            "The recipe of paper-fig5; the weights lenet5-mnist are from such a run. A window is blank if all its "
-            "penalties exceed 16.",
+            "Trained with the recipe of paper-fig5, like the pretrained weights lenet5-mnist. A window counts as "
+            "blank if all its penalties exceed 16.",
             measures=("lines",),
         ),
         Row(
@@ -41,7 +41,8 @@ SECTION_VII = Table(
             "LeNet-5, neighbours in sight",
             _TRAINED,
             {},
-            "As above, without noise. The weights lenet5-line are from the run with seed 0, rounded to 16 bits.",
+            "As above, without noise. The pretrained weights lenet5-line are those of the run with seed 0, rounded "
+            "to 16 bits.",
             measures=("lines",),
             dataset="mnist-lines",
         ),

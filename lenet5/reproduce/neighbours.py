@@ -1,6 +1,6 @@
 """Classifiers that store the training set: Euclidean nearest neighbours, and local learning.
 
-scikit-learn finds the nearest neighbours of an image. They either vote, or serve to train a classifier for this image.
+scikit-learn finds the nearest neighbours of an image. These either vote, or are used to train a classifier for it.
 """
 
 from collections.abc import Callable
@@ -85,7 +85,7 @@ class LocalLinear(Memory):
     """Local learning: for each image, a linear classifier trained only on its neighbours (Bottou and Vapnik 1992).
 
     Let z_k be the neighbours minus the image, and t_k their targets of ±1. The classifier minimises
-    sum_k |b + W z_k - t_k|^2 + decay |W|^2. Its score is b, its output for the image itself. With
+    sum_k |b + W z_k - t_k|^2 + decay |W|^2. The score of a class is b, the output for the image itself. With
     a = (Z Z^T + decay I)^-1 1, b = sum_k a_k t_k / sum_k a_k, so W is not computed.
 
     Parameters
@@ -121,7 +121,7 @@ def features(net: Sequential, images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _in_place_of_outputs(name: str, make: Callable[[], Memory]) -> Callable[..., dict[str, float]]:
-    """Return a function that measures a network whose output layer is replaced by a classifier of neighbours."""
+    """Return a function that evaluates a network with a classifier from `make` in place of its output layer."""
 
     def measure(net: Sequential, train: Dataset, test: Dataset) -> dict[str, float]:
         train, test = net.relabelled(train), net.relabelled(test)

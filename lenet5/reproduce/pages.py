@@ -1,4 +1,4 @@
-"""Write tables as Markdown and plots: published results next to our means, intervals and standard deviations."""
+"""Write tables as Markdown and plots, with published results next to our means and standard deviations."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,13 +74,13 @@ def _theirs(table: Table, row: Row, records: list[dict[str, Any]]) -> Mapping[st
 
 
 def _found(table: Table, out: Path) -> list[tuple[Row, list[dict[str, Any]]]]:
-    """Return the finished runs of each row with its current recipe, ordered by seed."""
+    """Return each table row with its finished runs, without those of an older recipe, ordered by seed."""
     read = (read_record(path) for path in (out / table.name).glob("*-seed-*.json"))
     records = sorted((r for r in read if r is not None), key=lambda record: record["seed"])
     found = []
     for row in table.rows:
         own = [record for record in records if (record["row"], record["recipe"]) == (row.label, recipe(row))]
-        # Keep only runs on the same data set as the newest one; older runs may have used a substitute.
+        # Keep only runs on the same data set as the newest one; older runs may have used a substitute data set.
         newest = max(own, key=lambda record: record["date"])["dataset"] if own else ""
         found.append((row, [record for record in own if record["dataset"] == newest]))
     return found
@@ -119,7 +119,7 @@ def _markdown(table: Table, found: list[tuple[Row, list[dict[str, Any]]]], *, le
 
 
 def _short(commit: str | None) -> str:
-    """Abbreviate a commit hash, but keep the mark of a modified working tree."""
+    """Abbreviate a commit hash, but keep the suffix "-dirty" of a modified working tree."""
     return "unknown" if commit is None else commit[:7] + ("-dirty" if commit.endswith("-dirty") else "")
 
 

@@ -8,7 +8,7 @@ from .figure_9 import DISTORTED, FIG_9, LENET5, REJECTION
 
 __all__ = ["PAPER"]
 
-# Measures that other tables need. They are taken in the same runs, so that these runs are not repeated.
+# Measurements for other tables. They are made in these runs, so that the networks need not be trained again.
 _ALL = ("rejected", "robustness")
 
 _PASSES = tuple(f"test, pass {k}" for k in range(1, 7))
@@ -16,8 +16,8 @@ _PASSES = tuple(f"test, pass {k}" for k in range(1, 7))
 FIG_5 = Table(
     "paper-fig5",
     "Fig. 5: training and test error of LeNet-5",
-    "The paper's network is trained with its recipe: 20 epochs, one pattern per update. Training errors are measured "
-    "during the epochs. The paper's values are read off its plot.",
+    "The paper's network is trained with its recipe: 20 epochs, one pattern per update. The training error of an epoch "
+    "is measured while the weights are updated. The paper's values are read off its plot.",
     (
         Row(
             "LeNet-5",
@@ -45,7 +45,12 @@ FIG_6 = Table(
             "With fewer images, 20 epochs comprise fewer updates.",
         ),
         Row("30,000", {"train_size": 30000}, {"test error": "1.14 %", "training error": "0.31 %"}, "As above."),
-        Row("60,000", LENET5, {"test error": "0.95 %", "training error": "0.35 %"}, "The recipe of paper-fig5."),
+        Row(
+            "60,000",
+            LENET5,
+            {"test error": "0.95 %", "training error": "0.35 %"},
+            "Trained with the recipe of paper-fig5.",
+        ),
         Row(
             "60,000 distorted",
             DISTORTED,
@@ -88,14 +93,14 @@ NOISE = Table(
 
 
 def _literal() -> tuple[Row, ...]:
-    """Return a row for each of the 2 x 2 x 2 combinations of the paper's three literal choices and those that work."""
+    """Return a table row for each of the 2 x 2 x 2 combinations of three choices: as the paper states, or changed."""
     rows = []
     for start, rule, half in product(("paper", "fan-in"), ("latest", "maximum"), (1.0, 0.5)):
         changed = {"+-1/sqrt(F)": start == "fan-in", "maximum of h": rule == "maximum", "1/2": half == 0.5}
         label = ", ".join(name for name, on in changed.items() if on) or "the words"
         note = {
             0: "Initial weights up to 2.4/F, h from the latest estimate, eq. 9 as printed.",
-            3: "The recipe of paper-fig5.",
+            3: "The same three choices as in paper-fig5.",
         }
         rows.append(
             Row(
@@ -123,7 +128,8 @@ LITERAL = Table(
     "maximum; eq. 9 with eq. 7 as printed, or multiplied by 1/2. A unit counts as saturated if its output is within "
     "5 % of the limits of its squashing function, on 500 training images. The records contain the fraction of "
     "saturated outputs and the distribution of the learning rates for every epoch. Of the twelve runs with "
-    "a = 2.4/F, ten never left an error of 89 %; the mean with the largest standard deviation includes one that did.",
+    "a = 2.4/F, ten stayed at an error of 89 %; the mean with the largest standard deviation includes one of the "
+    "other two.",
     _literal(),
     (
         ERROR,
@@ -158,18 +164,18 @@ MODERN = Row(
         },
     },
     {},
-    "Shifts are limited to 1 pixel, because held-out errors were higher with 2. An earlier recipe, with ReLU and 80 "
-    "epochs, had an error of 0.49 %.",
+    "Shifts are limited to 1 pixel, because the error on held-out images was higher with 2 pixels. An earlier recipe, "
+    "with ReLU and 80 epochs, had a test error of 0.49 %.",
     keep=True,
 )
 
 BEST = Table(
     "modern-best",
     "The 1998 architecture with modern training",
-    "The network has at most 62,000 parameters: C3 is connected to all maps of S2, and it uses PReLU, max pooling, and "
-    "softmax with smoothed labels. It is trained by AdamW with a one-cycle schedule, on affine and elastic distortions "
-    "whose strength falls to half in the last quarter of the epochs. The recipe was chosen on 10,000 held-out training "
-    "images, then used to train on all 60,000.",
+    "The network has at most 62,000 parameters. C3 is connected to all maps of S2, the squashing functions are PReLUs, "
+    "S2 and S4 use max pooling, and the loss is cross-entropy with label smoothing. The network is trained by AdamW "
+    "with a one-cycle schedule, on affine and elastic distortions whose strength falls to half in the last quarter of "
+    "the epochs. The recipe was chosen on 10,000 held-out training images, then used to train on all 60,000 images.",
     (
         MODERN,
         Row(

@@ -55,7 +55,7 @@ def fit(
     epochs : int, optional
         Number of epochs (default: 20, as in the paper).
     batch_size, lr, optimizer, distort
-        Options that replace the recipe's. `optimizer` and `distort` are keys of `optim.OPTIMIZERS` and
+        Options that replace those of the recipe. `optimizer` and `distort` are keys of `optim.OPTIMIZERS` and
         `datasets.DISTORTIONS`.
     validation_split : float
         Fraction of `train` to hold out as a validation set, which is evaluated after each epoch.

@@ -101,7 +101,7 @@ class WriteHistory(Callback):
     run : dict
         Configuration and data of the run.
     here : dict
-        Date, machine and versions at this start or resumption.
+        Date, machine and versions, as recorded when the run is started or resumed.
     """
 
     phase = Phase.RECORD

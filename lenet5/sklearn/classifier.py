@@ -35,7 +35,7 @@ _MOST_THREADS = 1024
 CHUNK = 32 * SHARD
 
 # Epochs of the paper's schedule to skip. In one of four training runs on 300 images of 2 pixels, the first two epochs,
-# with a learning rate of 5e-4, saturate the network permanently. On MNIST, they bring no gain.
+# with a learning rate of 5e-4, saturate the network permanently. On MNIST, they do not improve the result.
 SKIP = 2
 
 
@@ -230,7 +230,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         return softmax(-scores if self.net_.outputs_penalties else scores, copy=False)
 
     def _fresh(self, rows: np.ndarray, classes: np.ndarray) -> Sequential:
-        """Return an untrained network, and reset the state of training."""
+        """Return a new, untrained network, and reset the training state."""
         self.__dict__.pop("net_", None)  # if training fails, the classifier counts as not fitted
         output: Output = "softmax" if self.output == "rbf" and len(classes) > len(CHARACTERS) else self.output
         codes = characters_of(classes) if output == "rbf" else ""

@@ -92,7 +92,7 @@ class CurvaturePass(Callback):
 
 
 class Rates(Callback):
-    """Record the smallest, median and largest effective learning rate of each epoch."""
+    """Record the smallest, median and largest effective learning rate of the weights in each epoch."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Record the rates as ``rate_min``, ``rate_median`` and ``rate_max``."""
@@ -101,7 +101,7 @@ class Rates(Callback):
 
 
 def rate_range(optimizer: Any) -> tuple[float, float, float]:
-    """Return the smallest, median and largest learning rate of an optimiser."""
+    """Return the smallest, median and largest learning rate of an optimiser that has one per weight."""
     rates = optimizer.rates
     return float(rates.min()), float(np.median(rates)), float(rates.max())
 
@@ -180,11 +180,11 @@ class EarlyStopping(Callback):
         trainer.stop |= trainer.epoch >= self.best_epoch + self.patience
 
     def state(self) -> dict[str, Any]:
-        """Return the best value and its epoch."""
+        """Return the best value of the monitored result, and its epoch."""
         return {"best": self.best, "best_epoch": self.best_epoch} if self.best_epoch else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore the best value and its epoch."""
+        """Restore the best value of the monitored result, and its epoch."""
         self.best, self.best_epoch = (
             float(state.get("best", math.inf)),
             int(state.get("best_epoch", state.get("best_pass", 0))),
@@ -227,7 +227,7 @@ class GuardDivergence(Callback):
             self._mark(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Check the whole epoch."""
+        """Check the loss and the training error of the whole epoch, and the weights."""
         last, errors = trainer.history[-1], [record["train_error"] for record in trainer.history]
         self._judge(trainer, last["train_error"], last["loss"])
         if not np.isfinite(trainer.net.theta).all():
@@ -300,19 +300,19 @@ class Checkpoint(Callback):
         self._due = time.monotonic() + 60 * self.minutes
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Save before the first update."""
+        """Save a checkpoint before the first update."""
         self.save(trainer)
 
     def on_batch_end(self, trainer: Trainer) -> None:
-        """Save if the interval has elapsed."""
+        """Save a checkpoint if `minutes` have passed since the last one."""
         if time.monotonic() > self._due:
             self.save(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Save the state after the epoch."""
+        """Save a checkpoint after the epoch."""
         self.save(trainer)
 
     def on_train_end(self, trainer: Trainer) -> None:
-        """Save if training stopped within an epoch."""
+        """Save a checkpoint if training stopped within an epoch."""
         if trainer.position:
             self.save(trainer)

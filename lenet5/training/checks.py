@@ -35,14 +35,14 @@ def check_pair(net: Sequential, loss: Loss) -> None:
 
 
 def check_parameters(net: Sequential, optimizer: Optimizer) -> None:
-    """Raise ConfigError unless the optimiser updates parameters, and all of them belong to the network."""
+    """Raise ConfigError if the optimiser has no parameters, or has parameters of another network."""
     own = {id(p) for p in net.parameters()}
     foreign = [p.name for p in optimizer.params if id(p) not in own]
     if foreign or not len(optimizer.params):
         named = f"{', '.join(foreign[:3])} of another network" if foreign else "no parameters"
         raise ConfigError(
-            f"{type(optimizer).__name__} updates {named}; expected parameters of this network. Create it with "
-            "net.parameters() after building the network."
+            f"{type(optimizer).__name__} updates {named}; expected parameters of this network. Create the "
+            "optimiser with net.parameters() after building the network."
         )
 
 
@@ -62,5 +62,5 @@ def check_data(net: Sequential, train: Any) -> None:
         raise ShapeError(
             f"The network takes images of up to {net.in_shape[1]}x{net.in_shape[2]} pixels and {net.in_shape[0]} "
             f"channels; those of {train.name} have {shape[1]}x{shape[2]} pixels and {channels} channels. Build a "
-            "network for them: lenet5.models.lenet5(size=..., channels=...), or net.build for your own layers."
+            "network for these images: lenet5.models.lenet5(size=..., channels=...), or net.build for custom layers."
         )

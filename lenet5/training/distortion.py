@@ -35,7 +35,7 @@ class ShrinkDistortion(Callback):
         self.final = final
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Set the strength for the first epoch of this call of `fit`."""
+        """Set the strength of the distortions for the first epoch of this call of `fit`."""
         if not isinstance(trainer.distort, Distort):
             raise ConfigError(
                 "ShrinkDistortion needs a trainer with distort=lenet5.datasets.Distort(...); found "
@@ -44,7 +44,7 @@ class ShrinkDistortion(Callback):
         self._set(trainer, trainer.distort)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Set the strength for the next epoch."""
+        """Set the strength of the distortions for the next epoch."""
         assert isinstance(trainer.distort, Distort)
         self._set(trainer, trainer.distort)
 

@@ -18,7 +18,7 @@ class Phase(enum.IntEnum):
     MEASURE = 1  # measure results of the finished epoch
     DECIDE = 2  # decide from these results whether to continue
     RECORD = 3  # write the results to files
-    SAVE = 4  # save a checkpoint, which includes the state of these callbacks
+    SAVE = 4  # save a checkpoint, which includes the state of all callbacks
     REPORT = 5  # report to the user
 
 
@@ -49,7 +49,7 @@ class Callback:
         """Called once, after the last epoch or when training stops early."""
 
     def arrays(self, trainer: "Trainer") -> dict[str, "np.ndarray"]:
-        """Return the arrays that a resumed run needs; a checkpoint restores them in place."""
+        """Return the arrays that a resumed run needs; resuming writes the saved values into them."""
         return {}
 
     def state(self) -> dict[str, Any]:

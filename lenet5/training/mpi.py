@@ -72,12 +72,12 @@ class Ranks:
         return range(rank * shards // self.size, (rank + 1) * shards // self.size)
 
     def exchange(self, sums: Sum | None, figures: np.ndarray) -> None:
-        """Combine the sums and results of all ranks, so that every rank has them all.
+        """Combine the sums and results of all ranks; afterwards, every rank has the totals and all results.
 
         Parameters
         ----------
         sums : Sum, optional
-            Sum over this rank's shards, which is replaced by the finished sum over all shards.
+            Sum over this rank's shards, which is replaced by the sum over all shards.
         figures : ndarray of float64 (shards, ...)
             Results per shard. The caller has filled in those of this rank's shards; the others are received.
         """
@@ -92,7 +92,7 @@ class Ranks:
         sums.finish()
 
     def _plan(self, shards: int) -> tuple[list[range], list[list[tuple[int, int]]], bool]:
-        """Return every rank's shards and blocks, and whether 2**k ranks have one block each, all of the same size."""
+        """Return every rank's shards and blocks, and whether 2**k ranks have a single block each, of the same size."""
         if shards not in self._plans:
             shares = [self.share(shards, rank) for rank in range(self.size)]
             blocks = [blocks_of(share) for share in shares]
@@ -110,7 +110,7 @@ class Ranks:
             figures[share.start : share.stop] = part[: len(share)]
 
     def _add_in_pairs(self, sums: Sum) -> None:
-        """Exchange blocks of equal size with ranks at distances 1, 2, 4, ..."""
+        """Exchange and add blocks of equal size with ranks at distances 1, 2, 4, ..."""
         _, size, block = sums.blocks.pop()
         received, away = self._room("received", block.size, block.dtype), 1
         while away < self.size:

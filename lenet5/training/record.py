@@ -18,7 +18,7 @@ _COLUMNS = {
 class History(list[dict[str, Any]]):
     """Records of the epochs in order: a list of dictionaries, suitable for `json.dump` and `pandas.DataFrame`.
 
-    ``history["test_error"]`` lists this value for all epochs.
+    ``history["test_error"]`` is the list of the test errors of all epochs.
 
     Attributes
     ----------

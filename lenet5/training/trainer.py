@@ -32,7 +32,7 @@ _RENAMED = {"pass": "epoch", "eta": "lr"}
 
 
 def renamed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of an epoch with its keys renamed to the current names."""
+    """Return the record of an epoch, with the keys of older versions replaced by the current ones."""
     return {_RENAMED.get(name, name): value for name, value in record.items()}
 
 
@@ -56,10 +56,10 @@ class Trainer:
         Number of threads; it does not affect the results. More threads do not speed up the gradients of a network with
         `BatchNorm`, which are computed for the batch as a whole.
     distort : Distortion, optional
-        Distortion of all training images before each epoch; memory-mapped images are distorted group by group.
+        Distortion to apply to all training images before each epoch (group by group, if they are memory-mapped).
     ranks : Ranks, optional
-        Processes that train the same network on the same data, each of which calls `fit`. They do not affect the
-        results.
+        Processes that train the same network on the same data, each of which calls `fit`. The number of
+        processes does not affect the results.
     rng : numpy.random.Generator, optional
         Random generator for distortions, the order of the patterns, curvature samples and `Dropout`. Default: seed 0.
 
@@ -156,7 +156,7 @@ class Trainer:
         DivergenceError
             If a callback detects divergence.
         """
-        if isinstance(train, Dataset):  # LeNet5Classifier passes its own patterns
+        if isinstance(train, Dataset):  # LeNet5Classifier passes its own type of training set
             train = self.net.relabelled(train)
         check_data(self.net, train)
         if isinstance(train, Dataset) and not self.net.learned.classes:
@@ -177,7 +177,7 @@ class Trainer:
         # Multithreaded BLAS would change the rounding, and would slow down such small matrix products.
         limits = threadpool_limits(1, user_api="blas")
         try:
-            with np.errstate(over="ignore", invalid="ignore"):  # callbacks detect divergence
+            with np.errstate(over="ignore", invalid="ignore"):  # callbacks detect divergence, so NumPy need not warn
                 self._fit(len(train))
         finally:
             limits.restore_original_limits()
@@ -205,11 +205,11 @@ class Trainer:
         return self.stop if self.ranks is None else self.ranks.agreed(self.stop)
 
     def _update_on_batch(self) -> None:
-        """Update on the next batch."""
+        """Update the parameters on the next batch."""
         images, labels = self.patterns.take(self.position, self.position + self.batch_size)
         loss, errors = self.shards.gradient(images, labels)
         self.optimizer.step()
-        self.net.parameters().hold()  # a custom optimiser may not keep pruned weights at 0
+        self.net.parameters().hold()  # a custom optimiser might change pruned weights; reset them to 0
         self._count(self.loss_sum + loss, errors, len(labels))
 
     def _update_one_by_one(self, rates: np.ndarray) -> None:
@@ -224,7 +224,7 @@ class Trainer:
         self.position += patterns
 
     def _estimate_curvature(self) -> None:
-        """Compute the curvatures for the optimiser, unless those of this epoch were restored."""
+        """Compute the curvatures for the optimiser, unless those for this epoch were restored from a checkpoint."""
         if not self.optimizer.curvature_patterns:
             return
         n = len(self.train)
@@ -240,7 +240,7 @@ class Trainer:
         else:  # resumed within an epoch: repeat the random draws made at its start
             self.rng.bit_generator.state = self._epoch_state
         self.patterns.begin(self.rng, self.position)
-        if self.net.draws_at_random:  # other networks draw no seed, which would change their results
+        if self.net.draws_at_random:  # for other networks, a draw would change the results
             self._epoch_seed = int(self.rng.integers(1 << 32))
         self.shards.key = self._epoch_seed, self.position
         self._estimate_curvature()
@@ -269,7 +269,7 @@ class Trainer:
                 warnings.warn(text, LenetWarning, stacklevel=2)
 
     def _named(self) -> dict[str, Callback]:
-        """Return the callbacks by unique name: the class name; further instances of a class are numbered from 2."""
+        """Return the callbacks by unique name: the class name, with a number from 2 for further instances."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
             kind = type(callback).__name__
@@ -296,7 +296,7 @@ class Trainer:
         return arrays, note
 
     def load_state(self, arrays: dict[str, np.ndarray], note: dict[str, Any]) -> None:
-        """Restore the result of `state` for the same network, optimiser and callbacks.
+        """Restore a state returned by `state`; the network, the optimiser and the callbacks must be the same.
 
         Raises
         ------
@@ -315,6 +315,6 @@ class Trainer:
                 callback.load_state(note["callbacks"].get(name, {}))
             epochs = [record["epoch"] for record in self.history]
             if self.position < 0 or len(epochs) != self.epoch or epochs != list(range(1, len(epochs) + 1)):
-                raise ValueError("epochs and history do not agree")
+                raise ValueError("epoch, position and history do not agree")
         except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"The checkpoint's metadata is incomplete or inconsistent: {error!r}.") from error

@@ -1,4 +1,4 @@
-"""Workspaces that process one shard at a time, in compiled code, partly compiled code or NumPy methods."""
+"""Workspaces that process one shard at a time, with compiled code, partly compiled code or NumPy methods."""
 
 import copy
 
@@ -12,7 +12,7 @@ from ..network import Sequential
 
 __all__ = ["GRADIENTS", "CompiledNetwork", "Layers", "Stretches"]
 
-# Number of gradients that a workspace stores until they are added up in the order of the shards.
+# Number of gradients that a workspace can store before they are added up in the order of the shards.
 GRADIENTS = 4
 
 
@@ -26,7 +26,7 @@ class Layers:
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Write the shard's part of the mean derivatives of n patterns to `out`; return its total loss and errors."""
+        """Write the shard's part of the mean derivatives of n patterns to `out`; return its summed loss and errors."""
         self.net.train().reseed(*key)
         loss, errors = self._measured(self._forward(self.net.scaled(images), key), labels)
         self._backward(self.loss.backward())
@@ -38,7 +38,7 @@ class Layers:
         return loss, errors
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Return the sum of the losses over a shard and its number of errors."""
+        """Return the sum of the losses over a shard, and the number of errors in it."""
         return self._measured(self.outputs(images), labels)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
@@ -103,14 +103,14 @@ class CompiledNetwork(Layers):
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Write the shard's part of the mean derivatives of n patterns to `out`; return its total loss and errors."""
+        """Write the shard's part of the mean derivatives of n patterns to `out`; return its summed loss and errors."""
         program = self._program(training=True)
         differentiate = program.gradient if kind == "gradient" else program.curvature
         x = self._prepared(images)
         return differentiate(program.drawn(x, *key) if program.random else x, labels, self.loss, n, out)
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Return the sum of the losses over a shard and its number of errors."""
+        """Return the sum of the losses over a shard, and the number of errors in it."""
         return self._program().evaluate(self._prepared(images), labels, self.loss)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ class CompiledNetwork(Layers):
     def step(
         self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Update after every pattern (value -= rates * grad); return `total` plus the losses, and the error count."""
+        """Update the weights after every pattern: w -= rates * grad. Return `total` plus the losses, and the errors."""
         program, x = self._program(training=True), self._prepared(images)
         if program.random:
             *same, first = key

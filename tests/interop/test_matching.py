@@ -141,7 +141,7 @@ BAD = {
     "not finite": STATE | {"c.bias": np.full(120, np.nan, np.float32)},
     "no layer matches f": STATE | {"f.weight": np.zeros((3, 3), np.float32)},
     "not a supported weight": STATE | {"a.weight_g": np.zeros(6)},
-    "supported weight: .str": STATE | {"epoch": "seven"},
+    "type .str. is not a supported weight": STATE | {"epoch": "seven"},
     "no module matches F6": {k: v for k, v in STATE.items() if k[0] != "d"},
     "no module matches output": {k: v for k, v in STATE.items() if k != "e.weight"},
     "no module matches C3": STATE | {"b.weight": np.zeros((16, 6, 3, 3))},

@@ -87,7 +87,7 @@ def test_kernels_that_table_i_does_not_have_are_counted(renamed):
     state["C3.weight"][0, 4:] = 0.1
     if renamed:
         state = {key.replace("C", "conv"): value for key, value in state.items() if "codes" not in key}
-    with pytest.raises(CheckpointError, match="2 kernels without a connection"):
+    with pytest.raises(CheckpointError, match="2 kernels that the connection table excludes"):
         interop.from_torch(state, "lenet5")
 
 

@@ -63,5 +63,5 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError, match="lenet5\\[tensorboard\\]"):
+    with pytest.raises(ConfigError, match="lenet5-numpy\\[tensorboard\\]"):
         TensorBoard(tmp_path, image=datasets.load("digits")[1].images[0])

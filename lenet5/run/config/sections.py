@@ -60,7 +60,7 @@ class ModelConfig(Section):
 
     name: Literal[
         "lenet5", "lenet4", "lenet1", "lenet5-mattwang44", "caffe", "tensorflow-tutorial", "d2l", "lenet5-cifar10"
-    ] = option("lenet5", "network; lenet5 is that of Fig. 2 of the paper; python -m lenet5.models lists all of them")
+    ] = option("lenet5", "network; lenet5 is the one in Fig. 2 of the paper; python -m lenet5.models lists all of them")
     subsampling: Literal["trainable", "average", "max"] | None = option(
         None,
         "sub-sampling in S2 and S4: trainable as in the paper (lenet5 only), or fixed average or max pooling (default: "
@@ -71,8 +71,8 @@ class ModelConfig(Section):
     )
     output: Literal["rbf", "softmax", "dense"] | None = option(
         None,
-        "output units: rbf (eq. 7), softmax (plain scores) or dense (with a squashing function); by default, those "
-        "that the loss needs",
+        "output units: rbf (eq. 7), softmax (unnormalised scores), or dense units with a squashing function (default: "
+        "those that the loss needs)",
     )
     init: Init | None = option(
         None,
@@ -81,17 +81,17 @@ class ModelConfig(Section):
         "or fan-in-2.4 with average pooling)",
     )
     coefficient: float | None = option(
-        None, "initial coefficients of S2 and S4 (default: 1)", least=-1e300, below=1e300
+        None, "initial value of the coefficients of S2 and S4 (default: 1)", least=-1e300, below=1e300
     )
     norm: bool | None = option(None, "batch normalisation before every squashing function (d2l, lenet5-cifar10)")
     dropout: float | None = option(None, "dropout rate in C5 and F6 (d2l, lenet5-cifar10)", least=0.0, below=1.0)
     variation: Literal["original", "third-stage", "7x7", "half-width", "sigmoid", "dense-128", "extra-dense"] | None = (
-        option(None, "variant of tensorflow-tutorial")
+        option(None, "variant of the network tensorflow-tutorial")
     )
     scale: Literal["paper", "unit", "signed", "standard"] | None = option(
         None,
-        "input range of the grey levels; paper is -0.1 to 1.175, unit is 0 to 1, signed is -1 to 1, standard has mean "
-        "0 and standard deviation 1 on MNIST",
+        "range to which grey levels are scaled; paper is -0.1 to 1.175, unit is 0 to 1, signed is -1 to 1, standard "
+        "has mean 0 and standard deviation 1 on MNIST",
     )
 
 
@@ -121,9 +121,8 @@ Options = Mapping[str, Option]
 def _choices(title: str, what: str, registry: Mapping[str, Options], common: Options) -> tuple[Any, dict]:
     """Make a section of the configuration from a registry of choices, such as optimisers.
 
-    Return it together with the choices that use each option, for options that not all choices use. The help texts of
-    these options list the choices as well.
-    If the default of an option depends on the choice, its default in the section is None.
+    Also return, for each option that only some choices use, the names of these choices; the help text of the option
+    lists them as well. If the default of an option depends on the choice, its default in the section is None.
     """
     fields: list[Any] = [("name", Literal[tuple(registry)] | None, option(None, what))]
     owners: dict[str, tuple[str, ...]] = {}
@@ -159,7 +158,7 @@ ScheduleConfig, SCHEDULE_OWNERS = _choices(
     "schedule of the learning rate; paper is 5e-4 for 2 epochs, 2e-4 for 3, 1e-4 for 3, 5e-5 for 4, then 1e-5 "
     "(default: paper for sdlm, otherwise constant)",
     {name: options for name, (_, options) in SCHEDULES.items()},
-    {"warmup": Option(0, "epochs of linear warm-up", int, least=0)},
+    {"warmup": Option(0, "number of epochs of linear warm-up", int, least=0)},
 )
 
 
@@ -215,8 +214,8 @@ class DistortConfig(Section):
     share: float | None = option(None, "fraction of the images to distort", least=0.0, most=1.0)
     final: float | None = option(
         None,
-        "strength of all distortions at the end of training, relative to the start; they shrink during the last "
-        "quarter of the epochs (default: 1)",
+        "strength of all distortions at the end of training, relative to the start; it changes linearly during the "
+        "last quarter of the epochs (default: 1)",
         least=0.0,
         most=1.0,
     )
