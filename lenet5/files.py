@@ -151,8 +151,8 @@ def _umask() -> int:
 def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
     """Return the file that backs a memory-mapped array and the array's offset in bytes; None for other arrays.
 
-    Data read from this file instead of the mapping does not count as memory of the process, and if the file has been
-    truncated in the meantime, reading raises an error instead of crashing the process.
+    Data read from this file instead of the mapping does not count towards the memory of the process, and if the file
+    has been truncated in the meantime, reading raises an error instead of crashing the process.
     """
     base: Any = array
     while isinstance(base, np.ndarray):

@@ -68,7 +68,7 @@ class Committee:
         return self.mean([net.predict_proba(images) for net in self.members])
 
     def mean(self, shares: Iterable[np.ndarray]) -> np.ndarray:
-        """Average `shares`, one array of probabilities (N, classes) per member; the result is ordered as `classes`."""
+        """Average one array of probabilities (N, classes) per member; the columns of the result follow `classes`."""
         ordered: list[Any] = [each[:, order] for each, order in zip(shares, self._orders, strict=True)]
         return np.mean(ordered, axis=0)
 

@@ -189,9 +189,9 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
     """Return the p-value of McNemar's exact test for two classifiers on the same patterns.
 
-    Under the null hypothesis, if only one classifier is right about a pattern, both are equally likely to be that
-    one. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if the
-    p-value is small.
+    Under the null hypothesis, if exactly one of the two classifies a pattern correctly, it is equally likely to be
+    either of them. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if
+    the p-value is small.
 
     Parameters
     ----------

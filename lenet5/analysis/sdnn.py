@@ -61,7 +61,7 @@ class Sweep:
     penalties : ndarray (classes, P)
         Penalties of every window, from left to right.
     columns : ndarray (P,)
-        Column of the line at the centre of each window.
+        Image column at the centre of each window.
     digits : tuple of Digit
         The recognised digits.
     """

@@ -1,4 +1,4 @@
-"""Input format of a network, and the record of its training set."""
+"""Input format of a network, and metadata of its training set."""
 
 from typing import NamedTuple
 

@@ -230,7 +230,7 @@ def transform(
 def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> NDArray[np.float32]:
     """Return matrices (N, 2, 3) that map (row, column, 1) of distorted images to positions in the originals."""
     size, squeeze, shear, degrees, down, right = numbers
-    # Images are scaled by diag(size squeeze, size / squeeze), then sheared, then rotated. The matrices are the inverse.
+    # Images are scaled by diag(size * squeeze, size / squeeze), sheared and rotated. The matrices invert these maps.
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     matrices = np.zeros((len(size), 2, 3))
     matrices[:, 0, 0], matrices[:, 0, 1] = cos, sin

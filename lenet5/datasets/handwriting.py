@@ -266,7 +266,7 @@ def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.f
     ink = np.maximum(darker if invert else lighter, 0)
     peak = float(ink.max())
     if peak < max(FAINTEST, 1.5 * noise):
-        raise ImageError(f"{name}: nothing drawn: no stroke stands out from the paper")
+        raise ImageError(f"{name}: nothing drawn: no stroke stands out from the background")
     # In a large image, faint grey is JPEG ringing or smear; in a small one, it is part of the shape.
     faint = 0.1 * peak if max(ink.shape) > SIDE else 0.0
     ink[ink < min(max(noise, faint), 0.4 * peak)] = 0

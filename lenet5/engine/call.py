@@ -197,7 +197,7 @@ links = _stretch(LINKED, LINKS, per_pattern=False)
 
 @part
 def cells(call, lanes):  # type: ignore[no-untyped-def]
-    """Return the number of a layer's output values, summed over all interleaved patterns."""
+    """Return the total number of a layer's output values for all interleaved patterns."""
     return call.op[Y_SIZE] * lanes
 
 
@@ -227,7 +227,7 @@ def room(call):  # type: ignore[no-untyped-def]
 
 @part
 def top(call):  # type: ignore[no-untyped-def]
-    """Return a pointer to dE/dy at the network's output, which is also available while curvatures are computed."""
+    """Return a pointer to dE/dy at the network's output; it stays valid while curvatures are computed."""
     return typed(call.at[TOP], call.states)
 
 

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def images_for(meta: dict[str, Any], dataset: str | None, data_dir: str | None) -> tuple[Any, Any]:
-    """Load the training and test set of `dataset`; default: the network's own data set, or digits if unavailable."""
+    """Load the training and test sets of `dataset`; default: the network's own data set, or digits if unavailable."""
     from .. import datasets
 
     if dataset is None and meta.get("dataset", "auto") in ("auto", "mnist"):

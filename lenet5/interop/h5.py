@@ -16,7 +16,7 @@ _MOST = 10_000  # maximum number of groups and arrays in a file
 _SPARE = 1 << 30  # bytes of memory for Python, NumPy and h5py, in addition to the file
 # The total size of the arrays may exceed that of the file by this many bytes, because chunks can be compressed.
 _UNPACKED = 64 << 20
-_STATE = ("optimizer", "seed_generator")  # groups that contain the state of training, not weights
+_STATE = ("optimizer", "seed_generator")  # groups that contain training state, not weights
 
 
 class Refused(Exception):

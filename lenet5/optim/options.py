@@ -39,7 +39,7 @@ def option(default: Any, help: str, *, least: float | None = None, below: float 
 
 
 def checked(owner: str, options: Mapping[str, Option], name: str, value: Any) -> Any:
-    """Convert the value of an option to its kind; raise ConfigError if it is out of range."""
+    """Convert the value of an option to the option's type; raise ConfigError if it is out of range."""
     known = options[name]
     if get_origin(known.kind) is Literal:
         if value not in get_args(known.kind):

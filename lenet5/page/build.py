@@ -21,7 +21,7 @@ __all__ = ["page_of"]
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("engine.js", "picture.js", "view.js", "unit.js")
-# Operations that form a sum. The page explains the sum of a stage that has exactly one of them.
+# Operations that add up weighted inputs. The page shows the addition for stages with exactly one such operation.
 _MAIN = ("Convolution", "Pooling", "FullConnection", "Distances")
 _NOTES = {"dataset": "Trained on {}.".format, "test_error": lambda error: f"Test error {float(error):.2%}."}
 _EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # numbers of images: to evaluate, and shown at most (correct, misread)

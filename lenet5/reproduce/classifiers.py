@@ -135,7 +135,7 @@ class SupportVectors:
         return self.machine.support_
 
     def decision_function(self, images: NDArray[Any]) -> NDArray[np.float64]:
-        """Return scores (N, classes): 0 for the class with most votes; for others, minus the winner's margin over them.
+        """Return scores (N, classes): 0 for the class with the most votes, and minus its margin over each other class.
 
         The votes themselves are a poor measure of confidence: the two best classes usually get nine and eight votes.
         """

@@ -167,10 +167,10 @@ def _to_reject(theirs: Mapping[str, str]) -> tuple[Row, ...]:
 REJECTION = Table(
     "paper-rejection",
     "Fig. 10: share of test images to reject for an error of 0.5 % on the others",
-    "The images with the smallest difference between the two best scores are rejected. The scores of nearest "
-    "neighbours are sums of inverse distances. The scores of tangent distance are the negated distances to the nearest "
-    "pattern of each class. The score of a support vector machine is 0 for the winner and minus the winner's margin "
-    "for every other class.",
+    "The images with the smallest difference between the two best scores are rejected. For nearest "
+    "neighbours, the scores are sums of inverse distances; for tangent distance, they are the negated distances to the "
+    "nearest pattern of each class. The score of a support vector machine is 0 for the winner and minus the winner's "
+    "margin for every other class.",
     _to_reject(
         {
             "K-NN, deslanted": "8.1 %",

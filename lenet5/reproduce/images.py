@@ -13,7 +13,7 @@ __all__ = ["IMAGES", "changed", "cropped", "shrunk"]
 
 
 def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shrink digits from 20x20 to 16x16 in images of the same size, as for the paper's LeNet-1."""
+    """Shrink the digits from 20x20 to 16x16 without changing the image size, as for the paper's LeNet-1."""
     return transform(images, scale=16 / 20)
 
 

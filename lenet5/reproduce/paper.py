@@ -99,7 +99,7 @@ def _literal() -> tuple[Row, ...]:
         changed = {"+-1/sqrt(F)": start == "fan-in", "maximum of h": rule == "maximum", "1/2": half == 0.5}
         label = ", ".join(name for name, on in changed.items() if on) or "the words"
         note = {
-            0: "Initial weights up to 2.4/F, h from the latest estimate, eq. 9 as printed.",
+            0: "Initial weights uniform on [-2.4/F, 2.4/F], h from the latest estimate, eq. 9 as printed.",
             3: "The same three choices as in paper-fig5.",
         }
         rows.append(
@@ -174,8 +174,9 @@ BEST = Table(
     "The 1998 architecture with modern training",
     "The network has at most 62,000 parameters. C3 is connected to all maps of S2, the squashing functions are PReLUs, "
     "S2 and S4 use max pooling, and the loss is cross-entropy with label smoothing. The network is trained by AdamW "
-    "with a one-cycle schedule, on affine and elastic distortions whose strength falls to half in the last quarter of "
-    "the epochs. The recipe was chosen on 10,000 held-out training images, then used to train on all 60,000 images.",
+    "with a one-cycle schedule, on affine and elastic distortions whose strength decreases to half during the last "
+    "quarter of the epochs. The recipe was chosen on 10,000 held-out training images, then used to train on all "
+    "60,000 images.",
     (
         MODERN,
         Row(

@@ -129,7 +129,7 @@ def _modern() -> tuple[Row, ...]:
                     "epochs": 15,
                 },
                 {},
-                "The project's text announces this run, but its code does not contain it.",
+                "The project's README describes this run, but its code does not include it.",
                 measures=("top-3",),
                 seeds=3,
             )

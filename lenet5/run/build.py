@@ -106,7 +106,7 @@ def make_trainer(
 
 
 def meta(settings: TrainConfig, net: Sequential, train: Dataset) -> dict[str, Any]:
-    """Return the metadata for every checkpoint of a run."""
+    """Return the metadata that all checkpoints of a run share."""
     return note(net) | {
         "config": to_dict(settings),
         **noted(settings, train.name),

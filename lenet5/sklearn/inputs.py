@@ -65,7 +65,7 @@ class Inputs(BaseEstimator):
         weights = _check_sample_weight(given, rows, dtype=np.float64, ensure_non_negative=True)
         weights = weights * compute_sample_weight(self.class_weight, labels)
         if not weights.any():
-            raise ValueError("sample_weight and class_weight exclude all patterns: every weight is 0.")
+            raise ValueError("sample_weight and class_weight exclude all samples: every weight is 0.")
         return weights
 
 

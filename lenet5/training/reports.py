@@ -104,7 +104,7 @@ class ReportRates(Callback):
         self.say = say
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Report the rates; in the paper, they range from about 7e-5 to 0.016 in the first epoch."""
+        """Report the effective learning rates; in the paper, they range from about 7e-5 to 0.016 in the first epoch."""
         if trainer.epoch or trainer.position or not trainer.optimizer.curvature_patterns:
             return
         rates = trainer.optimizer.rates

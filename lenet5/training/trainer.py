@@ -269,7 +269,7 @@ class Trainer:
                 warnings.warn(text, LenetWarning, stacklevel=2)
 
     def _named(self) -> dict[str, Callback]:
-        """Return the callbacks by unique name: the class name, with a number from 2 for further instances."""
+        """Return the callbacks by unique name: the class name, with a number, from 2, if it repeats."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
             kind = type(callback).__name__

@@ -56,7 +56,7 @@ const thickened = (ink, pixels) => {
 // Returns the ink of a plane, scaled to at most 1, without faint grey and specks, cropped to its bounding box.
 function cropped({ height, width, data }, noise = 0) {
   const peak = largest(data), faint = Math.max(height, width) > SIDE ? 0.1 * peak : 0, least = Math.min(Math.max(noise, faint), 0.4 * peak);
-  if (peak < Math.max(8, 1.5 * noise)) throw new Error("Nothing is drawn: no stroke stands out from the paper.");
+  if (peak < Math.max(8, 1.5 * noise)) throw new Error("Nothing is drawn: no stroke stands out from the background.");
   const radius = Math.floor(Math.max(height, width) / 40), row = width + 1;
   const around = new Float32Array(data.length), sums = new Float64Array((height + 1) * row); // sums over all ink above and to the left
   for (let r = 0; r < height; r++)
