@@ -55,7 +55,7 @@ class Answers(Layer):
 
     @property
     def classes(self) -> np.ndarray:
-        """Names of the classes (classes,); ``net.classes[net.predict(images)]`` gives the predicted names."""
+        """Class names, an array (classes,); ``net.classes[net.predict(images)]`` contains the predicted names."""
         names = self.learned.classes or [str(k) for k in range(self.out_shape[0])]
         return np.array(names)
 
@@ -100,7 +100,7 @@ class Answers(Layer):
         Parameters
         ----------
         images : array-like
-            Pixels are integers from 0 to 255, bool, or floats from 0 to 1. Accepted shapes are (N, H, W), with or
+            Pixels are integers from 0 to 255, bools, or floats from 0 to 1. Accepted shapes are (N, H, W), with or
             without a channel axis of length 1, up to the size of the network's field, in which images are centred;
             (H, W) for a single image, which counts as N = 1; flattened square images (N, H * W) of 28x28, or of the
             same size as the field or the training images; (N, H, W, C) or (N, C, H, W) for colour; and floats
@@ -114,7 +114,7 @@ class Answers(Layer):
         Raises
         ------
         ShapeError
-            If the images have another or an ambiguous format, or are larger than the field (see `sweep`).
+            If the images have an unsupported or ambiguous format, or are larger than the field (see `sweep`).
 
         Warns
         -----
@@ -127,7 +127,7 @@ class Answers(Layer):
     def predict_proba(self, images: ArrayLike) -> np.ndarray:
         """Return the class probabilities: exp(-penalty) or exp(score), normalised over the classes.
 
-        For penalties, these are the terms of eq. 9, normalised without the rubbish class.
+        For penalties, these are the exponentials of eq. 9, normalised without the rubbish class.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class Answers(Layer):
         return self._in_chunks(images, shares)
 
     def outputs(self, images: ArrayLike) -> np.ndarray:
-        """Return the last layer's outputs (N, classes): penalties for RBF units, else scores."""
+        """Return the last layer's outputs (N, classes): penalties for RBF units, otherwise scores."""
         return self._in_chunks(images, lambda y: y)
 
     def sweep(self, images: ArrayLike) -> np.ndarray:
@@ -168,7 +168,7 @@ class Answers(Layer):
         return self._outputs(self.scaled(self._batch(images, swept=True)[0]))
 
     def _batch(self, images: ArrayLike, *, swept: bool = False) -> tuple[np.ndarray, bool]:
-        """Return images as `batch_of` does; if `swept`, also accept images larger than the field."""
+        """Convert images as `batch_of` does; if `swept`, also accept images larger than the field."""
         field = self.field
         if swept and len(field.in_shape) == 3:
             shape = np.shape(images)
@@ -208,7 +208,7 @@ class Answers(Layer):
         Parameters
         ----------
         image : array-like
-            As for `predict`. For a batch, every map gets a leading batch axis.
+            As for `predict`. If it is a batch, every output has a leading batch axis.
         sweep : bool
             Accept an image larger than the field, as `sweep` does.
 
@@ -239,7 +239,7 @@ class Answers(Layer):
         return self.scaled(self._batch(images, swept=True)[0])
 
     def scaled(self, batch: np.ndarray) -> np.ndarray:
-        """Convert a batch to network input: uint8 through `prepare`, floats to the network's dtype."""
+        """Convert a batch to network input: apply `prepare` to uint8 images, and cast floats to the network's dtype."""
         if batch.dtype != np.uint8:
             return batch.astype(self.dtype, copy=False)
         prepare, shape, own = self.preparation, batch.shape, self.in_shape
@@ -249,7 +249,7 @@ class Answers(Layer):
 
     @property
     def preparation(self) -> Prepare:
-        """Function that prepares uint8 images: `prepare`, or by default scaling to 0..1 and centring in the field."""
+        """Function that prepares uint8 images: `prepare` if given, else scaling to 0..1 and centring in the field."""
         if self.prepare is not None:
             return self.prepare
         if len(self.in_shape) != 3:

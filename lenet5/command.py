@@ -137,7 +137,7 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Print the library's own warnings on one line, like errors."""
+    """Print a warning to stderr; if it is the library's own, print only its message, on one line."""
     own = issubclass(category, LenetWarning)
     text = f"lenet5: warning: {message}" if own else warnings.formatwarning(message, category, *where[:2]).rstrip()
     _say(f"{text}\n")

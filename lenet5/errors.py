@@ -59,7 +59,7 @@ class CheckpointError(LenetError):
 
 
 class DivergenceError(LenetError):
-    """Training diverged: a value is not finite, or the error exploded."""
+    """Training diverged: a value is not finite, or the loss or the training error rose sharply."""
 
     exit_code = 5
 

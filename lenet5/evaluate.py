@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.evaluate``: test error, confusion matrix, mistakes, committees and comparisons."""
+"""The command ``python -m lenet5.evaluate``: test networks, list their mistakes, compare and combine them."""
 
 import itertools
 import json

@@ -20,14 +20,14 @@ def atomic_write(
 ) -> Iterator[IO]:
     """Open a temporary file in the folder of `path`; on success fsync it and rename it to `path`.
 
-    If the block raises or the process dies, `path` keeps its previous content.
+    If the block raises an exception or the process dies, `path` keeps its previous content.
 
     Parameters
     ----------
     path : path-like
         Final name. Missing parent folders are created.
     text : bool
-        Open as UTF-8 text instead of binary.
+        Whether to open the file as UTF-8 text instead of binary.
     keep : path-like, optional
         New name for the previous content of `path`. If the process dies between the two renames, only this file
         exists.
@@ -107,7 +107,7 @@ def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]
     BlockingIOError
         If another process holds the lock and `wait` is False.
     """
-    from filelock import FileLock, Timeout  # imported here, so that reading data does not load it
+    from filelock import FileLock, Timeout  # imported here, because most programs do not need it
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` durable, if the platform can open folders."""
+    """Make renames in `folder` durable by syncing the folder to disk, if the platform supports this."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -167,8 +167,8 @@ def mapped_from(array: np.ndarray) -> tuple[str, int] | None:
 def forget(array: np.ndarray) -> None:
     """Release the memory of a memory-mapped array; the data is read again when needed.
 
-    Otherwise a large file stays in memory and counts as memory of the process. Other arrays and copy-on-write
-    maps are not affected.
+    Otherwise, a large file stays in memory and counts towards the memory of the process. Other arrays and
+    copy-on-write mappings are not affected.
     """
     base: Any = array
     while isinstance(base, np.ndarray):

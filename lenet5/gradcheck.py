@@ -5,8 +5,9 @@
     >>> print(gradcheck.check(Dense(3), (5,)))          # doctest: +SKIP
 
 `backward` is compared with central differences of `forward`. `bbprop` is compared with `backward`: propagating
-each unit vector through `backward` gives the rows of the Jacobian, and their squares are summed with the weights hy.
-This is exact, whereas second differences of `forward` do not equal a Gauss-Newton diagonal.
+each unit vector through `backward` yields the rows of the Jacobian, and their squares are summed with the weights hy.
+This is exact, whereas second differences of `forward` approximate the full second derivative, which differs from the
+Gauss-Newton diagonal.
 """
 
 import copy
@@ -29,7 +30,7 @@ STEP = 1e-4
 class Report:
     """Relative errors of the derivatives with respect to the input "x" and each parameter.
 
-    An error is max |found - oracle| / max |oracle|, where found is the derivative to check and oracle its reference. If
+    An error is max |found - oracle| / max |oracle|, where oracle is the reference for the derivative found. If
     max |oracle| of a gradient is below a thousandth of the largest element of all gradients, its error is relative to
     that thousandth.
 
@@ -38,6 +39,7 @@ class Report:
     gradient, curvature : dict of str to float
         Errors by name. For a network, names of curvatures start with the name of the layer.
     gradient_tolerance, curvature_tolerance : float
+        Errors must be below these limits.
     """
 
     gradient: dict[str, float]
@@ -189,7 +191,7 @@ def numerical_gradient(
     Returns
     -------
     found, oracle : ndarray
-        The analytic and the numerical derivatives at up to `samples` random elements. Elements whose step
+        The analytic and the numerical derivatives at up to `samples` random elements. Elements at which a step
         crosses a kink are omitted, unless they are more than a quarter of the elements.
     """
     cells = rng.permutation(array.size)[:samples]
@@ -209,9 +211,10 @@ def numerical_gradient(
 
 
 def curvature_oracle(layer: Layer, x: np.ndarray, dy: np.ndarray, hy: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the exact result of `bbprop(hy)` after `forward(x)` and `backward(dy)`, for "x" and each parameter.
+    """Return exact curvatures with respect to the input "x" and each parameter, as a reference for `bbprop(hy)`.
 
-    This calls `backward` once per element of y, so use it only for small layers.
+    `bbprop` is assumed to follow `forward(x)` and `backward(dy)`. This function calls `backward` once per element of y,
+    so use it only for small layers.
     """
     parameters = {p.name: p for p in layer.parameters()}
     total = {name: np.zeros_like(p.value) for name, p in parameters.items()} | {"x": np.zeros_like(x)}
@@ -235,7 +238,7 @@ def curvature_oracle(layer: Layer, x: np.ndarray, dy: np.ndarray, hy: np.ndarray
                 assert dx is not None
                 return float(dx[cell])
 
-            # A large step is exact for a layer that is quadratic in x, such as RBF.
+            # For a layer that is quadratic in x, such as RBF, the difference is exact even if the step is large.
             total["x"][cell] += _difference(slope, x, cell, step=0.25)
         total["x"] = np.maximum(total["x"], 0.0)
     return total

@@ -60,7 +60,7 @@ def truncated_normal(
 
 
 def xavier(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw from the uniform distribution on [-b, b], b = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
+    """Draw from the uniform distribution on [-b, b] with b = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
     bound = np.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-bound, bound, shape)
 
@@ -76,7 +76,7 @@ def he(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generat
 
 
 def he_uniform(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw from the uniform distribution on [-b, b], b = sqrt(6 / fan_in), for ReLU (He et al. 2015)."""
+    """Draw from the uniform distribution on [-b, b] with b = sqrt(6 / fan_in), for ReLU (He et al. 2015)."""
     bound = np.sqrt(6.0 / fan_in)
     return rng.uniform(-bound, bound, shape)
 

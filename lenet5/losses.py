@@ -89,7 +89,7 @@ class MLE(Loss):
         return y[self._at_label].sum()
 
     def backward(self) -> np.ndarray:
-        """Return 1/N at the correct class, 0 elsewhere."""
+        """Return 1/N for the correct class and 0 for the others."""
         dy = np.zeros_like(self._y)
         dy[self._at_label] = self._factor
         return dy
@@ -142,7 +142,7 @@ class MAP(Loss):
         self.j = float(j)
 
     def _forward(self, y: np.ndarray) -> float:
-        # Shift by the smallest penalty m, so that the sum is between 1 and classes + 1.
+        # Subtract the smallest penalty m, so that the sum is between 1 and classes + 1.
         m = np.minimum(y.min(axis=1, keepdims=True), self.j)
         share = np.exp(m - y)
         total = share.sum(axis=1, keepdims=True) + np.exp(m - self.j)
@@ -200,12 +200,12 @@ class _Scores(Loss):
 
 
 class SoftmaxCrossEntropy(_Scores):
-    """E = mean of -sum_i q_i log softmax(y)_i, with q_D = 1 - s + s/C and q_i = s/C for the other C - 1 classes.
+    """E = mean of -sum_i q_i log softmax(y)_i, with q_D = 1 - s + s/C for the label D, and q_i = s/C otherwise.
 
     Parameters
     ----------
     smoothing : float
-        Label smoothing s (Szegedy et al. 2016): fraction of the target distributed evenly over all classes.
+        Label smoothing s (Szegedy et al. 2016): fraction of the target distributed evenly over all C classes.
 
     Raises
     ------
@@ -280,7 +280,7 @@ def _cross_entropy_curvature(call):  # type: ignore[no-untyped-def]
 
 
 class SquaredError(_Scores):
-    """E = mean of 1/2 sum_i (y_i - t_i)^2, with targets t_D = 1 and -1 for every other class.
+    """E = mean of 1/2 sum_i (y_i - t_i)^2, with target 1 for the correct class and -1 for the others.
 
     Section II.B of the paper advises against this "place code", because every unit must be off most of the time.
     """

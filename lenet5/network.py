@@ -82,13 +82,13 @@ class Sequential(Answers):
                 parameters.append(p)
         self._parameters = ParameterList(parameters, move=True)
         for layer in self.layers:
-            if isinstance(layer, Sequential):  # its parameters have just been moved
+            if isinstance(layer, Sequential):  # its parameters have just been moved to new vectors
                 layer._parameters = ParameterList(layer._parameters)
         self.out_shape = in_shape
         return in_shape
 
     def parameters(self) -> ParameterList:  # type: ignore[override]
-        """Return the parameters of all layers in order, as a list that also holds their flat vectors."""
+        """Return all layers' parameters in order, in a list that also holds flat vectors of values and derivatives."""
         return self._parameters
 
     @property
@@ -131,7 +131,7 @@ class Sequential(Answers):
         return super().eval()
 
     def reseed(self, *key: int) -> None:
-        """Give every layer its own random key, which is `key` followed by the layer's index."""
+        """Set the seed of each layer's random draws to `key` followed by the layer's index."""
         for place, layer in enumerate(self.layers):
             layer.reseed(*key, place)
 
@@ -152,7 +152,7 @@ class Sequential(Answers):
 
     @property
     def couples_patterns(self) -> bool:  # type: ignore[override]
-        """Whether any layer's output for a pattern depends on the other patterns of its batch in training."""
+        """Whether, in training, any layer's output for a pattern depends on the other patterns of its batch."""
         return any(layer.couples_patterns for layer in self.layers)
 
     @property

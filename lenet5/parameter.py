@@ -18,7 +18,7 @@ class Parameter:
     ----------
     name : str
         Unique within its network, e.g. ``"C3.weight"``.
-    value, grad, hess : ndarray, all of one shape and dtype
+    value, grad, hess : ndarray, all of the same shape and dtype
         The values, dE/dvalue from the last `backward`, and the Gauss-Newton diagonal of
         d2E/dvalue2 from the last `bbprop`.
     kept : boolean ndarray of the same shape
@@ -114,7 +114,7 @@ class ParameterList(Sequence[Parameter]):
     @property
     def pruned(self) -> bool:
         """Whether any value has been pruned."""
-        return not self.kept.min(initial=True)  # called after every update; takes half the time of `all`
+        return not self.kept.min(initial=True)  # called after every update; `min` takes half the time of `all`
 
     def hold(self) -> None:
         """Reset pruned values to 0; every optimiser calls this after a step."""

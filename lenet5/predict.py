@@ -125,7 +125,7 @@ def _pixels(net: Sequential, image: Any) -> np.ndarray:
     shape = known.shape or (net.in_shape[1:] if net.in_shape[0] == 1 else (*net.in_shape[1:], net.in_shape[0]))
     if not file or net.in_shape[0] == 1 and known.drawn:
         return normalise_digit(image)[None]
-    # Networks trained on unprocessed light-on-dark images of 28x28 expect MNIST's normalisation; networks for
+    # Networks trained on unprocessed light-on-dark images of 28x28 pixels expect MNIST's normalisation; networks for
     # other sizes do not.
     made = known.fit == "same" and shape == (SIDE, SIDE) and not light
     fit = "digit" if made and picture(image, str(image)).shape[:2] != shape else known.fit

@@ -105,7 +105,7 @@ def _sizes(subject: _Subject) -> Any:
 
 
 def _numbers(record: dict[str, Any], keys: tuple[str, ...], *, needed: tuple[str, ...]) -> None:
-    """Raise ValueError unless these entries of a record are numbers below 1e15; those not `needed` may be null."""
+    """Raise ValueError unless a record's values for `keys` are numbers below 1e15; keys not in `needed` may be null."""
     for key in keys:
         value: Any = record.get(key) if isinstance(record, dict) else None
         if not (value is None and key not in needed or type(value) in (int, float) and abs(value) < 1e15):
@@ -171,7 +171,7 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
         ),
         "saliency": ("saliency map of --image", lambda s: plots.saliency(s.net, s.image)),
         "training-size": ("error against the number of training images, as in Fig. 6, from a results folder", _sizes),
-        "weights": ("distribution of the values of each parameter", lambda s: plots.weights(s.net)),
+        "weights": ("distribution of the values in each parameter array", lambda s: plots.weights(s.net)),
     }
 
 
@@ -196,7 +196,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_run_argument(parser, PRETRAINED)
     parser.add_option("--image", type=int, default=0, metavar="N", help="index of a test image (default: 0)")
     parser.add_option("--stage", default="C1", metavar="NAME", help="a convolutional layer, such as C3 (default: C1)")
-    parser.add_option("--characters", default="", metavar="TEXT", help="characters to draw (default: all of ASCII)")
+    parser.add_option(
+        "--characters", default="", metavar="TEXT", help="characters to draw (default: all printable ASCII characters)"
+    )
     add_data_arguments(parser, TEST_SET, verify=True)
     parser.add_option(
         "-o", "--out", type=str | None, default=None, metavar="FILE", help="file to write (default: PICTURE.png)"

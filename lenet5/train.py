@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _start(options: dict[str, Any], given: dict[str, Any], signals: Signals, ranks: Ranks | None) -> int:
-    """Determine the run to start, resume or repeat, and train it."""
+    """Start, resume or repeat a run as the options specify; return the exit code."""
     first = ranks is None or ranks.rank == 0
     with ExitStack() as stack:
         settings, saved, other = _settings(options, given, ranks, stack)
@@ -119,7 +119,7 @@ def _in_turn(ranks: Ranks | None) -> AbstractContextManager[None]:
 
 
 def _options(argv: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return all options, and the configuration options that were given."""
+    """Return all options, and separately the configuration options that the user has given."""
     parser = Parser(prog="python -m lenet5.train", description="Train LeNet-5.", epilog=_EPILOG)
     parser.add_option(
         "--config",

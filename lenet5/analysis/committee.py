@@ -14,7 +14,7 @@ __all__ = ["Committee"]
 
 
 class Committee:
-    """Committee of networks, which averages their class probabilities and has the inference methods of one network.
+    """Committee of networks that averages their class probabilities and has the inference methods of a single network.
 
     Averaging partly cancels the members' random errors. The paper's boosted LeNet-4 (section III.C) combines
     three networks trained one after another; here the members are trained independently.

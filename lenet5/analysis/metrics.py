@@ -80,7 +80,7 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = 3) -> float:
     if not 1 <= k <= scores.shape[1]:
         raise ConfigError(f"k of top-k accuracy must be from 1 to {scores.shape[1]}, the number of classes; found {k}.")
     own = scores[np.arange(len(labels)), labels]
-    return float(((~(scores < own[:, None])).sum(axis=1) <= k).mean())  # unlike >=, this counts NaN
+    return float(((~(scores < own[:, None])).sum(axis=1) <= k).mean())  # unlike >=, this also counts NaN scores
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -146,7 +146,7 @@ def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
     """
     check_labels(scores, labels)
     if scores.shape[1] < 2:
-        raise ConfigError("rejection compares the two best classes, so at least two classes are needed; found one.")
+        raise ConfigError("rejection compares the two largest scores, so at least two classes are needed; found one.")
     n = len(labels)
     second, first = np.partition(scores, -2, axis=1)[:, -2:].T
     doubtful_first = np.argsort(first - second, kind="stable")
@@ -181,7 +181,7 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise ShapeError(f"interval needs a vector of at least two values; found shape {values.shape}.")
-    from scipy import stats  # installed with scikit-learn, which depends on it
+    from scipy import stats  # SciPy is installed as a dependency of scikit-learn
 
     return float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
 
@@ -189,9 +189,9 @@ def interval(values: ArrayLike, *, level: float = 0.95) -> float:
 def mcnemar(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
     """Return the p-value of McNemar's exact test for two classifiers on the same patterns.
 
-    Under the null hypothesis, if exactly one of the two classifies a pattern correctly, it is equally likely to be
-    either of them. A difference between two errors on one test set, such as 0.95 % and 1.05 %, is significant only if
-    the p-value is small.
+    The null hypothesis is that, if only one of the two classifies a pattern correctly, each of them is equally likely
+    to be the correct one. A difference between two errors on the same test set, such as 0.95 % and 1.05 %, is
+    significant only if the p-value is small.
 
     Parameters
     ----------

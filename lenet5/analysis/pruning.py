@@ -24,8 +24,8 @@ def saliency(
 ) -> np.ndarray:
     """Return s_k = h_kk u_k^2 / 2, the second-order estimate of the increase in loss if parameter u_k is deleted.
 
-    The estimate assumes a minimum of the loss, where the gradient is 0. h_kk is the Gauss-Newton diagonal of the second
-    derivatives (eqs. 23 to 27 of the 1998 paper), which also determines the learning rates of `SDLM`.
+    The estimate assumes a minimum of the loss, where the gradient is 0. h_kk is the Gauss-Newton estimate of the second
+    derivative (eqs. 23 to 27 of the 1998 paper), which also determines the learning rates of `SDLM`.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def delete(net: Sequential, scores: np.ndarray, *, keep: int) -> None:
     ----------
     net : Sequential
     scores : ndarray (size,)
-        Importance of each parameter, such as `saliency`. Parameters deleted earlier stay deleted.
+        Importance of each parameter, such as the result of `saliency`. Parameters deleted earlier stay deleted.
     keep : int
         Number of parameters to keep.
 
@@ -105,23 +105,23 @@ def delete(net: Sequential, scores: np.ndarray, *, keep: int) -> None:
 
 
 class Pruning(Callback):
-    """Delete parameters before given epochs, and retrain the remaining ones until the next deletion.
+    """Delete parameters at the start of chosen epochs; train the remaining ones until the next deletion.
 
-    Each epoch's history record gets ``kept``, the number of remaining parameters.
+    The history record of each epoch contains ``kept``, the number of remaining parameters.
 
     Parameters
     ----------
     keep : mapping of int to int
-        Number of completed epochs -> number of parameters to keep from then on, such as {20: 30000, 24: 15000}.
+        Maps numbers of completed epochs to the number of parameters to keep from then on, as {20: 30000, 24: 15000}.
     criterion : {"saliency", "magnitude", "random"}
     test : Dataset, optional
-        Test set on which all values of `keep` are evaluated without retraining before the first deletion (see
+        Test set on which the effect of deletion is measured for every value of `keep` before the first deletion (see
         `without_retraining`). The result is stored as ``at_once`` in the record of the epoch before that deletion.
 
     Raises
     ------
     ConfigError
-        If the criterion is unknown, the numbers in `keep` do not decrease, or `test` is given and `keep` has epoch 0.
+        If the criterion is unknown, the numbers in `keep` do not decrease, or `test` is given and `keep` contains 0.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def without_retraining(
         As for `saliency`; the loss is measured on the first 10,000 training images.
     test : Dataset
     keep : sequence of int
-        Numbers of parameters to keep, decreasing.
+        Numbers of parameters to keep, in decreasing order.
     criterion : str
         A key of `CRITERIA`.
     rng : numpy.random.Generator, optional

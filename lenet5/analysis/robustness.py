@@ -8,8 +8,8 @@ from ..network import Sequential
 
 __all__ = ["CHANGES", "robustness"]
 
-# Type of change -> values at which the error is measured: fraction of inverted pixels, rotation in degrees, factor of
-# the size, shift down in pixels, factor of the height (the width changes inversely).
+# Type of change -> values at which the error is measured: fraction of inverted pixels, rotation in degrees, scale
+# factor, downward shift in pixels, height factor (the width changes inversely).
 CHANGES: dict[str, tuple[float, ...]] = {
     "noise": (0.0, 0.05, 0.1, 0.2, 0.3),
     "rotation": (-40, -30, -20, -10, 0, 10, 20, 30, 40),

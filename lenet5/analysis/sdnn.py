@@ -34,8 +34,8 @@ class Rule(NamedTuple):
 
 
 # Rules for a network trained on single digits, tuned on lines of two to five training images. With gaps of 6, 10 and 20
-# columns, the network reads 70 %, 87 % and 88 % of these lines without error. The step between windows is 4 columns, so
-# digits are at least 16 columns apart.
+# columns between digits, the network reads 70 %, 87 % and 88 % of these lines without error. The step between windows
+# is 4 columns, so digits are at least 16 columns apart.
 _SINGLE = Rule(None, 16.0, 4)
 # Minimum distance between digits for a network trained with neighbouring digits: 2 windows (8 columns), the best of
 # 1, 2 and 3 on held-out lines.
@@ -90,7 +90,8 @@ def sweep(net: Sequential, line: np.ndarray) -> Sweep:
         A network such as the paper's `lenet5`, whose outputs are penalties or include a class " " for "no digit", and
         whose layers accept maps of any size.
     line : ndarray of uint8, shape (28, W)
-        Line from `datasets.normalise_line`, or any other line. A line narrower than the input field is padded.
+        A line from `datasets.normalise_line`, or any other image of a line of digits. A line narrower than the input
+        field is padded.
 
     Returns
     -------
@@ -101,7 +102,7 @@ def sweep(net: Sequential, line: np.ndarray) -> Sweep:
     ConfigError
         If the network cannot be swept.
     ShapeError
-        If `line` has another shape or dtype.
+        If `line` has an unsupported shape or dtype.
     """
     if not net.outputs_penalties and rule_of(net).blank is None:
         raise ConfigError(
@@ -128,7 +129,7 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
     ----------
     net : Sequential
     penalties : ndarray (classes, 1, P)
-        The "output" of `Sequential.feature_maps`.
+        The entry "output" of the dictionary that `Sequential.feature_maps` returns.
     before : int
         Number of columns that the preparation added on the left of the line.
 
@@ -136,8 +137,8 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
     -------
     Sweep
     """
-    penalties = penalties.reshape(len(penalties), -1)  # the shape is (classes,) if there is one window
-    if not net.outputs_penalties:  # turn scores into penalties, -log of the probabilities
+    penalties = penalties.reshape(len(penalties), -1)  # the shape is (classes,) if there is only one window
+    if not net.outputs_penalties:  # convert scores to penalties, the negative log-probabilities
         penalties = np.logaddexp.reduce(penalties, axis=0) - penalties
     field = receptive_fields(net)["output"]
     columns = field.start[1] + (field.size[1] - 1) / 2 + field.step[1] * np.arange(penalties.shape[1]) - before
@@ -153,7 +154,7 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
 
 
 def rule_of(net: Sequential) -> Rule:
-    """Return the rules for a network: "no digit" costs the penalty of class " " if there is one, else a fixed one."""
+    """Return the rules for a network: "no digit" costs the penalty of its class " ", if any, else a fixed penalty."""
     names = net.classes.tolist()
     return Rule(names.index(BLANK), 0.0, _GAP) if BLANK in names else _SINGLE
 
@@ -161,14 +162,14 @@ def rule_of(net: Sequential) -> Rule:
 def path(penalties: np.ndarray, reject: float | np.ndarray, *, gap: int) -> list[int]:
     """Select the windows that contain digits: windows at least `gap` apart that maximise the sum of (reject - penalty).
 
-    This is the best path through a graph with two arcs per window, "no digit" with the penalty `reject` and "a
+    The selection is the best path through a graph with two arcs per window, "no digit" with the penalty `reject` and "a
     digit" with the window's own penalty. Viterbi's algorithm finds it from left to right:
     best[p] = max(best[p - 1], best[p - gap] + reject[p] - penalty[p]).
 
     Parameters
     ----------
     penalties : ndarray (P,)
-        Smallest penalty of each window.
+        Smallest penalty of any digit in each window.
     reject : float or ndarray (P,)
         Penalty of "no digit".
     gap : int
@@ -205,7 +206,7 @@ def read_lines(net: Sequential, data: Dataset, *, gap: int, lines: int = 1000, d
     gap : int
         Columns between the ink of neighbouring digits; with negative values, digits overlap.
     lines, digits : int
-        Number of lines, and of digits in each.
+        Number of lines, and number of digits per line.
     seed : int
         Seed for drawing the digits.
     """

@@ -188,7 +188,7 @@ def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None
     low, high = float(array.min()), float(array.max())
     if not -_LARGEST < low <= high < _LARGEST:
         raise ShapeError(
-            "Prepared images have values of about -0.1 to 1.175; found NaN, infinity or very large values."
+            "Prepared images have values from about -0.1 to 1.175; found NaN, infinity or very large values."
         )
     if len(field.in_shape) == 3 and low >= 0:
         unit = field.span is None or field.span[0] == 0  # whether floats from 0 to 1 can be prepared input
@@ -212,7 +212,7 @@ def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None
 
 
 def _grey(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
-    """Return images (N, H, W) from an array in one of the grey shapes."""
+    """Return images (N, H, W) from an array in one of the shapes of grey images."""
     shape, (_, height, width) = array.shape, field.in_shape
     known = {side * side: side for side in field.sides if side <= min(height, width)}
     fits = len(shape) > 1 and shape[-2] <= height and shape[-1] <= width
@@ -256,7 +256,7 @@ def _sweep(shape: tuple[int, ...], field: Field) -> str:
 
 
 def _colour(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool]:
-    """Return images (N, H, W, C) from an array in one of the colour shapes."""
+    """Return images (N, H, W, C) from an array in one of the shapes of colour images."""
     channels, height, width = field.in_shape
     single = array.ndim == 3
     batch = array[None] if single else array

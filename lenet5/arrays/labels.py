@@ -42,7 +42,7 @@ def labels_of(labels: Any, classes: Sequence[Any] = (), what: str = "labels") ->
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim == 2 and found.dtype.kind in "biuf":
-        classes = classes if len(classes) else range(found.shape[1])  # also includes classes without images
+        classes = classes if len(classes) else range(found.shape[1])  # includes classes without images
         found = _from_one_hot(found, what)
     if found.ndim != 1:
         raise ShapeError(
@@ -134,7 +134,7 @@ def aligned(labels: np.ndarray, own: tuple[str, ...], others: tuple[str, ...], *
 
 
 def check_labels(y: np.ndarray, labels: np.ndarray) -> None:
-    """Raise ShapeError unless y is (N, classes) with N > 0, and labels are N integers below classes."""
+    """Raise ShapeError unless y has shape (N, classes) with N > 0, and labels are N integers from 0 to classes - 1."""
     if y.ndim != 2 or not len(y):
         raise ShapeError(f"A loss needs outputs (N, classes) with N at least 1; found {y.shape}.")
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.shape != (len(y),):

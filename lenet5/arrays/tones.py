@@ -14,7 +14,8 @@ __all__ = ["LOOK", "MIDDLE", "look", "tones_of", "warn", "warn_dark"]
 LOOK = 256  # number of images of a batch that are checked
 _DIM = 0.25  # images are almost black if their lightest pixel is below this fraction of that in the training images
 MIDDLE = 127.5
-_TURNED = 144  # images count as inverted if the mean level of their edges differs from training by more than this
+# Images count as inverted if the mean level of their edges differs from that of the training images by more than this.
+_TURNED = 144
 
 
 def look(pictures: np.ndarray, field: Field) -> int:
@@ -26,7 +27,7 @@ def look(pictures: np.ndarray, field: Field) -> int:
     if edge > ground + _TURNED:
         warn_dark()
     elif edge < ground - _TURNED:
-        warn("These images are light on dark, but the network was trained on dark on light: pass 255 - images.")
+        warn("These images are light on dark, but the training images were dark on light: pass 255 - images.")
     elif largest < _DIM * field.peak and ground < MIDDLE:
         warn(
             "These images are almost black: their lightest pixel is below a quarter of that in the training images. "
@@ -60,14 +61,14 @@ def tones_of(pictures: np.ndarray) -> tuple[float | None, int]:
 def warn_dark() -> None:
     """Warn that images are dark on light, unlike the training images."""
     warn(
-        "These images are dark on light, but the network was trained on light on dark: pass 255 - images, or use "
+        "These images are dark on light, but the training images were light on dark: pass 255 - images, or use "
         "lenet5.prepare_digit, which detects this."
     )
 
 
 def warn(text: str) -> None:
     """Issue a warning that points to the line of user code that called the package."""
-    # Python shows a warning once per line and text, so texts should not contain values that vary.
+    # Python shows a warning once per source line and text, so texts should not contain values that vary.
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lenet5"):
         frame, level = frame.f_back, level + 1

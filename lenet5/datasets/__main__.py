@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_option(
         "--dataset", type=str, default="mnist", metavar="NAME", help="data set to distort (default: mnist)"
     )
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder of the data set")
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data files")
     parser.add_option(
         "--threads", type=int | None, default=None, metavar="N", help="number of threads (default: one per CPU core)"
     )

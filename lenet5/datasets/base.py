@@ -40,7 +40,7 @@ class Dataset:
     classes : sequence, optional
         All classes, in order: the distinct values of `labels` or, if the labels are class indices, the class names.
     fit : str
-        How image files were converted to the images; see `from_folder`.
+        How image files were converted to images of equal size; see `fit` in `from_folder`.
 
     Attributes
     ----------
@@ -196,6 +196,6 @@ class Dataset:
 
 
 def with_one_order(train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
-    """Give both sets the same classes: those of the training set, then those found only in the test set."""
+    """Use one list of classes for both sets: those of the training set, then those found only in the test set."""
     names = list(train.classes) + [name for name in test.classes if name not in train.classes]
     return train.relabelled(names), test.relabelled(names)

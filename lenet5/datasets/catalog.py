@@ -215,7 +215,7 @@ QMNIST = IdxSet(
 
 
 def _emnist(part: str, train: int, test: int, classes: str, first_label: int = 0) -> IdxSet:
-    """Return a data set of EMNIST (Cohen et al. 2017). Only the archive of all of them has a published hash."""
+    """Return one of the EMNIST data sets (Cohen et al. 2017). A hash is published only for the archive of them all."""
     files = [
         IdxFile(f"emnist-{part}-{half}-{kind}-ubyte", shape)
         for half, n in (("train", train), ("test", test))

@@ -27,7 +27,7 @@ TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST = ("test_batch.bin",)
 RECORD = 1 + 3 * 32 * 32
 PER_FILE = 10_000
-UNPACKED_MAX = 400_000_000  # upper limit in bytes; the published archive unpacks to 184 MB
+UNPACKED_MAX = 400_000_000  # upper limit of the unpacked size in bytes; the published archive unpacks to 184 MB
 ADVICE = (
     f"Put {ARCHIVE.name}, or its six .bin files, in ./CIFAR10,\n"
     "or give their folder as data_dir (--data-dir on the command line) or $LENET5_DATA."

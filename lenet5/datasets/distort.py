@@ -144,7 +144,7 @@ class Distort:
         -------
         ndarray of uint8, of the same shape
         """
-        from .. import engine  # imported here because it loads the compiler
+        from .. import engine  # imported here, because this import loads the compiler
 
         out = np.empty(images.shape, np.uint8)
         n, height, width = images.shape[:3]
@@ -230,7 +230,7 @@ def transform(
 def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> NDArray[np.float32]:
     """Return matrices (N, 2, 3) that map (row, column, 1) of distorted images to positions in the originals."""
     size, squeeze, shear, degrees, down, right = numbers
-    # Images are scaled by diag(size * squeeze, size / squeeze), sheared and rotated. The matrices invert these maps.
+    # Images are scaled by diag(size * squeeze, size / squeeze), sheared and rotated. The matrices undo these steps.
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     matrices = np.zeros((len(size), 2, 3))
     matrices[:, 0, 0], matrices[:, 0, 1] = cos, sin
@@ -244,6 +244,6 @@ def _look_up(numbers: Sequence[NDArray[np.float64]], field: tuple[int, int]) -> 
 
 
 def gaussian(side: int, sigma: float) -> NDArray[np.float32]:
-    """Return the matrix (side, side) that smooths noise along an axis; its rows are Gaussians cut off at the border."""
+    """Return the matrix (side, side) that smooths noise along an axis; its rows are truncated Gaussians."""
     distance = np.subtract.outer(np.arange(side), np.arange(side))
     return (np.exp(-0.5 * (distance / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))).astype(np.float32)

@@ -63,7 +63,7 @@ class Fetcher:
     mirrors : sequence of str
         Base addresses, tried in order: https, or http://127.0.0.1 for test servers.
     progress : bool
-        Show a progress bar on a terminal.
+        Whether to show a progress bar on a terminal.
     """
 
     def __init__(self, title: str, mirrors: Sequence[str], *, progress: bool = False):

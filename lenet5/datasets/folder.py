@@ -59,7 +59,7 @@ def from_folder(
         scans of characters. "scale" scales the longer side of the whole image to `size` and pads the shorter one.
         "auto" leaves images unchanged if all have the same size, and otherwise scales them.
     colour : bool, optional
-        Whether to keep the three channels or average them. Default: keep them if any image is in colour.
+        Whether to keep the three colour channels instead of averaging them. Default: true if any image is in colour.
     test_split : float
         Fraction of each class to use as the test set if there is no test folder.
     seed : int
@@ -91,7 +91,7 @@ def from_folder(
     if size is not None and not 8 <= size <= LARGEST or fit == "digit" and size not in (None, SIDE):
         raise ConfigError(f"size must be from 8 to {LARGEST}, or {SIDE} with fit='digit'; found {size!r}.")
     if fit == "digit" and colour:
-        raise ConfigError("fit='digit' makes grey images; omit colour.")
+        raise ConfigError("fit='digit' produces grey images; omit colour.")
     folder = Path(path).expanduser()
     parts = _parts(folder)
     files = {name: list(_pictures(part)) for name, part in parts.items()}
@@ -258,7 +258,7 @@ def _from_cache(store: Path, key: str) -> Kept | None:
                 {name: file[f"good/{name}"] for name in note["parts"]},
                 str(note["fit"]),
             )
-    except Exception:  # the cache is missing, damaged or of another version: read the image files
+    except Exception:  # the cache is missing, damaged or from another version: read the image files
         return None
 
 

@@ -1,4 +1,7 @@
-"""Convert images of handwritten digits to MNIST's format (20x20, centred by mass in 28x28), and images of lines."""
+"""Convert images of handwritten digits to MNIST's format, and images of lines of digits to the input of `sdnn.sweep`.
+
+In MNIST, digits fit into 20x20 pixels and are centred by mass in images of 28x28 pixels.
+"""
 
 import itertools
 import math
@@ -64,7 +67,7 @@ def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert
         If the image cannot be read, has an unsupported format, is too large, or is blank. The subclass
         `SeveralDigitsError` is raised if it shows several characters side by side.
     ConfigError
-        If `invert` is not one of these values.
+        If `invert` is not one of the values listed above.
     """
     ink = _cropped(image, invert)
     if parts := _side_by_side(ink):
@@ -74,7 +77,7 @@ def normalise_digit(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert
             "lenet5.datasets.normalise_line(image))."
         )
     longest = max(ink.shape)
-    if not BOX - 1 <= longest <= BOX:  # also accept BOX - 1: do not blur images in MNIST's format
+    if not BOX - 1 <= longest <= BOX:  # accept BOX - 1, so as not to blur images in MNIST's format
         ink = _fitted(ink, BOX / longest)
     return centre(np.rint(255 * ink))
 
@@ -98,7 +101,7 @@ def normalise_line(image: str | os.PathLike[str] | ArrayLike, *, invert: Invert 
     ImageError
         As for `normalise_digit`.
     ConfigError
-        If `invert` is not one of these values.
+        As for `normalise_digit`.
     """
     ink = _cropped(image, invert)
     ink = _fitted(ink, min(LINE_HEIGHT / ink.shape[0], LONGEST_LINE / ink.shape[1]))
@@ -257,7 +260,7 @@ def _opaque(levels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 
 def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.float32]:
-    """Return the ink (H, W): the difference between each pixel and the paper, set to 0 for the paper's texture."""
+    """Return the ink (H, W): each pixel's difference from the paper, or 0 if it is only the paper's texture."""
     levels = without_frame(levels)
     paper, noise = _paper(levels)
     darker, lighter = (paper - levels).max(axis=2), (levels - paper).max(axis=2)
@@ -274,11 +277,12 @@ def _ink(levels: NDArray[np.float32], invert: Invert, name: str) -> NDArray[np.f
 
 
 def _paper(levels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """Fit a plane to the levels at the image's edge, to model uneven light; return it and 4 sigma of the noise."""
+    """Fit a plane to the levels at the image's edges, to model uneven lighting; return it and 4 sigma of the noise."""
     height, width, channels = levels.shape
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     plane = np.stack([np.ones_like(rows), rows, columns], axis=2)
-    on_edge, ring = np.ones((height, width), bool), max(1, min(height, width) // 50)  # wider than a line along the edge
+    # The ring of pixels at the edges is wider than a line drawn along an edge.
+    on_edge, ring = np.ones((height, width), bool), max(1, min(height, width) // 50)
     on_edge[ring:-ring, ring:-ring] = False
     edge, at = levels[on_edge], plane[on_edge]
     # Exclude strokes at the edge as outliers. One sigma of a Gaussian is 1.4826 median absolute deviations.

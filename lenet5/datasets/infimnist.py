@@ -71,11 +71,11 @@ def make_distorted(
     times : int
         Number of copies, including the unchanged one.
     seed : int
-        Seed of the distortions.
+        Seed for the distortions.
     distort : str
         Distortion, a key of `DISTORTIONS`.
     threads : int
-        Number of chunks distorted at a time. The result does not depend on it.
+        Number of chunks to distort in parallel. The result does not depend on it.
     say : callable
         Called with lines of text that report progress.
 
@@ -103,7 +103,7 @@ def make_distorted(
     plan = _plan(train, test, times, seed, distort)
     out = Path(out).expanduser()
     try:
-        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # BLAS rounding depends on threads
+        with locked(out / ".making"), threadpool_limits(1, user_api="blas"):  # more threads change BLAS rounding
             return _make(out, plan, train, test, threads, say)
     except OSError as error:
         size = times * train.images.nbytes / 1e9

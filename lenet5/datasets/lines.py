@@ -13,7 +13,7 @@ from .handwriting import LINE_MARGIN, SIDE
 __all__ = ["BLANK", "Neighbours", "line_of", "line_sets"]
 
 BLANK = " "  # class of windows not centred on a digit; its RBF target is the bitmap of the space character in Fig. 3
-WIDTH = 32  # columns of a window: the width of the network's input
+WIDTH = 32  # width of a window in columns, equal to that of the network's input
 _CHUNK = 4096  # number of windows composed at a time
 _MIDDLE, _AROUND = 2, 5  # a line has five random digits; its window is centred on or near the middle one
 
@@ -24,20 +24,21 @@ class Neighbours(Distort):
 
     Section VII of the paper trains on a digit with a neighbour on each side, "-1 to 4 pixels" apart, and on windows
     without a digit in the middle, with 10 % of the pixels inverted. Here, a digit has up to two neighbours on each
-    side, which can also be farther apart, because lines contain narrow digits and wide gaps. One line in eight begins
-    with the digit in the middle of the window, and one in eight ends with it. By default, no pixels are inverted.
+    side, which can also be farther apart, because lines contain narrow digits and wide gaps. In one window in
+    eight, the middle digit is the first of its line; in one in eight, it is the last. By default, no pixels are
+    inverted.
 
     Parameters
     ----------
     translation, scale, squeeze, shear, rotation, elastic, sigma, share
         Distortions of each digit; see `Distort`. The default translation is 0: a horizontal shift has no effect,
-        because digits are placed by the columns of their ink.
+        because the columns of a digit's ink determine its position in the line.
     closest, farthest : int
         Smallest and largest gap between the ink of neighbours, in columns. A negative gap is an overlap.
     reach : float
         Largest distance, in columns, between the centre of a window and the centre of its digit. The default is half
-        of the 4 columns between successive windows when the paper's network is swept along a line, so that one or two
-        of these windows are within this distance of each digit.
+        of the distance between successive windows when the paper's network is swept along a line (4 columns), so that
+        one or two of these windows are within this distance of each digit.
     away : float
         Smallest distance, in columns, between the centre of a blank window and the centre of any digit.
     noise : float
@@ -84,7 +85,7 @@ class Neighbours(Distort):
         ndarray of uint8, of the same shape
         """
         blank = np.asarray(~images.any(axis=tuple(range(1, images.ndim))))
-        if blank.all():  # there are no neighbours to draw
+        if blank.all():  # no image contains ink, so there are no digits to use as neighbours
             return images.copy()
         digits = super().__call__(images[~blank], rng)
         first, stop = _extents(digits)
@@ -101,7 +102,7 @@ class Neighbours(Distort):
     def _placed(
         self, widths: NDArray[np.int_], blank: NDArray[np.bool_], rng: np.random.Generator
     ) -> tuple[NDArray[np.int_], NDArray[np.bool_], NDArray[np.float64]]:
-        """Draw a line of five digits for each window.
+        """Choose at random the positions of five digits, which form a line, for each window.
 
         Returns
         -------
@@ -139,7 +140,7 @@ class Neighbours(Distort):
 def _composed(
     digits: NDArray[np.uint8], chosen: NDArray[np.int_], start: NDArray[np.int_], width: int
 ) -> NDArray[np.uint8]:
-    """Return windows (N, H, width[, C]), each of the five digits with indices `chosen` (5, N) at columns `start`."""
+    """Return windows (N, H, width[, C]), composed of the digits with indices `chosen` (5, N) at columns `start`."""
     wide = digits.shape[2]
     border = [(0, 0), (0, 0), (width, width), (0, 0)][: digits.ndim]
     views = np.lib.stride_tricks.sliding_window_view(np.pad(digits, border), width, axis=2)
@@ -219,7 +220,7 @@ def line_sets(train: Dataset, test: Dataset, *, blank: float = 1 / 2) -> tuple[D
 
 def _with_blanks(data: Dataset, blank: float) -> Dataset:
     if data.images.ndim != 3 or data.images.shape[2] > WIDTH:
-        raise ShapeError(f"lines need grey images of at most {WIDTH} columns; found {data!r}.")
+        raise ShapeError(f"line_sets: expected grey images of at most {WIDTH} columns; found {data!r}.")
     count, room = round(blank * len(data)), WIDTH - data.images.shape[2]
     images = np.pad(data.images, ((0, count), (0, 0), (room // 2, room - room // 2)))
     labels = np.pad(data.labels, (0, count), constant_values=data.num_classes)

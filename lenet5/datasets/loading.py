@@ -53,8 +53,8 @@ def load(
         Folder to search first. It must exist.
     verify : bool
         Whether to compare the SHA-256 of every file with the published one. If false, any well-formed files with these
-        names are loaded, for example your own. No hashes are published for EMNIST and the raw files of KMNIST, QMNIST
-        and CIFAR-10; only their shapes and sizes are checked. Downloads are always verified.
+        names are loaded, for example your own. No hashes are published for EMNIST, or for the raw files of KMNIST,
+        QMNIST and CIFAR-10; only the shapes and sizes of these files are checked. Downloads are always verified.
     download : bool
         Whether to download files that are not on disk, or are damaged in the cache.
     progress : bool
@@ -79,7 +79,7 @@ def load(
         If `data_dir` is not a folder, a file is damaged or has the wrong hash, or the data set is not on disk and
         `download` is false.
     DownloadError
-        If no mirror delivered a file; `attempts` lists (address, reason) for each.
+        If no mirror delivered a file; `attempts` lists (address, reason) for each mirror.
     """
     options = {"verify": verify, "download": download, "progress": progress}
     unknown = sorted(reading.keys() - _READING)

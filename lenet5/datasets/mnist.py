@@ -33,8 +33,8 @@ def load_idx_set(
 ) -> tuple[Dataset, Dataset]:
     """Load a known data set from the user's folders, the cache or a mirror; see `load`.
 
-    A folder with only some of the four files is skipped if those files are correct; otherwise an error is raised. A
-    folder is also skipped if its files belong to another data set with the same file names, such as Fashion-MNIST.
+    A folder with only some of the four files is skipped, but an error is raised if one of them is wrong. A folder is
+    also skipped if its files belong to another data set with the same file names, such as Fashion-MNIST.
     """
     notes = []
     system = [Path(known.system)] if known.system else []
@@ -162,7 +162,7 @@ def _find(known: IdxSet, folder: Path) -> dict[IdxFile, Path]:
 
 
 def _content(known: IdxSet, file: IdxFile, path: Path, verify: bool, mmap: bool = False) -> Content:
-    """Read a file of a known data set, and compare its hash if `verify` is true. Labels are returned as stored."""
+    """Read a file of a known data set, and verify its content if `verify` is true. Labels are returned as stored."""
     mmap &= len(file.shape) > 1
     if mmap and os.access(path, os.R_OK) and _is_zipped(path):
         raise DataError(f"{path}: a gzipped file cannot be mapped; unzip it, or read it without mmap")

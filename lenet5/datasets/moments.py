@@ -57,7 +57,7 @@ def deslant(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     -------
     ndarray of uint8, of the same shape
     """
-    from .. import engine  # imported here because it loads the compiler
+    from .. import engine  # imported here, because this import loads the compiler
 
     slants, centres = slant(images)
     n, height, width = images.shape[:3]

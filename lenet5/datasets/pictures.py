@@ -15,7 +15,7 @@ __all__ = ["LARGEST", "OtherReading", "Reading", "read_chunk", "read_picture"]
 
 Path_ = str | os.PathLike[str]
 
-LARGEST = 128  # largest side of images that are not scaled
+LARGEST = 128  # longest side, in pixels, of images that are not scaled by default
 _COLOURED = 16  # largest difference between the channels of a grey pixel, in grey levels
 
 
@@ -29,7 +29,7 @@ class Reading:
 
 
 class OtherReading(Exception):
-    """Raised if images turn out to be in colour or to differ in size; `change` holds the changed option."""
+    """Raised if images turn out to be in colour or to differ in size; `change` holds the `Reading` option to change."""
 
     def __init__(self, **change: Any) -> None:
         super().__init__(change)
@@ -44,7 +44,7 @@ def _other(change: dict[str, Any]) -> OtherReading:
 
 
 def read_picture(path: Path_, fit: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read an image file and convert it to `shape`, (H, W) or (H, W, 3), according to the `fit` of a data set.
+    """Read an image file and convert it to `shape`, (H, W) or (H, W, 3), with the option `fit` of `from_folder`.
 
     Raises
     ------

@@ -21,7 +21,7 @@ __all__ = [
 BACKGROUND = -0.1
 FOREGROUND = 1.175
 
-# (background, foreground) by name. "standard" gives MNIST's training images mean 0 and standard deviation 1.
+# (background, foreground) by name. With "standard", MNIST's training images have mean 0 and standard deviation 1.
 SCALES: dict[str, tuple[float, float]] = {
     "paper": (BACKGROUND, FOREGROUND),
     "unit": (0.0, 1.0),
@@ -89,7 +89,7 @@ def prepare(
         raise ConfigError(f"prepare: scale must be one of {', '.join(SCALES)}; found {scale!r}.")
     if out.dtype not in (np.float32, np.float64):
         raise ShapeError(f"prepare: the result must be float32 or float64, found {out.dtype}")
-    from .. import engine  # imported here because it loads the compiler
+    from .. import engine  # imported here, because this import loads the compiler
 
     engine.scale_pixels(np.ascontiguousarray(pixels), levels(scale, out.dtype), out)
     return out

@@ -10,15 +10,15 @@ from .preparation import BACKGROUND, FOREGROUND
 
 __all__ = ["LARGEST", "Patterns", "Pictures", "image_shape", "rows_of"]
 
-FIELD = 32  # side of the input of the paper's network; smaller images are centred in it
-LARGEST = 128  # largest accepted side of an image; the network is enlarged for images above 32x32
+FIELD = 32  # side length of the input of the paper's network; smaller images are centred in it
+LARGEST = 128  # largest accepted side length of an image; the network is enlarged for images above 32x32
 
 
 class Pictures:
     """Rows of pixels that are scaled and centred in the network's input on access.
 
     If `which` contains k row indices, ``pictures[which]`` is a float32 array (k, C, field, field), where field is the
-    side of the network's input.
+    side length of the network's input.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 __all__ = ["without_frame", "without_rules"]
 
-_SMALLEST = 40  # side in pixels; in smaller images, which are left unchanged, a stroke can be as long as the side
+_SMALLEST = 40  # minimum side in pixels; smaller images are left unchanged, as a stroke can span them
 _WIDEST = 0.3  # largest width of a frame, relative to the image's side
 _FULL = 0.85  # smallest fraction of dark pixels in a row of a frame
 _LONG = 0.7  # smallest fraction of ink along a rule
@@ -26,7 +26,7 @@ def without_frame(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     far = away.max(axis=2)
     dark = far > max(48.0, 0.35 * float(far.max()))
     top = bottom = left = right = 0
-    for behind in (False, True):  # the second pass keeps only bands next to paper, and ignores the other bands
+    for behind in (False, True):  # the second pass crops only bands that border on paper
         inner = dark[:, left : width - right]
         top, bottom = _band(inner, behind), _band(inner[::-1], behind)
         inner = dark[top : height - bottom].T

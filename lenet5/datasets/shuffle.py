@@ -38,7 +38,7 @@ Pairs = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # images and their labels
 
 
 def often(weights: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int_]:
-    """Draw n indices in proportion to their n weights: each occurs n w / sum(w) times, rounded up or down at random."""
+    """Draw n indices in proportion to their n weights: one of weight w occurs n w / sum(w) times, rounded at random."""
     share = np.cumsum(weights, dtype=np.float64)
     return np.searchsorted(share, (np.arange(len(weights)) + rng.random()) * share[-1] / len(weights), side="right")
 
@@ -72,7 +72,10 @@ class Patterns:
         return self.images[rows], self.labels[rows]
 
     def sample(self, rows: NDArray[np.integer]) -> Pairs:
-        """Return patterns by their index in the data set, distorted and weighted as in the epoch."""
+        """Return the patterns with the given indices, distorted as in the epoch.
+
+        If the data set has weights, the indices are positions in the weighted order of the epoch.
+        """
         if getattr(self.data, "weights", None) is not None:
             rows = self._order[rows]
         return self.images[rows], self.labels[rows]
@@ -133,7 +136,7 @@ class Blocks(Patterns):
         self._reader.shutdown(cancel_futures=True)
 
     def _rng(self, k: int) -> np.random.Generator:
-        """Return generator k of the epoch: 0 orders blocks, 1 distorts samples, 2 + i shuffles and distorts group i."""
+        """Return random generator k: 0 orders the blocks, 1 distorts samples, 2 + i shuffles and distorts group i."""
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(k,)))
 
     def _spans(self, blocks: NDArray[np.integer]) -> list[tuple[int, int]]:
@@ -153,7 +156,7 @@ class Blocks(Patterns):
         return images, labels, order
 
     def _read(self, spans: Iterable[tuple[int, int]], out: NDArray[np.uint8]) -> None:
-        """Fill `out` with the images of each span (start, stop)."""
+        """Fill `out` with the images of all spans (start, stop), in order."""
         size, filled = out[0].nbytes, 0
         try:
             with open(self._path, "rb", buffering=0) as file:

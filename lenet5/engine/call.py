@@ -1,9 +1,10 @@
 """Arguments of compiled layer functions, and accessors for a layer's slices of the network's flat vectors.
 
 All data of a network are stored in a few flat vectors. One of them, the states, contains the inputs, outputs and
-stored values of the layers. A row of the compiled table contains the positions and sizes of a layer's slices of these
-vectors; a `Call` points to the row and the vectors. If `lanes` is above 1, that many patterns are interleaved: every
-element of the states consists of `lanes` consecutive values, one for each pattern.
+stored values of the layers. A compiled network is a table (see `program`), in which a layer's row contains the
+positions and sizes of the layer's slices of these vectors; a `Call` points to the row and the vectors. If `lanes` is
+above 1, that many patterns are interleaved: every element of the states consists of `lanes` consecutive values, one
+for each pattern.
 
 A layer's functions have the form ``code(call, lanes)``. The forward function writes `outputs`. The backward function
 reads `above`, writes `below`, and adds to `gradients`. For curvatures, `power` is 2, and `parameters` and `operands`
@@ -31,10 +32,10 @@ __all__ = [
     "to_input", "top", "typed", "zero",
 ]  # fmt: skip
 
-# Columns of the compiled table: addresses of a row's functions; positions of its input, output, parameters, stored
-# values, float constants and integer constants (links), and the sizes of the first four; shapes of its input and
-# output as maps (vectors are maps of one element); whether the derivative at its input is needed; and whether its
-# backward function updates its own parameters.
+# Columns of the table of a compiled network: addresses of a layer's functions; positions of its input, output,
+# parameters, stored values, float constants and integer constants (links), and the sizes of the first four; shapes of
+# its input and output as maps (vectors are maps of one element); whether the derivative with respect to its input is
+# needed; and whether its backward function updates its own parameters.
 COLUMNS = (
     FORWARD, REVERSE, X, X_SIZE, Y, Y_SIZE, C, H, W, OUT, HO, WO, P, P_SIZE, OWN, OWN_SIZE, NUMBERS, LINKS,
     TO_INPUT, STEPS,
@@ -51,7 +52,7 @@ BASES = (
 
 
 class Call(NamedTuple):
-    """Arguments of a layer's functions: pointers to its row, `BASES`, the states, and the states or their squares."""
+    """Arguments of a layer's functions: pointers to the layer's row, `BASES`, states, and states or their squares."""
 
     op: Any
     at: Any
@@ -110,7 +111,7 @@ def zero(context, like):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def cast(context, value, like):  # type: ignore[no-untyped-def]
-    """Convert a value to the pointer's element type; in Numba, an integer times a float32 would give a float64."""
+    """Convert a value to the pointer's element type, because in Numba, an integer times a float32 is a float64."""
 
     def generate(context: Any, build: Any, signature: Any, values: Any) -> Any:
         return context.cast(build, values[0], signature.args[0], signature.return_type)
@@ -176,7 +177,7 @@ def _stretch(base: str | int, start: int, *, per_pattern: bool = True) -> Any:
 
 
 # Accessors with arguments (call, lanes). They return pointers to a layer's x and y; to x for the backward function,
-# squared for curvatures; to the derivatives at y and x; to the values that the forward function stores for the backward
+# squared for curvatures; to dE/dy and dE/dx; to the values that the forward function stores for the backward
 # function; and to these values for the backward function, squared for curvatures.
 inputs, outputs, operands = (
     _stretch("states", X),
@@ -215,7 +216,7 @@ def stepping(call):  # type: ignore[no-untyped-def]
 
 @part
 def to_input(call):  # type: ignore[no-untyped-def]
-    """Return whether the derivative at the input is needed."""
+    """Return whether the derivative with respect to the layer's input is needed."""
     return call.op[TO_INPUT] > 0
 
 
@@ -227,7 +228,7 @@ def room(call):  # type: ignore[no-untyped-def]
 
 @part
 def top(call):  # type: ignore[no-untyped-def]
-    """Return a pointer to dE/dy at the network's output; it stays valid while curvatures are computed."""
+    """Return a pointer to dE/dy for the network's output y; these values are kept while curvatures are computed."""
     return typed(call.at[TOP], call.states)
 
 
@@ -242,7 +243,7 @@ def take_inputs(call, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def pass_down(call, lanes):  # type: ignore[no-untyped-def]
-    """Copy the derivative at y to the derivative at x, unless the layer works in place."""
+    """Copy dE/dy to dE/dx unless the layer works in place."""
     if call.op[X] != call.op[Y]:
         v, vx = above(call, lanes), below(call, lanes)
         for p in range(cells(call, lanes)):

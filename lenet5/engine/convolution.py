@@ -1,14 +1,15 @@
 """Convolution with stride 1, for a single pattern (stored in planes) and for interleaved patterns.
 
 For one pattern, x is copied once for every column of a kernel, each time shifted by one more column, with rows padded
-to whole vectors. A kernel then runs along a whole plane, including row ends, and every vector starts at a cache line;
-a vector that crosses two cache lines takes twice as long. The results at row ends are ignored.
+to a multiple of VECTOR values. A kernel is then applied along a whole plane, including the row ends, and every vector
+is aligned to a cache line; loading a vector that spans two cache lines takes twice as long. The results at the row ends
+are ignored.
 
 For interleaved patterns, every element of a map consists of VECTOR values, one for each pattern. The loops run along a
-row of a map for all patterns, so every vector is complete and starts at a cache line.
+row of a map for all patterns, so every vector is full and aligned to a cache line.
 
-All arrays are pointers. Kernels are ordered by output map: map o has kernels starts[o] to starts[o+1] - 1. Kernel m has
-`taps` weights and reads the input map channels[m]. The biases of all maps follow the kernels.
+Arrays are passed as pointers. Kernels are ordered by output map: map o has kernels starts[o] to starts[o+1] - 1.
+Kernel m has `taps` weights and reads the input map channels[m]. The biases of all maps follow the kernels.
 """
 
 from typing import Any, NamedTuple
@@ -43,7 +44,7 @@ __all__ = [
 
 
 class Geometry(NamedTuple):
-    """Shapes of a convolution, and pointers to the first kernel of each output map and the input map of each kernel."""
+    """Shapes of a convolution, and pointers to the tables `starts` and `channels` of its kernels."""
 
     maps: Any
     out: Any
@@ -59,7 +60,7 @@ STRIDE, BEFORE, _STARTS = 2, 4, 6
 
 @part
 def geometry_of(call):  # type: ignore[no-untyped-def]
-    """Return the geometry of a convolution from its integer constants in the compiled table."""
+    """Return the geometry of a convolution, read from the integer constants that `geometry_links` concatenated."""
     op, ints = call.op, eng.links(call)
     starts = eng.ahead(ints, _STARTS)
     maps, out = (op[eng.C], op[eng.H], op[eng.W]), (op[eng.OUT], op[eng.HO], op[eng.WO])
@@ -72,14 +73,14 @@ def geometry_links(*parts: Any) -> np.ndarray:
 
 
 def room_for_planes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
-    """Return the workspace size that a convolution of one pattern needs for maps (C, H, W) and a kernel size."""
+    """Return the workspace size for a convolution of one pattern with maps (C, H, W) and kernels of `size`."""
     (channels, height, width), (kh, kw) = maps, size
     row = width + VECTOR
     return (kw + 1) * channels * height * row + (kw + 2) * (height + kh - 1) * (row + kw)
 
 
 def room_for_lanes(maps: tuple[int, ...], size: tuple[int, int]) -> int:
-    """Return the workspace size that a convolution of VECTOR interleaved patterns needs."""
+    """Return the workspace size for a convolution of VECTOR interleaved patterns."""
     return (maps[1] + size[0] - 1) * (maps[2] + size[1] - 1) * VECTOR
 
 
@@ -148,7 +149,7 @@ def _add_turned_plane(x, w, y, size, rows, window, kernel):  # type: ignore[no-u
 
 @part
 def _add_dots_plane(x, g, v, size, rows, window, kernel):  # type: ignore[no-untyped-def]
-    """Do the same as `_add_dots` for 5x5 kernels, with the special versions of `_add_taps_plane`."""
+    """Do the same as `_add_dots` for 5x5 kernels, with special versions for the widths of the paper's planes."""
     if window[0] == 16:
         add_dots_5x5_16(x, g, v, size, rows, window, kernel)
     elif window[0] == 32:
@@ -167,13 +168,13 @@ def _lay_out(x, maps, kw, row, line):  # type: ignore[no-untyped-def]
 
 
 def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
-    """Make the forward and backward convolutions of one pattern from the inner loops for a kernel size."""
+    """Build the forward and backward convolutions of one pattern from the inner loops for one kernel size."""
 
     @part
     def forward(call):  # type: ignore[no-untyped-def]
         """Compute y = bias + kernels * x for one pattern.
 
-        Up to 2 VECTOR values after x may be read, and up to VECTOR values after y may be overwritten.
+        Up to 2 * VECTOR values after x may be read, and up to VECTOR values after y may be overwritten.
         """
         x, w, y, line = eng.inputs(call, 1), eng.parameters(call), eng.outputs(call, 1), eng.room(call)
         geometry = geometry_of(call)
@@ -193,9 +194,9 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
     @part
     def reverse(call):  # type: ignore[no-untyped-def]
-        """Add the pattern's derivatives with respect to kernels and biases to g; if needed, write those for x to vx.
+        """Add the derivatives with respect to kernels and biases to g; if needed, write those for x to vx.
 
-        Up to 2 VECTOR values after x may be read, and up to VECTOR values after vx may be overwritten.
+        Up to 2 * VECTOR values after x may be read, and up to VECTOR values after vx may be overwritten.
         """
         x, w, v = eng.operands(call, 1), eng.parameters(call), eng.above(call, 1)
         g, vx, line = eng.gradients(call), eng.below(call, 1), eng.room(call)
@@ -242,7 +243,7 @@ def _plane(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
 
 def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
-    """Make the forward and backward convolutions of VECTOR interleaved patterns from inner loops for a kernel size."""
+    """Build the forward and backward convolutions of VECTOR interleaved patterns, as `_plane` does for one."""
 
     @part
     def forward(call):  # type: ignore[no-untyped-def]
@@ -262,7 +263,7 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
 
     @part
     def reverse(call):  # type: ignore[no-untyped-def]
-        """Add the patterns' derivatives with respect to kernels and biases to g; if needed, write those for x to vx."""
+        """Add the derivatives with respect to kernels and biases to g; if needed, write those for x to vx."""
         x, w, v = eng.operands(call, VECTOR), eng.parameters(call), eng.above(call, VECTOR)
         g, vx, line = eng.gradients(call), eng.below(call, VECTOR), eng.room(call)
         geometry, to_input = geometry_of(call), eng.to_input(call)
@@ -297,7 +298,8 @@ def _lanes(taps: Any, turned: Any, dots: Any) -> tuple[Any, Any]:
     return forward, reverse
 
 
-# Versions for the paper's 5x5 kernels, for 3x3, and for any size; only those that a network uses are compiled.
+# Versions for the paper's 5x5 kernels, for 3x3 kernels, and for kernels of any size. Only those that a network uses are
+# compiled.
 conv_plane_5x5, conv_plane_5x5_back = _plane(_add_taps_plane, _add_turned_plane, _add_dots_plane)
 conv_plane_3x3, conv_plane_3x3_back = _plane(add_taps_3x3, add_turned_3x3, add_dots_3x3)
 conv_plane, conv_plane_back = _plane(_add_taps, _add_turned, _add_dots)

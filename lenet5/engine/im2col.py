@@ -54,7 +54,7 @@ def _im2col_one(x, cols, maps, grid, lanes):  # type: ignore[no-untyped-def]
 
 @part
 def _col2im_one(cols, x, maps, grid, lanes):  # type: ignore[no-untyped-def]
-    """Set x[c, row, col, l] to the sum of the entries of cols that `_im2col_one` copies from there (its transpose)."""
+    """Apply the transpose of `_im2col_one`: set x[c, row, col, l] to the sum of the entries of cols copied from it."""
     (channels, height, width), (kh, kw), (sh, sw) = maps, grid.kernel, grid.stride
     (top, left), (ho, wo) = grid.before, grid.out
     for p in range(channels * height * width * lanes):
@@ -179,7 +179,7 @@ def col2im_numpy(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair
 
 @kernel(twin=col2im_numpy)
 def col2im(cols: np.ndarray, kernel_size: Pair, stride: Pair, before: Pair, out: Pair, x: np.ndarray) -> None:
-    """Set x[n, c, row, col] to the sum of the entries of cols that `im2col` copies from there (its transpose).
+    """Apply the transpose of `im2col`: set x[n, c, row, col] to the sum of the entries of cols copied from there.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ import platformdirs
 try:
     import numba
 
-    if getattr(numba.config, "DISABLE_JIT", 0):  # set to debug the NumPy methods instead
+    if getattr(numba.config, "DISABLE_JIT", 0):  # set by users to debug the NumPy methods
         numba = None  # type: ignore[assignment]
 except ImportError:  # not available for this version of Python or NumPy
     numba = None  # type: ignore[assignment]
@@ -80,7 +80,7 @@ def versions() -> dict[str, str]:
 
 
 def kernel(twin: Callable[..., T]) -> Callable[[Callable[..., Any]], Callable[..., T]]:
-    """Make a Numba kernel from the decorated loop; `twin` is the equivalent NumPy function.
+    """Make a Numba kernel from the decorated loop; `twin` is the NumPy function that replaces it without Numba.
 
     The loop is compiled at its first call and releases the GIL. Floating-point sums may be
     reordered for vectorisation; NaN and infinity are handled correctly.
@@ -111,7 +111,7 @@ def jit(loop: Callable[..., Any], *, cache: bool = True, **more: Any) -> Any:
 
 
 def _decorated(decorate: Callable[[bool], Any]) -> Any:
-    """Call decorate(cache) with lenet5's cache folder for Numba; `cache` is True if caching on disk is possible."""
+    """Call decorate(cache) while Numba uses lenet5's cache folder; `cache` is True if caching on disk is possible."""
     settings: Any = numba.config
     with _decorating:
         saved = settings.CACHE_DIR
@@ -141,7 +141,7 @@ _listener = Compilation()
 
 
 def compiling(listener: Compilation) -> Compilation:
-    """Set the listener for compilation; return the previous one."""
+    """Set the listener that is notified of compilation; return the previous one."""
     global _listener
     before, _listener = _listener, listener
     return before
@@ -155,7 +155,7 @@ class Function:
     code : callable
         Function to compile.
     signature : callable
-        Function (dtype, lanes) -> Numba type; lanes = 0 stands for any number of interleaved patterns.
+        Function that returns the Numba type for (dtype, lanes); lanes = 0 means any number of interleaved patterns.
     """
 
     def __init__(self, code: Callable[..., Any], signature: Callable[..., Any]) -> None:

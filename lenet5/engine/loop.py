@@ -1,4 +1,4 @@
-"""Compiled loops over the rows of a network's table: forward, backward, and both with a loss."""
+"""Compiled loops over a network's table of layer functions (see `program`): forward, backward, both with a loss."""
 
 from . import call as eng
 from .jit import jit, part
@@ -11,7 +11,7 @@ MODES = _GRADIENT, _CURVATURE, _STEP, _EVALUATE = range(4)
 
 @part
 def _load(x, first, states, lanes):  # type: ignore[no-untyped-def]
-    """Interleave x[first], x[first + 1], ... at the start of `states`; lanes beyond the last pattern get zeros."""
+    """Interleave x[first], x[first + 1], ... at the start of `states`; lanes beyond the last pattern are set to 0."""
     if lanes == 1:
         row = x[first]
         for p in range(len(row)):
@@ -103,7 +103,7 @@ def learn(mode, table, at, x, labels, factor, total, lanes):  # type: ignore[no-
     """Process patterns x (N, inputs) with their labels; return total + factor * losses, and the number of errors.
 
     Mode _GRADIENT accumulates gradients, and _CURVATURE the Gauss-Newton diagonal (eqs. 23 to 27). _STEP updates every
-    parameter at its own learning rate after each pattern; `lanes` must be 1. _EVALUATE computes only the losses and
+    parameter with its own learning rate after each pattern; `lanes` must be 1. _EVALUATE computes only the losses and
     errors; training uses it instead of `run`, which would have to be compiled as well.
     """
     last = len(table) - 1

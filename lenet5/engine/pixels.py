@@ -44,7 +44,7 @@ def _brightness_numpy(images: np.ndarray) -> tuple[int, float]:
 
 @kernel(twin=_brightness_numpy)
 def brightness(images):  # type: ignore[no-untyped-def]
-    """Return the largest pixel value of uint8 images (N, H, W), and the mean of their edge pixels."""
+    """Return the largest pixel value in uint8 images (N, H, W), and the mean of all their edge pixels."""
     n, height, width = images.shape
     flat = images.reshape(images.size)
     largest, total, count = np.uint8(0), 0, 0

@@ -89,7 +89,7 @@ class Program:
     theta : ndarray (parameters,)
         Flat vector of all parameters of the network.
     to_input : bool
-        Whether derivatives at the input are needed.
+        Whether derivatives with respect to the network's input are needed.
 
     Attributes
     ----------
@@ -271,7 +271,7 @@ def _size(shape: tuple[int, ...]) -> int:
 
 
 def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
-    """Return zeros (size,) aligned to a cache line, so that no vector crosses two lines."""
+    """Return zeros (size,) aligned to a cache line, so that no SIMD vector crosses the border between two lines."""
     in_line = 64 // dtype.itemsize
     room = np.zeros(size + in_line, dtype)
     first = -address(room) % 64 // dtype.itemsize
@@ -279,7 +279,7 @@ def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
 
 
 def lanes_for(n: int) -> int:
-    """Return the number of patterns to interleave: LANES if n fills more than half of them, else 1."""
+    """Return the number of patterns to interleave: LANES if n is more than half of LANES, else 1."""
     return LANES if n > LANES // 2 else 1
 
 

@@ -31,8 +31,8 @@ def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -
 
     y[r y_row + p] += sum_ij w[i kw + j] x[r x_row + p + i width + j step]
     for every row r and p < n, where n is a multiple of VECTOR. If `turned`, the weights are in reverse order.
-    The kernel size is fixed; it is an argument only for compatibility with functions for any size. If `known` is given,
-    the constant `known` replaces the argument width.
+    The kernel size is fixed; it is an argument only for compatibility with functions that accept any size. If `known`
+    is given, this constant replaces the argument `width`.
     """
 
     def write(code: "_Code") -> None:
@@ -40,7 +40,8 @@ def _taps(kh: int, kw: int, *, turned: bool = False, known: int | None = None) -
         weights = [code.spread(code.w(k)) for k in (reversed(order) if turned else order)]
         with code.vectors():
             total = code.load(code.y())
-            for i in range(kh):  # a sum per kernel row; in a single sum, every product would wait for the previous one
+            # Sum each kernel row separately; in a single sum, every product would wait for the previous one.
+            for i in range(kh):
                 part = code.build.fmul(weights[i * kw], code.load(code.x(i, 0)))
                 for j in range(1, kw):
                     part = code.add_product(part, weights[i * kw + j], code.load(code.x(i, j)))
@@ -159,7 +160,7 @@ class _Code:
         return self.build.gep(self._y, [ir.IntType(64)(q * VECTOR)])
 
     def w_beside(self, q: int) -> Any:
-        """Return a pointer to the element of w for the current vector of x and row q."""
+        """Return a pointer to the element in row q of w that multiplies the current vector of x."""
         b = self.build
         return b.gep(self._w, [b.add(b.mul(self._width, ir.IntType(64)(q)), b.mul(self._vector, self._step))])
 
@@ -180,7 +181,7 @@ class _Code:
         return self.pick(one, nothing, [0] * VECTOR)
 
     def pick(self, a: Any, b: Any, which: Sequence[int]) -> Any:
-        """Shuffle two vectors: indices from 0 select elements of a, indices from VECTOR elements of b."""
+        """Combine elements of two vectors: indices below VECTOR select elements of a, the others elements of b."""
         return self.build.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), list(which)))
 
     def variable(self, start: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""The command ``python -m lenet5.export``: ONNX, safetensors, C, a web page, PyTorch or Keras."""
+"""The command ``python -m lenet5.export``: write a network as ONNX, safetensors, C, a web page, PyTorch or Keras."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     help = "network (run folder, .npz or .safetensors file; default: the pretrained one), and file to write"
     parser.add_argument("files", metavar="FILE", nargs="+", help=help)
-    parser.add_switch("--prepare", help=".onnx: take uint8 images and prepare them in the graph")
+    parser.add_switch("--prepare", help=".onnx: accept uint8 images and prepare them in the graph")
     help = ".onnx: comma-separated outputs: scores (or penalties), probabilities, class (default: all three)"
     parser.add_option("--outputs", type=str | None, default=None, metavar="NAMES", help=help)
     help = f".c, .h: 8-bit weights and activations, calibrated on {_CALIBRATION:,} training images"

@@ -100,7 +100,7 @@ class Source:
     bytes : int
         Size of the constants.
     room : Room
-        Buffer of the activations, in elements of type `kind`.
+        Buffer for the activations, in elements of type `kind`.
     """
 
     def __init__(self, kind: str) -> None:

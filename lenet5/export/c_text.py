@@ -20,7 +20,7 @@ _NOT_FINITE = (
 
 
 def functions(used: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the code of the used types and functions of functions.c and their dependencies, in file order."""
+    """Return the code of the given types and functions of functions.c and of their dependencies, in file order."""
     parts = re.split(r"^//: (\w+)\n", (Path(__file__).parent / "functions.c").read_text(encoding="utf-8"), flags=re.M)
     known = {name: code.strip() for name, code in zip(parts[1::2], parts[2::2], strict=True)}
     needed = set(used)
@@ -48,7 +48,7 @@ class Room:
         return self.first
 
     def beside(self, size: int) -> tuple[int, int]:
-        """Return the positions of a layer's input and output; the output is before the input if it fits, else after."""
+        """Return the positions of a layer's input and of its output, placed before the input if it fits, else after."""
         source = self.first
         self.first = 0 if size <= source else source + self.size
         self.size = size
@@ -118,7 +118,7 @@ def remark(lines: Iterable[str]) -> str:
     """Return lines as a C comment, without character sequences that would end it or have a special meaning."""
     kept = []
     for line in lines:
-        line = line.replace("\\", "/")  # first, because the new slashes can form the sequences below
+        line = line.replace("\\", "/")  # first, because the new slashes can form sequences that are split below
         line = "".join(c if c.isprintable() else " " for c in line)
         for sign in ("*/", "/*", "??"):
             line = line.replace(sign, " ".join(sign))

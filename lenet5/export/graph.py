@@ -54,7 +54,7 @@ def write(
     path : path-like
         File to write. An existing file is replaced atomically.
     prepare : bool
-        Whether to include the preparation in the graph. Its input is then uint8 ``images`` (N, 28, 28), or
+        Whether to include the preparation in the graph. The graph's input is then uint8 ``images`` (N, 28, 28), or
         (N, H, W, C) in colour, instead of float32 ``input`` (N, C, H, W), the result of `Sequential.prepared`.
     outputs : iterable of str, optional
         Outputs of the graph: "scores" (or "penalties" for RBF units), "probabilities" and "class" (int64).

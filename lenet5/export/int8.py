@@ -1,8 +1,8 @@
 """Quantisation to 8-bit weights and activations, with integer arithmetic up to the outputs.
 
 An activation is scale * (q - zero) for an int8 q; a weight of output map o is scale[o] * q. Sums of products are exact
-in 32 bits. A multiplier and a shift convert them to the next layer's q, or to one of 1,024 indices of a squashing
-function's table. The ranges of activations are measured on calibration images.
+in 32 bits. A multiplier and a shift convert them to the next layer's q, or to one of the 1,024 indices of a lookup
+table for a squashing function. The ranges of activations are measured on calibration images.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ _FAR = {"tanh": 4.0, "sigmoid": 8.0, "elu": np.inf}
 
 
 class Group(NamedTuple):
-    """A main step (or None), its normalisation and activation, and the value ranges before and after the activation."""
+    """A main step with its normalisation and activation, and the value ranges before and after the activation."""
 
     main: Step | None
     norm: Normalisation | None
@@ -92,7 +92,7 @@ def _ranges(net: Sequential, images: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _groups(every: list[Step], ranges: list[tuple[float, float]], ends: tuple[float, float]) -> Iterator[Group]:
-    """Yield groups of steps that are computed together; `ends` are the least and largest value of a prepared image."""
+    """Yield groups of steps that are computed together; `ends` are the smallest and largest input values."""
     k = 0
     while k < len(every):
         step, op = every[k], every[k].operation
@@ -189,7 +189,7 @@ class _Writer:
         return to
 
     def _finish(self, name: str, group: Group, scale: np.ndarray, shift: np.ndarray) -> tuple[str, Scale]:
-        """Define the constants that convert scale * sum + shift to int8; return a C pointer to them, and the scale."""
+        """Define constants that convert scale * sum + shift to int8; return a C pointer to them and the int8 scale."""
         squash, table = group.squash, "0"
         slopes: Any = 1.0  # slopes of the activation for negative sums
         if squash is not None and squash.name in _FAR:
@@ -236,7 +236,7 @@ class _Writer:
 
     def _distances(self, op: Distances, group: Group, at: Scale) -> Scale:
         codes = np.rint(op.codes / at.scale)
-        if np.abs(codes).max() > 127 or codes.shape[1] * 382**2 >= 1 << 31:  # at most 255 + 127 = 382 apart
+        if np.abs(codes).max() > 127 or codes.shape[1] * 382**2 >= 1 << 31:  # differences of up to 255 + 127 = 382
             raise ConfigError(
                 f"{group.name}: int8 cannot represent the codes, which are far outside the range of the layer's input, "
                 "or too long for sums of 32 bits. Export without int8."
@@ -248,7 +248,7 @@ class _Writer:
         return at
 
     def _scores(self, op: FullConnection, group: Group, at: Scale) -> Scale:
-        """Write the C code of the last fully connected layer, whose outputs and activation are floats."""
+        """Write the C code of the last fully connected layer and its activation, whose results are floats."""
         source, name = self.source, self.source.name(group.name)
         op, scale, bias = _products(op, group, at)
         units, inputs = op.weight.shape
@@ -278,7 +278,7 @@ def _products(op: Any, group: Group, at: Scale) -> tuple[Any, np.ndarray, np.nda
     shift = op.bias * by + moved
     scale = np.abs(flat).max(axis=1) / 127 * at.scale
     scale = np.maximum(scale, least_scale(scale, shift))
-    scale[scale == 0] = 1.0  # it is 0 if all weights and the shift are 0
+    scale[scale == 0] = 1.0  # an output's scale is 0 if its weights and its shift are 0
     weight = np.rint(flat * (at.scale / scale)[:, None]).astype(np.int8).reshape(op.weight.shape)
     if np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(axis=1).max() * 255 >= 1 << 31:
         raise ConfigError(
@@ -292,5 +292,5 @@ def _bounded(squash: Squash, before: tuple[float, float]) -> tuple[float, float]
     far = _FAR[squash.name] / abs(squash.numbers[1] if squash.name == "tanh" else 1.0)
     low, high = max(before[0], -far), min(before[1], far)
     if squash.name != "elu":
-        low, high = -far, far  # the same range, so that all layers share one table
+        low, high = -far, far  # use the same range for all layers, so that they share one table
     return (low, high) if high > low else (low - 0.5, low + 0.5)

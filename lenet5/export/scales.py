@@ -10,7 +10,7 @@ _BITS = 20  # number of bits of the largest multiplier
 
 
 class Scale(NamedTuple):
-    """Scale of int8 values q, which represent x = scale * (q - zero)."""
+    """Scale and zero point of int8 values q, which represent x = scale * (q - zero)."""
 
     scale: float
     zero: int
@@ -24,12 +24,12 @@ def scale_of(values: tuple[float, float]) -> Scale:
 
 
 def rounded(values: np.ndarray, at: Scale) -> np.ndarray:
-    """Quantise values to int8 with a scale."""
+    """Quantise values to int8 with the given scale."""
     return np.clip(np.rint(values / at.scale) + at.zero, -128, 127).astype(np.int8)
 
 
 def least_scale(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return the smallest scale of each output map whose multiplier has at least 10 bits, and its bias at most 30."""
+    """Return the smallest scale per output map for a multiplier of at least 10 bits and a bias of at most 30."""
     return np.maximum(scale.max() / (1 << 10), np.abs(shift) / (1 << 30))
 
 

@@ -17,7 +17,7 @@ _MOST = 0xFFFF  # largest offset in a `starts` array, which is of type uint16_t
 
 
 def kernels(source: "Source", name: str, op: Convolution, kind: str) -> list[str]:
-    """Add a convolution's non-zero kernels to C source; return C expressions for `starts`, `inputs` and `weight`."""
+    """Add a convolution's non-zero kernels to a C source; return C expressions for `starts`, `inputs` and `weight`."""
     present = _present(op)
     if present.all() or present.sum() > _MOST:
         whole = source.array(kind, f"{name}_weight", op.weight, weights=True)

@@ -24,7 +24,7 @@ FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     ".pth": ("a PyTorch state dict", ()),
     ".c": ("C99 source", ("int8", "images")),
     ".h": ("a C99 header", ("int8", "images")),
-    ".html": ("a page that runs the network", ("examples",)),
+    ".html": ("an HTML page that runs the network", ("examples",)),
 }
 
 
@@ -56,7 +56,7 @@ def export(
     images : ndarray of uint8 (N, H, W) or (N, H, W, C), optional
         Training images for `int8`; 1,000 are sufficient.
     examples : Dataset, optional
-        For .html: example images on the page, including misread ones.
+        For .html: test set from which the page's example images are taken, including misclassified ones.
     notes : mapping of str to str, optional
         Notes such as data set, recipe, error and licence, stored in the file if its format supports them.
 

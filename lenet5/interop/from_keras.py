@@ -44,10 +44,10 @@ def from_keras(
 ) -> Sequential:
     """Return a network with the weights of a Keras 3 model.
 
-    Kernels are transposed, and the inputs of the dense layer after Flatten are reordered map by map. Arrays and layers
-    are matched by name if the file was written by `to_keras`, otherwise by order and shape. Activations and pooling are
-    not read; pass those of your model as options of `model`, such as ``activation="relu", subsampling="max"``. The
-    optimiser's state is ignored.
+    Kernels are transposed, and the inputs of the dense layer after Flatten are reordered to channels-first. Arrays and
+    layers are matched by name if the file was written by `to_keras`, otherwise by order and shape. Activations and
+    pooling are not read; pass those of your model as options of `model`, such as
+    ``activation="relu", subsampling="max"``. The optimiser's state is ignored.
 
     A .keras file contains the epsilon of batch normalisation. If it differs from ours (Keras's default is 1e-3, ours
     1e-5), the difference is added to the variance. A .weights.h5 file does not contain it: pass a network with layers
@@ -60,7 +60,7 @@ def from_keras(
     model : str or Sequential
         Key of `lenet5.models.MODELS`, such as "d2l" (images padded to 32x32 in C1), or a network, which is modified.
     mapping : mapping of str to str, optional
-        Keras layer for each of our layers with parameters, by name: ``{"C1": "conv2d", "F6": "dense_1", ...}``.
+        Name of each layer with parameters -> name of its Keras layer: ``{"C1": "conv2d", "F6": "dense_1", ...}``.
     **options
         Options of the model. By default, `channels`, `classes`, `norm` and a `size` of 28 or 32 are inferred.
 
@@ -113,13 +113,13 @@ def _unzipped(path: Path, data: bytes) -> tuple[bytes, dict[str, _Described]]:
             for info in archive.infolist():
                 if info.file_size > (_CONFIG if info.filename == "config.json" else len(data) + _UNPACKED):
                     name, size = info.filename[:80], info.file_size
-                    raise CheckpointError(f"{path}: its entry {name} declares too many bytes: {size:,}.")
+                    raise CheckpointError(f"{path}: entry {name} declares a size that is too large: {size:,} bytes.")
             weights, config = archive.read("model.weights.h5"), json.loads(archive.read("config.json"))
     except CheckpointError:
         raise
     except KeyError as error:
         raise CheckpointError(f"{path}: not a Keras 3 file: {error.args[0]}.") from error
-    except Exception as error:  # zipfile, zlib and json raise many types of exceptions for corrupt data
+    except Exception as error:  # zipfile, zlib and json raise many types of exception for corrupt data
         raise CheckpointError(f"{path}: damaged or not a .keras file: {error}.") from error
     try:
         return weights, _described(config, "layers/", 0)

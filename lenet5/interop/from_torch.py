@@ -42,8 +42,9 @@ def from_torch(
         Key of `lenet5.models.MODELS`, such as "d2l" (images padded to 32x32 in C1) or "lenet5-cifar10" (no padding), or
         a network, which is modified.
     mapping : mapping of str to str, optional
-        Module for each of our layers with parameters, by name: ``{"C1": "conv1", "F6": "fc2", ...}``; or state
-        dict entry for each of our arrays: ``{"C1.weight": "W1", "C1.bias": "b1", ...}``. Each entry must be used once.
+        Name of each layer with parameters -> name of its PyTorch module: ``{"C1": "conv1", "F6": "fc2", ...}``;
+        or name of each array -> its key in the state dict: ``{"C1.weight": "W1", "C1.bias": "b1", ...}``. Every module
+        or key must be used exactly once.
     **options
         Options of the model. By default, `channels`, `classes`, `norm` and a `size` of 28 or 32 are inferred.
 
@@ -77,7 +78,7 @@ def from_torch(
 
 
 def _renamed(state: Mapping[Any, Any], mapping: Mapping[str, str], where: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a state dict with its entries renamed to our arrays, and the mapping from our layers to its modules."""
+    """Return a state dict whose keys are our arrays' names, and the mapping from our layers to its modules."""
     unknown = [shown(name) for name in mapping.values() if name not in state]
     unused = [shown(name) for name in state if name not in mapping.values() and not str(name).endswith(_IGNORED)]
     if unknown or unused or len(set(mapping.values())) < len(mapping):
@@ -128,7 +129,7 @@ def _array(value: Any) -> np.ndarray | None:
 
 
 def _read(path: Path) -> tuple[Any, int]:
-    """Return the content of a file, and the maximum size of its arrays in bytes."""
+    """Return the content of a file, and the maximum total size of its arrays in bytes."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -143,7 +144,7 @@ def _read(path: Path) -> tuple[Any, int]:
         raise
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}.") from None
-    except Exception as error:  # zipfile raises many types; a null character in a path raises ValueError
+    except Exception as error:  # zipfile raises many exception types; a null character in a path raises ValueError
         raise CheckpointError(
             f"{path}: damaged: {error}. Save the model with torch.save(model.state_dict(), path)."
         ) from error

@@ -1,8 +1,8 @@
 """Separate program, started by `from_keras`, that reads a .weights.h5 file from stdin and writes plain bytes.
 
-On damaged files, the HDF5 library can crash or allocate too much memory; in a separate program, this ends only that
-program. It does not import lenet5. The first line of its output is JSON with the layers or an error message; the bytes
-of the arrays follow.
+On damaged files, the HDF5 library can crash or allocate too much memory; in a separate program, this does not affect
+the caller. The program does not import lenet5. The first line of its output is JSON with the layers or an error
+message; the bytes of the arrays follow.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ class Refused(Exception):
 def main() -> None:
     """Read a file from stdin and write its arrays to stdout."""
     data = sys.stdin.buffer.read()
-    with contextlib.suppress(ImportError, ValueError, OSError):  # not available on Windows
+    with contextlib.suppress(ImportError, ValueError, OSError):  # the module is not available on Windows
         import resource
 
         most = _SPARE + 4 * len(data)

@@ -37,7 +37,8 @@ class Module(NamedTuple):
     arrays : dict of str to ndarray
         Arrays by role: "main", "bias", "mean", "variance", "codes".
     order : tuple, optional
-        Type and number, if only the order within each type is known; None if the order of all modules is known.
+        Type and number of the module, if only the order within each type is known; None if the order of all modules is
+        known.
     rows_last : bool
         Whether a matrix after `Flatten` expects channels-last input.
     epsilon : float, optional
@@ -168,7 +169,7 @@ def _assigned(
     if mapping:
         return _mapped(slots, named, mapping, where)
     own = [slot.name.replace(".", "_") for slot in slots]
-    if set(own) <= named.keys():  # the names that this library writes
+    if set(own) <= named.keys():  # the file uses the names that this library writes
         pairs = [(slot, named[name]) for slot, name in zip(slots, own, strict=True)]
     else:
         pairs = list(zip(slots, modules, strict=False))
@@ -200,7 +201,7 @@ def _mapped(
 
 
 def _by_shape(slots: list[_Slot], modules: list[Module], where: Any) -> list[tuple[_Slot, Module]]:
-    """Assign to each layer the only module whose arrays fit, or the first of several if modules are numbered."""
+    """Assign to each layer the only module whose arrays fit, or the first of several numbered ones of the same type."""
     left, pairs = list(modules), []
     for slot in slots:
         fitting = [module for module in left if _fitted(slot, module)[0] is not None]
@@ -251,7 +252,7 @@ def _outside(array: np.ndarray, slot: _Slot) -> str:
 
 
 def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.ndarray | None:
-    """Convert an array to the shape of a layer's array, if they are equivalent."""
+    """Convert an array to the shape of a layer's array; return None if the shapes are not equivalent."""
     shape = slot.arrays[role].shape
     table = getattr(slot.layer, "table", None)
     if table is not None and len(shape) == 3:
@@ -260,7 +261,7 @@ def _in_shape(array: np.ndarray, role: str, slot: _Slot, module: Module) -> np.n
         maps, inputs = np.nonzero(table.T)
         return array[maps, inputs]
     matrix = array.ndim == 2
-    alone = "main" in slot.arrays and slot.arrays["main"].ndim == 1  # one value per element of the vector
+    alone = "main" in slot.arrays and slot.arrays["main"].ndim == 1  # one value per channel or input
     if module.rows_last and slot.maps is not None and (matrix or alone and array.size == np.prod(slot.maps)):
         channels, height, width = slot.maps
         if array.shape[-1] != channels * height * width:

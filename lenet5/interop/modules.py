@@ -15,7 +15,7 @@ def sequence(made: Mapping[str, nn.Module]) -> nn.Sequential:
 
 
 def keep_zeros(weight: torch.Tensor, table: torch.Tensor) -> None:
-    """Zero the gradients of those kernels in a weight (O, C, kh, kw) that the connection table (O, C) excludes."""
+    """Zero the gradients of the kernels in a weight tensor (O, C, kh, kw) that the connection table (O, C) excludes."""
     weight.register_hook(lambda gradient: gradient * table[:, :, None, None].to(gradient))
 
 

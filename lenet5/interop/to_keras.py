@@ -53,8 +53,8 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ConfigError
-        If h5py is not installed, the extension is not one of these, a layer has no `operation`, or its name is not
-        allowed in Keras.
+        If h5py is not installed, the extension is neither of these, a layer has no `operation`, or a layer's name is
+        not allowed in Keras.
     """
     name = os.fspath(path).lower()
     if not name.endswith((".keras", ".weights.h5")):
@@ -97,7 +97,7 @@ class _Model:
         self.arrays: list[tuple[str, str, list[np.ndarray]]] = []
         self.layers: list[dict[str, Any]] = []
         self.shape = _last(net.in_shape)
-        self.maps: tuple[int, ...] | None = None  # (C, H, W) from flattening to the next dense layer
+        self.maps: tuple[int, ...] | None = None  # (C, H, W) before flattening, until the next dense layer
         batch = {"batch_shape": [None, *self.shape], "dtype": self.dtype, "name": "input"}
         self._put("InputLayer", "input", batch, [], [])
 

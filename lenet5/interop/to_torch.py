@@ -62,7 +62,7 @@ def to_torch(net: Sequential) -> TorchNetwork:
     Raises
     ------
     ConfigError
-        If a layer has no `operation`, or its name is not allowed in PyTorch.
+        If a layer has no `operation`, or a layer's name is not allowed in PyTorch.
     """
     parts = [
         (step.name.replace(".", "_"), step, *_PARTS[type(step.operation)](step.operation, step)) for step in steps(net)
@@ -99,7 +99,7 @@ def to_torch(net: Sequential) -> TorchNetwork:
     return TorchNetwork(state, network)
 
 
-# PyTorch modules of a network step: the last module's arrays by name, and (class name, arguments) of each module.
+# PyTorch modules for one layer: the arrays of the last module by name, and (class name, arguments) for each module.
 Parts = tuple[State, list[tuple[str, tuple[Any, ...]]]]
 
 

@@ -1,4 +1,4 @@
-"""The layers, one class each, with hand-written `forward`, `backward` and `bbprop`."""
+"""Layers of networks, each a class with hand-written `forward`, `backward` and `bbprop`."""
 
 from .activation import ScaledTanh, Sigmoid, Tanh
 from .base import Layer

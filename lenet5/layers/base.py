@@ -45,7 +45,7 @@ class _Recorded(type):
 
 
 class Layer(metaclass=_Recorded):
-    """A differentiable map y = f(x; theta). Learning rates and updates are the optimiser's task.
+    """Base class of layers: a differentiable map y = f(x; theta), whose parameters an optimiser updates.
 
     Returned arrays are buffers, which the layer's next call overwrites. Inputs are never
     modified. `backward` and `bbprop` refer to the last call of `forward`; they overwrite `grad` and
@@ -96,7 +96,7 @@ class Layer(metaclass=_Recorded):
 
     def __setattr__(self, name: str, value: Any) -> None:
         fixed = name[0] != "_" and self.__dict__.get("_fixed") and name not in _CHANGING and name not in self._open
-        if fixed and value is not self.__dict__.get(name):  # an in-place operation assigns the array to itself
+        if fixed and value is not self.__dict__.get(name):  # an in-place operation assigns the same array again
             raise ConfigError(
                 f"{self}: {name} cannot change after the layer is built, because compiled code may rely on it. Create "
                 "a new layer and network. To change a parameter, assign to its value: layer.weight.value[...] = array."
@@ -106,14 +106,14 @@ class Layer(metaclass=_Recorded):
     def build(
         self, in_shape: Shape, *, dtype: np.typing.DTypeLike = np.float32, rng: np.random.Generator | None = None
     ) -> Shape:
-        """Allocate parameters for inputs of `in_shape` and return the shape of the outputs.
+        """Allocate the parameters for inputs of shape `in_shape`; return the shape of one output.
 
         Parameters
         ----------
         in_shape : tuple of int
             Shape of one input, (C, H, W) or (D,). Like the returned shape, it has no batch axis.
         dtype : float32 or float64
-            Type of parameters, inputs and outputs.
+            Data type of parameters, inputs and outputs.
         rng : numpy.random.Generator, optional
             Generator for the initial weights. Default: a generator with seed 0.
 
@@ -142,7 +142,7 @@ class Layer(metaclass=_Recorded):
         try:
             self.out_shape = self._build(sides, rng)
         except Exception:
-            self.in_shape = ()  # mark as not built after a failed build
+            self.in_shape = ()  # if the build fails, mark the layer as not built
             raise
         self._fixed = True
         return self.out_shape
@@ -161,8 +161,8 @@ class Layer(metaclass=_Recorded):
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Set hess = (J_p*J_p)^T hy for every parameter; return hx = (J_x*J_x)^T hy if `to_input`, else None.
 
-        This is `backward` with squared operands (eqs. 22 to 27). The second derivative of the activation is
-        dropped (Gauss-Newton), so the results are non-negative if hy is.
+        This is `backward` with the entries of the Jacobians J_p and J_x squared (eqs. 22 to 27). The second
+        derivative of the activation is dropped (Gauss-Newton), so the results are non-negative if hy is.
         """
         raise NotImplementedError
 
@@ -207,7 +207,7 @@ class Layer(metaclass=_Recorded):
         return None
 
     def connections(self) -> int:
-        """Count connections as the paper does: one per input and per bias of every unit."""
+        """Count connections as the paper does: one for each input and bias of every unit."""
         return 0
 
     def multiply_adds(self) -> int:
@@ -219,7 +219,7 @@ class Layer(metaclass=_Recorded):
         return Window()
 
     def operation(self) -> Operation | None:
-        """Return the operation that the layer performs in evaluation mode, for exporters, or None if it has none."""
+        """Return the operation that the layer performs in evaluation mode, for exporters; None if no operation fits."""
         return None
 
     def stages(self) -> bool:
@@ -248,7 +248,7 @@ class Layer(metaclass=_Recorded):
             if not self._y_shape:
                 raise ShapeError(f"{self}: call forward() first, then backward() or bbprop().")
             raise ShapeError(
-                f"{self}: expected the derivative with respect to its output, {self.dtype} "
+                f"{self}: the derivative with respect to its output must be {self.dtype} "
                 f"{self._y_shape}; found {described(vy)}."
             )
 
@@ -258,7 +258,7 @@ class Layer(metaclass=_Recorded):
 
 
 def check_shape(layer: Layer, x: np.ndarray) -> None:
-    """Raise ShapeError unless x is a batch that `layer` accepts; maps may have any size."""
+    """Raise ShapeError unless x is a batch that `layer` accepts; maps may have any height and width."""
     if not layer.in_shape:
         raise ShapeError(f"{layer}: call build(in_shape, rng=...) before the first use.")
     if not isinstance(x, np.ndarray) or x.dtype != layer.dtype:
@@ -271,7 +271,7 @@ def check_shape(layer: Layer, x: np.ndarray) -> None:
 
 
 def described(x: object) -> str:
-    """Return the dtype and shape of an array, or the type of another value, for error messages."""
+    """Return the dtype and shape of an array, or the type of any other value, for error messages."""
     return f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
 
 

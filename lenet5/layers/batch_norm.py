@@ -17,9 +17,10 @@ class BatchNorm(Layer):
     """y[c] = weight[c] xhat[c] + bias[c] for each map or feature c; xhat = (x - mean) / s, s^2 = variance + epsilon.
 
     This layer is not in the paper; see Ioffe and Szegedy (2015). In training, mean and variance are computed from the
-    batch, over the M = N*H*W elements of a map (N, C, H, W) or the M = N values of a feature (N, D), so the patterns
-    of a batch depend on each other. In evaluation, the running statistics are used. Each `forward` in training updates
-    them: running = (1 - momentum) running + momentum batch, with M - 1 instead of M in the variance.
+    batch: over the M = N*H*W elements of each map if x is (N, C, H, W), or the M = N values of each feature if x is
+    (N, D). The outputs for the patterns of a batch therefore depend on each other. In evaluation, the running
+    statistics are used. Each `forward` in training updates them: running = (1 - momentum) running + momentum batch,
+    with M - 1 instead of M in the variance.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ class BatchNorm(Layer):
         own *= hy
         hx += own
         hx *= _over_maps(self._slope**2, hx.ndim)
-        return np.maximum(hx, 0.0, out=hx)  # only rounding can make it negative
+        return np.maximum(hx, 0.0, out=hx)  # rounding can make tiny values negative
 
     def _sums(self, vy: np.ndarray, count: int) -> list[np.ndarray]:
         """Return S_k, the sum of vy xhat^k over each map, for k = 0, ..., count - 1."""
@@ -161,7 +162,7 @@ class BatchNorm(Layer):
         return Normalisation(mean, variance, weight, bias, self.epsilon, self.momentum)
 
     def compiled(self, *, training: bool = False) -> list[Row] | None:
-        """Return the compiled version for evaluation, or None for training, in which patterns depend on each other."""
+        """Return the compiled version for evaluation, or None for training, in which patterns affect each other."""
         if training:
             return None
 

@@ -91,7 +91,7 @@ class Compiled:
         changes = Layer._builds, Parameter.bindings
         if changes == self._changes:
             return
-        # Some network has changed. Check if it is this one: compiled code relies on shapes and parameter addresses.
+        # Some network has changed. Check whether it is this one, because compiled code relies on shapes and addresses.
         made_of = [
             (id(layer), layer.in_shape, [p.value.__array_interface__["data"] for p in layer.parameters()])
             for layer in self._net.sublayers()

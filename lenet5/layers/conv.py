@@ -37,11 +37,11 @@ class Conv2D(Layer):
     stride : int or (int, int)
         Step between receptive fields.
     padding : {"valid", "same"}, int or (int, int)
-        Zero padding. "valid" adds none; "same" adds enough for Ho = ceil(H/stride), with an odd row or column at the
-        bottom or right. An int is the width on every side; a pair is (top and bottom, left and right).
+        Zero padding. "valid" adds none; "same" adds enough for Ho = ceil(H/stride), with any extra row or column at
+        the bottom or right. An int is the width on every side; a pair is (top and bottom, left and right).
     table : str or boolean ndarray (C, O), optional
         Connection table: True (or X in a string, as in `TABLE_I`) if input map c is connected to output map o. With a
-        table, only connected pairs have kernels, and `weight` is (connected pairs, kh, kw), ordered by output map;
+        table, only connected pairs have kernels: `weight` is (connected pairs, kh, kw), ordered by output map;
         otherwise it is (O, C, kh, kw).
     init : Initializer, or its name in `initializers.INITIALIZERS`
         Initialiser of `weight`, called with the fan-in of each unit.

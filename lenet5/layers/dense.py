@@ -50,7 +50,7 @@ class Dense(Layer):
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if len(in_shape) not in (1, 3) or in_shape[1:] not in ((), (1, 1)):
             raise ShapeError(
-                f"Dense {self.name} takes (D,) or (D, 1, 1); found {in_shape}. Put Flatten() in front of it."
+                f"Dense {self.name} takes inputs (D,) or (D, 1, 1); found {in_shape}. Put Flatten() in front of it."
             )
         drawn = self.init((self.units, in_shape[0]), in_shape[0], self.units, rng)
         self.weight = Parameter("weight", drawn.astype(self.dtype))
@@ -120,7 +120,7 @@ def dense_rows(size: int, out_shape: Shape) -> list[Row]:
     return [Row(_forward, _reverse, out_shape, room=size * LANES, steps=True)]
 
 
-# Number of inputs processed at a time; for 16 patterns, they take 16 kB in float32.
+# Number of inputs processed at a time; for 16 patterns, their values take 16 kB in float32.
 _BLOCK = 256
 
 

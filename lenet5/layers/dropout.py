@@ -78,7 +78,7 @@ class Dropout(Layer):
         return [Row(_forward, _reverse, self.out_shape, own=cells, draw=lambda n, *key: self._draw((n, cells), key))]
 
     def _draw(self, shape: Shape, key: tuple[int, ...]) -> np.ndarray:
-        # As spawn keys, (1,) and (1, 0) give different random numbers; as entropy, they would give the same ones.
+        # As spawn keys, (1,) and (1, 0) produce different random numbers; as entropy, they would produce the same ones.
         seed = np.random.SeedSequence(0, spawn_key=key)
         # Always drawn in float32, so that the mask does not depend on the dtype of the layer.
         drawn = np.random.Generator(np.random.Philox(seed)).random(shape, dtype=np.float32)

@@ -32,7 +32,7 @@ class Convolution(NamedTuple):
     Attributes
     ----------
     weight : ndarray (O, C, kh, kw)
-        Kernels; missing connections have zeros.
+        Kernels; weights of missing connections are 0.
     bias : ndarray (O,)
     stride : (int, int)
         Vertical and horizontal stride.

@@ -120,7 +120,7 @@ class ELU(_Bent):
     Parameters
     ----------
     alpha : float
-        Positive; f(a) tends to -alpha as a decreases.
+        Positive constant; f(a) tends to -alpha as a decreases.
     name : str
 
     Raises

@@ -29,7 +29,7 @@ def register(kind: type[Layer]) -> type[Layer]:
     if not (isinstance(kind, type) and issubclass(kind, Layer)):
         raise ConfigError(f"register takes a layer class, a subclass of lenet5.layers.Layer; found {shown(kind)}.")
     if LAYERS.setdefault(kind.__name__, kind) is not kind:
-        raise ConfigError(f"A layer class {kind.__name__} is already registered; rename this one.")
+        raise ConfigError(f"A layer class named {kind.__name__} is already registered; rename this one.")
     return kind
 
 

@@ -95,8 +95,9 @@ class Windowed(Layer):
 class Subsampling(Windowed):
     """Trainable sub-sampling: y[c] = coefficient[c] * (sum of the window of x[c]) + bias[c].
 
-    As in the paper's text, it is the sum, not the mean. The initial biases are 0, and all initial coefficients are
-    equal. The paper gives no value for them; its rule for weights, with a fan-in of 4, would be uniform on [-0.6, 0.6].
+    As in the paper's text, windows are summed, not averaged. The initial biases are 0, and all initial coefficients are
+    equal. The paper does not give their value; its rule for weights, with a fan-in of 4, would be uniform on
+    [-0.6, 0.6].
 
     Parameters
     ----------
@@ -182,7 +183,7 @@ def window_sums(call, x, y, lanes):  # type: ignore[no-untyped-def]
     for m in range(op[eng.OUT] * ho):
         c, r = m // ho, m % ho
         out, upper = eng.ahead(y, m * wo * lanes), eng.ahead(x, (c * op[eng.H] + r * stride) * row)
-        if size == 2 and stride == 2:  # as in the paper
+        if size == 2 and stride == 2:  # the paper's sub-sampling, unrolled for speed
             lower = eng.ahead(upper, row)
             if lanes == 1:
                 for s in range(wo):

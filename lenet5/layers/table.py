@@ -37,7 +37,7 @@ def parse_table(table: str) -> np.ndarray:
 
 
 def pair_of(value: int | tuple[int, int], what: str, *, least: int) -> tuple[int, int]:
-    """Return an int as a pair, and a pair unchanged; raise ConfigError unless they are ints of at least `least`."""
+    """Return an int as a pair, or a pair unchanged; raise ConfigError unless they are ints of at least `least`."""
     pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(pair) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in pair):
         raise ConfigError(f"{what} must be an int of at least {least} or a pair of such ints; found {value!r}.")

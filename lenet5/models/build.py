@@ -26,8 +26,8 @@ __all__ = [
     "size_of_s4",
 ]
 
-# Characters that have a bitmap in the paper's Fig. 3. If no codes are given, the classes get these
-# characters in this order.
+# Characters that have a bitmap in the paper's Fig. 3. If no codes are given, the classes are assigned
+# these characters in this order.
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase + string.punctuation
 
 # Upper limit for the number of channels and for the side length of the images in pixels.
@@ -107,6 +107,6 @@ def characters_of(classes: np.ndarray) -> str:
         return "".join(own)
     if len(classes) > len(CHARACTERS):
         raise ConfigError(
-            f"There are bitmaps for {len(CHARACTERS)} classes, but y has {len(classes)}: use output='softmax'."
+            f"There are only {len(CHARACTERS)} bitmaps, but y has {len(classes)} classes: use output='softmax'."
         )
     return CHARACTERS[: len(classes)]

@@ -95,7 +95,7 @@ def caffe(
     Parameters
     ----------
     init : str
-        Initialiser; the default is also Keras's, Xavier's uniform rule.
+        Initialiser; the default is Xavier's uniform rule, as in Keras.
     channels, size, classes, scale, dtype, seed
         As for `lenet5`.
 
@@ -145,8 +145,8 @@ def tensorflow_tutorial(
     Parameters
     ----------
     variation : str
-        "original"; "third-stage" adds a convolution with 128 maps and pooling with stride 1; "7x7" enlarges the kernels
-        of the second convolution; "half-width" has 16 and 32 maps; "sigmoid" replaces every ReLU by a sigmoid;
+        "original"; "third-stage" adds a convolution with 128 maps and pooling with stride 1; "7x7" has 7x7 kernels in
+        the second convolution; "half-width" has 16 and 32 maps; "sigmoid" replaces every ReLU with a sigmoid;
         "dense-128" has 128 fully connected units instead of 1,024; "extra-dense" adds a layer of 128 units after the
         layer of 1,024.
     init : str

@@ -22,8 +22,8 @@ TABLE_LENET1 = """
     . . . . . . X X X . X X
     . . . . . . . X X X X X
 """
-# Connections of C3 in LeNet-4. The paper gives no table; its 260,000 connections result if each map of C3 is connected
-# to three of the eight maps of S2.
+# Connections of C3 in LeNet-4. The paper gives no table; its figure of 260,000 connections results if each map of
+# C3 is connected to three of the eight maps of S2.
 TABLE_LENET4 = """
     X . . . . . X X X . . . X . X .
     X X . . . . . X . X . . . X . X
@@ -55,7 +55,7 @@ def lenet5(
     Parameters
     ----------
     subsampling : {"trainable", "average", "max"}
-        S2 and S4: "trainable", as in the paper, with a coefficient and a bias per map; or fixed pooling.
+        Type of S2 and S4: "trainable", as in the paper, with a coefficient and a bias per map; or fixed pooling.
     output : {"rbf", "softmax", "dense"}
         Ten RBF units (eq. 7); ten scores for softmax cross-entropy; or ten units with a squashing function
         for `SquaredError` (the place code of section II.B).
@@ -81,7 +81,7 @@ def lenet5(
     -------
     Sequential
         Network with input x (N, channels, size, size), whose layers have the paper's names, as in ``net["C3"]``.
-        Since C5 is a convolution, larger images give maps of outputs.
+        Since C5 is a convolution, larger images produce maps of outputs.
 
     Raises
     ------

@@ -108,7 +108,7 @@ def from_spec(spec: dict[str, Any], **more: Any) -> Sequential:
     Parameters
     ----------
     spec : dict
-        Either ``name``, a key of `MODELS`, and options of that builder; or ``layers``, ``in_shape``, ``size`` and
+        Either ``name``, a key of `MODELS`, and options of its builder; or ``layers``, ``in_shape``, ``size`` and
         ``scale``.
     **more
         Additional options, such as ``seed``.

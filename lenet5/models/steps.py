@@ -13,7 +13,7 @@ from .registry import preparation_of
 
 __all__ = ["Preparation", "Step", "preparation", "steps"]
 
-_SIDE = 28  # side of MNIST's images, assumed if a network has no metadata of its training set
+_SIDE = 28  # side of MNIST's images, assumed if a network has no metadata about its training set
 Shape = tuple[int, ...]
 
 

@@ -16,7 +16,7 @@ __all__ = ["ENDING", "load", "save"]
 
 ENDING = ".safetensors"
 _NOTE = "lenet5"
-_OTHERS = "running/", "kept/"  # prefixes of arrays that are not parameters
+_OTHERS = "running/", "kept/"  # prefixes of the names of arrays that are not parameters
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
             note = (file.metadata() or {}).get(_NOTE)
             if note is None:
                 raise CheckpointError(
-                    f"{path}: the metadata do not describe a lenet5 network. Read weights from PyTorch with "
+                    f"{path}: the metadata do not describe a lenet5 network. Weights from PyTorch are read by "
                     "lenet5.interop.from_torch(path, model='d2l')."
                 )
             arrays = {name: file.get_tensor(name) for name in file.keys()}

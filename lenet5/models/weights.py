@@ -140,7 +140,7 @@ def _learned(path: Path, meta: dict[str, Any], net: Sequential) -> Learned:
 
 
 class _Drawn(np.random.Generator):
-    """Random number generator that returns only zeros, and at most as many as the file has values.
+    """Random number generator that returns only zeros, in total no more than the file has values.
 
     The limit is needed because untrusted metadata can describe huge networks.
     """

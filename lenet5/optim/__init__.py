@@ -7,7 +7,7 @@ from .schedule import SCHEDULES
 from .sdlm import SDLM
 from .sgd import SGD
 
-# Names used on the command line, in configuration files and by the scikit-learn estimator.
+# Optimisers by name. The command line, configuration files and the scikit-learn estimator use these names.
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sdlm": SDLM,
     "sgd": SGD,

@@ -1,4 +1,4 @@
-"""Options of optimisers and schedules: default, limits and help, declared next to the code."""
+"""Options of optimisers and schedules, with their default values, limits and help texts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

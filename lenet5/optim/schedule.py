@@ -87,7 +87,7 @@ def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | Non
 
 
 def _half_cosine(share: float) -> float:
-    """Return half a cosine wave, which falls from 1 to 0 as `share` goes from 0 to 1 and then stays at 0."""
+    """Return the value of half a cosine wave, which falls from 1 at `share` 0 to 0 at 1 and then stays at 0."""
     return (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 

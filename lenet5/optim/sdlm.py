@@ -33,7 +33,7 @@ class SDLM(Optimizer):
     momentum : float
         Momentum, in [0, 1); 0 in the paper. If positive, v = momentum v + eps grad; value -= v.
     rule : {"maximum", "average", "latest"}
-        New value of h after each estimate: max(h, estimate), 0.7 h + 0.3 estimate, or the estimate, as in the paper.
+        How each estimate updates h: max(h, estimate), 0.7 h + 0.3 estimate, or the estimate, as in the paper.
     patterns : int
         Number of patterns on which the trainer estimates h before each epoch (500 in the paper).
 

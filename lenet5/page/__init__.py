@@ -1,1 +1,1 @@
-"""Build a web page on which a network reads drawn digits."""
+"""Build a web page on which a network recognises drawn digits."""

@@ -24,7 +24,7 @@ _SCRIPTS = ("engine.js", "picture.js", "view.js", "unit.js")
 # Operations that add up weighted inputs. The page shows the addition for stages with exactly one such operation.
 _MAIN = ("Convolution", "Pooling", "FullConnection", "Distances")
 _NOTES = {"dataset": "Trained on {}.".format, "test_error": lambda error: f"Test error {float(error):.2%}."}
-_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # numbers of images: to evaluate, and shown at most (correct, misread)
+_EXAMPLES, _RIGHT, _MISREAD = 10_000, 60, 40  # maximum numbers of images evaluated, shown as correct, and as misread
 
 
 def page_of(net: Sequential, *, examples: Dataset | None = None, notes: Mapping[str, str] | None = None) -> str:
@@ -101,7 +101,7 @@ def _told(net: Sequential, levels: np.ndarray) -> dict[str, Any]:
         stage["steps"].append(number)
         stage["shape"], first = [*step.out_shape, 1, 1][:3], number + 1
         if type(step.operation).__name__ in _MAIN:
-            stage["main"] = number if stage["main"] == -1 else -2  # -2: several sums; the page explains none
+            stage["main"] = number if stage["main"] == -1 else -2  # -2: several such operations; none is shown
     codes, before = net.sublayers()[-1].codes, [*stages][-2:-1]
     field = [*fields.values()][-1]
     line = {**rule_of(net)._asdict(), "column": [field.start[1] + (field.size[1] - 1) / 2, field.step[1]]}

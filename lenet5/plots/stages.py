@@ -245,7 +245,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
     figure = Figure(figsize=(10, 0.78 * (heights + 0.25).sum()))
     network = (net.spec or {}).get("name", "the network")
     network = "LeNet-5" if network == "lenet5" else network
-    figure.suptitle(f"{network} reads an image{f' of {data}' if data else ''}: the answer is {answer}", y=0.985)
+    figure.suptitle(f"{network} classifies an image{f' of {data}' if data else ''} as {answer}", y=0.985)
     bottoms = 0.94 - np.cumsum(heights + 0.25) / (heights + 0.25).sum() * 0.9
     unit = 0.9 / (heights + 0.25).sum()
     for bottom, height, (name, m) in zip(bottoms, heights * unit, maps.items(), strict=False):

@@ -35,7 +35,7 @@ def tiles(pictures: np.ndarray, columns: int, *, gap: int = 1) -> np.ndarray:
 
 
 def mosaic(axes: Axes, pictures: np.ndarray, columns: int, labels: Sequence[str] = (), **options: object) -> None:
-    """Draw images (N, H, W) with labels above them in a single axes: this is much faster than one axes per image."""
+    """Draw images (N, H, W) and labels above them in a single Axes, which is much faster than one Axes per image."""
     n, height, width = pictures.shape
     gap = max(1, height // 3) if labels else 1
     padded = np.full((n, height + gap - 1, width), np.nan) if labels else np.asarray(pictures, float)

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--jobs", type=int | None, default=None, metavar="N", help="number of parallel runs (default: all cores)"
     )
     parser.add_option("--out", default="results", metavar="DIR", help="folder for the results (default: results)")
-    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder of the data set")
+    parser.add_option("--data-dir", type=str | None, default=None, metavar="DIR", help="folder with the data files")
     options = parser.parse(argv)
     what, names, out = options["what"], options["names"], Path(options["out"])
     if what not in ("list", "run", "report"):

@@ -60,8 +60,8 @@ class Row:
     variant : str
         Key of `variants.VARIANTS`, for a change of the trainer that no option provides.
     measures : tuple of str
-        Keys of `measures.MEASURES` and `neighbours.MEMORIES`, which are measured after training, and of
-        `measures.WATCHERS`, which are measured after each epoch. Classifiers support only "rejected".
+        Quantities to measure: keys of `measures.MEASURES` and `neighbours.MEMORIES` (after training), and of
+        `measures.WATCHERS` (after each epoch). Classifiers support only "rejected".
     keys : mapping of str to str
         Heading of a column -> key in the ``result`` of a record, if it differs from `Column.key`.
     seeds : int, optional

@@ -75,7 +75,7 @@ class Boosted:
     seed : int
         Seed of the networks and of the stream of distorted images.
     count : int
-        Number of training patterns for the second network, and for the third.
+        Number of training patterns for each of the second and third networks.
     epochs : int
         Number of epochs of each network.
     rounds : int

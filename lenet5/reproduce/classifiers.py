@@ -32,12 +32,12 @@ def pairwise_linear(seed: int, n: int) -> Any:
 
 
 def k_nearest(seed: int, n: int) -> Any:
-    """Return a classifier in which the three nearest neighbours (Euclidean) vote, weighted by inverse distance."""
+    """Return a classifier in which the 3 nearest neighbours by Euclidean distance vote, weighted by 1 / distance."""
     return KNearest(3)
 
 
 def tangent_distance(seed: int, n: int) -> Any:
-    """Return a nearest-neighbour classifier with the tangent distance, among the 500 nearest in Euclidean distance."""
+    """Return a classifier that finds the nearest by tangent distance among the 500 nearest by Euclidean distance."""
     return TangentNearest(500, sigma=0.9)
 
 
@@ -74,14 +74,14 @@ def svm_poly_4(seed: int, n: int) -> Any:
 
 
 def virtual_svm(seed: int, n: int) -> Any:
-    """Return a support vector machine of degree 9, retrained on its support vectors and shifted copies of them."""
+    """Return a polynomial SVM of degree 9, retrained on its support vectors and shifted copies of them."""
     return SupportVectors(9, 1.0, virtual=True)
 
 
 def jittered(images: NDArray[Any]) -> NDArray[Any]:
     """Return square images (N, H*W), followed by copies shifted by one pixel up, down, left and right.
 
-    Pixels that enter at the border are 0.
+    Pixels shifted in at the border are 0.
     """
     side = int(np.sqrt(images.shape[1]))
     padded = np.pad(images.reshape(-1, side, side), [(0, 0), (1, 1), (1, 1)])
@@ -135,9 +135,10 @@ class SupportVectors:
         return self.machine.support_
 
     def decision_function(self, images: NDArray[Any]) -> NDArray[np.float64]:
-        """Return scores (N, classes): 0 for the class with the most votes, and minus its margin over each other class.
+        """Return scores (N, classes) from the margins of the class with the most votes over the other classes.
 
-        The votes themselves are a poor measure of confidence: the two best classes usually get nine and eight votes.
+        The score of this class is 0; the score of any other class is minus the margin over it. The votes themselves
+        are a poor measure of confidence: the two best classes usually receive nine and eight votes.
         """
         from sklearn.preprocessing import normalize
 

@@ -17,8 +17,12 @@ DAMAGE = Table(
     tuple(
         Row(label, {"epochs": max(_ENDS)}, {}, note, variant=f"prune-{criterion}")
         for label, criterion, note in (
-            ("saliency", "saliency", "Optimal Brain Damage: the smallest h_kk u_k^2 / 2 are deleted first."),
-            ("magnitude", "magnitude", "The smallest absolute values are deleted first."),
+            (
+                "saliency",
+                "saliency",
+                "Optimal Brain Damage: parameters with the smallest h_kk u_k^2 / 2 are deleted first.",
+            ),
+            ("magnitude", "magnitude", "Parameters with the smallest absolute values are deleted first."),
             ("random", "random", "The order of deletion is random. With 15,000 parameters or fewer, retraining fails."),
         )
     ),

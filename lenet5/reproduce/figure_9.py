@@ -18,7 +18,7 @@ def _classifier(label: str, name: str, theirs: str, note: str, **more: Any) -> R
 
 
 def _connected(layers: str, theirs: str, note: str, *, images: str = "", label: str = "") -> Row:
-    """Return the table row for a fully connected network, trained like LeNet-5 but on squared error."""
+    """Return the table row for a fully connected network, trained like LeNet-5 but with squared error."""
     config: dict[str, Any] = {"model": {"output": "dense"}, "epochs": 12}
     config |= {"optimizer": {"lr": 1e-4}, "schedule": {"name": "cosine"}}
     return Row(
@@ -109,7 +109,7 @@ _ROWS = (
         {"test error": "1.7 %"},
         "Digits of 16x16 in images of 28x28, as in the paper; 40 epochs with a cosine schedule from ten times the "
         "learning rate of LeNet-5. With LeNet-5's learning rates and digits of 20x20, the error was 2.61 %. The "
-        "learning rate explains the difference, not the size of the digits: at twice the rate used here, held-out "
+        "learning rate, not the size of the digits, explains the difference: at twice the rate used here, held-out "
         "errors were 1.97 % with 16x16 and 1.77 % with 20x20 (one run each).",
         images="16x16",
         measures=("rejected",),
@@ -158,7 +158,7 @@ def _to_reject(theirs: Mapping[str, str]) -> tuple[Row, ...]:
     rows = {row.label: row for row in _ROWS}
     made = []
     for label, share in theirs.items():
-        note = "As in paper-fig9." if share else "As in paper-fig9; the paper gives no value."
+        note = "As in paper-fig9." if share else "As in paper-fig9; the paper gives no rejection rate."
         measures = rows[label].measures or ("rejected",)
         made.append(replace(rows[label], theirs={"rejected": share} if share else {}, note=note, measures=measures))
     return tuple(made)
@@ -167,7 +167,7 @@ def _to_reject(theirs: Mapping[str, str]) -> tuple[Row, ...]:
 REJECTION = Table(
     "paper-rejection",
     "Fig. 10: share of test images to reject for an error of 0.5 % on the others",
-    "The images with the smallest difference between the two best scores are rejected. For nearest "
+    "The images with the smallest difference between the two best scores are rejected first. For nearest "
     "neighbours, the scores are sums of inverse distances; for tangent distance, they are the negated distances to the "
     "nearest pattern of each class. The score of a support vector machine is 0 for the winner and minus the winner's "
     "margin for every other class.",

@@ -97,12 +97,12 @@ class Job:
 
     @property
     def measures(self) -> frozenset[str]:
-        """All measures other than error and loss."""
+        """All measures of the run other than error and loss."""
         return self.more | set(self.row.measures)
 
     @property
     def path(self) -> Path:
-        """Path of the record."""
+        """Path of the run's record."""
         slug = re.sub(r"[^a-z0-9.]+", "-", self.row.label.lower()).strip("-")
         return Path(self.out) / self.table / f"{slug}-seed-{self.seed}.json"
 

@@ -40,7 +40,7 @@ def robustness(net: Sequential, test: Dataset, validation: Dataset | None) -> di
 
 
 def lines(net: Sequential, test: Dataset, validation: Dataset | None) -> dict[str, float]:
-    """Return the fraction of 1,000 five-digit lines that are misread, for each gap between adjacent digits (pixels)."""
+    """Return the fraction of 1,000 five-digit lines that are misread, for each gap (in pixels) between digits."""
     digits = test.subset(np.array(test.classes)[test.labels] != BLANK)
     return {f"lines_{gap}": 1 - read_lines(net, digits, gap=gap) for gap in (-2, 0, 2, 6, 10)}
 

@@ -1,6 +1,7 @@
 """Classifiers that store the training set: Euclidean nearest neighbours, and local learning.
 
-scikit-learn finds the nearest neighbours of an image. These either vote, or are used to train a classifier for it.
+scikit-learn finds the nearest neighbours of an image. They vote, or a classifier for this image is
+trained on them.
 """
 
 from collections.abc import Callable

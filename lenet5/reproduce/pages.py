@@ -1,4 +1,4 @@
-"""Write tables as Markdown and plots, with published results next to our means and standard deviations."""
+"""Write tables in Markdown, with published results next to our means and standard deviations, and plots."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["join", "write"]
 
 
 def write(table: Table, out: Path) -> None:
-    """Write ``table.md`` and, if networks were trained, the plots of a table."""
+    """Write a table to ``table.md`` and, if networks were trained, its plots."""
     found = _found(table, out)
     with atomic_write(out / table.name / "table.md", text=True) as file:
         file.write(_markdown(table, found, level=1))
@@ -49,7 +49,7 @@ def join(tables: Sequence[Table], out: Path) -> str:
 
 
 def _pictures(table: Table) -> dict[str, str]:
-    """Return the file name of each plot, keyed by the history key that it shows."""
+    """Return the file name of each plot, keyed by the history column that it shows."""
     return {key: f"{key.replace('_', '-')}.png" if k else "curves.png" for k, key in enumerate(table.curves)}
 
 

@@ -1,4 +1,4 @@
-"""Tables that reproduce Figs. 5, 6 and 13 of the paper, vary its recipe and layers, and add modern training."""
+"""Tables that reproduce Figs. 5, 6 and 13 of the paper, vary its recipe and layers, or use modern training."""
 
 from dataclasses import replace
 from itertools import product
@@ -8,7 +8,7 @@ from .figure_9 import DISTORTED, FIG_9, LENET5, REJECTION
 
 __all__ = ["PAPER"]
 
-# Measurements for other tables. They are made in these runs, so that the networks need not be trained again.
+# Measurements that other tables use. They are made in these runs, so that no network is trained twice.
 _ALL = ("rejected", "robustness")
 
 _PASSES = tuple(f"test, pass {k}" for k in range(1, 7))
@@ -17,15 +17,16 @@ FIG_5 = Table(
     "paper-fig5",
     "Fig. 5: training and test error of LeNet-5",
     "The paper's network is trained with its recipe: 20 epochs, one pattern per update. The training error of an epoch "
-    "is measured while the weights are updated. The paper's values are read off its plot.",
+    "is measured while the weights are updated. The paper's values were read off the plot in Fig. 5.",
     (
         Row(
             "LeNet-5",
             LENET5,
             {"test error": "0.95 %", "training error": "0.35 %"}
             | dict(zip(_PASSES, ("2.7 %", "2.25 %", "1.5 %", "1.4 %", "1.45 %", "1.1 %"), strict=True)),
-            "Initial weights are uniform on [-1/sqrt(F), 1/sqrt(F)], h is a running maximum, and eq. 9 has j = 0.1 and "
-            "a factor of 1/2. The table paper-literal shows the results of the paper's recipe taken literally.",
+            "Initial weights are uniform on [-1/sqrt(F), 1/sqrt(F)], h is the running maximum of its estimates, and "
+            "eq. 9 has j = 0.1 and a factor of 1/2. The table paper-literal shows the results of the paper's recipe "
+            "taken literally.",
             measures=_ALL,
         ),
     ),
@@ -56,7 +57,7 @@ FIG_6 = Table(
             DISTORTED,
             {"test error": "0.82 %"},
             "The paper draws 540,000 distorted images once and uses each image twice. Here, nine tenths of the images "
-            "get new distortions in each epoch. The paper gives no ranges for the distortions; these are ours.",
+            "get new distortions in each epoch. The paper gives no ranges for the distortions; we chose them.",
             measures=_ALL,
         ),
     ),
@@ -67,16 +68,16 @@ FIG_6 = Table(
 NOISE = Table(
     "paper-fig13-noise",
     "Fig. 13: noise, rotation, size and position",
-    "The paper shows examples. It estimates that a network trained on images with 10 % of the pixels inverted "
-    "tolerates changes of size by a factor of about two, shifts by half the height and rotations by 30 degrees. The "
-    "runs' records contain all measurements: 5 to 30 % noise, rotations by up to 40 degrees, sizes from 0.5 to 1.6 and "
-    "shifts by up to 6 pixels.",
+    "The paper shows only examples. It estimates that a network trained on images with 10 % of the pixels inverted "
+    "tolerates changes in size by a factor of about two, vertical shifts by about half the height of the character and "
+    "rotations by 30 degrees. The runs' records contain all measurements: 5 to 30 % noise, rotations by up to 40 "
+    "degrees, sizes from 0.5 to 1.6 and shifts by up to 6 pixels.",
     tuple(
         Row(label, config, {}, note, measures=("robustness",))
         for label, config, note in (
             ("LeNet-5", LENET5, "Trained on clean images."),
             ("LeNet-5, 10 % noise", {"distort": {"name": "noise"}}, "Different pixels are inverted in each epoch."),
-            ("LeNet-5, distorted", DISTORTED, "As in paper-fig6, without noise."),
+            ("LeNet-5, distorted", DISTORTED, "Trained on distorted images as in paper-fig6, without noise."),
         )
     ),
     (
@@ -93,7 +94,7 @@ NOISE = Table(
 
 
 def _literal() -> tuple[Row, ...]:
-    """Return a table row for each of the 2 x 2 x 2 combinations of three choices: as the paper states, or changed."""
+    """Return a table row for each of the eight combinations of three choices, each as in the paper or changed."""
     rows = []
     for start, rule, half in product(("paper", "fan-in"), ("latest", "maximum"), (1.0, 0.5)):
         changed = {"+-1/sqrt(F)": start == "fan-in", "maximum of h": rule == "maximum", "1/2": half == 0.5}
@@ -123,10 +124,10 @@ def _literal() -> tuple[Row, ...]:
 LITERAL = Table(
     "paper-literal",
     "The paper's recipe taken literally",
-    "The table compares eight combinations of three choices, over 10 epochs: initial weights uniform on [-a, a], with "
-    "a = 2.4/F (appendix A) or 1/sqrt(F); h of eq. 21 from the estimate before each epoch (appendix C) or its running "
-    "maximum; eq. 9 with eq. 7 as printed, or multiplied by 1/2. A unit counts as saturated if its output is within "
-    "5 % of the limits of its squashing function, on 500 training images. The records contain the fraction of "
+    "The table compares the eight combinations of three choices, over 10 epochs: initial weights uniform on [-a, a], "
+    "with a = 2.4/F (appendix A) or 1/sqrt(F); h of eq. 21, the latest estimate (appendix C) or the running maximum of "
+    "the estimates; the loss of eq. 9, as printed or multiplied by 1/2. A unit counts as saturated if its output is "
+    "within 5 % of the limits of its squashing function, on 500 training images. The records contain the fraction of "
     "saturated outputs and the distribution of the learning rates for every epoch. Of the twelve runs with "
     "a = 2.4/F, ten stayed at an error of 89 %; the mean with the largest standard deviation includes one of the "
     "other two.",
@@ -174,14 +175,14 @@ BEST = Table(
     "The 1998 architecture with modern training",
     "The network has at most 62,000 parameters. C3 is connected to all maps of S2, the squashing functions are PReLUs, "
     "S2 and S4 use max pooling, and the loss is cross-entropy with label smoothing. The network is trained by AdamW "
-    "with a one-cycle schedule, on affine and elastic distortions whose strength decreases to half during the last "
+    "with a one-cycle schedule, on affine and elastic distortions whose strength is gradually halved during the last "
     "quarter of the epochs. The recipe was chosen on 10,000 held-out training images, then used to train on all "
     "60,000 images.",
     (
         MODERN,
         Row(
             "a committee of five of them",
-            note="Mean of the probabilities of the networks with seeds 0 to 4.",
+            note="The committee averages the probabilities of the networks with seeds 0 to 4.",
             committee=(MODERN, 5),
             seeds=1,
         ),
@@ -209,7 +210,7 @@ OUTPUT = Table(
     "tuned for softmax and the dense layer.",
     (
         Row("RBF, eq. 9", LENET5, {"test error": "0.95 %"}, "The paper's result."),
-        Row("RBF, eq. 8", {"loss": "mle"}, {}, "The loss is only the penalty of the correct class; codes are fixed."),
+        Row("RBF, eq. 8", {"loss": "mle"}, {}, "The loss is the penalty of the correct class; the codes are fixed."),
         Row(
             "softmax, cross-entropy",
             {"loss": "softmax"},

@@ -15,7 +15,7 @@ def _tutorial() -> tuple[Row, ...]:
         "7x7": ("97.33 %", "The kernels of the second convolution are 7x7."),
         "half-width": ("96.8 %", "16 and 32 maps."),
         "sigmoid": ("86.93 %", "Training has barely begun after 900 updates, as the project's own curve shows."),
-        "dense-128": ("95.84 %", "128 units instead of 1,024."),
+        "dense-128": ("95.84 %", "A dense layer of 128 units instead of 1,024."),
         "extra-dense": ("96.7 %", "A layer of 128 units follows the layer of 1,024."),
     }
     rows = []
@@ -199,14 +199,14 @@ FASHION = Table(
 CAFFE = Table(
     "caffe-keras",
     "Adya (2019): Caffe's network in Keras",
-    "Training uses SGD with a learning rate of 0.01 and batches of 128, for 20 epochs, on grey levels from 0 to 1. The "
-    "post shows curves but gives no values.",
+    "Training uses SGD with a learning rate of 0.01 and batches of 128, for 20 epochs, with grey levels from 0 to 1. "
+    "Adya's post shows curves but states no values.",
     (
         Row(
             "20-50-500",
             {"model": "caffe", "optimizer": {"name": "sgd", "lr": 0.01}, "batch_size": 128, "epochs": 20},
             {},
-            "1,256,080 parameters, as in the post.",
+            "1,256,080 parameters, as in Adya's post.",
             seeds=3,
         ),
     ),

@@ -24,7 +24,7 @@ def run(
     data_dir: str | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Run the experiments of tables; write a JSON record per run, ``table.md`` and ``curves.png`` to ``out/NAME/``.
+    """Run the given tables; write a JSON record per run, ``table.md`` and ``curves.png`` to ``out/NAME/``.
 
     The runs are independent joblib jobs. Inside ``joblib.parallel_config("dask")`` or ``("ray")`` they are distributed
     over that cluster, whose machines must share the folder `out`. A finished run is reused in every table that has a

@@ -1,4 +1,4 @@
-"""Registry of all tables."""
+"""Registry of all tables of results that this package can reproduce."""
 
 from .base import Column, Row, Table
 from .damage import DAMAGE

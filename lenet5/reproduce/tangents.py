@@ -73,7 +73,7 @@ def tangent_distances(image: Floats, basis: Floats, others: Floats, bases: Float
 
 
 class TangentNearest(Memory):
-    """Nearest-neighbour classifier with the tangent distance, among the nearest candidates in Euclidean distance.
+    """Nearest-neighbour classifier that compares the tangent distances of the candidates nearest in Euclidean distance.
 
     The score of a class is minus the tangent distance of its nearest candidate. For a class without candidates, it is
     minus the largest distance of all candidates. The difference between the two best scores measures the confidence.

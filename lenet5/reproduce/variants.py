@@ -5,7 +5,7 @@ The three mistakes in the second-order training of mattwang44/LeNet-from-Scratch
 1. All weights and biases of a layer share one learning rate, from the *sum* of h over its weights. The paper uses
    one learning rate per weight.
 2. Average pooling multiplies curvatures by 1/4 per connection, instead of by 1/16, the square of 1/4.
-3. The loss has a factor 1/2, which eq. 7 of the paper lacks.
+3. The loss has a factor of 1/2, which eq. 7 of the paper lacks.
 
 The project multiplies the resulting learning rates, which are far too low, by 100. Its gradients are sums over a batch
 of 256; ours are means, so our learning rates have to be 256 times as high. The factor of the loss and the learning
@@ -27,8 +27,8 @@ from ..training.trainer import Trainer
 
 __all__ = ["LEVELS", "PRUNED_FROM", "RETRAINING", "VARIANTS", "pool_quarter", "rate_per_layer"]
 
-# Optimal Brain Damage: epochs before the first deletion, numbers of parameters kept, and learning rates of the epochs
-# between two deletions, chosen on 10,000 held-out training images.
+# Optimal Brain Damage: number of epochs before the first deletion, numbers of parameters kept, and learning rates of
+# the epochs between two deletions, chosen on 10,000 held-out training images.
 PRUNED_FROM = 20
 LEVELS = (45_000, 30_000, 22_500, 15_000, 10_000, 7_000, 5_000, 3_000)
 RETRAINING = (3e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5)
@@ -90,7 +90,7 @@ def _noisy(trainer: Trainer) -> None:
 
 def _pruning(criterion: str) -> Callable[[Trainer], None]:
     def change(trainer: Trainer) -> None:
-        """Delete parameters after the paper's 20 epochs, and retrain the others."""
+        """Delete parameters after the paper's 20 epochs, and retrain the remaining ones."""
         test = next(c.sets["test"] for c in trainer.callbacks if isinstance(c, Evaluate))
         levels = {PRUNED_FROM + len(RETRAINING) * k: count for k, count in enumerate(LEVELS)}
         trainer.callbacks.append(Pruning(levels, criterion, test=test))

@@ -1,1 +1,1 @@
-"""Training runs on disk: configuration, construction, folder and history."""
+"""Training runs and their files: configuration, set-up, run folder and history."""

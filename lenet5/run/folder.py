@@ -68,7 +68,7 @@ def begun(file: str | None, given: dict[str, Any]) -> TrainConfig:
     Raises
     ------
     ConfigError
-        If an option is wrong. The message names its source.
+        If an option is wrong. The message names the source of the option.
     """
     values = config.read(file) if file else {}
     # Check the file on its own first, so that an error message names the source: the file or the command line.
@@ -112,7 +112,7 @@ def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved |
         if notice:
             warnings.warn(notice, LenetWarning, stacklevel=2)
             if file.exists():
-                # Otherwise the next save would replace the previous checkpoint by the damaged one.
+                # Otherwise the next save would replace the previous checkpoint with the damaged one.
                 os.replace(file, file.with_name(file.name + ".damaged"))
         if not _holds(path, values):
             text = f"{path} differs from the configuration in the checkpoint; the latter is used."

@@ -34,7 +34,7 @@ class Session:
     settings : TrainConfig
         Resolved configuration.
     train, test : Dataset
-        Training and test set.
+        Training and test sets.
     ranks : Ranks, optional
         Processes that share the run. Only rank 0 writes files.
 
@@ -106,13 +106,13 @@ class Session:
         Raises
         ------
         LenetError
-            If the folder cannot be written.
+            If a file in the folder cannot be written.
         DivergenceError
             If training diverges.
         """
         signals.trainer = self.trainer
         try:
-            if self.writes:  # also if resumed, because the number of epochs can change
+            if self.writes:  # also when resuming, because the number of epochs may have changed
                 _write_json(self.folder / "config.json", config.to_dict(self.settings))
             self.trainer.fit(self.train, epochs=self.settings.epochs)
             stopped = self._stopped(signals)

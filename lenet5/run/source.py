@@ -24,7 +24,7 @@ def given_path(settings: TrainConfig) -> bool:
 
 
 def load_configured(settings: TrainConfig) -> tuple[Dataset, Dataset, str | None]:
-    """Return the training and test sets of a configuration, and a notice for the user or None."""
+    """Return the training and test sets of a configuration, and a notice for the user, or None."""
     options: dict[str, Any] = {"verify": settings.verify, "progress": not settings.quiet}
     if settings.dataset == "auto":
         return datasets.load_auto(settings.data_dir, **options)

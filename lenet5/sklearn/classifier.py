@@ -149,7 +149,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         y : array-like (n,)
             Labels, such as integers or strings.
         sample_weight : array-like (n,), optional
-            Weight of each pattern. In an epoch, each pattern occurs in proportion to its weight, rounded up or down
+            Weight of each sample. In an epoch, each sample occurs in proportion to its weight, rounded up or down
             at random. The number of updates per epoch does not change.
 
         Raises
@@ -169,14 +169,14 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Train for one more epoch on the given patterns, also after `fit`.
+        """Train for one more epoch on the given samples; this is also possible after `fit`.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`.
         classes : array-like (classes,), optional
-            All classes that can occur in any call. Required in the first call.
+            All classes that can occur in any call. Required on the first call.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class LeNet5Classifier(ClassifierMixin, Inputs):
         Parameters
         ----------
         X
-            Images as for `fit`. Apart from X, memory is bounded for any number of images.
+            Images as for `fit`. Apart from X itself, memory use is bounded for any number of images.
 
         Returns
         -------

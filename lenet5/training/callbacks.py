@@ -95,7 +95,7 @@ class Rates(Callback):
     """Record the smallest, median and largest effective learning rate of the weights in each epoch."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Record the rates as ``rate_min``, ``rate_median`` and ``rate_max``."""
+        """Record the three learning rates as ``rate_min``, ``rate_median`` and ``rate_max``."""
         low, median, high = rate_range(trainer.optimizer)
         trainer.history[-1] |= {"rate_min": low, "rate_median": median, "rate_max": high}
 
@@ -123,7 +123,7 @@ class Evaluate(Callback):
     Parameters
     ----------
     **sets : Dataset or None
-        Sets to evaluate. ``test=data`` records ``test_loss`` and ``test_error``; ``test=None`` records both as None.
+        Data sets to evaluate. ``test=data`` records ``test_loss`` and ``test_error``, both None if data is None.
     """
 
     def __init__(self, **sets: Dataset | None) -> None:
@@ -172,7 +172,9 @@ class EarlyStopping(Callback):
         """Compare the epoch with the best one so far; stop after `patience` epochs without improvement."""
         value = trainer.history[-1].get(self.monitor)
         if value is None:
-            raise ConfigError(f"Early stopping monitors {self.monitor}, which no callback records. Add Evaluate.")
+            raise ConfigError(
+                f"Early stopping monitors {self.monitor}, which no callback records. Add the callback Evaluate."
+            )
         if value < self.best:
             self.best, self.best_epoch = value, trainer.epoch
             if self.keep is not None:
@@ -264,7 +266,7 @@ class Finite(Callback):
     """Stop training if a weight is not finite. `GuardDivergence` also detects other signs of divergence."""
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """Check the weights."""
+        """Check that all weights are finite."""
         if not np.isfinite(trainer.net.theta).all():
             raise DivergenceError(
                 f"training diverged in epoch {trainer.epoch}: a weight is not finite. "

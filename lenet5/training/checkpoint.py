@@ -98,7 +98,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
 
 
 def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
-    """Read `path` like `load`; if it is damaged or missing, read the previous file.
+    """Read `path` as `load` does; if it is damaged or missing, read the previous checkpoint.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def restore(
     Raises
     ------
     CheckpointError
-        If an entry is missing, unexpected, or has another shape or type. Nothing is copied in this case.
+        If an entry is missing or unexpected, or has the wrong shape or type. Nothing is copied in this case.
     """
     missing, extra = sorted(expected.keys() - arrays.keys()), sorted(arrays.keys() - expected.keys())
     if missing or extra:

@@ -35,7 +35,7 @@ class ShrinkDistortion(Callback):
         self.final = final
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Set the strength of the distortions for the first epoch of this call of `fit`."""
+        """Set the strength of the distortions for the first epoch of this call to `fit`."""
         if not isinstance(trainer.distort, Distort):
             raise ConfigError(
                 "ShrinkDistortion needs a trainer with distort=lenet5.datasets.Distort(...); found "

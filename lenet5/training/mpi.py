@@ -92,7 +92,10 @@ class Ranks:
         sums.finish()
 
     def _plan(self, shards: int) -> tuple[list[range], list[list[tuple[int, int]]], bool]:
-        """Return every rank's shards and blocks, and whether 2**k ranks have a single block each, of the same size."""
+        """Return every rank's shards and blocks (see `tree_sum`), and whether ranks can add their sums in pairs.
+
+        They can if their number is a power of two and every rank has a single block, all of the same size.
+        """
         if shards not in self._plans:
             shares = [self.share(shards, rank) for rank in range(self.size)]
             blocks = [blocks_of(share) for share in shares]
@@ -158,7 +161,7 @@ class Ranks:
 
     @contextlib.contextmanager
     def last_words(self, text: str) -> Iterator[None]:
-        """Print `text` on stderr if MPI kills the job within the block, which happens if a rank dies.
+        """Print `text` to stderr if MPI kills the job within the block, which happens if a rank dies.
 
         A separate process prints it, because all processes of the job are killed.
         """

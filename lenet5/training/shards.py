@@ -116,7 +116,8 @@ class Shards:
     def curvature(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Set `hess` of the network to the mean curvatures of the batch (eqs. 23 to 27).
 
-        Arguments and results are those of `gradient`. Running statistics are restored, because this is not training.
+        Arguments and results are those of `gradient`. The layers' running statistics are restored afterwards, because
+        this is not a training step.
         """
         running = self.net.running().values()
         before = [array.copy() for array in running]
@@ -209,7 +210,7 @@ def _totals(figures: np.ndarray) -> tuple[float, int]:
 
 
 def _tell_once(net: Sequential, loss: Loss) -> None:
-    """Warn, once per network, if layers or the loss are not compiled."""
+    """Warn, once per network, if a layer or the loss is not compiled."""
     layers: dict[str, list[str]] = {}
     for layer in net.uncompiled(training=True):
         layers.setdefault(type(layer).__name__, []).append(layer.name)

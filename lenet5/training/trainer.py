@@ -40,13 +40,13 @@ class Trainer:
     """Train a network by stochastic gradient descent, with one update per batch and a new random order in each epoch.
 
     Before each epoch, the trainer computes the curvatures that the optimiser needs (`SDLM`: on a few hundred patterns).
-    The paper uses "a constant random order"; a new order in each epoch is as good, and the result does not depend on a
-    single order. Memory-mapped images are not loaded as a whole, and are shuffled in blocks; see `datasets.shuffle`.
+    The paper uses "a constant random order"; a new order in each epoch works as well, and the result does not depend on
+    a single order. Memory-mapped images are not loaded as a whole, and are shuffled in blocks; see `datasets.shuffle`.
 
     Parameters
     ----------
     net, loss, optimizer
-        Network to train, its loss, and an optimiser of its parameters.
+        Network to train, its loss, and an optimiser for its parameters.
     callbacks : iterable of Callback, optional
         Callbacks, called at each hook in the order of their phases. Default: a guard against divergence and, for an
         optimiser that needs curvatures (`SDLM`), the paper's schedule, starting at the optimiser's learning rate.
@@ -56,12 +56,12 @@ class Trainer:
         Number of threads; it does not affect the results. More threads do not speed up the gradients of a network with
         `BatchNorm`, which are computed for the batch as a whole.
     distort : Distortion, optional
-        Distortion to apply to all training images before each epoch (group by group, if they are memory-mapped).
+        Distortion to apply to all training images before each epoch (or to one group at a time, if memory-mapped).
     ranks : Ranks, optional
         Processes that train the same network on the same data, each of which calls `fit`. The number of
         processes does not affect the results.
     rng : numpy.random.Generator, optional
-        Random generator for distortions, the order of the patterns, curvature samples and `Dropout`. Default: seed 0.
+        Random generator for distortions, the order of the patterns, curvature samples and `Dropout`; seed 0 if None.
 
     Attributes
     ----------
@@ -78,11 +78,11 @@ class Trainer:
     train : Dataset or None
         Training set passed to `fit`; None before `fit`.
     epochs : int
-        Number of epochs at which `fit` stops; 0 before `fit`.
+        Number of completed epochs at which `fit` stops; 0 before `fit`.
     shards : Shards or None
         Shards for measurements such as ``shards.evaluate(images, labels)``; None before `fit`.
     patterns : object or None
-        Training patterns in the order of the epoch; None before `fit`.
+        Training patterns in the order of the current epoch; None before `fit`.
 
     Raises
     ------
@@ -138,12 +138,12 @@ class Trainer:
         train : Dataset
             Training set, whose labels must be classes of the network.
         epochs : int
-            Total number of epochs, including those before the run was resumed (default: 20, as in the paper).
+            Total number of epochs, including those completed before a resume (default: 20, as in the paper).
 
         Returns
         -------
         History
-            `history`, a list of dict with ``epoch`` (counted from 1), ``loss`` and ``train_error`` (measured during
+            `history`, a list of dicts with ``epoch`` (counted from 1), ``loss`` and ``train_error`` (measured during
             training and in training mode, as in the paper's Fig. 5), and values added by callbacks. The network
             is left in evaluation mode.
 
@@ -191,7 +191,7 @@ class Trainer:
         while self.epoch < self.epochs and not self._stopping():
             self._begin_epoch()
             while self.position < n and not self._stopping():
-                # `rates_of_plain_step` can change between epochs, and with it the kind of update.
+                # Choose the kind of update each time, because `rates_of_plain_step` may return None in some epochs.
                 self.shards.key = self._epoch_seed, self.position
                 rates = self.optimizer.rates_of_plain_step() if self._one_by_one else None
                 self._update_on_batch() if rates is None else self._update_one_by_one(rates)
@@ -201,11 +201,11 @@ class Trainer:
         self._call("on_train_end")
 
     def _stopping(self) -> bool:
-        """Return whether to stop; all ranks stop after the same update."""
+        """Return whether training must stop; all ranks stop after the same update."""
         return self.stop if self.ranks is None else self.ranks.agreed(self.stop)
 
     def _update_on_batch(self) -> None:
-        """Update the parameters on the next batch."""
+        """Update the parameters once, with the gradient on the next batch."""
         images, labels = self.patterns.take(self.position, self.position + self.batch_size)
         loss, errors = self.shards.gradient(images, labels)
         self.optimizer.step()
@@ -240,7 +240,7 @@ class Trainer:
         else:  # resumed within an epoch: repeat the random draws made at its start
             self.rng.bit_generator.state = self._epoch_state
         self.patterns.begin(self.rng, self.position)
-        if self.net.draws_at_random:  # for other networks, a draw would change the results
+        if self.net.draws_at_random:  # an unneeded draw would change the results of other networks
             self._epoch_seed = int(self.rng.integers(1 << 32))
         self.shards.key = self._epoch_seed, self.position
         self._estimate_curvature()
@@ -269,7 +269,7 @@ class Trainer:
                 warnings.warn(text, LenetWarning, stacklevel=2)
 
     def _named(self) -> dict[str, Callback]:
-        """Return the callbacks by unique name: the class name, with a number, from 2, if it repeats."""
+        """Return the callbacks by unique name: the class name, with -2, -3, ... appended to further ones of a class."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
             kind = type(callback).__name__
@@ -296,12 +296,12 @@ class Trainer:
         return arrays, note
 
     def load_state(self, arrays: dict[str, np.ndarray], note: dict[str, Any]) -> None:
-        """Restore a state returned by `state`; the network, the optimiser and the callbacks must be the same.
+        """Restore a state returned by `state`, from a trainer with the same layers, optimiser and callbacks.
 
         Raises
         ------
         CheckpointError
-            If an entry is missing or has another shape, or the metadata is inconsistent.
+            If an entry is missing or has the wrong shape, or the metadata is inconsistent.
         """
         state = {f"optimizer/{name}": array for name, array in self.optimizer.state_dict().items()}
         checkpoint.restore_network(self.net, arrays, others=state | self._extra_arrays(), path="checkpoint", what="run")

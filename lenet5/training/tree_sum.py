@@ -34,7 +34,7 @@ class Sum:
         self.blocks: list[tuple[int, int, np.ndarray]] = []
 
     def clear(self) -> None:
-        """Discard all terms, but keep the memory."""
+        """Discard all terms, but keep the allocated memory."""
         self._free += [block for _, _, block in self.blocks[1:]]
         self.blocks.clear()
 

@@ -26,7 +26,15 @@ class Layers:
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Write the shard's part of the mean derivatives of n patterns to `out`; return its summed loss and errors."""
+        """Write the shard's part of the mean derivatives of n patterns to `out`.
+
+        Returns
+        -------
+        loss : float
+            Sum of the losses over the shard.
+        errors : int
+            Number of misclassified patterns in the shard.
+        """
         self.net.train().reseed(*key)
         loss, errors = self._measured(self._forward(self.net.scaled(images), key), labels)
         self._backward(self.loss.backward())
@@ -103,7 +111,15 @@ class CompiledNetwork(Layers):
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Write the shard's part of the mean derivatives of n patterns to `out`; return its summed loss and errors."""
+        """Write the shard's part of the mean derivatives of n patterns to `out`.
+
+        Returns
+        -------
+        loss : float
+            Sum of the losses over the shard.
+        errors : int
+            Number of misclassified patterns in the shard.
+        """
         program = self._program(training=True)
         differentiate = program.gradient if kind == "gradient" else program.curvature
         x = self._prepared(images)
@@ -120,7 +136,7 @@ class CompiledNetwork(Layers):
     def step(
         self, images: np.ndarray, labels: np.ndarray, rates: np.ndarray, total: float, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Update the weights after every pattern: w -= rates * grad. Return `total` plus the losses, and the errors."""
+        """Update after every pattern: w -= rates * grad. Return `total` plus the losses, and the number of errors."""
         program, x = self._program(training=True), self._prepared(images)
         if program.random:
             *same, first = key

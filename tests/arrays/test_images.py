@@ -174,7 +174,7 @@ def test_dark_on_light_is_no_news_to_a_network_that_learned_it():
     net = lenet5.models.d2l(classes=3)
     lenet5.fit(net, (255 - images, labels), epochs=1, verbose=False)
     net.predict(255 - images)
-    with pytest.warns(LenetWarning, match="light on dark, but the network was trained on dark on light"):
+    with pytest.warns(LenetWarning, match="light on dark, but the training images were dark on light"):
         net.predict(images)
 
 

@@ -71,7 +71,7 @@ def test_classes_of_ones_own_are_registered(tmp_path):
     try:
         lenet5.save(tmp_path / "net.npz", net)
         assert isinstance(lenet5.load(tmp_path / "net.npz")["Twice"], Twice)
-        with pytest.raises(ConfigError, match="A layer class Twice is already registered"):
+        with pytest.raises(ConfigError, match="A layer class named Twice is already registered"):
             layers.register(type("Twice", (layers.Layer,), {}))
     finally:
         del layers.LAYERS["Twice"]

@@ -1,4 +1,4 @@
-"""The configuration of a run, and checks that its options are compatible."""
+"""Configuration of a training run, with checks that its options are compatible."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -43,8 +43,7 @@ _OWNERS: dict[tuple[str, str], tuple[str, ...]] = {
     },
 }
 _BATCH = {"lenet5-mattwang44": 256, "tensorflow-tutorial": 100}
-# Output units that each loss needs, default loss for each type of output units, and output units of the networks that
-# have only one type.
+# Type of output units that each loss needs, default loss for each type, and type of the networks that support only one.
 _UNITS: dict[str, Any] = {"map": "rbf", "mle": "rbf", "softmax": "softmax", "squared": "dense"}
 _LOSS: dict[str, Any] = {"rbf": "map", "softmax": "softmax", "dense": "squared"}
 _FIXED: dict[str, Any] = {"lenet4": "dense", "lenet1": "dense", "lenet5-mattwang44": "rbf"}
@@ -97,7 +96,7 @@ class TrainConfig(Section):
     )
     checkpoint_minutes: float = option(5.0, "minutes between checkpoints within an epoch", least=0.0)
     tensorboard: str | None = option(
-        None, "folder for TensorBoard's event files (requires the extra tensorboard)", metavar="DIR"
+        None, "folder for TensorBoard's event files (requires tensorboardX)", metavar="DIR"
     )
     quiet: bool = option(False, "print only errors")
     data: DataConfig = field(default_factory=DataConfig)
@@ -148,7 +147,7 @@ class TrainConfig(Section):
         return units
 
     def _check_owners(self) -> None:
-        """Raise ConfigError if an option is set that does not apply to its section's `name`, such as mu to sgd."""
+        """Raise ConfigError if an option is set that does not apply to its section's `name`, such as mu for sgd."""
         for (part, name), owners in _OWNERS.items():
             section = getattr(self, part)
             if section.name not in owners and getattr(section, name) != getattr(type(section)(), name):
@@ -165,11 +164,13 @@ class TrainConfig(Section):
         if named and self.data != DataConfig():
             raise ConfigError(f"data.* options apply only to data sets given by a path, not to {self.dataset}.")
         if self.patience is not None and not self.validation_split:
-            raise ConfigError("patience needs a validation set: give --validation-split, such as 0.1.")
+            raise ConfigError("patience needs a validation set: give --validation-split (for example 0.1).")
         if self.patience is None and self.monitor != type(self)().monitor:
-            raise ConfigError("monitor applies only with patience: give --patience, such as 10.")
+            raise ConfigError("monitor applies only with patience: give --patience (for example 10).")
         if distort.sigma is not None and distort.name in ("affine", "rotation") and not distort.elastic:
-            raise ConfigError("distort.sigma applies only to elastic distortion: give --distort.elastic, such as 34.")
+            raise ConfigError(
+                "distort.sigma applies only to elastic distortion: give --distort.elastic (for example 34)."
+            )
         if model.subsampling == "trainable" and model.name != "lenet5":
             raise ConfigError(f"model.subsampling of {model.name} must be average or max; found trainable.")
         if model.subsampling in ("average", "max") and model.coefficient is not None:

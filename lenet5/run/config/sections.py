@@ -176,7 +176,8 @@ class DataConfig(Section):
     fit: Literal["auto", "digit", "scale"] = option(
         "auto",
         "preparation of a folder's images; digit converts photographs and scans of characters to the format of MNIST; "
-        "scale resizes whole images to data.size; auto keeps images that all have the same size, and resizes others",
+        "scale resizes whole images to data.size; auto leaves images unchanged if all have the same size, and "
+        "otherwise scales them",
     )
     colour: bool | None = option(None, "keep the colours of a folder's images (default: true if any image is coloured)")
     label: str | None = option(
@@ -194,9 +195,9 @@ class DistortConfig(Section):
     name: Literal["none", "shift", "affine", "rotation", "elastic", "all", "noise", "neighbours"] | None = option(
         None,
         "distortion; shift moves images by up to a pixel; affine is the paper's translation, scaling, squeezing and "
-        "horizontal shear; elastic is that of Simard et al. (2003); all is affine, rotation and elastic; noise inverts "
-        "a tenth of the pixels; neighbours puts digits side by side (default: shift for digits, neighbours for "
-        "mnist-lines, otherwise none)",
+        "horizontal shear; elastic is the elastic distortion of Simard et al. (2003); all is affine, rotation and "
+        "elastic; noise inverts a tenth of the pixels; neighbours puts digits side by side (default: shift for digits, "
+        "neighbours for mnist-lines, otherwise none)",
     )
     translation: float | None = option(None, "largest shift, in pixels", least=0.0, below=1e6)
     scale: float | None = option(None, "largest relative change in size", least=0.0, below=0.9)
