@@ -78,7 +78,7 @@ class Loss:
         return y.argmin(axis=1)
 
     def compiled(self) -> Criterion | None:
-        """Return the compiled version of the methods, or None if there is none."""
+        """Return the compiled version of the loss's methods, or None if it has none."""
         return None
 
 

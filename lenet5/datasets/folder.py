@@ -144,7 +144,7 @@ def split_by_class(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dat
         held[rng.permutation(own)[: round(share * len(own))]] = True
     if held.all() or not held.any():
         raise DataError(f"data set {data.name}: {len(data)} images are too few to split off a test set of {share:.0%}.")
-    text = f"{share:.0%} of each class, drawn by seed {seed}"
+    text = f"{share:.0%} of each class, drawn with seed {seed}"
     whole = replace(data, provenance=dict(data.provenance) | {"test": text})
     return whole.subset(~held), whole.subset(held)
 

@@ -211,7 +211,7 @@ def _make(out: Path, plan: dict[str, Any], train: Dataset, test: Dataset, thread
 
 
 def _found(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the complete or partial manifest of an earlier call, or None."""
+    """Return the manifest, complete or partial, that an earlier call left, or None."""
     path = out / (MANIFEST if (out / MANIFEST).exists() else PARTIAL)
     if not path.exists():
         there = [name for name in FILES if (out / name).exists()]

@@ -102,7 +102,7 @@ class Neighbours(Distort):
     def _placed(
         self, widths: NDArray[np.int_], blank: NDArray[np.bool_], rng: np.random.Generator
     ) -> tuple[NDArray[np.int_], NDArray[np.bool_], NDArray[np.float64]]:
-        """Choose at random the positions of five digits, which form a line, for each window.
+        """For each window, choose random positions for a line of five digits.
 
         Returns
         -------

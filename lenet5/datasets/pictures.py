@@ -15,7 +15,7 @@ __all__ = ["LARGEST", "OtherReading", "Reading", "read_chunk", "read_picture"]
 
 Path_ = str | os.PathLike[str]
 
-LARGEST = 128  # longest side, in pixels, of images that are not scaled by default
+LARGEST = 128  # maximum side length in pixels; by default, larger images are scaled down
 _COLOURED = 16  # largest difference between the channels of a grey pixel, in grey levels
 
 

@@ -10,7 +10,7 @@ _WIDEST = 0.3  # largest width of a frame, relative to the image's side
 _FULL = 0.85  # smallest fraction of dark pixels in a row of a frame
 _LONG = 0.7  # smallest fraction of ink along a rule
 _THICK = 0.05  # largest thickness of a rule, relative to the image's side
-_SLOPES = np.linspace(-0.08, 0.08, 33)  # slopes of rules, in rows per column: up to 4.6 degrees
+_SLOPES = np.linspace(-0.08, 0.08, 33)  # slopes of ruled lines, in rows per column; at most 4.6 degrees
 _EDGE = 0.03  # smallest distance of handwriting from the edge of a ruled image, relative to the side
 
 

@@ -67,7 +67,7 @@ class Patterns:
         self._order = rng.permutation(len(self.labels) if weights is None else often(weights, rng))
 
     def take(self, start: int, stop: int) -> Pairs:
-        """Return the patterns from position `start` up to `stop` or the end; the calls must be consecutive."""
+        """Return the patterns from position `start` up to `stop` or the end; `start` must be the previous `stop`."""
         rows = self._order[start:stop]
         return self.images[rows], self.labels[rows]
 
@@ -112,7 +112,7 @@ class Blocks(Patterns):
         self._ahead = self._read_ahead(int(np.searchsorted(self._ends, position, side="right")))
 
     def take(self, start: int, stop: int) -> Pairs:
-        """Return the patterns from position `start` up to `stop` or the end; the calls must be consecutive."""
+        """Return the patterns from position `start` up to `stop` or the end; `start` must be the previous `stop`."""
         if start >= self._end and self._ahead is not None:
             k, future = self._ahead
             self.images, self._labels, self._order = future.result()

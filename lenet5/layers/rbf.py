@@ -40,7 +40,7 @@ class RBF(Layer):
         super().__init__(name=name)
         self.codes: np.ndarray = bitmaps.codes(codes) if isinstance(codes, str) else np.array(codes, dtype=np.float64)
         if self.codes.ndim != 2 or not np.isfinite(self.codes).all():
-            raise ConfigError(f"codes must be a finite matrix (classes, D); found shape {self.codes.shape}.")
+            raise ConfigError(f"codes must be a matrix (classes, D) of finite values; found shape {self.codes.shape}.")
 
     def _build(self, in_shape: Shape, rng: np.random.Generator) -> Shape:
         if in_shape[0] != self.codes.shape[1] or in_shape[1:] not in ((), (1, 1)):

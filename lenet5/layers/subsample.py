@@ -134,7 +134,7 @@ class Subsampling(Windowed):
         return self._reverse(dy, c.value, sums, c.grad, self.bias.grad, to_input)
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
-        """Compute `backward` with squared sums and coefficients (eqs. 25 and 27)."""
+        """Propagate second derivatives: `backward` with sums and coefficients squared (eqs. 25 and 27)."""
         self._expect(hy)
         c, sums = self.coefficient, self._sums
         squares = np.square(sums, out=self._buffer("sums_squared", sums.shape))

@@ -82,7 +82,7 @@ def steps(net: Sequential) -> list[Step]:
 
 
 def preparation(net: Sequential) -> Preparation:
-    """Return a network's preparation of uint8 images.
+    """Return the preprocessing that a network applies to uint8 images.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def one_cycle(lr: float, *, epochs: int, start: float = 0.04, final: float | Non
 
 
 def _half_cosine(share: float) -> float:
-    """Return the value of half a cosine wave, which falls from 1 at `share` 0 to 0 at 1 and then stays at 0."""
+    """Return half a cosine wave: 1 at `share` = 0, falling to 0 at `share` = 1, and 0 after that."""
     return (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 

@@ -245,7 +245,7 @@ def distortions(
     distort : mapping of str to Distortion
         Distortions by name, one per row, such as `lenet5.datasets.DISTORTIONS`.
     data : str
-        Name of the data set in the title.
+        Name of the data set, for the title.
     seed : int
         Seed of the random numbers, the same for every distortion.
 

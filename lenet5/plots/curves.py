@@ -27,7 +27,7 @@ def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, data: st
     runs : mapping of str to history
         Label of each run -> its history, as in ``history.json``.
     data : str
-        Name of the data set in the title.
+        Name of the data set, for the title.
     net : str
         Name of the network in the title.
 
@@ -114,7 +114,7 @@ def training_size(results: Mapping[int, Sequence[Mapping[str, Any]]], *, data: s
         Number of training images -> records of the last epoch of each run. Their ``test_error`` and ``train_error`` are
         fractions.
     data : str
-        Name of the data set in the title.
+        Name of the data set, for the title.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def rejection(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], *, data: str
     answers : mapping of str to (scores, labels)
         Label of each network -> scores (N, classes), higher for likelier classes, and the true classes (N,).
     data : str
-        Name of the data set in the title.
+        Name of the data set, for the title.
     target : float
         Error to mark with a line (0.005 in the paper).
 

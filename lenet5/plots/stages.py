@@ -221,7 +221,7 @@ def feature_maps(net: Sequential, image: np.ndarray, *, data: str = "") -> Figur
     image : ndarray
         One image, as for ``net.predict``.
     data : str
-        Name of the image's data set in the title.
+        Name of the image's data set, for the title.
 
     Returns
     -------

@@ -18,7 +18,7 @@ class Column:
     key : str
         Key in the ``result`` of a run's record. "test_error@3" means "test_error" after epoch 3.
     form : str
-        Format of a value. If it ends in "%", values are converted to per cent.
+        Format of a value. If it ends in "%", values are shown as percentages.
     """
 
     heading: str

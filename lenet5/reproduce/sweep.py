@@ -108,7 +108,7 @@ def report(out: str | Path = "results") -> str:
     """
     found = [table for table in TABLES.values() if (Path(out) / table.name).is_dir()]
     if not found:
-        raise ConfigError(f"{out} has no results. Run a table first: python -m lenet5.reproduce run paper-fig5.")
+        raise ConfigError(f"{out} has no results. Run an experiment first: python -m lenet5.reproduce run paper-fig5.")
     return pages.join(found, Path(out))
 
 

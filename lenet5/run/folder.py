@@ -90,7 +90,7 @@ def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def continued(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Saved | None]:
-    """Return the configuration of the run in `folder`, and its newest undamaged checkpoint if there is one.
+    """Return the configuration of the run in `folder`, and its newest undamaged checkpoint, or None before the first.
 
     Parameters
     ----------

@@ -182,11 +182,11 @@ class EarlyStopping(Callback):
         trainer.stop |= trainer.epoch >= self.best_epoch + self.patience
 
     def state(self) -> dict[str, Any]:
-        """Return the best value of the monitored result, and its epoch."""
+        """Return the best value of the monitored metric, and its epoch."""
         return {"best": self.best, "best_epoch": self.best_epoch} if self.best_epoch else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore the best value of the monitored result, and its epoch."""
+        """Restore the best value of the monitored metric, and its epoch."""
         self.best, self.best_epoch = (
             float(state.get("best", math.inf)),
             int(state.get("best_epoch", state.get("best_pass", 0))),

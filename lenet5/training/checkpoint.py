@@ -124,7 +124,7 @@ def load_newest(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
 
 
 def _note(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Remove the metadata from `arrays` and return it, after verifying both with the SHA-256 that it contains."""
+    """Remove the metadata from `arrays` and return it, after verifying arrays and metadata by their SHA-256."""
     text = arrays.pop(_NOTE, None)
     if text is None:
         raise _damaged(path, f"it has no entry '{_NOTE}'; it was not written by lenet5")
