@@ -154,7 +154,7 @@ def found(net: Sequential, penalties: np.ndarray, *, before: int = 0) -> Sweep:
 
 
 def rule_of(net: Sequential) -> Rule:
-    """Return the rule by which a network reads lines: windows without a digit cost the penalty of class " ", or a constant."""
+    """Return the rule for reading lines: a window without a digit costs its penalty for class " ", or a constant."""
     names = net.classes.tolist()
     return Rule(names.index(BLANK), 0.0, _GAP) if BLANK in names else _SINGLE
 

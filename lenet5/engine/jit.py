@@ -97,8 +97,8 @@ def part(loop: Callable[..., Any]) -> Any:
     """Make `loop` a helper that is compiled into each kernel that calls it.
 
     Otherwise, a function shared by several kernels would be linked from the first kernel loaded, with rounding that
-    depends on that kernel's optimisation. A process that compiles and one that reads the cache could then differ in
-    the last bit.
+    depends on that kernel's optimisation. The results of a process that compiles and of one that reads the cache could
+    then differ in the last bit.
     """
     return jit(loop, forceinline=True, cache=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 

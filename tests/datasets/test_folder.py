@@ -43,7 +43,8 @@ def test_pictures_of_one_size_are_what_they_are(digits, tmp_path):
 def test_a_share_of_each_class_is_the_test_set(digits, tmp_path):
     write(digits[0], tmp_path)
     train, test = from_folder(tmp_path, test_split=0.25)
-    assert len(train) + len(test) == len(digits[0]) and train.provenance["test"] == "25% of each class, drawn with seed 0"
+    assert len(train) + len(test) == len(digits[0])
+    assert train.provenance["test"] == "25% of each class, drawn with seed 0"
     for kind in range(10):
         count = (digits[0].labels == kind).sum()
         assert (test.labels == kind).sum() == round(0.25 * count)
