@@ -215,7 +215,7 @@ class Sequential(Answers):
         return self.layers[-1].outputs_penalties
 
     def fit(self, train: Any, test: Any = None, **options: Any) -> "History":
-        """Train this network with `lenet5.fit`, which documents the options; ``fit(images, labels)`` also works."""
+        """Train this network with `lenet5.fit`, which documents the options; also ``fit(images, labels)``."""
         from .datasets.base import Dataset
         from .run.fit import fit  # imported here to avoid a circular import
 

@@ -157,7 +157,7 @@ def _pictures() -> dict[str, tuple[str, Callable[[_Subject], Any]]]:
         "learning-curves": ("error after each epoch, as in Fig. 5", _history),
         "mistakes": ("all misclassified test images, as in Fig. 8", lambda s: plots.mistakes(s.net, s.test)),
         "occlusion": (
-            "decrease of the best class's margin when a patch of --image is covered",
+            "decrease in the predicted class's margin when a patch of --image is covered",
             lambda s: plots.occlusion(s.net, s.image),
         ),
         "rbf-codes": (

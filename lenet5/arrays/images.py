@@ -21,7 +21,7 @@ __all__ = ["as_array", "batch_of", "grey_levels", "pictures_of"]
 # Prepared pixels are of order 1. Values up to this bound can be squared and summed without overflow.
 _LARGEST = 1e9
 _CHUNK = 4096  # number of images converted at a time
-_SMALLEST = 5  # smallest side at which (H, W, 3) or (H, W, 4) is one colour image rather than H images of W x 3 pixels
+_SMALLEST = 5  # smallest side for which (H, W, 3) and (H, W, 4) mean one colour image, not H images of W x 3 pixels
 
 _WHAT = (
     "Images must be integers from 0 to 255 or floats from 0 to 1, of shape (N, H, W), (N, H, W, C) or (N, C, H, W), a "

@@ -29,7 +29,7 @@ SIDE = 28  # side of scaled images, as in MNIST
 # Accepted names of the folders with the training set and with the test set.
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 _UNREADABLE = 0.1  # largest fraction of damaged files that is accepted
-_LISTED = 10  # number of damaged files named in a warning
+_LISTED = 10  # maximum number of damaged files that a warning names
 _CHUNK = 2000  # number of files that a process decodes at a time
 _FEW = 4000  # up to this many files, a single process is used
 

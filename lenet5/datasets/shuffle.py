@@ -132,7 +132,7 @@ class Blocks(Patterns):
         return self.distort(images, self._rng(1)) if self.distort else images, self.labels[rows]
 
     def close(self) -> None:
-        """Stop the reading thread."""
+        """Stop the reader thread."""
         self._reader.shutdown(cancel_futures=True)
 
     def _rng(self, k: int) -> np.random.Generator:

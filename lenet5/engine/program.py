@@ -271,7 +271,7 @@ def _size(shape: tuple[int, ...]) -> int:
 
 
 def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
-    """Return zeros (size,) aligned to a cache line, so that no SIMD vector crosses the border between two lines."""
+    """Return zeros (size,) aligned to a cache line, so that no SIMD vector crosses a cache-line boundary."""
     in_line = 64 // dtype.itemsize
     room = np.zeros(size + in_line, dtype)
     first = -address(room) % 64 // dtype.itemsize

@@ -92,7 +92,7 @@ def _is_method(value: object) -> bool:
 
 
 def rows_of(layer: Any, *, training: bool = False) -> list[Row] | None:
-    """Return the compiled rows of a layer, or None if it has no compiled version that matches its NumPy methods."""
+    """Return the `Row` objects of a layer, or None if it has no compiled version that matches its NumPy methods."""
     return layer.compiled(training=training) if HAVE_NUMBA and halves_agree(layer) else None
 
 

@@ -195,7 +195,7 @@ class _Code:
         return self.build.fadd(total, self.build.fmul(a, b, flags=("contract",)), flags=("contract",))
 
     def sums(self, vectors: Sequence[Any]) -> Any:
-        """Return a vector whose element k is the sum of the elements of vectors[k], added in pairs."""
+        """Return a vector whose element k is the pairwise sum of the elements of vectors[k]."""
         level = [*vectors, *[ir.Constant(self.vector, None)] * (VECTOR - len(vectors))]
         while len(level) > 1:
             level = [

@@ -191,7 +191,7 @@ class _Writer:
     def _finish(self, name: str, group: Group, scale: np.ndarray, shift: np.ndarray) -> tuple[str, Scale]:
         """Define constants that convert scale * sum + shift to int8; return a C pointer to them and the int8 scale."""
         squash, table = group.squash, "0"
-        slopes: Any = 1.0  # slopes of the activation for negative sums
+        slopes: Any = 1.0  # slopes of the activation for negative inputs
         if squash is not None and squash.name in _FAR:
             low, high = _bounded(squash, group.before)
             unit = (high - low) / (_PLACES - 1)

@@ -215,4 +215,4 @@ def _in_our_layout(path: Path, group: str, arrays: list[np.ndarray]) -> dict[str
         elif first.ndim == 2:
             first = first.T
         return {"main": first} | ({"bias": rest[0]} if rest else {})
-    raise CheckpointError(f"{path}: the {len(arrays)} arrays of {group} are not those of a supported layer.")
+    raise CheckpointError(f"{path}: {group} has {len(arrays)} arrays, which match no supported layer.")

@@ -96,7 +96,7 @@ class Subsampling(Windowed):
     """Trainable sub-sampling: y[c] = coefficient[c] * (sum of the window of x[c]) + bias[c].
 
     As in the paper's text, windows are summed, not averaged. The initial biases are 0, and all initial coefficients are
-    equal. The paper does not give their value; its rule for weights, with a fan-in of 4, would be uniform on
+    equal. The paper does not give their value; its rule for weights gives, for a fan-in of 4, a uniform distribution on
     [-0.6, 0.6].
 
     Parameters

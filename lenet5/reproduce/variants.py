@@ -40,7 +40,7 @@ class _SummedSDLM(SDLM):
     layers: tuple[tuple[slice, slice], ...] = ()  # slices of the weights and biases of each layer
 
     def observe(self) -> None:
-        """Replace every entry of `hess` by the sum over the weights of its layer, and update h."""
+        """Replace every entry of `hess` with the sum of `hess` over its layer, and update h."""
         for weights, biases in self.layers:
             total = self.params.hess[weights].sum()
             self.params.hess[weights] = self.params.hess[biases] = total

@@ -182,7 +182,7 @@ class Ranks:
         """
         if hasattr(signal, "SIGALRM"):  # not on Windows
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(_LAST_SECONDS)  # if the network is down, MPI itself may wait forever
+            signal.alarm(_LAST_SECONDS)  # if the connection is down, MPI itself may wait forever
         self._all.Abort(code)
 
     def _room(self, name: str, length: int, dtype: np.dtype) -> np.ndarray:

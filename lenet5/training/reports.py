@@ -34,7 +34,7 @@ class Progress(Callback):
         self._bar: Any = None
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Create the bar."""
+        """Create the progress bar."""
         from tqdm.auto import tqdm
 
         self._bar = tqdm(
