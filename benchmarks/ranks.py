@@ -2,7 +2,7 @@
 
 The command alternates between the numbers of ranks, several times. Every rank is bound to one processor and has one
 thread. It measures an update of the paper's network (gradient of the batch, and SDLM step), and separately the exchange
-of its 61,706 parameters. A model predicts the times for more ranks on the computer networks in `NETWORKS`. ``--json
+of its 60,000 parameters. A model predicts the times for more ranks on the computer networks in `NETWORKS`. ``--json
 FILE`` writes the results, ``--page FILE`` writes a page about them. Needs ``pip install mpi4py mpich``.
 """
 
@@ -28,6 +28,7 @@ from lenet5.training.shards import SHARD, Shards
 from lenet5.training.tree_sum import Sum
 
 BATCHES = (64, 256, 1024)
+PARAMETERS = 60_000  # of the paper's network
 # Latency (s) and bandwidth (bytes per second) of a message between two machines.
 NETWORKS = {"10 Gb/s Ethernet": (30e-6, 1.1e9), "100 Gb/s InfiniBand": (2e-6, 11e9)}
 
@@ -86,7 +87,7 @@ def model(batch: int, ranks: int, network: tuple[float, float], pattern: float, 
     latency, bandwidth = network
     own = math.ceil(math.ceil(batch / SHARD) / ranks)
     rounds = math.ceil(math.log2(ranks))
-    size = 4 * 61_706
+    size = 4 * PARAMETERS
     return min(batch, own * SHARD) * pattern + own * add + rounds * (latency + size / bandwidth + add) + step
 
 
@@ -119,13 +120,13 @@ def page(figures: dict[str, Any]) -> str:
         "The time T of an update is predicted as", "",
         "T = patterns of the busiest rank x t_pattern + its shards x t_add + log2(ranks) x (latency + 240 kB / "
         "bandwidth + t_add) + t_step", "",
-        f"with t_pattern = {pattern * 1e6:.1f} us, t_add = {add * 1e6:.0f} us (adding 61,706 values), t_step = "
+        f"with t_pattern = {pattern * 1e6:.1f} us, t_add = {add * 1e6:.0f} us (adding {PARAMETERS:,} values), t_step = "
         f"{step * 1e6:.0f} us, all measured with one rank. A batch has batch / {SHARD} shards; "
         "more ranks than shards bring no gain. The model assumes machines like this one, one rank per processor, no "
         "contention between pairs, ranks of equal speed (the slowest sets the pace), and these latencies and "
         f"bandwidths: {', '.join(networks)}.", "",
     ]  # fmt: skip
-    local = (0.0, 4 * 61_706 / max((median_of["2"]["exchange_us"] * 1e-6 - add), 1e-9))
+    local = (0.0, 4 * PARAMETERS / max((median_of["2"]["exchange_us"] * 1e-6 - add), 1e-9))
     lines += ["This table compares model and measurement; "
               "the exchange measured between two ranks replaces a network:", "",
               "| ranks | batch | model | measured | model / measured |", "| --- | --- | --- | --- | --- |"]  # fmt: skip
@@ -148,8 +149,8 @@ def page(figures: dict[str, Any]) -> str:
             lines.append(f"| {batch:,} | " + " | ".join(gains) + " |")
         lines.append("")
     lines += [
-        f"A network of 61,706 parameters is small: an update of {SHARD} patterns takes "
-        f"{SHARD * pattern * 1e3:.2f} ms, and a 10 Gb/s network needs {4 * 61_706 / 1.1e9 * 1e3:.2f} ms to send one "
+        f"A network of {PARAMETERS:,} parameters is small: an update of {SHARD} patterns takes "
+        f"{SHARD * pattern * 1e3:.2f} ms, and a 10 Gb/s network needs {4 * PARAMETERS / 1.1e9 * 1e3:.2f} ms to send one "
         "gradient. Several ranks pay if each has several shards of every batch: batches of thousands on tens of ranks. "
         "They do not pay for the paper's own training with one pattern per update (every rank then computes the whole "
         "update, and nothing is sent), nor for more ranks than shards. Batches of thousands also need other learning "
@@ -188,7 +189,7 @@ def main() -> int:
             words += ["--seconds", str(args.seconds)]
             done = subprocess.run(words, check=True, capture_output=True, text=True, env=os.environ | threads)
             found.append(json.loads(done.stdout))
-    one, other = np.ones(61_706, np.float32), np.ones(61_706, np.float32)
+    one, other = np.ones(PARAMETERS, np.float32), np.ones(PARAMETERS, np.float32)
     adds = []
     for _ in range(500):
         start = time.perf_counter()

@@ -173,7 +173,7 @@ class _Download:
                 declared = response.headers.get("Content-Length", "")
                 if declared.isdigit() and int(declared) != size:
                     raise _MirrorFailed(f"wrong size: expected {size} bytes, but the server reports {declared}")
-                # read1 does not wait for a full chunk, so the time limit holds for slow streams. urllib3 1 has no read1.
+                # read1 does not wait for a full chunk, so the time limit also holds for slow streams (urllib3 2).
                 read: Callable[[int], bytes] = getattr(response.raw, "read1", response.raw.read)
                 while True:
                     try:
