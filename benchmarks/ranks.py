@@ -152,12 +152,13 @@ def page(figures: dict[str, Any]) -> str:
         f"A network of {PARAMETERS:,} parameters is small: an update of {SHARD} patterns takes "
         f"{SHARD * pattern * 1e3:.2f} ms, and a 10 Gb/s network needs {4 * PARAMETERS / 1.1e9 * 1e3:.2f} ms to send "
         "one gradient. Several ranks pay if each has several shards of every batch: batches of thousands on tens of "
-        "ranks. They do not pay for the paper's own training with one pattern per update (every rank then computes the "
-        "whole update, and nothing is sent), nor for more ranks than shards. Batches of thousands also need other "
-        "learning rates and more epochs for the same error, which these tables ignore. To train many networks, give each "
-        "its own processor with `lenet5.reproduce` and joblib instead. If the number of ranks is not a power of two, or "
-        "does not divide the number of shards, every rank receives all gradients in one collective operation, whose "
-        f"cost grows with the number of ranks. Choose 2, 4, 8, ... ranks and batches that are multiples of {SHARD} x "
+        "ranks. They do not pay for the paper's own training with one pattern per update (every rank then computes "
+        "the whole update, and nothing is sent), nor for more ranks than shards. Batches of thousands also need "
+        "other learning rates and more epochs for the same error, which these tables ignore. To train many "
+        "networks, give each its own processor with `lenet5.reproduce` and joblib instead. If the number of ranks "
+        "is not a power of two, or does not divide the number of shards, every rank receives all gradients in one "
+        "collective operation, whose cost grows with the number of ranks. Choose 2, 4, 8, ... ranks and batches "
+        f"that are multiples of {SHARD} x "
         "ranks.",
         "",
     ]  # fmt: skip
