@@ -92,7 +92,8 @@ def load(
         path = Path(name).expanduser() if isinstance(name, str | os.PathLike) and name else None
         if path is not None and path.exists():
             return _from_path(path, mmap=mmap, progress=progress, **given)
-        near = difflib.get_close_matches(str(name).lower(), NAMES, n=2, cutoff=0.4)
+        like_path = path is not None and (path.suffix or len(path.parts) > 1)
+        near = [] if like_path else difflib.get_close_matches(str(name).lower(), NAMES, n=2, cutoff=0.6)
         hint = f"; did you mean {' or '.join(near)}?" if near else "."
         raise ConfigError(
             f"unknown data set {str(name)!r}, and no such file or folder{hint} Choose one of {', '.join(NAMES)}, or "

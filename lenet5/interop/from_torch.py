@@ -158,9 +158,10 @@ def _read(path: Path) -> tuple[Any, int]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True), most
     except Exception as error:  # corrupt data raises UnpicklingError, BadZipFile, RuntimeError and others
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        other = type(error).__name__ == "UnpicklingError"  # its text is long, and coloured for terminals
+        why = "found other objects" if other else (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
-            f"{path}: expected a file that contains only weights: {why} "
+            f"{path}: expected a file that contains only weights; {why.rstrip('.')}. "
             "Save the weights with torch.save(model.state_dict(), path)."
         ) from error
 

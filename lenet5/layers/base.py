@@ -152,11 +152,11 @@ class Layer(metaclass=_Recorded):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return y = f(x) for a batch x (N, *in_shape)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self} has no method forward.")
 
     def backward(self, dy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Set grad = J_p^T dy for every parameter; return dx = J_x^T dy if `to_input`, else None."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self} has no method backward.")
 
     def bbprop(self, hy: np.ndarray, *, to_input: bool = True) -> np.ndarray | None:
         """Set hess = (J_p*J_p)^T hy for every parameter; return hx = (J_x*J_x)^T hy if `to_input`, else None.
@@ -164,7 +164,7 @@ class Layer(metaclass=_Recorded):
         This is `backward` with the entries of the Jacobians J_p and J_x squared (eqs. 22 to 27). The second
         derivative of the activation is dropped (Gauss-Newton), so the results are non-negative if hy is.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{self} has no method bbprop.")
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return the trainable parameters, in a fixed order with stable names."""

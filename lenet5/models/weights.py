@@ -43,7 +43,16 @@ def save(path: str | os.PathLike[str], net: Sequential, *, meta: dict[str, Any] 
     net : Sequential
     meta : dict, optional
         Additional metadata, in types that JSON supports.
+
+    Raises
+    ------
+    ConfigError
+        If the arguments are in the wrong order, or `path` has the ending of another format.
     """
+    if isinstance(path, Sequential):
+        raise ConfigError("The path comes first: lenet5.save(path, net).")
+    if Path(path).suffix.lower() in _FOREIGN:
+        raise ConfigError(f"{path}: save writes .npz and .safetensors. Use lenet5.export(net, path) for other formats.")
     form = tensors if os.fspath(path).lower().endswith(tensors.ENDING) else checkpoint
     form.save(path, net.arrays(), dict(meta or {}) | note(net))
 

@@ -184,7 +184,7 @@ class Session:
                 f"stopped: {self.settings.monitor} has not improved since epoch {self._stopping[0].best_epoch}, whose "
                 f"weights are in {self.folder / 'best.npz'}; weights.npz and the result below are from the last epoch"
             )
-        error = f"test error {last['test_error']:.2%} on {self.train.name} after {epochs} epochs"
+        error = f"test error {last['test_error']:.2%} on {self.train.name} after {epochs} epoch{'s' * (epochs != 1)}"
         self._say(f"{error}; see {self.folder / 'curves.png'}")
         return 0
 

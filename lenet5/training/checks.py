@@ -48,7 +48,7 @@ def check_parameters(net: Sequential, optimizer: Optimizer) -> None:
 
 def check_data(net: Sequential, train: Any) -> None:
     """Raise ShapeError unless the labels are classes of the network and the images fit its input field."""
-    highest = train.labels.max(initial=0)
+    highest = int(train.labels.max(initial=0))
     if highest >= net.out_shape[0]:
         raise ShapeError(
             f"The network has {net.out_shape[0]} classes, but {train.name} has labels up to {highest}. Build a "
@@ -61,6 +61,6 @@ def check_data(net: Sequential, train: Any) -> None:
     if channels != net.in_shape[0] or shape[1] > net.in_shape[1] or shape[2] > net.in_shape[2]:
         raise ShapeError(
             f"The network takes images of up to {net.in_shape[1]}x{net.in_shape[2]} pixels and {net.in_shape[0]} "
-            f"channels; those of {train.name} have {shape[1]}x{shape[2]} pixels and {channels} channels. Build a "
-            "network for these images: lenet5.models.lenet5(size=..., channels=...), or net.build for custom layers."
+            f"channel(s); those of {train.name} have {shape[1]}x{shape[2]} pixels and {channels} channel(s). Build a "
+            "network for these images: lenet5.lenet5(size=..., channels=...), or net.build for custom layers."
         )

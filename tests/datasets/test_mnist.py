@@ -218,3 +218,10 @@ def test_real_mnist(real_mnist):
     assert (len(train), len(test)) == (60_000, 10_000)
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert np.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_a_path_that_does_not_exist_is_no_misspelt_name():
+    for name in ("train.csv", "photos/digits", "mnits.npz"):
+        with pytest.raises(ConfigError, match="no such file or folder") as error:
+            load(name)
+        assert "did you mean" not in str(error.value)

@@ -26,3 +26,13 @@ def test_what_ships_has_its_record(name):
 def test_what_does_not_ship():
     with pytest.raises(ConfigError, match="lenet5-mnist, lenet5-line; found 'lenet5'"):
         lenet5.pretrained("lenet5")
+
+
+def test_save_names_the_mistake(tmp_path):
+    net = lenet5.lenet5()
+    with pytest.raises(ConfigError, match="The path comes first"):
+        lenet5.save(net, tmp_path / "net.npz")
+    for name in ("net.pt", "net.keras", "net.onnx"):
+        with pytest.raises(ConfigError, match=r"Use lenet5\.export"):
+            lenet5.save(tmp_path / name, net)
+    assert not list(tmp_path.iterdir())

@@ -120,7 +120,7 @@ def test_optimisers_of_another_network():
 
 @pytest.mark.parametrize("shape", [(4, 40, 40), (4, 28, 28, 3)])
 def test_images_that_do_not_fit_the_network(shape):
-    with pytest.raises(ShapeError, match="takes images of up to 32x32 pixels and 1 channels"):
+    with pytest.raises(ShapeError, match="takes images of up to 32x32 pixels and 1 channel"):
         lenet5.fit(lenet5.lenet5(), (np.zeros(shape), [0, 1, 2, 3]), verbose=False)
 
 
