@@ -178,7 +178,7 @@ def pictures_of(images: Any, n: int, what: str = "images") -> np.ndarray:
 
 
 def _prepared(array: np.ndarray, field: Field) -> tuple[np.ndarray, bool] | None:
-    """Return prepared floats as a batch, and whether they are a single image; return None for other arrays."""
+    """Return an array that is prepared input as a batch, and whether it is a single image; None for other arrays."""
     single = array.shape == field.in_shape
     if not single and array.shape[1:] != field.in_shape:
         return None

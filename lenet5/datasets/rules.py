@@ -35,7 +35,7 @@ def without_frame(levels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _band(dark: NDArray[np.bool_], behind: bool) -> int:
-    """Return the number of leading rows that form a band and its soft edge; if `behind`, paper must follow the band."""
+    """Return the number of rows of a dark band at the start, or 0; if `behind`, the band must end at light paper."""
     most = int(_WIDEST * len(dark))
     share = dark[: most + 4].mean(axis=1)
     within = share > _FULL

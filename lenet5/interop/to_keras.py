@@ -41,8 +41,8 @@ def to_keras(net: Sequential, path: str | os.PathLike[str]) -> None:
     ``keras.models.load_model(path)`` opens a .keras file without custom classes; a .weights.h5 file contains the
     weights for ``load_weights`` of that model. The model's input is (N, H, W, C), which is
     ``net.prepared(images).transpose(0, 2, 3, 1)``; its outputs are penalties or scores, like those of the network.
-    a convolution with Table I gets zeros for missing kernels (Keras changes them in training), sub-sampling becomes a
-    depthwise convolution with equal weights in each kernel, and the scaled tanh becomes a tanh between two rescalings.
+    A convolution by Table I has zeros for missing kernels, which training in Keras changes. Sub-sampling becomes a
+    depthwise convolution with equal weights in each kernel. The scaled tanh becomes a tanh between two rescalings.
 
     Parameters
     ----------

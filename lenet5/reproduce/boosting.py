@@ -29,7 +29,7 @@ def supply(data: Dataset, rng: np.random.Generator, rounds: int) -> Iterator[tup
 
 
 def half_wrong(patterns: Iterator[tuple[Images, Labels]], net: Sequential, count: int) -> tuple[Images, Labels]:
-    """Return `count` patterns, of which the network classifies one half correctly and the other half wrongly.
+    """Return `count` patterns, half of which the network classifies correctly.
 
     If `patterns` ends early, fewer patterns are returned, in the same proportion.
     """

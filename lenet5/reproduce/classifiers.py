@@ -60,7 +60,7 @@ def rbf_network(seed: int, n: int) -> Any:
     from sklearn.preprocessing import FunctionTransformer
 
     centres = MiniBatchKMeans(min(1000, n // 2), random_state=seed, batch_size=4096, n_init=1, max_iter=20)
-    # k-means returns distances to the centres; the width of the Gaussians is half a typical distance.
+    # k-means returns distances to the centres; the width of the Gaussians, 5, is about half of them.
     return make_pipeline(centres, FunctionTransformer(_gaussian), RidgeClassifier(alpha=0.01))
 
 

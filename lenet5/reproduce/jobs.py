@@ -122,7 +122,7 @@ def recipe(row: Row) -> str:
     The digits depend only on the definition of the row. They do not reflect changes to the library's defaults,
     classifiers or variants; after such a change, delete the records and repeat the runs.
     """
-    # Include only values that differ from the defaults, so that new options do not change the digits of old recipes.
+    # Include only values that differ from the defaults, so that new options do not change the hashes of old recipes.
     more = {name: value for name in ("images", "network") if (value := getattr(row, name))}
     if row.classifier:
         return _digest({"classifier": row.classifier} | more)

@@ -34,8 +34,8 @@ _MOST_THREADS = 1024
 # Number of images processed at a time.
 CHUNK = 32 * SHARD
 
-# Epochs of the paper's schedule to skip. In one of four training runs on 300 images of 2 pixels, the first two epochs,
-# with a learning rate of 5e-4, saturate the network permanently. On MNIST, they do not improve the result.
+# Epochs of the paper's schedule to skip. On 300 images of two pixels, in one of four runs, the first two epochs, with a
+# learning rate of 5e-4, saturate the network permanently. On MNIST, they do not improve the result.
 SKIP = 2
 
 

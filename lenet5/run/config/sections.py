@@ -210,7 +210,10 @@ class DistortConfig(Section):
         None, "amplitude of the elastic displacement field (Simard's alpha), in pixels", least=0.0, below=1e6
     )
     sigma: float | None = option(
-        None, "standard deviation of the Gaussian that smooths the elastic field, in pixels", least=0.1, below=1e6
+        None,
+        "standard deviation, in pixels, of the Gaussian that smooths the elastic displacement field",
+        least=0.1,
+        below=1e6,
     )
     share: float | None = option(None, "fraction of the images to distort", least=0.0, most=1.0)
     final: float | None = option(
