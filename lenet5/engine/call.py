@@ -52,7 +52,7 @@ BASES = (
 
 
 class Call(NamedTuple):
-    """Arguments of a layer's functions: pointers to its row, `BASES`, the states, and the states (squared for curvatures)."""
+    """Arguments of a layer's functions: pointers to its row, `BASES`, states, and states (squared for curvatures)."""
 
     op: Any
     at: Any
