@@ -111,15 +111,7 @@ class CompiledNetwork(Layers):
     def derivatives(
         self, kind: str, images: np.ndarray, labels: np.ndarray, n: int, out: np.ndarray, key: tuple[int, ...]
     ) -> tuple[float, int]:
-        """Write the shard's part of the mean derivatives of n patterns to `out`.
-
-        Returns
-        -------
-        loss : float
-            Sum of the losses over the shard.
-        errors : int
-            Number of misclassified patterns in the shard.
-        """
+        """Write the shard's part of the mean derivatives of n patterns to `out`; see `Layers.derivatives`."""
         program = self._program(training=True)
         differentiate = program.gradient if kind == "gradient" else program.curvature
         x = self._prepared(images)

@@ -110,6 +110,8 @@ def test_files_of_torch(tmp_path):
         (tmp_path / "bad.pt").write_bytes(data)
         with pytest.raises(CheckpointError, match=r"torch\.save\(model\.state_dict"):
             interop.from_torch(tmp_path / "bad.pt", "d2l")
+    with pytest.raises(CheckpointError, match="only weights; found other objects. Save"):
+        interop.from_torch(tmp_path / "module.pt", "d2l")
 
 
 @needs_torch

@@ -118,6 +118,14 @@ def test_optimisers_of_another_network():
         Trainer(unbuilt, SoftmaxCrossEntropy(), Adam(unbuilt.parameters()))
 
 
+def test_more_classes_than_the_network_has():
+    """The message names the required number of classes, also for the largest label that uint8 can hold."""
+    data = Dataset(np.zeros((2, 28, 28), np.uint8), np.array([0, 255]), classes=[str(k) for k in range(256)])
+    trainer = Trainer(net := lenet5.lenet5(), MAP(), SDLM(net.parameters(), lr=5e-4))
+    with pytest.raises(ShapeError, match=r"labels up to 255.*lenet5\.lenet5\(classes=256\)"):
+        trainer.fit(data, epochs=1)
+
+
 @pytest.mark.parametrize("shape", [(4, 40, 40), (4, 28, 28, 3)])
 def test_images_that_do_not_fit_the_network(shape):
     with pytest.raises(ShapeError, match="takes images of up to 32x32 pixels and 1 channel"):
